@@ -1,0 +1,99 @@
+// The configuration: one TOML file. Read by main and on SIGHUP; workers get it as an immutable snapshot.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/log.h"
+#include "core/base/result.h"
+#include "routing/policy.h"
+
+namespace waypost {
+
+struct ListenConfig {
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 6432;
+  unsigned max_clients = 10'000;  // over all workers; one more gets 53300
+};
+
+struct AdminConfig {
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 8432;
+};
+
+struct MonitorConfig {
+  std::string user, password;
+  std::string database = "postgres";
+  milliseconds interval{250};
+  milliseconds timeout{1'000};  // of one probe, connecting included
+};
+
+struct ServerConfig {
+  std::string name, host;
+  std::uint16_t port = 5432;
+  unsigned max_connections = 100;  // of all workers, databases and users together
+  unsigned weight = 1;             // share of reads; 0: none
+  std::string application_name;    // as in the standby's primary_conninfo; empty: asked of the standby
+  milliseconds connect_timeout{5'000};
+  bool allow_cleartext_password = false;  // towards this server, if it asks for `password`
+  bool allow_md5 = true;                  // towards this server, if it asks for `md5`
+};
+
+// [routing] and [pool] keys given in [[user]] or [[database]]; what is empty is inherited.
+struct Overrides {
+  std::optional<ReadFrom> read_from;
+  std::optional<ReadFromPrimary> read_from_primary;
+  std::optional<Consistency> consistency;
+  std::optional<milliseconds> fence_wait;
+  std::optional<PoolMode> pool_mode;
+  std::optional<unsigned> min_size, max_size;
+  std::optional<milliseconds> idle_timeout, lifetime, query_wait_timeout;
+};
+
+struct UserConfig {
+  std::string name;
+  std::string password;  // from password, password_env or password_file; empty if only a verifier is known
+  std::string scram;     // "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>"; empty if a password is known
+  unsigned max_clients = 0;  // 0: no limit of its own
+  Overrides overrides;
+};
+
+struct DatabaseConfig {
+  std::string name;
+  Overrides overrides;
+};
+
+struct Config {
+  std::string path;
+  ListenConfig listen;
+  AdminConfig admin;
+  MonitorConfig monitor;
+  RoutingPolicy routing;
+  PoolPolicy pool;
+  SessionLimits limits;
+  milliseconds drain_timeout{30'000};
+  unsigned workers = 0;  // 0: one per core
+  LogLevel log_level = LogLevel::kInfo;
+  std::string log_file;
+  std::vector<ServerConfig> servers;
+  std::vector<UserConfig> users;
+  std::vector<DatabaseConfig> databases;
+
+  // nullptr if there is none of that name.
+  [[nodiscard]] const UserConfig* FindUser(std::string_view name) const;
+  // The policies of a session: the global ones, overridden by the database's, then by the user's.
+  [[nodiscard]] RoutingPolicy RoutingFor(std::string_view user, std::string_view database) const;
+  [[nodiscard]] PoolPolicy PoolFor(std::string_view user, std::string_view database) const;
+};
+
+using ConfigSnapshot = std::shared_ptr<const Config>;
+
+// Reads and validates `path`. The error is one line a fault: "FILE:LINE:KEY: what was found, what was expected".
+// Unknown keys and tables are errors. password_env and password_file are read here.
+[[nodiscard]] Result<Config> LoadConfig(const std::string& path);
+
+}  // namespace waypost

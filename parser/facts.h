@@ -1,0 +1,111 @@
+// What the parse tree of one statement says, from its text alone: no catalogue, no session. Pure, immutable, shared
+// by every session that sends the same text.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "parser/verdict.h"
+
+namespace waypost {
+
+enum class StatementKind : std::uint8_t {
+  kSelect,    // SELECT, VALUES, TABLE
+  kExplain,
+  kShow,
+  kCopyTo,
+  kCopyFrom,
+  kInsert,
+  kUpdate,
+  kDelete,
+  kMerge,
+  kDdl,       // and every other utility statement not named here
+  kBegin,     // BEGIN, START TRANSACTION
+  kCommit,    // COMMIT, END; also AND CHAIN
+  kRollback,  // ROLLBACK, ABORT; also AND CHAIN
+  kSavepoint,
+  kRollbackTo,
+  kRelease,
+  kTwoPhase,  // PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED
+  kSet,       // SET, SET LOCAL, SET ROLE, SET SESSION AUTHORIZATION, SET TRANSACTION, SET SESSION CHARACTERISTICS
+  kReset,     // RESET x, RESET ALL, SET x TO DEFAULT
+  kDiscard,
+  kPrepare,
+  kExecute,
+  kDeallocate,
+  kDeclare,
+  kFetch,     // FETCH, MOVE
+  kClose,
+  kListen,
+  kUnlisten,
+  kNotify,
+  kLock,
+  kDo,
+  kCall,
+  kLoad,
+  kUnknown,   // did not parse
+};
+
+// A name in the tree that the catalogue must explain.
+struct NameRef {
+  enum class Kind : std::uint8_t { kFunction, kRelation, kType, kOperator };
+  Kind kind;
+  std::string schema;  // empty if not qualified
+  std::string name;    // folded as PostgreSQL folds it
+  auto operator<=>(const NameRef&) const = default;
+};
+
+// What a statement does to the session's settings when it succeeds.
+struct SettingEffect {
+  enum class Kind : std::uint8_t {
+    kSet,          // until the end of the session (or of the transaction, if that rolls back)
+    kSetLocal,     // until the end of the transaction
+    kReset,        // back to the start-up value
+    kResetAll,     // RESET ALL
+    kDiscardAll,   // DISCARD ALL: settings, prepared statements, temporary tables, locks, channels
+    kTransaction,  // SET TRANSACTION ...: this transaction only
+  };
+  Kind kind;
+  std::string name;  // lower case; "role", "session_authorization", "timezone" (also for TIME ZONE), "client_encoding" (also for NAMES); empty for the All kinds
+  std::string sql;   // kSet: a statement that sets the same again on another connection ("SET datestyle TO 'ISO'")
+  std::string value; // the constant, where there is just one, as text ("off"); else empty
+};
+
+// What BEGIN and SET TRANSACTION / SET SESSION CHARACTERISTICS say of the transaction.
+struct TransactionModes {
+  std::optional<bool> read_only;
+  std::optional<bool> serializable;      // true: SERIALIZABLE; false: a lower level was named
+  std::optional<bool> repeatable_read;
+};
+
+struct Facts {
+  StatementKind kind = StatementKind::kUnknown;
+  bool writes_by_form = true;   // the tree alone proves that it is no read
+  Reason form_reason = Reason::kParseError;  // why, if writes_by_form
+  bool repeatable = false;      // running it twice is harmless, as far as the tree tells
+  bool state_unknown = false;   // may change session state that the tree does not show (DO, CALL, unparsed)
+  PinReason pin = PinReason::kNone;  // by form: CREATE TEMP, LISTEN, DECLARE WITH HOLD, PREPARE, LOAD
+  std::vector<NameRef> names;   // sorted, no duplicates
+  std::vector<SettingEffect> settings;  // also set_config('x', 'constant', ...) in a SELECT list
+  TransactionModes modes;       // kBegin, kSet of transaction modes
+  std::string object;           // PREPARE / EXECUTE / DEALLOCATE / DECLARE / CLOSE: the name ("" = ALL)
+  // SET SESSION CHARACTERISTICS AS TRANSACTION ... arrives as settings default_transaction_*.
+};
+
+// How the lexer must read the text; part of the cache key.
+struct Lexing {
+  bool standard_strings = true;      // standard_conforming_strings
+  bool ascii_safe_encoding = true;   // client_encoding is none of SJIS, BIG5, GBK, UHC, GB18030, JOHAB, SHIFT_JIS_2004
+  auto operator<=>(const Lexing&) const = default;
+};
+
+// The statements of one Query or Parse text, in order; empty list: an empty query (comments and blanks alone).
+// Never throws, never aborts: a text that does not parse is one Facts of kUnknown with Reason::kParseError.
+using FactsList = std::shared_ptr<const std::vector<Facts>>;
+[[nodiscard]] FactsList Analyse(std::string_view sql, Lexing lexing);
+
+}  // namespace waypost

@@ -1,0 +1,81 @@
+// What a statement is and why: the words that routing, metrics and `waypost route` share. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace waypost {
+
+enum class Class : std::uint8_t { kRead, kWrite, kSession, kTransaction };
+
+// Why a statement or batch goes where it goes. A metric label and the answer of `waypost route`.
+// The first that applies, in this order of strength: what the session is in, what the statement is, what routing found.
+enum class Reason : std::uint8_t {
+  kReadSafe,             // proved a read, a replica may take it
+  kReadOnlyTransaction,  // BEGIN READ ONLY
+  kWrite,                // INSERT, UPDATE, DELETE, MERGE, COPY FROM
+  kDdl,                  // CREATE, ALTER, DROP and every other utility statement
+  kLockClause,           // SELECT ... FOR UPDATE/SHARE, LOCK
+  kModifyingCte,         // WITH x AS (INSERT ...)
+  kSelectInto,           // SELECT ... INTO
+  kVolatileFunction,     // calls a function that pg_proc says is volatile
+  kUnknownFunction,      // calls a function that the catalogue does not know
+  kServerLocal,          // answers differently on another server: pg_stat_*, advisory locks, SHOW, sequences as tables
+  kPinnedRelation,       // a temporary or unlogged table
+  kNotUnderstood,        // view, policy, user-defined operator, cast or aggregate: not followed (yet)
+  kUnknownRelation,      // a relation that the catalogue does not know (created since?)
+  kSession,              // SET, RESET, DISCARD, LISTEN, PREPARE, DECLARE ...
+  kTransaction,          // BEGIN, COMMIT, SAVEPOINT ...
+  kSerializable,         // isolation that no replica can give
+  kMultiStatement,       // several statements in one Query, not all of them reads
+  kParseError,           // not understood by the grammar, or lexed differently by the server
+  kTooLarge,             // too large to keep or to parse
+  kNoCatalog,            // the catalogue of this database is not loaded yet
+  kTaught,               // a replica refused it with 25006 before
+  kInTransaction,        // inside a read-write transaction
+  kSessionPinned,        // the session is tied to its server connection
+  kOpenEnded,            // a batch whose end is not known: Flush before Sync
+  kProtocol,             // FunctionCall, or a statement or portal that this session does not know
+  kNoEligibleReplica,    // a read, but no replica may be read from now
+  kSyncCommitLowered,    // a read, but this session lowered synchronous_commit
+  kConsistencyPrimary,   // a read, but `consistency = "primary"` or `read_from = "none"`
+  kPrimaryShare,         // a read, taken by the primary since read_from_primary = "always"
+  kRerun,                // run again on the primary after a replica failed
+  kSessionMode,          // session pooling: the session's own primary connection
+  kNoPrimary,            // nothing to write to
+  kCount
+};
+
+// "read_safe", "volatile_function" ...: the metric label.
+[[nodiscard]] std::string_view ReasonName(Reason reason);
+[[nodiscard]] std::string_view ClassName(Class cls);
+
+// What ties a session to its server connection after a statement.
+enum class PinReason : std::uint8_t {
+  kNone,
+  kTemporaryTable,
+  kListen,
+  kHoldCursor,
+  kAdvisoryLock,
+  kSqlPrepare,
+  kLoad,
+  kSequenceValue,  // currval, lastval
+  kSetSeed,
+  kUnknownState,   // unparsed SQL, DO, CALL, functions that may set what we cannot see
+  kCount
+};
+[[nodiscard]] std::string_view PinReasonName(PinReason reason);
+
+// One statement under one catalogue, search_path and role.
+struct Verdict {
+  Class cls = Class::kWrite;
+  Reason why = Reason::kNotUnderstood;
+  PinReason pin = PinReason::kNone;
+  bool needs_fence = true;   // false: touches no relation and nothing that changes, e.g. SELECT 1
+  bool repeatable = false;   // running it twice gives no other effect than running it once
+  std::vector<std::string> path;  // how the verdict was reached, for people: "function f(int) is volatile"
+};
+
+}  // namespace waypost

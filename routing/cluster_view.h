@@ -1,0 +1,56 @@
+// An immutable picture of all servers, as the prober last saw them. Pure; one shared_ptr is swapped for the next.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/lsn.h"
+#include "core/base/time.h"
+
+namespace waypost {
+
+// Index into ClusterView::servers. Stable by name for the life of the process, also over reloads.
+using ServerId = std::uint16_t;
+
+enum class Role : std::uint8_t { kUnknown, kPrimary, kReplica };
+enum class SyncState : std::uint8_t { kNone, kAsync, kPotential, kSync, kQuorum };
+
+struct ServerView {
+  std::string name, host;
+  std::uint16_t port = 0;
+  bool removed = false;        // no longer in the configuration
+  unsigned weight = 1;         // share of reads; 0: none
+  unsigned max_connections = 0;
+  bool up = false;             // the last probe was answered
+  Role role = Role::kUnknown;
+  std::string error;           // why not up: the last probe's error
+  std::uint64_t system_identifier = 0;
+  std::uint32_t timeline = 0;
+  TimePoint sampled{};         // when the last answered probe was *sent*
+  // primary
+  Lsn insert_lsn, flush_lsn;
+  // replica, from its own answers and from the primary's pg_stat_replication
+  Lsn receive_lsn, replay_lsn;
+  bool streaming = false;      // a walreceiver streams, and the primary lists it as streaming
+  SyncState sync_state = SyncState::kNone;
+  std::uint64_t lag_bytes = 0;           // primary's flush LSN minus replay LSN
+  std::chrono::microseconds lag_time{0};  // pg_stat_replication.replay_lag; 0 when caught up
+  bool eligible = false;       // may be read from under read_from = "synchronous", consistency = "strict"
+  std::string ineligible_why;  // "" if eligible: "async", "not streaming", "joined just now", ...
+};
+
+struct ClusterView {
+  std::uint64_t version = 0;
+  std::vector<ServerView> servers;   // by ServerId
+  std::optional<ServerId> primary;   // none: not found, or two claim it
+  bool sync_guarantee = false;       // every readable standby confirms each commit at remote_apply
+  std::string sync_guarantee_why;    // why not
+  milliseconds probe_interval{250};
+};
+
+using View = std::shared_ptr<const ClusterView>;
+
+}  // namespace waypost

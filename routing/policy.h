@@ -1,0 +1,39 @@
+// What the administrator asked for, resolved for one session: [routing] and [pool], overridden by [[database]], then by
+// [[user]]. Pure values.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "core/base/time.h"
+
+namespace waypost {
+
+enum class ReadFrom : std::uint8_t { kSynchronous, kStreaming, kNone };
+enum class ReadFromPrimary : std::uint8_t { kFallback, kAlways, kNever };
+enum class Consistency : std::uint8_t { kStrict, kEventual, kPrimary };
+enum class PoolMode : std::uint8_t { kTransaction, kSession, kStatement };
+
+struct RoutingPolicy {
+  ReadFrom read_from = ReadFrom::kSynchronous;
+  ReadFromPrimary read_from_primary = ReadFromPrimary::kFallback;
+  Consistency consistency = Consistency::kStrict;
+  milliseconds fence_wait{5};  // how long a read waits for a replica to catch up; used once the fence exists
+};
+
+struct PoolPolicy {
+  PoolMode mode = PoolMode::kTransaction;
+  unsigned min_size = 0;              // server connections kept open per pool and worker, once it was used
+  unsigned max_size = 0;              // server connections per pool and worker; 0: only the server's max_connections
+  milliseconds idle_timeout{600'000};  // an idle server connection above min_size is closed after this
+  milliseconds lifetime{3'600'000};    // a server connection is closed when idle and older; jitter +-10 %
+  milliseconds query_wait_timeout{120'000};  // how long a statement may wait for a server connection; 0: for ever
+};
+
+struct SessionLimits {
+  milliseconds login_timeout{15'000};
+  milliseconds client_idle_timeout{0};          // 0: none
+  milliseconds idle_in_transaction_timeout{0};  // 0: none
+};
+
+}  // namespace waypost
