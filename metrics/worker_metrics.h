@@ -1,5 +1,6 @@
-// The counters of one thread: that thread alone writes, the exporter reads at any time. A write is a relaxed load and a
-// relaxed store: no lock prefix, no allocation, a few ns. About 55 KiB: keep it on the heap.
+// The counters of one thread: that thread alone writes, the exporter reads at any time. A write is
+// a relaxed load and a relaxed store: no lock prefix, no allocation, a few ns. About 55 KiB: keep
+// it on the heap.
 #pragma once
 
 #include <array>
@@ -37,12 +38,13 @@ enum class Buckets : std::uint8_t { kQuery, kFine };
 inline constexpr std::size_t kBoundCount = 16;
 using Bounds = std::array<std::int64_t, kBoundCount>;
 inline constexpr Bounds kQueryBounds = {
-    100'000,     250'000,     500'000,     1'000'000,     2'500'000,     5'000'000,
-    10'000'000,  25'000'000,  50'000'000,  100'000'000,   250'000'000,   500'000'000,
+    100'000,       250'000,       500'000,       1'000'000,     2'500'000,   5'000'000,
+    10'000'000,    25'000'000,    50'000'000,    100'000'000,   250'000'000, 500'000'000,
     1'000'000'000, 2'500'000'000, 5'000'000'000, 10'000'000'000};
-inline constexpr Bounds kFineBounds = {
-    1'000,      5'000,      10'000,     25'000,     50'000,      100'000,     250'000,     500'000,
-    1'000'000,  2'500'000,  5'000'000,  10'000'000, 50'000'000,  100'000'000, 500'000'000, 1'000'000'000};
+inline constexpr Bounds kFineBounds = {1'000,      5'000,       10'000,      25'000,
+                                       50'000,     100'000,     250'000,     500'000,
+                                       1'000'000,  2'500'000,   5'000'000,   10'000'000,
+                                       50'000'000, 100'000'000, 500'000'000, 1'000'000'000};
 [[nodiscard]] constexpr const Bounds& BoundsOf(Buckets buckets) {
   return buckets == Buckets::kQuery ? kQueryBounds : kFineBounds;
 }
@@ -53,37 +55,40 @@ struct MetricInfo {
   Buckets buckets;  // histograms only
 };
 inline constexpr auto kCounters = std::to_array<MetricInfo>({
-#define WAYPOST_COUNTER(id, name, label1, label2, help) {name, help, {Label::label1, Label::label2}, Buckets::kQuery},
+#define WAYPOST_COUNTER(id, name, label1, label2, help) \
+  {name, help, {Label::label1, Label::label2}, Buckets::kQuery},
 #include "metrics/metrics.def"
 });
 inline constexpr auto kGauges = std::to_array<MetricInfo>({
-#define WAYPOST_GAUGE(id, name, label1, label2, help) {name, help, {Label::label1, Label::label2}, Buckets::kQuery},
+#define WAYPOST_GAUGE(id, name, label1, label2, help) \
+  {name, help, {Label::label1, Label::label2}, Buckets::kQuery},
 #include "metrics/metrics.def"
 });
 inline constexpr auto kHistograms = std::to_array<MetricInfo>({
-#define WAYPOST_HISTOGRAM(id, name, buckets, label, help) {name, help, {Label::label, Label::kNone}, Buckets::buckets},
+#define WAYPOST_HISTOGRAM(id, name, buckets, label, help) \
+  {name, help, {Label::label, Label::kNone}, Buckets::buckets},
 #include "metrics/metrics.def"
 });
 
 // A value of a label: its enumerator, or its index (a ServerId, a class of SQLSTATE).
 struct LabelIndex {
   template <class T>
-    requires(std::is_enum_v<T> || std::is_integral_v<T>)
-  constexpr LabelIndex(T value) : index(static_cast<std::size_t>(value)) {}  // NOLINT: meant to convert
+  requires(std::is_enum_v<T> || std::is_integral_v<T>) constexpr LabelIndex(T value)
+      : index(static_cast<std::size_t>(value)) {}  // NOLINT: meant to convert
   std::size_t index;
 };
 
 namespace metrics_layout {
 
-inline constexpr std::size_t kHistogramCells = kBoundCount + 2;  // buckets, the unbounded one, the sum in ns
+inline constexpr std::size_t kHistogramCells =
+    kBoundCount + 2;  // buckets, the unbounded one, the sum in ns
 
 [[nodiscard]] constexpr std::size_t SeriesOf(const MetricInfo& info) {
   return InfoOf(info.labels[0]).capacity * InfoOf(info.labels[1]).capacity;
 }
 template <std::size_t N>
-[[nodiscard]] constexpr std::array<std::size_t, N + 1> Offsets(const std::array<MetricInfo, N>& infos,
-                                                               std::size_t cells_per_series,
-                                                               std::size_t first) {
+[[nodiscard]] constexpr std::array<std::size_t, N + 1> Offsets(
+    const std::array<MetricInfo, N>& infos, std::size_t cells_per_series, std::size_t first) {
   std::array<std::size_t, N + 1> offsets{};
   offsets[0] = first;
   for (std::size_t i = 0; i < N; ++i)
@@ -96,7 +101,8 @@ inline constexpr auto kHistogramAt = Offsets(kHistograms, kHistogramCells, kGaug
 inline constexpr std::size_t kCells = kHistogramAt.back();
 
 // The place of a series within its metric; capacity of the whole if a label value is out of range.
-[[nodiscard]] constexpr std::size_t Place(const MetricInfo& info, std::size_t first, std::size_t second) {
+[[nodiscard]] constexpr std::size_t Place(const MetricInfo& info, std::size_t first,
+                                          std::size_t second) {
   const std::size_t rows = InfoOf(info.labels[0]).capacity;
   const std::size_t columns = InfoOf(info.labels[1]).capacity;
   return first < rows && second < columns ? first * columns + second : rows * columns;
@@ -110,7 +116,8 @@ class alignas(64) WorkerMetrics {
   WorkerMetrics(const WorkerMetrics&) = delete;
   WorkerMetrics& operator=(const WorkerMetrics&) = delete;
 
-  // Owner thread only. Labels in the order of metrics.def; a label value out of range is not counted.
+  // Owner thread only. Labels in the order of metrics.def; a label value out of range is not
+  // counted.
   void Count(Counter counter, LabelIndex first = 0, LabelIndex second = 0) {
     CountMany(counter, 1, first, second);
   }
@@ -144,8 +151,10 @@ class alignas(64) WorkerMetrics {
     Bump(at + kBoundCount + 1, static_cast<std::uint64_t>(ns));
   }
 
-  // Any thread: the present value of a series. Histogram: buckets (not cumulated), then the sum in ns.
-  [[nodiscard]] std::uint64_t Read(Counter counter, LabelIndex first = 0, LabelIndex second = 0) const;
+  // Any thread: the present value of a series. Histogram: buckets (not cumulated), then the sum in
+  // ns.
+  [[nodiscard]] std::uint64_t Read(Counter counter, LabelIndex first = 0,
+                                   LabelIndex second = 0) const;
   [[nodiscard]] std::int64_t Read(Gauge gauge, LabelIndex first = 0, LabelIndex second = 0) const;
   [[nodiscard]] std::array<std::uint64_t, metrics_layout::kHistogramCells> Read(
       Histogram histogram, LabelIndex label = 0) const;
