@@ -23,6 +23,13 @@ bool LexedOtherwise(std::string_view sql, Lexing lexing) {
   return !lexing.ascii_safe_encoding && std::any_of(sql.begin(), sql.end(), high);
 }
 
+// Whatever is made in pg_temp, by name or by search_path, belongs to one server connection.
+bool SpeaksOfTemporarySchema(std::string_view sql) {
+  constexpr std::string_view kName = "pg_temp";
+  const auto same = [](char a, char b) { return (a | 0x20) == b || a == b; };
+  return std::search(sql.begin(), sql.end(), kName.begin(), kName.end(), same) != sql.end();
+}
+
 // One statement of a text.
 class Statement {
  public:
@@ -266,9 +273,6 @@ void Statement::Utility(const Node* stmt) {
       return CreateTable(As<CreateSeqStmt>(stmt)->sequence);
     case T_ViewStmt:
       return CreateTable(As<ViewStmt>(stmt)->view);
-    case T_CreateFunctionStmt:
-    case T_AlterTableStmt:
-    case T_DropStmt:
     default:
       return;
   }
@@ -292,11 +296,14 @@ FactsList Analyse(std::string_view sql, Lexing lexing) {
     list->push_back(Unreadable(Reason::kParseError));
     return list;
   }
+  const bool temporary = SpeaksOfTemporarySchema(sql);
   const int count = ListSize(tree.statements());
   list->reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) {
     const Node* stmt = As<RawStmt>(ListAt(tree.statements(), i))->stmt;
     list->push_back(Statement().Analyse(stmt));
+    Facts& facts = list->back();
+    if (temporary && facts.pin == PinReason::kNone) facts.pin = PinReason::kTemporaryTable;
   }
   return list;
 }

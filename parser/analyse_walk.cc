@@ -11,6 +11,8 @@ namespace {
 // square of its length. Nothing is lost but a replica.
 constexpr int kMaxScopedCtes = 1000;
 
+constexpr char kTemporary = 't';  // RELPERSISTENCE_TEMP, catalog/pg_class.h
+
 bool IsTemporarySchema(std::string_view schema) {
   return schema == "pg_temp" || schema.starts_with("pg_temp_");
 }
@@ -228,7 +230,7 @@ void QueryWalk::VisitSelect(const SelectStmt* select) {
   if (select->intoClause == nullptr) return;
   Refuse(Reason::kSelectInto);
   const RangeVar* target = select->intoClause->rel;
-  if (target != nullptr && target->relpersistence == RELPERSISTENCE_TEMP) {
+  if (target != nullptr && target->relpersistence == kTemporary) {
     Pin(PinReason::kTemporaryTable);
   }
 }
@@ -239,7 +241,7 @@ void QueryWalk::VisitRangeVar(const RangeVar* relation, std::size_t scope) {
 }
 
 void QueryWalk::Relation(const RangeVar* relation) {
-  if (relation->relpersistence == RELPERSISTENCE_TEMP) Pin(PinReason::kTemporaryTable);
+  if (relation->relpersistence == kTemporary) Pin(PinReason::kTemporaryTable);
   Add(NameRef::Kind::kRelation, relation->schemaname != nullptr ? relation->schemaname : "",
       relation->relname);
 }

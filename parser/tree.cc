@@ -95,8 +95,9 @@ bool AppendChildren(const Node* node, std::vector<const Node*>& children) {
   if (!WalkerKnows(node->type)) return false;
   // The walker is declared without parameter types, and takes what it does not change as not const.
   using Unprototyped = bool (*)();
-  raw_expression_tree_walker(const_cast<Node*>(node),  // NOLINT
-                             reinterpret_cast<Unprototyped>(&Collect), &children);  // NOLINT
+  using AnyFunction = void (*)();  // the type that compilers let through between two others
+  const auto walker = reinterpret_cast<Unprototyped>(reinterpret_cast<AnyFunction>(&Collect));  // NOLINT
+  raw_expression_tree_walker(const_cast<Node*>(node), walker, &children);                      // NOLINT
   return true;
 }
 
