@@ -198,7 +198,9 @@ bool ClusterHealth::JudgeReplica(const ServerProbe& probe, const ServerProbe& pr
     server.lag_time = row->replay_lag;
     server.streaming = replica.receiving && row->state == "streaming";
   }
-  if (!replica.receiving)
+  if (!mine.statistics_visible || !primary.sample->statistics_visible)
+    why = "the monitor's role may not see the replication state: GRANT pg_monitor to it";
+  else if (!replica.receiving)
     why = "not streaming: its WAL receiver is not connected";
   else if (mine.timeline != primary.sample->timeline)
     why = "on timeline " + std::to_string(mine.timeline) + ", the primary is on " +

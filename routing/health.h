@@ -56,6 +56,7 @@ struct ServerSample {
   std::uint64_t system_identifier = 0;
   std::uint32_t timeline = 0;
   std::int64_t started_us = 0;  // pg_postmaster_start_time()
+  bool statistics_visible = true;  // the monitor's role may see who replicates from whom
   std::variant<PrimarySample, ReplicaSample> role;
 };
 

@@ -208,6 +208,10 @@ TEST_CASE("a replica says why it is not eligible", "[routing][health]") {
     cluster.replica(1).receiving = false;
     why = "not streaming: its WAL receiver is not connected";
   }
+  SECTION("unseen") {
+    cluster.servers[1].sample->statistics_visible = false;
+    why = "the monitor's role may not see the replication state: GRANT pg_monitor to it";
+  }
   SECTION("another timeline") {
     cluster.Promote(0, 2);
     cluster.primary() = Cluster{}.primary();
