@@ -106,6 +106,15 @@ std::vector<std::string> Lines(std::string_view text) {
   return lines;
 }
 
+// libpq begins with the address, which every log line and page shows beside the error anyway.
+std::string WithoutAddress(std::string error) {
+  constexpr std::string_view kFailed = " failed: ";
+  const auto at = error.find(kFailed);
+  if (error.starts_with("connection to server at ") && at != std::string::npos)
+    error.erase(0, at + kFailed.size());
+  return error;
+}
+
 struct OptionsFree {
   void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
 };
@@ -309,7 +318,7 @@ std::optional<ProbeLink::Outcome> ProbeLink::Fail(ProbeResult result, std::strin
   poll_events_ = 0;
   wake_at_ = retry ? now : now + timing_.interval;
   if (retry) return std::nullopt;
-  return Outcome{result, took, std::nullopt, FirstLine(error)};
+  return Outcome{result, took, std::nullopt, WithoutAddress(FirstLine(error))};
 }
 
 }  // namespace waypost
