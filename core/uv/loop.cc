@@ -49,8 +49,9 @@ void Timer::Start(milliseconds first, milliseconds repeat) {
   uv_timer_start(
       &handle_->timer,
       [](uv_timer_t* timer) {
-        const auto* handle = static_cast<Handle*>(timer->data);
-        if (handle->callback) handle->callback();
+        // A copy: the timer may be destroyed inside its own callback.
+        const auto callback = static_cast<Handle*>(timer->data)->callback;
+        if (callback) callback();
       },
       static_cast<std::uint64_t>(first.count()), static_cast<std::uint64_t>(repeat.count()));
 }

@@ -77,7 +77,8 @@ struct TcpStream::Handle {
         reinterpret_cast<uv_stream_t*>(&tcp),
         [](uv_handle_t* handle, size_t, uv_buf_t* buffer) {
           auto& bytes = Of(handle->data)->loop.read_buffer();
-          *buffer = uv_buf_init(reinterpret_cast<char*>(bytes.data()), bytes.size());
+          *buffer = uv_buf_init(reinterpret_cast<char*>(bytes.data()),
+                                static_cast<unsigned>(bytes.size()));
         },
         [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
           auto* self = Of(stream->data);
@@ -169,7 +170,12 @@ struct TcpStream::Handle {
           if (found != nullptr) uv_freeaddrinfo(found);
         },
         host.c_str(), std::to_string(port).c_str(), &hints);
-    if (failed != 0) looking_up = false;
+    if (failed == 0) return;
+    looking_up = false;
+    Init();
+    // Not from within Connect(): the caller does not have the stream yet.
+    linger = std::make_unique<Timer>(loop, [this, failed] { Fail(failed); });
+    linger->Start(milliseconds{0});
   }
 };
 
