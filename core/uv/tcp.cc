@@ -267,8 +267,10 @@ struct TcpListener::Handle {
   OnAccept on_accept;
 };
 
-Result<std::unique_ptr<TcpListener>> TcpListener::Listen(Loop& loop, const std::string& address,
-                                                         std::uint16_t port, OnAccept on_accept) {
+namespace {
+
+// A bound socket, shared with others that ask for sharing or not.
+Result<int> BoundSocket(const std::string& address, std::uint16_t port, bool share) {
   const auto where = address + ":" + std::to_string(port);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -277,24 +279,38 @@ Result<std::unique_ptr<TcpListener>> TcpListener::Listen(Loop& loop, const std::
   if (getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &found) != 0)
     return Error{"cannot listen on " + where + ": not an IP address"};
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
-
   const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
-  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-      setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
-      bind(fd, found->ai_addr, found->ai_addrlen) != 0) {
-    const std::string why = std::strerror(errno);
-    if (fd >= 0) close(fd);
-    return Error{"cannot listen on " + where + ": " + why};
-  }
+  if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+      (!share || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
+      bind(fd, found->ai_addr, found->ai_addrlen) == 0)
+    return fd;
+  const std::string why = std::strerror(errno);
+  if (fd >= 0) close(fd);
+  return Error{"cannot listen on " + where + ": " + why};
+}
 
+}  // namespace
+
+Result<bool> TcpListener::CheckFree(const std::string& address, std::uint16_t port) {
+  const auto fd = BoundSocket(address, port, false);
+  if (!fd) return Error{fd.error()};
+  close(*fd);
+  return true;
+}
+
+Result<std::unique_ptr<TcpListener>> TcpListener::Listen(Loop& loop, const std::string& address,
+                                                         std::uint16_t port, OnAccept on_accept) {
+  const auto where = address + ":" + std::to_string(port);
+  const auto fd = BoundSocket(address, port, true);
+  if (!fd) return Error{fd.error()};
   auto* handle = new Handle;
   handle->loop = &loop;
   handle->on_accept = std::move(on_accept);
   uv_tcp_init(loop.raw(), &handle->tcp);
   handle->tcp.data = handle;
   std::unique_ptr<TcpListener> listener(new TcpListener(handle));
-  int failed = uv_tcp_open(&handle->tcp, fd);
+  int failed = uv_tcp_open(&handle->tcp, *fd);
   if (failed == 0) {
     failed = uv_listen(reinterpret_cast<uv_stream_t*>(&handle->tcp), kBacklog,
                        [](uv_stream_t* server, int status) {
