@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(config, items):
         drop.add("rss")
     gone = [item for item in items if drop.intersection(mark.name for mark in item.iter_markers())]
     if gone:
-        config.hook.pytest_deselected(gone)
+        config.hook.pytest_deselected(items=gone)
         items[:] = [item for item in items if item not in gone]
 
 
