@@ -12,11 +12,12 @@ struct Error {
   std::string message;
 };
 
-template <class T>
+// `E` may be a type of your own that has a `message`, where the caller must tell faults apart: see fault().
+template <class T, class E = Error>
 class [[nodiscard]] Result {
  public:
   Result(T value) : state_(std::move(value)) {}      // NOLINT: meant to convert
-  Result(Error error) : state_(std::move(error)) {}  // NOLINT: meant to convert
+  Result(E error) : state_(std::move(error)) {}  // NOLINT: meant to convert
 
   [[nodiscard]] bool ok() const { return std::holds_alternative<T>(state_); }
   explicit operator bool() const { return ok(); }
@@ -30,10 +31,11 @@ class [[nodiscard]] Result {
   [[nodiscard]] const T& operator*() const { return value(); }
 
   // Only when not ok().
-  [[nodiscard]] const std::string& error() const { return std::get<Error>(state_).message; }
+  [[nodiscard]] const std::string& error() const { return std::get<E>(state_).message; }
+  [[nodiscard]] const E& fault() const { return std::get<E>(state_); }
 
  private:
-  std::variant<T, Error> state_;
+  std::variant<T, E> state_;
 };
 
 }  // namespace waypost
