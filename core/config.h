@@ -1,4 +1,5 @@
-// The configuration: one TOML file. Read by main and on SIGHUP; workers get it as an immutable snapshot.
+// The configuration: one TOML file. Read by main and on SIGHUP; workers get it as an immutable
+// snapshot.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +34,13 @@ struct MonitorConfig {
 };
 
 struct ServerConfig {
-  std::string name, host;
+  std::string name;
+  std::string host;  // an IP address or a host name
   std::uint16_t port = 5432;
   unsigned max_connections = 100;  // of all workers, databases and users together
   unsigned weight = 1;             // share of reads; 0: none
-  std::string application_name;    // as in the standby's primary_conninfo; empty: asked of the standby
+  std::string
+      application_name;  // as in the standby's primary_conninfo; empty: asked of the standby
   milliseconds connect_timeout{5'000};
   bool allow_cleartext_password = false;  // towards this server, if it asks for `password`
   bool allow_md5 = true;                  // towards this server, if it asks for `md5`
@@ -56,8 +59,10 @@ struct Overrides {
 
 struct UserConfig {
   std::string name;
-  std::string password;  // from password, password_env or password_file; empty if only a verifier is known
-  std::string scram;     // "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>"; empty if a password is known
+  std::string
+      password;  // from password, password_env or password_file; empty if only a verifier is known
+  std::string scram;  // "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>"; empty if a
+                      // password is known
   unsigned max_clients = 0;  // 0: no limit of its own
   Overrides overrides;
 };
@@ -85,6 +90,7 @@ struct Config {
 
   // nullptr if there is none of that name.
   [[nodiscard]] const UserConfig* FindUser(std::string_view name) const;
+  [[nodiscard]] const DatabaseConfig* FindDatabase(std::string_view name) const;
   // The policies of a session: the global ones, overridden by the database's, then by the user's.
   [[nodiscard]] RoutingPolicy RoutingFor(std::string_view user, std::string_view database) const;
   [[nodiscard]] PoolPolicy PoolFor(std::string_view user, std::string_view database) const;
@@ -92,8 +98,12 @@ struct Config {
 
 using ConfigSnapshot = std::shared_ptr<const Config>;
 
-// Reads and validates `path`. The error is one line a fault: "FILE:LINE:KEY: what was found, what was expected".
-// Unknown keys and tables are errors. password_env and password_file are read here.
+// Reads and validates `path`. The error is one line a fault: "FILE:LINE:KEY: what was found, what
+// was expected". Unknown keys and tables are errors. password_env and password_file are read here.
 [[nodiscard]] Result<Config> LoadConfig(const std::string& path);
+
+// The same for a text already read; `path` stands in the errors, and relative password_file are
+// sought beside it.
+[[nodiscard]] Result<Config> ParseConfig(std::string_view text, const std::string& path);
 
 }  // namespace waypost

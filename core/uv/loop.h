@@ -1,0 +1,66 @@
+// RAII over libuv: the loop with its one read buffer, timers and wake-ups. Worker thread only, but for Wakeup::Send().
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+#include "core/base/time.h"
+
+struct uv_loop_s;
+
+namespace waypost {
+
+class Loop {
+ public:
+  Loop();
+  ~Loop();  // closes what is still open
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Runs until Stop() or until nothing is left to wait for.
+  void Run();
+  void Stop();
+  // The loop's idea of now, taken once a turn.
+  [[nodiscard]] TimePoint Now() const;
+
+  [[nodiscard]] uv_loop_s* raw() { return loop_.get(); }
+  // Every socket of this loop reads into it.
+  [[nodiscard]] std::array<std::byte, 65'536>& read_buffer() { return *read_buffer_; }
+
+ private:
+  std::unique_ptr<uv_loop_s> loop_;
+  std::unique_ptr<std::array<std::byte, 65'536>> read_buffer_;
+};
+
+// Calls back after a while, once or again and again.
+class Timer {
+ public:
+  Timer(Loop& loop, std::function<void()> callback);
+  ~Timer();
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  void Start(milliseconds first, milliseconds repeat = milliseconds{0});
+  void Stop();
+
+ private:
+  struct Handle;
+  Handle* handle_;
+};
+
+// Send() from any thread makes the callback run in the loop's; several may become one.
+class Wakeup {
+ public:
+  Wakeup(Loop& loop, std::function<void()> callback);
+  ~Wakeup();
+  Wakeup(const Wakeup&) = delete;
+  Wakeup& operator=(const Wakeup&) = delete;
+  void Send();
+
+ private:
+  struct Handle;
+  Handle* handle_;
+};
+
+}  // namespace waypost

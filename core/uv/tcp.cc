@@ -1,0 +1,321 @@
+#include "core/uv/tcp.h"
+
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/base/log.h"
+
+namespace waypost {
+namespace {
+
+constexpr int kBacklog = 1024;
+constexpr unsigned kKeepaliveSeconds = 60;
+constexpr milliseconds kLinger{5'000};  // how long a finished stream may go on sending what is queued
+
+}  // namespace
+
+struct TcpStream::Handle {
+  explicit Handle(Loop& owner_loop) : loop(owner_loop) {}
+
+  Loop& loop;
+  uv_tcp_t tcp{};
+  uv_connect_t connect{};
+  uv_getaddrinfo_t lookup{};
+  uv_write_t write{};
+  std::string sending;   // belongs to libuv while `writing`
+  std::string waiting;   // goes out next
+  StreamUser* user = nullptr;
+  std::unique_ptr<Timer> linger;
+  bool initialised = false;
+  bool writing = false;
+  bool looking_up = false;
+  bool connected = false;
+  bool over_high_mark = false;
+  bool finishing = false;
+  bool closing = false;
+  std::uint8_t pauses = 0;
+  std::string host;
+  std::uint16_t port = 0;
+
+  static Handle* Of(void* data) { return static_cast<Handle*>(data); }
+
+  void Init() {
+    uv_tcp_init(loop.raw(), &tcp);
+    tcp.data = this;
+    initialised = true;
+  }
+
+  // The handle lives on until libuv let go of it.
+  void Close() {
+    user = nullptr;
+    linger.reset();
+    if (closing) return;
+    closing = true;
+    if (looking_up) {
+      uv_cancel(reinterpret_cast<uv_req_t*>(&lookup));
+      return;  // freed when the look-up reports
+    }
+    uv_close(reinterpret_cast<uv_handle_t*>(&tcp), [](uv_handle_t* closed) { delete Of(closed->data); });
+  }
+
+  void Fail(int error) {
+    if (finishing) {
+      Close();
+      return;
+    }
+    if (user != nullptr) user->OnClosed(error == UV_EOF ? "" : uv_strerror(error));
+  }
+
+  void ReadStart() {
+    if (!connected || pauses != 0 || closing || finishing) return;
+    uv_read_start(
+        reinterpret_cast<uv_stream_t*>(&tcp),
+        [](uv_handle_t* handle, size_t, uv_buf_t* buffer) {
+          auto& bytes = Of(handle->data)->loop.read_buffer();
+          *buffer = uv_buf_init(reinterpret_cast<char*>(bytes.data()),
+                                static_cast<unsigned>(bytes.size()));
+        },
+        [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
+          auto* self = Of(stream->data);
+          if (count < 0) {
+            uv_read_stop(stream);
+            self->Fail(static_cast<int>(count));
+          } else if (count > 0 && self->user != nullptr) {
+            self->user->OnData({reinterpret_cast<const std::byte*>(buffer->base),
+                                static_cast<std::size_t>(count)});
+          }
+        });
+  }
+
+  void SendWaiting() {
+    writing = true;
+    sending = std::move(waiting);
+    waiting = std::string();
+    auto buffer = uv_buf_init(sending.data(), static_cast<unsigned>(sending.size()));
+    write.data = this;
+    const int failed = uv_write(&write, reinterpret_cast<uv_stream_t*>(&tcp), &buffer, 1,
+                                [](uv_write_t* request, int status) { Of(request->data)->Sent(status); });
+    if (failed != 0) writing = false;  // the read side reports why
+  }
+
+  void Sent(int status) {
+    writing = false;
+    sending = std::string();
+    if (closing) return;
+    if (status != 0) {
+      Fail(status);
+      return;
+    }
+    if (!waiting.empty()) SendWaiting();
+    const auto queued = sending.size() + waiting.size();
+    if (finishing) {
+      if (queued == 0) Close();
+      return;
+    }
+    if (over_high_mark && queued <= kHighMark / 2) {
+      over_high_mark = false;
+      if (user != nullptr) user->OnDrained();
+    }
+  }
+
+  void ConnectTo(const sockaddr* address) {
+    Init();
+    const int failed =
+        uv_tcp_connect(&connect, &tcp, address, [](uv_connect_t* request, int status) {
+          auto* self = Of(request->handle->data);
+          if (self->closing) return;
+          if (status != 0) {
+            self->Fail(status);
+            return;
+          }
+          self->Connected();
+          if (self->user != nullptr) self->user->OnConnected();
+        });
+    if (failed != 0) Fail(failed);
+  }
+
+  void Connected() {
+    connected = true;
+    uv_tcp_nodelay(&tcp, 1);
+    uv_tcp_keepalive(&tcp, 1, kKeepaliveSeconds);
+    ReadStart();
+  }
+
+  void LookUp() {
+    looking_up = true;
+    lookup.data = this;
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    const int failed = uv_getaddrinfo(
+        loop.raw(), &lookup,
+        [](uv_getaddrinfo_t* request, int status, addrinfo* found) {
+          auto* self = Of(request->data);
+          self->looking_up = false;
+          if (self->closing) {
+            if (found != nullptr) uv_freeaddrinfo(found);
+            delete self;
+            return;
+          }
+          if (status != 0 || found == nullptr) {
+            self->Init();
+            self->Fail(status != 0 ? status : UV_EAI_NONAME);
+          } else {
+            self->ConnectTo(found->ai_addr);
+          }
+          if (found != nullptr) uv_freeaddrinfo(found);
+        },
+        host.c_str(), std::to_string(port).c_str(), &hints);
+    if (failed == 0) return;
+    looking_up = false;
+    Init();
+    // Not from within Connect(): the caller does not have the stream yet.
+    linger = std::make_unique<Timer>(loop, [this, failed] { Fail(failed); });
+    linger->Start(milliseconds{0});
+  }
+};
+
+TcpStream::TcpStream(Loop& loop) : handle_(new Handle(loop)) {}
+
+TcpStream::~TcpStream() {
+  if (handle_ != nullptr) handle_->Close();
+}
+
+std::unique_ptr<TcpStream> TcpStream::Connect(Loop& loop, const std::string& host,
+                                              std::uint16_t port, StreamUser& user) {
+  std::unique_ptr<TcpStream> stream(new TcpStream(loop));
+  auto& handle = *stream->handle_;
+  handle.user = &user;
+  handle.host = host;
+  handle.port = port;
+  // Always by the look-up, which is asynchronous also for a numeric address: the caller has the stream before a report.
+  handle.LookUp();
+  return stream;
+}
+
+void TcpStream::Start(StreamUser& user) {
+  handle_->user = &user;
+  handle_->Connected();
+}
+
+bool TcpStream::Write(Bytes bytes) {
+  auto& h = *handle_;
+  if (h.closing || h.finishing) return true;
+  if (!h.writing && h.waiting.empty()) {
+    auto buffer = uv_buf_init(const_cast<char*>(AsText(bytes).data()),  // libuv only reads it
+                              static_cast<unsigned>(bytes.size()));
+    const int sent = uv_try_write(reinterpret_cast<uv_stream_t*>(&h.tcp), &buffer, 1);
+    if (sent > 0) bytes = bytes.subspan(static_cast<std::size_t>(sent));
+    if (bytes.empty()) return true;
+  }
+  h.waiting += AsText(bytes);
+  if (!h.writing) h.SendWaiting();
+  if (Queued() > kHighMark) h.over_high_mark = true;
+  return !h.over_high_mark;
+}
+
+std::size_t TcpStream::Queued() const { return handle_->sending.size() + handle_->waiting.size(); }
+
+void TcpStream::Pause(PauseReason reason) {
+  const bool was = handle_->pauses != 0;
+  handle_->pauses |= reason;
+  if (!was && handle_->connected && !handle_->closing)
+    uv_read_stop(reinterpret_cast<uv_stream_t*>(&handle_->tcp));
+}
+
+void TcpStream::Resume(PauseReason reason) {
+  const bool was = handle_->pauses != 0;
+  handle_->pauses = static_cast<std::uint8_t>(handle_->pauses & ~reason);
+  if (was && handle_->pauses == 0) handle_->ReadStart();
+}
+
+bool TcpStream::Paused() const { return handle_->pauses != 0; }
+
+void TcpStream::Finish() {
+  auto* h = handle_;
+  handle_ = nullptr;
+  h->user = nullptr;
+  if (h->closing || h->looking_up || !h->connected || (!h->writing && h->waiting.empty())) {
+    h->Close();
+    return;
+  }
+  h->finishing = true;
+  uv_read_stop(reinterpret_cast<uv_stream_t*>(&h->tcp));
+  h->linger = std::make_unique<Timer>(h->loop, [h] { h->Close(); });
+  h->linger->Start(kLinger);
+}
+
+std::string TcpStream::PeerName() const {
+  sockaddr_storage address{};
+  int length = sizeof address;
+  if (uv_tcp_getpeername(&handle_->tcp, reinterpret_cast<sockaddr*>(&address), &length) != 0) return "";
+  char host[NI_MAXHOST];
+  char service[NI_MAXSERV];
+  if (getnameinfo(reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(length), host,
+                  sizeof host, service, sizeof service, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    return "";
+  return std::string(host) + ":" + service;
+}
+
+struct TcpListener::Handle {
+  Loop* loop = nullptr;
+  uv_tcp_t tcp{};
+  OnAccept on_accept;
+};
+
+Result<std::unique_ptr<TcpListener>> TcpListener::Listen(Loop& loop, const std::string& address,
+                                                         std::uint16_t port, OnAccept on_accept) {
+  const auto where = address + ":" + std::to_string(port);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &found) != 0)
+    return Error{"cannot listen on " + where + ": not an IP address"};
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
+
+  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+      setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
+      bind(fd, found->ai_addr, found->ai_addrlen) != 0) {
+    const std::string why = std::strerror(errno);
+    if (fd >= 0) close(fd);
+    return Error{"cannot listen on " + where + ": " + why};
+  }
+
+  auto* handle = new Handle;
+  handle->loop = &loop;
+  handle->on_accept = std::move(on_accept);
+  uv_tcp_init(loop.raw(), &handle->tcp);
+  handle->tcp.data = handle;
+  std::unique_ptr<TcpListener> listener(new TcpListener(handle));
+  int failed = uv_tcp_open(&handle->tcp, fd);
+  if (failed == 0) {
+    failed = uv_listen(reinterpret_cast<uv_stream_t*>(&handle->tcp), kBacklog,
+                       [](uv_stream_t* server, int status) {
+                         auto* self = static_cast<Handle*>(server->data);
+                         if (status != 0) {
+                           Log(LogLevel::kWarn, "accept_failed", {{"error", uv_strerror(status)}});
+                           return;
+                         }
+                         std::unique_ptr<TcpStream> client(new TcpStream(*self->loop));
+                         client->handle_->Init();
+                         if (uv_accept(server, reinterpret_cast<uv_stream_t*>(&client->handle_->tcp)) == 0)
+                           self->on_accept(std::move(client));
+                       });
+  }
+  if (failed != 0) return Error{"cannot listen on " + where + ": " + uv_strerror(failed)};
+  return listener;
+}
+
+TcpListener::~TcpListener() {
+  uv_close(reinterpret_cast<uv_handle_t*>(&handle_->tcp),
+           [](uv_handle_t* closed) { delete static_cast<Handle*>(closed->data); });
+}
+
+}  // namespace waypost

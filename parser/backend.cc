@@ -1,0 +1,36 @@
+#include "parser/backend.h"
+
+#include "parser/fields.h"
+
+namespace waypost {
+
+ErrorView ReadError(Bytes body) {
+  ErrorView error;
+  Fields fields(body);
+  for (;;) {
+    const char code = fields.Byte();
+    if (!fields.ok() || code == 0) return error;
+    const auto value = fields.CString();
+    if (!fields.ok()) return error;
+    if (code == 'V' || (code == 'S' && error.severity.empty())) error.severity = value;
+    else if (code == 'C') error.sqlstate = value;
+    else if (code == 'M') error.message = value;
+  }
+}
+
+std::optional<char> ReadReadyForQuery(Bytes body) {
+  if (body.size() != 1) return std::nullopt;
+  const auto status = static_cast<char>(body[0]);
+  if (status != 'I' && status != 'T' && status != 'E') return std::nullopt;
+  return status;
+}
+
+std::optional<std::pair<std::string_view, std::string_view>> ReadParameterStatus(Bytes body) {
+  Fields fields(body);
+  const auto name = fields.CString();
+  const auto value = fields.CString();
+  if (!fields.ok()) return std::nullopt;
+  return std::pair{name, value};
+}
+
+}  // namespace waypost

@@ -1,0 +1,60 @@
+// Why any statement goes where it goes. Pure: a batch, its session, the servers and the policy in; a target and the
+// reason out. Read it from top to bottom, the first row that applies wins:
+//
+//   the session holds a server connection (pinned, in a transaction, session pooling)   -> that connection
+//   the end of the batch is not known, or it is too large to keep                       -> primary
+//   a statement in it is no read (or not understood)                                    -> primary
+//   the policy or the session's settings forbid replicas                                -> primary
+//   a replica is eligible                                                               -> the least busy, by weight
+//   none is: read_from_primary = "never"                                                -> refused
+//   otherwise                                                                           -> primary
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "parser/verdict.h"
+#include "routing/cluster_view.h"
+#include "routing/policy.h"
+
+namespace waypost {
+
+// One batch: the verdicts of all its statements taken together.
+struct BatchFacts {
+  Class cls = Class::kWrite;
+  Reason why = Reason::kNotUnderstood;
+  bool begins_read_only = false;  // BEGIN READ ONLY and nothing behind it that a replica could not run
+  bool end_known = true;          // it ends with Sync, Query or FunctionCall
+  bool retained = true;           // its bytes are kept: it can be sent again
+  bool repeatable = true;         // running it twice does no harm
+};
+
+// What of the session decides.
+struct SessionFacts {
+  bool holds_connection = false;  // in a transaction, pinned or in session mode
+  Reason holds_why = Reason::kInTransaction;
+  bool synchronous_commit_lowered = false;
+  bool serializable_default = false;
+  bool read_only_default = false;  // default_transaction_read_only = on: BEGIN starts a read-only transaction
+};
+
+enum class Target : std::uint8_t { kPrimary, kReplica, kHeld, kRefuse, kCount };
+[[nodiscard]] std::string_view TargetName(Target target);
+
+struct Decision {
+  Target target = Target::kPrimary;
+  Reason reason = Reason::kNotUnderstood;
+  ServerId server = 0;     // kReplica
+  bool may_rerun = false;  // an error or loss before the first forwarded byte may be healed on the primary
+};
+
+// `outstanding[id]`: batches of this worker under way on that server; may be shorter than the server list.
+[[nodiscard]] Decision Decide(const BatchFacts& batch, const SessionFacts& session,
+                              const ClusterView& view, const RoutingPolicy& policy,
+                              std::span<const std::uint32_t> outstanding, TimePoint now);
+
+// True if a replica of this policy may be read from at `now`: seen at most two probe intervals ago, and eligible.
+[[nodiscard]] bool MayReadFrom(const ServerView& server, const ClusterView& view,
+                               const RoutingPolicy& policy, TimePoint now);
+
+}  // namespace waypost

@@ -1,0 +1,146 @@
+#include "routing/reply_ledger.h"
+
+namespace waypost {
+namespace {
+
+bool EndsWithReady(char type) { return type == 'Q' || type == 'S' || type == 'F'; }
+bool EndsCopy(char type) { return type == 'c' || type == 'f'; }
+
+}  // namespace
+
+std::uint64_t Ledger::Sent(char type, Reply how) {
+  if (type == 'd' || type == 'H' || type == 'X') return 0;
+  if (copy_in_) {
+    if (type == 'S') {
+      sync_in_copy_ = true;
+      return 0;
+    }
+    // CopyDone and CopyFail end the COPY; so does anything else, which the server takes for an error and swallows.
+    copy_in_ = false;
+    if (EndsCopy(type) || entries_[head_].type == 'Q') return 0;
+  } else if (EndsCopy(type) && Empty()) {
+    return 0;
+  }
+  if (skipping_) {
+    if (type != 'S') return 0;
+    skipping_ = false;
+  }
+  const auto sequence = next_sequence_++;
+  entries_.push_back({type, how, sequence});
+  if (EndsWithReady(type)) ++ready_due_;
+  else if (!EndsCopy(type)) series_open_ = true;
+  return sequence;
+}
+
+void Ledger::Pop() {
+  ++head_;
+  // CopyDone and CopyFail that found no COPY.
+  while (!Empty() && EndsCopy(entries_[head_].type)) ++head_;
+  if (!Empty()) return;
+  entries_.clear();
+  head_ = 0;
+}
+
+void Ledger::Erase(std::size_t index) {
+  if (EndsWithReady(entries_[index].type)) --ready_due_;
+  entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(index));
+}
+
+void Ledger::StartCopyIn() {
+  const char head = entries_[head_].type;
+  while (head_ + 1 < entries_.size()) {
+    const char next = entries_[head_ + 1].type;
+    if (next == 'S') {
+      Erase(head_ + 1);
+    } else {
+      if (EndsCopy(next) || head == 'Q') Erase(head_ + 1);
+      return;
+    }
+  }
+  copy_in_ = true;
+  sync_in_copy_ = false;
+}
+
+void Ledger::SkipToSync() {
+  Pop();
+  while (!Empty() && entries_[head_].type != 'S') {
+    if (EndsWithReady(entries_[head_].type)) --ready_due_;
+    Pop();
+  }
+  skipping_ = Empty();
+}
+
+Answer Ledger::OnError() {
+  if (Empty()) return {};
+  const auto entry = entries_[head_];
+  if (copy_in_ && sync_in_copy_) confused_ = true;  // was that Sync before or behind the error?
+  copy_in_ = false;
+  if (EndsWithReady(entry.type)) return {entry.reply, entry.type, entry.sequence, false};
+  SkipToSync();
+  return {Reply::kForward, entry.type, entry.sequence, true};
+}
+
+Answer Ledger::OnReady() {
+  if (Empty() || !EndsWithReady(entries_[head_].type)) {
+    confused_ = true;
+    return {Reply::kSwallow, 0, 0, false};
+  }
+  const auto entry = entries_[head_];
+  --ready_due_;
+  copy_in_ = false;
+  Pop();
+  // What was sent behind it opened a series of its own.
+  series_open_ = false;
+  for (auto i = head_; i < entries_.size(); ++i)
+    if (!EndsWithReady(entries_[i].type) && !EndsCopy(entries_[i].type)) series_open_ = true;
+  return {entry.reply, entry.type, entry.sequence, true};
+}
+
+bool Ledger::Fits(char entry, char reply) {
+  switch (reply) {
+    case '1': return entry == 'P';
+    case '2': return entry == 'B';
+    case '3': return entry == 'C';
+    case 't': case 'n': return entry == 'D';
+    case 'T': return entry == 'D' || entry == 'Q';
+    case 's': return entry == 'E';
+    case 'D': case 'C': case 'I': case 'G': case 'H': case 'W': case 'd': case 'c':
+      return entry == 'E' || entry == 'Q';
+    case 'V': return entry == 'F';
+    default: return false;
+  }
+}
+
+bool Ledger::Completes(char entry, char reply) {
+  switch (reply) {
+    case '1': case '2': case '3': case 'n': case 's': return true;
+    case 'T': return entry == 'D';
+    case 'C': case 'I': return entry == 'E';
+    default: return false;
+  }
+}
+
+Answer Ledger::OnReply(char type) {
+  if (type == 'N' || type == 'S' || type == 'A') return {Reply::kForward, 0, 0, false};
+  if (type == 'E') return OnError();
+  if (type == 'Z') return OnReady();
+  if (Empty() || !Fits(entries_[head_].type, type)) {
+    confused_ = true;
+    return {Reply::kSwallow, 0, 0, false};
+  }
+  const auto entry = entries_[head_];
+  if (type == 'G' || type == 'W') StartCopyIn();
+  const bool completes = Completes(entry.type, type);
+  if (completes) Pop();
+  return {entry.reply, entry.type, entry.sequence, completes};
+}
+
+bool Ledger::TakeSynthesised(char& type, std::uint64_t& sequence) {
+  if (Empty() || entries_[head_].reply != Reply::kSynthesise) return false;
+  type = entries_[head_].type;
+  sequence = entries_[head_].sequence;
+  Pop();
+  return true;
+}
+
+}  // namespace waypost

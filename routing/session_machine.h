@@ -1,0 +1,84 @@
+// The life of a session between its batches, as a pure transition table: Advance(state, event) -> {state, what to do}.
+// It knows nothing of bytes or sockets; core/session.cc carries out what it says.
+//
+//   state        event                      next          to do
+//   Idle         BatchReady                 Acquiring     acquire
+//   Acquiring    Leased                     Relaying      send
+//   Acquiring    NoLease (error)            Idle          answer the batch with the error
+//   Acquiring    Rerouted                   Acquiring     acquire (the servers changed)
+//   Relaying     HeldError, may rerun       Discarding    throw away what was held
+//   Relaying     BatchDone 'I', no pin      Idle          release
+//   Relaying     BatchDone 'T' 'E', no pin  InBlock
+//   Relaying     BatchDone, pin             Pinned
+//   Relaying     ServerLost, may rerun      Acquiring     acquire (on the primary)
+//   Relaying     ServerLost, in a block     FailedBlock   answer the batch with the error
+//   Relaying     ServerLost                 Idle          answer the batch with the error
+//   Relaying     ServerLost, mid-message    Closed        close the client: its stream cannot be mended
+//   Discarding   BatchDone, ServerLost      Acquiring     release, acquire (on the primary)
+//   InBlock      BatchReady                 Relaying      send
+//   InBlock      ServerLost                 FailedBlock
+//   Pinned       BatchReady                 Relaying      send
+//   Pinned       ServerLost                 Closed        close the client: what it was pinned for is gone
+//   FailedBlock  BatchReady                 FailedBlock   answer 25P02
+//   FailedBlock  BlockEnded                 Idle          answer ROLLBACK
+//   any          ClientGone                 Closed        release (idle), else close the server connection
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <variant>
+
+#include "parser/verdict.h"
+#include "routing/decide.h"
+
+namespace waypost {
+
+struct BatchReady { Decision decision; };
+struct Leased {};
+struct NoLease {};
+struct Rerouted { Decision decision; };
+struct HeldError {};                       // an error before anything was forwarded
+struct Forwarding {};                      // the first byte of the answer goes to the client
+struct BatchDone { char status = 'I'; PinReason pin = PinReason::kNone; };
+struct ServerLost { bool mid_message = false; };
+struct BlockEnded {};
+struct ClientGone {};
+using Event = std::variant<BatchReady, Leased, NoLease, Rerouted, HeldError, Forwarding, BatchDone,
+                           ServerLost, BlockEnded, ClientGone>;
+
+struct Idle {};
+struct Acquiring { Decision decision; };
+// `block`, `pin`: what the session was in when the batch was sent.
+struct Relaying { Decision decision; bool forwarded = false; bool block = false; PinReason pin = PinReason::kNone; };
+struct Discarding { Decision decision; };
+struct InBlock { PinReason pin = PinReason::kNone; };
+struct Pinned { PinReason why; };
+struct FailedBlock {};
+struct Closed {};
+using State = std::variant<Idle, Acquiring, Relaying, Discarding, InBlock, Pinned, FailedBlock, Closed>;
+
+enum class Do : std::uint8_t {
+  kNothing,
+  kAcquire,       // ask the pool for what the state's decision says
+  kSend,
+  kAnswerError,   // answer the whole batch with the error at hand
+  kAnswerFailed,  // answer the whole batch with 25P02
+  kAnswerRollback,
+  kDiscard,       // throw away what is held and what still comes of this batch
+  kRelease,       // the server connection goes back to its pool
+  kCloseServer,
+  kCloseClient,
+};
+
+struct Step {
+  State next;
+  std::array<Do, 2> todo{Do::kNothing, Do::kNothing};
+};
+
+// An event that has no row for the state changes nothing.
+[[nodiscard]] Step Advance(const State& state, const Event& event);
+
+[[nodiscard]] std::string_view StateName(const State& state);
+
+}  // namespace waypost

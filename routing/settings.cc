@@ -1,0 +1,115 @@
+#include "routing/settings.h"
+
+#include <algorithm>
+
+namespace waypost {
+namespace {
+
+// E'' quoting holds whatever standard_conforming_strings is set to.
+std::string Quote(std::string_view text) {
+  std::string quoted = "E'";
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') quoted += c;
+    quoted += c;
+  }
+  return quoted + "'";
+}
+
+// Who runs the statements must change last.
+int Order(const Setting& setting) {
+  if (setting.name == "session_authorization") return 1;
+  return setting.name == "role" ? 2 : 0;
+}
+
+std::string ResetSql(const std::string& name) {
+  if (name == "session_authorization") return "RESET SESSION AUTHORIZATION";
+  std::string quoted = "RESET \"";
+  for (const char c : name) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  // A name with a dot is a class and a name: RESET "myapp"."user".
+  if (const auto dot = quoted.find('.'); dot != std::string::npos) quoted.replace(dot, 1, "\".\"");
+  return quoted + "\"";
+}
+
+void Add(std::string& sql, const std::string& statement) {
+  if (!sql.empty()) sql += ';';
+  sql += statement;
+}
+
+}  // namespace
+
+SettingTable::SettingTable() : none_(std::make_shared<const SettingSet>()) {}
+
+Settings SettingTable::Intern(SettingSet set) {
+  std::stable_sort(set.begin(), set.end(),
+                   [](const Setting& a, const Setting& b) { return a.name < b.name; });
+  SettingSet unique;
+  for (auto& setting : set) {
+    if (!unique.empty() && unique.back().name == setting.name) unique.back() = std::move(setting);
+    else unique.push_back(std::move(setting));
+  }
+  if (unique.empty()) return none_;
+  std::string key;
+  for (const auto& setting : unique) key.append(setting.name).append(1, '\0').append(setting.sql).append(1, '\0');
+  if (auto found = sets_[key].lock()) return found;
+  auto interned = std::make_shared<const SettingSet>(std::move(unique));
+  sets_[key] = interned;
+  if (sets_.size() >= sweep_at_) {
+    std::erase_if(sets_, [](const auto& entry) { return entry.second.expired(); });
+    sweep_at_ = std::max<std::size_t>(1024, sets_.size() * 2);
+  }
+  return interned;
+}
+
+Settings SettingTable::With(const Settings& base, Setting setting) {
+  auto set = *base;
+  set.push_back(std::move(setting));
+  return Intern(std::move(set));
+}
+
+Settings SettingTable::Reset(const Settings& base, std::string_view name, const Settings& startup) {
+  auto set = *base;
+  std::erase_if(set, [&](const Setting& setting) { return setting.name == name; });
+  if (const auto* initial = FindSetting(*startup, name)) set.push_back(*initial);
+  return Intern(std::move(set));
+}
+
+std::string Difference(const SettingSet& from, const SettingSet& to) {
+  std::string sql;
+  if (&from == &to) return sql;
+  // A role that goes away goes first: what follows may need the rights of the login user.
+  for (const char* name : {"role", "session_authorization"}) {
+    const auto* old = FindSetting(from, name);
+    const auto* next = FindSetting(to, name);
+    if (old != nullptr && (next == nullptr || !(*next == *old))) Add(sql, ResetSql(name));
+  }
+  for (const auto& old : from)
+    if (Order(old) == 0 && FindSetting(to, old.name) == nullptr) Add(sql, ResetSql(old.name));
+  for (const int order : {0, 1, 2}) {
+    for (const auto& setting : to) {
+      if (Order(setting) != order) continue;
+      const auto* old = FindSetting(from, setting.name);
+      if (old == nullptr || !(*old == setting)) Add(sql, setting.sql);
+    }
+  }
+  return sql;
+}
+
+Setting StartupSetting(std::string_view name, std::string_view value) {
+  Setting setting;
+  for (const char c : name)
+    setting.name += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  setting.sql = "SELECT pg_catalog.set_config(" + Quote(name) + "," + Quote(value) + ",false)";
+  return setting;
+}
+
+const Setting* FindSetting(const SettingSet& set, std::string_view name) {
+  const auto found = std::lower_bound(
+      set.begin(), set.end(), name,
+      [](const Setting& setting, std::string_view wanted) { return setting.name < wanted; });
+  return found != set.end() && found->name == name ? &*found : nullptr;
+}
+
+}  // namespace waypost

@@ -1,0 +1,52 @@
+// The settings of a session and of a server connection, and the SQL that turns one into the other. Pure.
+// A set is immutable and shared: two sessions with equal settings hold the same one (SettingTable), so that comparing is
+// comparing pointers.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace waypost {
+
+// One setting and a statement that makes it so on any connection, e.g. "SET datestyle TO 'ISO'".
+struct Setting {
+  std::string name;  // lower case; "role" and "session_authorization" are settings too
+  std::string sql;
+  bool operator==(const Setting&) const = default;
+};
+
+using SettingSet = std::vector<Setting>;  // sorted by name
+using Settings = std::shared_ptr<const SettingSet>;
+
+// Interns setting sets. One per worker.
+class SettingTable {
+ public:
+  SettingTable();
+  // The set without any setting: what a fresh server connection has.
+  [[nodiscard]] const Settings& None() const { return none_; }
+  // The one shared set that equals `set`, which need not be sorted (of two settings of one name the later counts).
+  [[nodiscard]] Settings Intern(SettingSet set);
+  [[nodiscard]] Settings With(const Settings& base, Setting setting);
+  // `base` with `name` as it is in `startup` (not at all, if it is not there).
+  [[nodiscard]] Settings Reset(const Settings& base, std::string_view name, const Settings& startup);
+
+ private:
+  Settings none_;
+  std::unordered_map<std::string, std::weak_ptr<const SettingSet>> sets_;
+  std::size_t sweep_at_ = 1024;
+};
+
+// The SQL that turns `from` into `to`: RESETs, then settings; session_authorization and role last. Empty if there is
+// nothing to do.
+[[nodiscard]] std::string Difference(const SettingSet& from, const SettingSet& to);
+
+// `SELECT pg_catalog.set_config('name', 'value', false)` with both quoted; for start-up parameters.
+[[nodiscard]] Setting StartupSetting(std::string_view name, std::string_view value);
+
+// nullptr if there is no setting of that name.
+[[nodiscard]] const Setting* FindSetting(const SettingSet& set, std::string_view name);
+
+}  // namespace waypost
