@@ -2,6 +2,7 @@
 // by every session that sends the same text.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -52,7 +53,13 @@ enum class StatementKind : std::uint8_t {
 
 // A name in the tree that the catalogue must explain.
 struct NameRef {
-  enum class Kind : std::uint8_t { kFunction, kRelation, kType, kOperator };
+  enum class Kind : std::uint8_t {
+    kFunction,
+    kRelation,   // never the name of a CTE in scope
+    kType,
+    kOperator,
+    kAttribute,  // the last part of "x.y": a column, or a function of one composite argument called as if it were one
+  };
   Kind kind;
   std::string schema;  // empty if not qualified
   std::string name;    // folded as PostgreSQL folds it
@@ -71,7 +78,7 @@ struct SettingEffect {
   };
   Kind kind;
   std::string name;  // lower case; "role", "session_authorization", "timezone" (also for TIME ZONE), "client_encoding" (also for NAMES); empty for the All kinds
-  std::string sql;   // kSet: a statement that sets the same again on another connection ("SET datestyle TO 'ISO'")
+  std::string sql;   // kSet, kSetLocal: a statement that sets the same again on another connection ("SET datestyle TO 'ISO'"); one line, no comments, no semicolon
   std::string value; // the constant, where there is just one, as text ("off"); else empty
 };
 
@@ -92,7 +99,8 @@ struct Facts {
   std::vector<NameRef> names;   // sorted, no duplicates
   std::vector<SettingEffect> settings;  // also set_config('x', 'constant', ...) in a SELECT list
   TransactionModes modes;       // kBegin, kSet of transaction modes
-  std::string object;           // PREPARE / EXECUTE / DEALLOCATE / DECLARE / CLOSE: the name ("" = ALL)
+  std::string object;           // PREPARE / EXECUTE / DEALLOCATE / DECLARE / FETCH / CLOSE / SAVEPOINT / LISTEN: the name ("" = ALL)
+  bool literals_matter = true;  // false: the same tree with other number and string literals has the same facts and verdict
   // SET SESSION CHARACTERISTICS AS TRANSACTION ... arrives as settings default_transaction_*.
 };
 
@@ -104,7 +112,10 @@ struct Lexing {
 };
 
 // The statements of one Query or Parse text, in order; empty list: an empty query (comments and blanks alone).
-// Never throws, never aborts: a text that does not parse is one Facts of kUnknown with Reason::kParseError.
+// Never throws, never aborts, needs little stack: a text that does not parse is one Facts of kUnknown with
+// Reason::kParseError; one longer than kMaxAnalysedBytes is not looked at and is kUnknown with Reason::kTooLarge.
+// Both pin by kUnknownState: nobody knows what such a text leaves behind in the session.
+inline constexpr std::size_t kMaxAnalysedBytes = 2 << 20;  // the tree of "1+1+..." takes some 150 bytes for each of text
 using FactsList = std::shared_ptr<const std::vector<Facts>>;
 [[nodiscard]] FactsList Analyse(std::string_view sql, Lexing lexing);
 

@@ -1,0 +1,336 @@
+// SET, RESET, set_config and the modes of transactions.
+#include <array>
+#include <cctype>
+#include <string>
+
+#include "parser/analyse_walk.h"
+
+namespace waypost {
+namespace {
+
+// Settings whose value is a list of names, each quoted by itself.
+// Source: variable_is_guc_list_quote() in src/fe_utils/dumputils.c of PostgreSQL 15
+bool IsListOfNames(std::string_view name) {
+  constexpr std::array<std::string_view, 6> kLists = {
+      "local_preload_libraries",  "search_path",      "session_preload_libraries",
+      "shared_preload_libraries", "temp_tablespaces", "unix_socket_directories"};
+  for (std::string_view list : kLists) {
+    if (list == name) return true;
+  }
+  return false;
+}
+
+bool IsPlainName(std::string_view name) {
+  if (name.empty() || std::isdigit(static_cast<unsigned char>(name.front())) != 0) return false;
+  for (char c : name) {
+    if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_')) return false;
+  }
+  return true;
+}
+
+void AppendQuoted(std::string_view text, char quote, std::string& out) {
+  out += quote;
+  for (char c : text) {
+    if (c == quote) out += c;
+    out += c;
+  }
+  out += quote;
+}
+
+// A string constant that reads the same whatever standard_conforming_strings is on the other connection.
+void AppendLiteral(std::string_view text, std::string& out) {
+  if (text.find('\\') == std::string_view::npos) return AppendQuoted(text, '\'', out);
+  out += "E'";
+  for (char c : text) {
+    if (c == '\'' || c == '\\') out += c;
+    out += c;
+  }
+  out += '\'';
+}
+
+// "a" or, for the settings of extensions, "a"."b".
+void AppendName(std::string_view name, std::string& out) {
+  if (IsPlainName(name)) {
+    out += name;
+    return;
+  }
+  for (std::size_t start = 0;;) {
+    const std::size_t dot = name.find('.', start);
+    AppendQuoted(name.substr(start, dot - start), '"', out);
+    if (dot == std::string_view::npos) return;
+    out += '.';
+    start = dot + 1;
+  }
+}
+
+std::string Head(std::string_view name, bool local) {
+  std::string sql = local ? "SET LOCAL " : "SET ";
+  AppendName(name, sql);
+  sql += " TO ";
+  return sql;
+}
+
+// False: not a constant that can be written down.
+bool AppendConstant(const Node* node, std::string& out) {
+  if (node == nullptr || node->type != T_A_Const) return false;
+  const A_Const* constant = As<A_Const>(node);
+  if (constant->isnull) return false;
+  switch (constant->val.node.type) {
+    case T_Integer:
+      out += std::to_string(constant->val.ival.ival);
+      return true;
+    case T_Float:
+      out += constant->val.fval.fval;
+      return true;
+    case T_Boolean:
+      out += constant->val.boolval.boolval ? "'true'" : "'false'";
+      return true;
+    case T_String:
+      AppendLiteral(constant->val.sval.sval, out);
+      return true;
+    default:
+      return false;
+  }
+}
+
+// SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE: the one constant of SET that has a type.
+bool AppendInterval(const Node* node, std::string& out) {
+  if (node == nullptr || node->type != T_TypeCast) return false;
+  const TypeCast* cast = As<TypeCast>(node);
+  const char* text = ConstantText(cast->arg);
+  if (text == nullptr || ListSize(cast->typeName->typmods) > 1) return false;
+  constexpr int kHour = 1 << 10;             // INTERVAL_MASK(HOUR), utils/timestamp.h
+  constexpr int kHourToMinute = 3 << 10;     // HOUR | MINUTE
+  out += "INTERVAL ";
+  AppendLiteral(text, out);
+  if (ListSize(cast->typeName->typmods) == 0) return true;
+  const Node* mask = ListAt(cast->typeName->typmods, 0);
+  if (mask->type != T_A_Const || As<A_Const>(mask)->val.node.type != T_Integer) return false;
+  const int range = As<A_Const>(mask)->val.ival.ival;
+  if (range == kHour) out += " HOUR";
+  if (range == kHourToMinute) out += " HOUR TO MINUTE";
+  return range == kHour || range == kHourToMinute;
+}
+
+// The single constant of a SET as text; empty if there are more, or none.
+std::string SingleValue(const List* values) {
+  if (ListSize(values) != 1 || ListAt(values, 0)->type != T_A_Const) return {};
+  if (const char* text = ConstantText(ListAt(values, 0)); text != nullptr) return text;
+  std::string out;
+  return AppendConstant(ListAt(values, 0), out) ? out : std::string{};
+}
+
+// 'on', 1, true ...: as parse_bool() of PostgreSQL takes it, which also takes unique prefixes.
+std::optional<bool> ParseBool(std::string_view text) {
+  const std::string word = SettingName(text);
+  const auto prefix_of = [&](std::string_view full, std::size_t least) {
+    return word.size() >= least && full.starts_with(word);
+  };
+  if (prefix_of("true", 1) || prefix_of("yes", 1) || word == "on" || word == "1") return true;
+  if (prefix_of("false", 1) || prefix_of("no", 1) || prefix_of("off", 2) || word == "0") return false;
+  return std::nullopt;
+}
+
+// One of transaction_isolation, transaction_read_only, transaction_deferrable.
+void ApplyMode(std::string_view name, std::string_view value, TransactionModes& modes) {
+  if (name == "transaction_isolation") {
+    const std::string level = SettingName(value);
+    modes.serializable = level == "serializable";
+    modes.repeatable_read = level == "repeatable read";
+  } else if (name == "transaction_read_only") {
+    modes.read_only = ParseBool(value);
+  }
+}
+
+// The modes of BEGIN and SET TRANSACTION: a list of name = constant.
+void ApplyModes(const List* options, TransactionModes& modes) {
+  for (int i = 0; i < ListSize(options); ++i) {
+    const DefElem* option = As<DefElem>(ListAt(options, i));
+    std::string value;
+    if (const char* text = ConstantText(option->arg); text != nullptr) {
+      value = text;
+    } else if (!AppendConstant(option->arg, value)) {
+      continue;
+    }
+    ApplyMode(option->defname, value, modes);
+  }
+}
+
+// SET SESSION CHARACTERISTICS AS TRANSACTION x: the defaults of later transactions.
+void ApplyCharacteristics(const List* options, Facts& facts) {
+  for (int i = 0; i < ListSize(options); ++i) {
+    const DefElem* option = As<DefElem>(ListAt(options, i));
+    std::string value;
+    if (const char* text = ConstantText(option->arg); text != nullptr) {
+      value = text;
+    } else if (!AppendConstant(option->arg, value)) {
+      continue;
+    }
+    if (value == "0") value = "off";
+    if (value == "1") value = "on";
+    SettingEffect effect{.kind = SettingEffect::Kind::kSet,
+                         .name = "default_" + std::string(option->defname),
+                         .sql = {},
+                         .value = std::move(value)};
+    effect.sql = SetStatement(effect.name, effect.value, false);
+    facts.settings.push_back(std::move(effect));
+  }
+}
+
+// SET with the names that the grammar gives to several settings at once.
+void AnalyseMultiSet(const VariableSetStmt* stmt, Facts& facts) {
+  const std::string_view name = stmt->name;
+  if (name == "SESSION CHARACTERISTICS") return ApplyCharacteristics(stmt->args, facts);
+  facts.settings.push_back(
+      {.kind = SettingEffect::Kind::kTransaction, .name = SettingName(name), .sql = {}, .value = {}});
+  if (name == "TRANSACTION") return ApplyModes(stmt->args, facts.modes);
+  // SET TRANSACTION SNAPSHOT: of a snapshot that one server exported.
+}
+
+void AnalyseSetValue(const VariableSetStmt* stmt, Facts& facts) {
+  using Kind = SettingEffect::Kind;
+  SettingEffect effect{.kind = stmt->is_local ? Kind::kSetLocal : Kind::kSet,
+                       .name = SettingName(stmt->name),
+                       .sql = {},
+                       .value = SingleValue(stmt->args)};
+  if (effect.name == "transaction_isolation" || effect.name == "transaction_read_only" ||
+      effect.name == "transaction_deferrable") {  // plain settings by name, the transaction's by nature
+    effect.kind = Kind::kTransaction;
+    ApplyMode(effect.name, effect.value, facts.modes);
+  }
+  effect.sql = SetStatement(effect.name, stmt->args, stmt->is_local);
+  if (effect.sql.empty()) {
+    facts.state_unknown = true;
+    facts.pin = PinReason::kUnknownState;
+    return;
+  }
+  facts.settings.push_back(std::move(effect));
+}
+
+}  // namespace
+
+const char* ConstantText(const Node* node) {
+  if (node != nullptr && node->type == T_TypeCast) {
+    // 'x'::text is 'x'; a cast to any other type may change the text ('on'::char(1)).
+    const TypeCast* cast = As<TypeCast>(node);
+    const int parts = ListSize(cast->typeName->names);
+    const char* type = parts > 0 ? StringAt(cast->typeName->names, parts - 1) : nullptr;
+    if (type == nullptr || std::string_view(type) != "text" ||
+        cast->typeName->arrayBounds != nullptr) {
+      return nullptr;
+    }
+    node = cast->arg;
+  }
+  if (node == nullptr || node->type != T_A_Const) return nullptr;
+  const A_Const* constant = As<A_Const>(node);
+  if (constant->isnull || constant->val.node.type != T_String) return nullptr;
+  return constant->val.sval.sval;
+}
+
+std::string SettingName(std::string_view name) {
+  std::string lower(name);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+std::string SetStatement(std::string_view name, const List* values, bool local) {
+  std::string sql = Head(name, local);
+  if (ListSize(values) == 0) return {};
+  for (int i = 0; i < ListSize(values); ++i) {
+    if (i > 0) sql += ", ";
+    if (!AppendConstant(ListAt(values, i), sql) && !AppendInterval(ListAt(values, i), sql)) {
+      return {};
+    }
+  }
+  return sql;
+}
+
+// set_config takes a list as one text, SET as several names: split it as SplitIdentifierString() of PostgreSQL would,
+// and give up on what needs more than its plain form.
+std::string SetStatement(std::string_view name, std::string_view value, bool local) {
+  std::string sql = Head(name, local);
+  if (!IsListOfNames(name)) {
+    AppendLiteral(value, sql);
+    return sql;
+  }
+  if (value.find_first_not_of(' ') == std::string_view::npos) return sql + "''";
+  for (std::size_t start = 0;;) {
+    const std::size_t comma = value.find(',', start);
+    std::string_view part = value.substr(start, comma - start);
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    while (part.ends_with(' ')) part.remove_suffix(1);
+    std::string folded = SettingName(part);
+    if (part.size() >= 2 && part.front() == '"' && part.back() == '"') {
+      part = part.substr(1, part.size() - 2);
+      folded = part;
+    }
+    if (folded.empty() || folded.find_first_of("\"\\ \t\r\n\f\v") != std::string::npos) return {};
+    if (start > 0) sql += ", ";
+    AppendLiteral(folded, sql);
+    if (comma == std::string_view::npos) return sql;
+    start = comma + 1;
+  }
+}
+
+void AnalyseTransaction(const TransactionStmt* stmt, Facts& facts) {
+  facts.form_reason = Reason::kTransaction;
+  if (stmt->savepoint_name != nullptr) facts.object = stmt->savepoint_name;
+  switch (stmt->kind) {
+    case TRANS_STMT_BEGIN:
+    case TRANS_STMT_START:
+      facts.kind = StatementKind::kBegin;
+      return ApplyModes(stmt->options, facts.modes);
+    case TRANS_STMT_COMMIT:
+      facts.kind = StatementKind::kCommit;
+      return;
+    case TRANS_STMT_ROLLBACK:
+      facts.kind = StatementKind::kRollback;
+      return;
+    case TRANS_STMT_SAVEPOINT:
+      facts.kind = StatementKind::kSavepoint;
+      return;
+    case TRANS_STMT_RELEASE:
+      facts.kind = StatementKind::kRelease;
+      return;
+    case TRANS_STMT_ROLLBACK_TO:
+      facts.kind = StatementKind::kRollbackTo;
+      return;
+    case TRANS_STMT_PREPARE:
+    case TRANS_STMT_COMMIT_PREPARED:
+    case TRANS_STMT_ROLLBACK_PREPARED:
+      facts.kind = StatementKind::kTwoPhase;
+      return;
+  }
+}
+
+void AnalyseSet(const VariableSetStmt* stmt, Facts& facts) {
+  using Kind = SettingEffect::Kind;
+  facts.form_reason = Reason::kSession;
+  facts.kind = StatementKind::kSet;
+  facts.repeatable = true;
+  switch (stmt->kind) {
+    case VAR_SET_VALUE:
+      return AnalyseSetValue(stmt, facts);
+    case VAR_SET_MULTI:
+      return AnalyseMultiSet(stmt, facts);
+    case VAR_SET_CURRENT:  // SET x FROM CURRENT sets what is set
+      return;
+    case VAR_SET_DEFAULT:
+    case VAR_RESET:
+      facts.kind = StatementKind::kReset;
+      // SET LOCAL x TO DEFAULT ends with the transaction; it is a set of a value that only the server knows.
+      facts.settings.push_back({.kind = stmt->is_local ? Kind::kSetLocal : Kind::kReset,
+                                .name = SettingName(stmt->name),
+                                .sql = {},
+                                .value = {}});
+      return;
+    case VAR_RESET_ALL:
+      facts.kind = StatementKind::kReset;
+      facts.settings.push_back({.kind = Kind::kResetAll, .name = {}, .sql = {}, .value = {}});
+      return;
+  }
+}
+
+}  // namespace waypost

@@ -1,0 +1,194 @@
+#include "parser/server_local.h"
+
+#include <algorithm>
+#include <span>
+
+namespace waypost {
+namespace {
+
+struct Entry {
+  std::string_view name;  // ends in '*': a prefix
+  std::string_view why;
+};
+
+constexpr std::string_view kStatistics = "each server counts for itself";
+constexpr std::string_view kLocks = "locks belong to one server";
+constexpr std::string_view kWal = "a position of this server's WAL";
+constexpr std::string_view kTransactionId = "transaction ids are given by the primary";
+constexpr std::string_view kConnection = "of this server connection";
+constexpr std::string_view kProcess = "of this server's process";
+constexpr std::string_view kFiles = "files of this server's machine";
+constexpr std::string_view kSettings = "settings of this server";
+constexpr std::string_view kReplication = "replication state of this server";
+constexpr std::string_view kSizes = "files differ in size between servers";
+
+// version(): physical replicas may run another minor version. age(xid) is left out: it shares its name with age() of
+// timestamps, and differs only by the transactions that the replica has not seen.
+constexpr Entry kFunctions[] = {
+    {"binary_upgrade_*", kFiles},
+    {"current_setting", kSettings},
+    {"currval", kConnection},
+    {"inet_client_*", kConnection},
+    {"inet_server_*", kConnection},
+    {"lastval", kConnection},
+    {"mxid_age", kTransactionId},
+    {"pg_advisory_*", kLocks},
+    {"pg_available_extension*", kFiles},
+    {"pg_backend_pid", kProcess},
+    {"pg_backup_*", kWal},
+    {"pg_blocking_pids", kLocks},
+    {"pg_collation_actual_version", kFiles},
+    {"pg_conf_load_time", kProcess},
+    {"pg_config", kFiles},
+    {"pg_control_*", kWal},
+    {"pg_current_logfile", kFiles},
+    {"pg_current_snapshot", kTransactionId},
+    {"pg_current_wal_*", kWal},
+    {"pg_current_xact_*", kTransactionId},
+    {"pg_cursor", kConnection},
+    {"pg_database_collation_actual_version", kFiles},
+    {"pg_database_size", kSizes},
+    {"pg_export_snapshot", kConnection},
+    {"pg_extension_update_paths", kFiles},
+    {"pg_get_backend_memory_contexts", kProcess},
+    {"pg_get_multixact_*", kTransactionId},
+    {"pg_get_replication_slots", kReplication},
+    {"pg_get_shmem_allocations*", kProcess},
+    {"pg_get_wal_*", kWal},
+    {"pg_hba_file_rules", kFiles},
+    {"pg_ident_file_mappings", kFiles},
+    {"pg_indexes_size", kSizes},
+    {"pg_is_in_*", kWal},
+    {"pg_is_other_temp_schema", kConnection},
+    {"pg_is_wal_replay_paused", kWal},
+    {"pg_isolation_test_session_is_blocked", kLocks},
+    {"pg_jit_available", kFiles},
+    {"pg_last_*", kWal},
+    {"pg_listening_channels", kConnection},
+    {"pg_lock_status", kLocks},
+    {"pg_log_backend_memory_contexts", kProcess},
+    {"pg_ls_*", kFiles},
+    {"pg_my_temp_schema", kConnection},
+    {"pg_notification_queue_usage", kProcess},
+    {"pg_postmaster_start_time", kProcess},
+    {"pg_prepared_statement", kConnection},
+    {"pg_prepared_xact", kTransactionId},
+    {"pg_read_binary_file", kFiles},
+    {"pg_read_file*", kFiles},
+    {"pg_relation_filepath", kFiles},
+    {"pg_relation_size", kSizes},
+    {"pg_replication_*", kReplication},
+    {"pg_safe_snapshot_blocking_pids", kLocks},
+    {"pg_sequence_last_value", "a replica sees a sequence ahead of its value"},
+    {"pg_settings_get_flags", kSettings},
+    {"pg_show_*", kSettings},
+    {"pg_snapshot_*", kTransactionId},
+    {"pg_stat_*", kStatistics},
+    {"pg_table_size", kSizes},
+    {"pg_tablespace_*", kFiles},
+    {"pg_timezone_*", kFiles},
+    {"pg_total_relation_size", kSizes},
+    {"pg_trigger_depth", kConnection},
+    {"pg_try_advisory_*", kLocks},
+    {"pg_visible_in_snapshot", kTransactionId},
+    {"pg_wal_replay_*", kWal},
+    {"pg_walfile_name*", kWal},
+    {"pg_xact_*", kTransactionId},
+    {"setseed", kConnection},
+    {"txid_*", kTransactionId},
+    {"version", "replicas may run another minor version"},
+};
+
+// pg_stats and pg_stats_ext are tables, the same everywhere; "pg_stat_*" does not match them.
+constexpr Entry kRelations[] = {
+    {"pg_aios", kProcess},
+    {"pg_available_extension*", kFiles},
+    {"pg_backend_memory_contexts", kProcess},
+    {"pg_config", kFiles},
+    {"pg_cursors", kConnection},
+    {"pg_dsm_registry_*", kProcess},
+    {"pg_file_settings", kFiles},
+    {"pg_hba_file_rules", kFiles},
+    {"pg_ident_file_mappings", kFiles},
+    {"pg_locks", kLocks},
+    {"pg_prepared_statements", kConnection},
+    {"pg_prepared_xacts", kTransactionId},
+    {"pg_replication_*", kReplication},
+    {"pg_sequences", "a replica sees a sequence ahead of its value"},
+    {"pg_settings", kSettings},
+    {"pg_shmem_allocations*", kProcess},
+    {"pg_stat_*", kStatistics},
+    {"pg_statio_*", kStatistics},
+    {"pg_timezone_*", kFiles},
+};
+
+// clock_timestamp, timeofday: the time of day, of whichever machine answers. random and its relatives, uuids, salts:
+// any value is as good as another; a session that called setseed() is pinned. pg_sleep*: waits. pg_partition_*: read the
+// catalogue, volatile only since they may see it change. gen_*, uuid_*: extensions (pgcrypto, uuid-ossp), trusted only
+// while they are not written in SQL.
+constexpr std::string_view kHarmless[] = {
+    "clock_timestamp",
+    "gen_random_bytes",
+    "gen_random_uuid",
+    "gen_salt",
+    "pg_partition_ancestors",
+    "pg_partition_tree",
+    "pg_sleep",
+    "pg_sleep_for",
+    "pg_sleep_until",
+    "random",
+    "random_normal",
+    "statement_timestamp",
+    "timeofday",
+    "uuid_generate_v1",
+    "uuid_generate_v1mc",
+    "uuid_generate_v4",
+    "uuidv4",
+    "uuidv7",
+};
+
+// The xml functions read every table of a schema, views too. The others make values of a composite type that only a
+// table or column names, and run the checks of the domains in it.
+constexpr std::string_view kRunsArguments[] = {
+    "database_to_xml",
+    "database_to_xml_and_xmlschema",
+    "json_populate_record",
+    "json_populate_recordset",
+    "jsonb_populate_record",
+    "jsonb_populate_record_valid",
+    "jsonb_populate_recordset",
+    "pg_input_error_info",
+    "pg_input_is_valid",
+    "schema_to_xml",
+    "schema_to_xml_and_xmlschema",
+    "table_to_xml",
+    "table_to_xml_and_xmlschema",
+};
+
+// The tables are short and this runs only when a statement is resolved: a scan will do.
+std::string_view Why(std::span<const Entry> entries, std::string_view name) {
+  for (const Entry& entry : entries) {
+    const bool prefix = entry.name.ends_with('*');
+    if (prefix ? name.starts_with(entry.name.substr(0, entry.name.size() - 1)) : name == entry.name) {
+      return entry.why;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string_view WhyServerLocalFunction(std::string_view name) { return Why(kFunctions, name); }
+
+std::string_view WhyServerLocalRelation(std::string_view name) { return Why(kRelations, name); }
+
+bool IsHarmlessVolatile(std::string_view name) {
+  return std::find(std::begin(kHarmless), std::end(kHarmless), name) != std::end(kHarmless);
+}
+
+bool RunsWhatItIsGiven(std::string_view name) {
+  return std::find(std::begin(kRunsArguments), std::end(kRunsArguments), name) !=
+         std::end(kRunsArguments);
+}
+
+}  // namespace waypost
