@@ -93,14 +93,14 @@ bool AppendConstant(const Node* node, std::string& out) {
   }
 }
 
-// SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE: the one constant of SET that has a type.
+// SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE: the one constant of SET that has a type, and only in this form.
 bool AppendInterval(const Node* node, std::string& out) {
   if (node == nullptr || node->type != T_TypeCast) return false;
   const TypeCast* cast = As<TypeCast>(node);
   const char* text = ConstantText(cast->arg);
   if (text == nullptr || ListSize(cast->typeName->typmods) > 1) return false;
-  constexpr int kHour = 1 << 10;             // INTERVAL_MASK(HOUR), utils/timestamp.h
-  constexpr int kHourToMinute = 3 << 10;     // HOUR | MINUTE
+  constexpr int kHour = 1 << 10;          // INTERVAL_MASK(HOUR), utils/timestamp.h
+  constexpr int kHourToMinute = 3 << 10;  // HOUR | MINUTE
   out += "INTERVAL ";
   AppendLiteral(text, out);
   if (ListSize(cast->typeName->typmods) == 0) return true;
@@ -236,13 +236,15 @@ std::string SettingName(std::string_view name) {
 }
 
 std::string SetStatement(std::string_view name, const List* values, bool local) {
-  std::string sql = Head(name, local);
   if (ListSize(values) == 0) return {};
+  if (std::string zone = local ? "SET LOCAL TIME ZONE " : "SET TIME ZONE ";
+      AppendInterval(ListAt(values, 0), zone)) {
+    return zone;
+  }
+  std::string sql = Head(name, local);
   for (int i = 0; i < ListSize(values); ++i) {
     if (i > 0) sql += ", ";
-    if (!AppendConstant(ListAt(values, i), sql) && !AppendInterval(ListAt(values, i), sql)) {
-      return {};
-    }
+    if (!AppendConstant(ListAt(values, i), sql)) return {};
   }
   return sql;
 }

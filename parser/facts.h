@@ -78,7 +78,7 @@ struct SettingEffect {
   };
   Kind kind;
   std::string name;  // lower case; "role", "session_authorization", "timezone" (also for TIME ZONE), "client_encoding" (also for NAMES); empty for the All kinds
-  std::string sql;   // kSet, kSetLocal: a statement that sets the same again on another connection ("SET datestyle TO 'ISO'"); one line, no comments, no semicolon
+  std::string sql;   // kSet, kSetLocal: a statement that sets the same again on another connection ("SET datestyle TO 'ISO'"); always a SET, without comments or semicolon
   std::string value; // the constant, where there is just one, as text ("off"); else empty
 };
 
@@ -115,7 +115,7 @@ struct Lexing {
 // Never throws, never aborts, needs little stack: a text that does not parse is one Facts of kUnknown with
 // Reason::kParseError; one longer than kMaxAnalysedBytes is not looked at and is kUnknown with Reason::kTooLarge.
 // Both pin by kUnknownState: nobody knows what such a text leaves behind in the session.
-inline constexpr std::size_t kMaxAnalysedBytes = 2 << 20;  // the tree of "1+1+..." takes some 150 bytes for each of text
+inline constexpr std::size_t kMaxAnalysedBytes = 2 << 20;  // the tree of "1+1+..." takes some 120 bytes for each of text
 using FactsList = std::shared_ptr<const std::vector<Facts>>;
 [[nodiscard]] FactsList Analyse(std::string_view sql, Lexing lexing);
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -117,9 +118,12 @@ class SqlCache {
   [[nodiscard]] std::uint32_t FindByLiterals(Lexing lexing, std::uint64_t hash) const;
   [[nodiscard]] const CachedStatement* Answer(Slot& slot, ContextId context, const Catalog* catalog,
                                               bool by_literals);
+  // `kept`: the text with its facts, if they are known; `literal_hash`: of key_, if `text` has a literal key.
   [[nodiscard]] const CachedStatement* Miss(std::string_view text, Lexing lexing, ContextId context,
-                                            const Catalog* catalog, std::uint64_t hash, bool has_literal_key,
-                                            std::uint64_t literal_hash);
+                                            const Catalog* catalog, std::shared_ptr<const SqlText> kept,
+                                            std::optional<std::uint64_t> literal_hash);
+  void Place(Index& index, std::uint64_t hash, std::uint32_t slot);
+  static void MarkTaught(Verdict& verdict);
   [[nodiscard]] std::uint32_t TakeSlot(std::size_t bytes);
   void Evict(std::uint32_t index);
   void Account(Slot& slot, std::size_t bytes);
