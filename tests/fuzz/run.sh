@@ -16,9 +16,11 @@ for target in "$@"; do
   corpus=build/fuzz/corpus/$target
   mkdir -p "$corpus" build/fuzz/findings
   seeds=()
-  [ -d "tests/fuzz/seeds/$target" ] && seeds=("tests/fuzz/seeds/$target")
   options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -print_final_stats=1
            -artifact_prefix="build/fuzz/findings/$target-")
+  case $target in
+    analyse_* | cache_*) options+=(-dict=tests/fuzz/sql.dict) seeds+=(tests/fuzz/seeds/sql) ;;
+  esac
   if "build/fuzz/tests/fuzz/$target" "${options[@]}" "$corpus" "${seeds[@]}" >"build/fuzz/$target.log" 2>&1; then
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$target.log")
     echo "ok    $target: $runs inputs in $seconds s"
