@@ -19,7 +19,7 @@ inline constexpr std::uint16_t kStable = 1 << 0;       // provolatile 's'
 inline constexpr std::uint16_t kVolatile = 1 << 1;     // provolatile 'v'
 inline constexpr std::uint16_t kUser = 1 << 2;         // not made by initdb
 inline constexpr std::uint16_t kInterpreted = 1 << 3;  // user-made, in a language that can run SQL (not C, not internal)
-inline constexpr std::uint16_t kAggregate = 1 << 4;    // a user-made aggregate or window function
+inline constexpr std::uint16_t kAggregate = 1 << 4;    // a user-made aggregate, some function of which is volatile or kInterpreted
 inline constexpr std::uint16_t kBuiltIn = 1 << 5;      // made by initdb
 }  // namespace function_flag
 
@@ -86,7 +86,8 @@ class Catalog {
   NameTable types;       // type_flag; base, domain, enum, range, pseudo, and user-made composite types
   NameTable attributes;  // functions of one row that are not proved safe: "t.f" may call them; all flags 0
   bool unsafe_implicit_cast = false;  // a user-made cast that runs SQL or is volatile may apply without being named
-  bool synchronous_commit_overridden = false;  // ALTER ROLE/DATABASE ... SET synchronous_commit, seen from this database
+  // ALTER ROLE or DATABASE ... SET synchronous_commit to something other than remote_apply, for this database.
+  bool synchronous_commit_overridden = false;
 
   [[nodiscard]] std::size_t bytes() const {
     return functions.bytes() + operators.bytes() + relations.bytes() + types.bytes() +

@@ -110,7 +110,7 @@ class Resolution {
     }
     if ((flags & function_flag::kAggregate) != 0) {
       return Refuse(Reason::kNotUnderstood,
-                    "aggregate " + Display(ref) + " is user-defined, its functions are not followed");
+                    "aggregate " + Display(ref) + " is user-defined and runs code");
     }
     if ((flags & (function_flag::kStable | function_flag::kVolatile)) != 0) NeedFence();
   }
