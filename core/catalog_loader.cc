@@ -30,12 +30,14 @@ constexpr const char* kQuery = R"(
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL search_path TO '';
 SELECT n.nspname, p.proname, p.provolatile, p.oid >= 16384,
-       l.lanname NOT IN ('internal', 'c'), p.prokind = 'a' AND EXISTS (
-         SELECT FROM pg_catalog.pg_aggregate a
-           JOIN pg_catalog.pg_proc f ON f.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn,
-                                                  a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
+       l.lanname NOT IN ('internal', 'c'), p.oid IN (
+         SELECT a.aggfnoid FROM pg_catalog.pg_aggregate a
+           JOIN pg_catalog.pg_proc f ON f.oid = ANY (ARRAY[
+                a.aggtransfn::oid, a.aggfinalfn, a.aggcombinefn, a.aggserialfn,
+                a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn])
            JOIN pg_catalog.pg_language fl ON fl.oid = f.prolang
-          WHERE a.aggfnoid = p.oid AND (f.provolatile = 'v' OR (fl.lanname NOT IN ('internal', 'c') AND f.oid >= 16384))),
+          WHERE a.aggfnoid >= 16384
+            AND (f.provolatile = 'v' OR (fl.lanname NOT IN ('internal', 'c') AND f.oid >= 16384))),
        p.oid >= 16384 AND t.typtype IN ('c', 'd', 'p')
          AND (p.pronargs - p.pronargdefaults) <= 1
   FROM pg_catalog.pg_proc p
