@@ -63,6 +63,7 @@ enum class PinReason : std::uint8_t {
   kLoad,
   kSequenceValue,  // currval, lastval
   kSetSeed,
+  kSessionMode,    // session pooling: not a statement but the policy ties it
   kUnknownState,   // unparsed SQL, DO, CALL, functions that may set what we cannot see
   kCount
 };

@@ -13,6 +13,8 @@
 
 namespace waypost {
 
+using SqlRef = std::shared_ptr<const SqlText>;
+
 // One text with its parameter types, parsed under one set of settings: under another DateStyle or search_path the same
 // text means something else.
 struct Statement {

@@ -30,7 +30,7 @@ struct Transition {
     return {Discarding{s.decision}, {Do::kDiscard}};
   }
   Step operator()(const Relaying& s, const BatchDone& e) const {
-    const auto pin = e.pin != PinReason::kNone ? e.pin : s.pin;
+    const auto pin = e.pin != PinReason::kNone || e.unpinned ? e.pin : s.pin;
     if (e.status != 'I') return {InBlock{pin}};
     if (pin != PinReason::kNone) return {Pinned{pin}};
     return {Idle{}, {Do::kRelease}};

@@ -40,7 +40,8 @@ struct NoLease {};
 struct Rerouted { Decision decision; };
 struct HeldError {};                       // an error before anything was forwarded
 struct Forwarding {};                      // the first byte of the answer goes to the client
-struct BatchDone { char status = 'I'; PinReason pin = PinReason::kNone; };
+// `unpinned`: DISCARD ALL left nothing that the session could be tied for.
+struct BatchDone { char status = 'I'; PinReason pin = PinReason::kNone; bool unpinned = false; };
 struct ServerLost { bool mid_message = false; };
 struct BlockEnded {};
 struct ClientGone {};

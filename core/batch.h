@@ -1,0 +1,81 @@
+// One batch of a client: its messages, what they say, and what they will do to the session once the server agrees.
+// Kept and reused by the worker; worker thread only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/base/time.h"
+#include "parser/verdict.h"
+#include "routing/decide.h"
+#include "routing/prepared.h"
+
+namespace waypost {
+
+struct BatchMessage {
+  char type = 0;
+  std::uint32_t offset = 0, size = 0;  // in Batch::bytes, header included
+  SqlRef sql;               // Q, E: set if a statement of it changes the session
+  StatementRef statement;   // P, and B or D of a statement: which one
+};
+
+// What a message does to the session when its answer says that it succeeded.
+struct Effect {
+  enum class Kind : std::uint8_t {
+    kRan,       // Q, E: the facts of `sql`, one a CommandComplete
+    kParsed,    // P: `name` is `statement` now
+    kInjected,  // our own P: only undone if it fails
+    kClosed,    // C: `name` is no more
+  };
+  Kind kind = Kind::kRan;
+  std::uint64_t sequence = 0;  // in the ledger
+  std::uint32_t next = 0;      // kRan: the statement that runs now
+  SqlRef sql;
+  std::string name;
+  StatementRef statement;
+  bool sent = false;           // kParsed, kInjected: the server was asked to parse it
+};
+
+struct Portal {
+  std::string name;
+  SqlRef sql;
+  PinReason pin = PinReason::kNone;
+};
+
+struct BatchFlags {
+  std::size_t effect = 0;  // the first effect that is not done
+  std::size_t sent = 0;    // messages sent
+  BatchFacts facts;
+  PinReason pin = PinReason::kNone;
+  bool any_statement = false;
+  bool changes_settings = false;
+  bool simple = false;      // a Query, not the extended protocol
+  bool failed = false;      // an error was answered
+  bool ends_block = false;  // COMMIT or ROLLBACK: what a failed block waits for
+  bool dispatched = false;
+  TimePoint started{}, sent_at{};
+};
+
+struct Batch : BatchFlags {
+  std::string bytes;
+  std::vector<BatchMessage> messages;
+  std::vector<Effect> effects;
+  std::vector<std::pair<std::string, StatementRef>> parsed;  // statements named in this batch; null: closed
+  std::vector<Portal> portals;
+
+  // As new, but what memory it has it keeps, within reason.
+  void Clear() {
+    static constexpr std::size_t kKeepBytes = 64 * 1024;
+    static_cast<BatchFlags&>(*this) = {};
+    if (bytes.capacity() > kKeepBytes) bytes = std::string();
+    bytes.clear();
+    messages.clear();
+    effects.clear();
+    parsed.clear();
+    portals.clear();
+  }
+};
+
+}  // namespace waypost

@@ -1,0 +1,122 @@
+// The server connections of one worker: a pool per (server, database, user), all under the server's global budget.
+// Worker thread only. Who is served next is decided by routing/pool_policy.h.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "core/config.h"
+#include "metrics/labels.h"
+#include "routing/cluster_view.h"
+
+namespace waypost {
+
+class ServerConnection;
+class Worker;
+class Pool;
+
+// Who waits for a server connection: a session.
+class Waiter {
+ public:
+  // It is the waiter's now, until Pool::Release or Pool::Discard.
+  virtual void OnServerConnection(ServerConnection& connection) noexcept = 0;
+  // There will be none: `error` is a whole ErrorResponse.
+  virtual void OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept = 0;
+  // The server cannot be reached now; decide again where to go.
+  virtual void OnServerUnreachable() noexcept = 0;
+
+  TimePoint waiting_since{};
+  TimePoint give_up_at = TimePoint::max();
+
+ protected:
+  ~Waiter() = default;
+};
+
+class Pool {
+ public:
+  struct Key {
+    ServerId server;
+    std::string database, user;
+    auto operator<=>(const Key&) const = default;
+  };
+
+  Pool(Worker& worker, Key key);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  // A connection at once, or nullptr: then `waiter` is called later, exactly once, unless it calls Forget().
+  [[nodiscard]] ServerConnection* Acquire(Waiter& waiter);
+  void Forget(Waiter& waiter);
+
+  // The connection is clean: idle, no transaction, nothing due.
+  void Release(ServerConnection& connection);
+  // The connection is not, or is gone: it is closed.
+  void Discard(ServerConnection& connection, DisconnectCause cause);
+
+  // Called by the connection itself.
+  void OnReady(ServerConnection& connection);
+  void OnLoginFailed(ServerConnection& connection);
+
+  // Tries to open connections for those who wait.
+  void Grow();
+  // Closes one idle connection; false if there is none.
+  bool EvictIdle();
+  // Time-outs, ages, servers that are gone.
+  void Sweep(TimePoint now);
+  void CloseIdle(DisconnectCause cause);
+  void FailWaiters(std::string_view sqlstate, const std::string& error);
+
+  [[nodiscard]] const Key& key() const { return key_; }
+  [[nodiscard]] std::optional<TimePoint> OldestWaiter() const;
+  [[nodiscard]] std::size_t size() const { return connections_.size(); }
+  [[nodiscard]] std::size_t idle() const { return idle_.size(); }
+  [[nodiscard]] std::size_t waiting() const { return waiters_.size(); }
+
+ private:
+  void Open();
+  void Serve(ServerConnection& connection);
+  void Remove(ServerConnection& connection, DisconnectCause cause);
+  void WaitersChanged();
+
+  Worker& worker_;
+  Key key_;
+  std::vector<std::unique_ptr<ServerConnection>> connections_;
+  std::vector<ServerConnection*> idle_;  // the one used last at the back
+  std::deque<Waiter*> waiters_;
+  std::size_t connecting_ = 0;
+  unsigned failures_ = 0;          // logins failed in a row
+  TimePoint not_before_{};         // no new login before this, after failures
+  PoolPolicy policy_;
+  friend class PoolSet;
+};
+
+// All pools of a worker.
+class PoolSet {
+ public:
+  explicit PoolSet(Worker& worker) : worker_(worker) {}
+  // Made when first asked for; lives as long as the worker.
+  Pool& Get(ServerId server, const std::string& database, const std::string& user);
+  void Sweep(TimePoint now);
+  void OnConfigChanged();
+  void CloseIdle(DisconnectCause cause);
+  // A place under the limit of `server` may be free: whoever waits longest tries.
+  void PlaceFree(ServerId server);
+  // Another worker has nothing left of `server`: give up an idle connection, if nobody here waits.
+  void YieldIdle(ServerId server);
+  bool EvictIdle(ServerId server, const Pool* except);
+  [[nodiscard]] std::optional<TimePoint> OldestWaiter(ServerId server, const Pool* except) const;
+  [[nodiscard]] auto begin() const { return pools_.begin(); }
+  [[nodiscard]] auto end() const { return pools_.end(); }
+
+ private:
+  Worker& worker_;
+  std::map<Pool::Key, std::unique_ptr<Pool>> pools_;
+};
+
+}  // namespace waypost

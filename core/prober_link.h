@@ -1,0 +1,84 @@
+// The prober's connection to one server: libpq without blocking, a deadline on every step. Prober
+// thread only.
+//
+//   kClosed --retry_at--> kConnecting --> kReadingSource --> kPreparing --> kIdle <--next_at-->
+//   kAsking any failure or deadline --> kClosed
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/base/time.h"
+#include "metrics/labels.h"
+#include "routing/health.h"
+
+struct pg_conn;
+struct pg_result;
+
+namespace waypost {
+
+class ProbeLink {
+ public:
+  struct Timing {
+    milliseconds interval, timeout;
+  };
+  // What ended with a step: an answer, or a failure with its kind.
+  struct Outcome {
+    ProbeResult result;
+    std::chrono::nanoseconds took;
+    std::optional<ServerSample> sample;  // if kOk
+    std::string error;                   // otherwise
+  };
+
+  ProbeLink(std::string conninfo, Timing timing);
+  ~ProbeLink();
+  ProbeLink(const ProbeLink&) = delete;
+  ProbeLink& operator=(const ProbeLink&) = delete;
+
+  // What to poll: a file descriptor (-1: none) and its events; and when to call Step() even without
+  // any.
+  [[nodiscard]] int fd() const;
+  [[nodiscard]] short events() const;
+  [[nodiscard]] TimePoint wake_at() const { return wake_at_; }
+
+  // Goes on as far as it can without waiting. `ready`: poll() reported the descriptor.
+  [[nodiscard]] std::optional<Outcome> Step(TimePoint now, bool ready);
+
+  // Asks at once, if no question is under way.
+  void Hurry(TimePoint now);
+
+ private:
+  enum class State : std::uint8_t {
+    kClosed,
+    kConnecting,
+    kReadingSource,
+    kPreparing,
+    kIdle,
+    kAsking
+  };
+  struct Closer {
+    void operator()(pg_conn* connection) const;
+  };
+
+  std::optional<Outcome> Connect(TimePoint now);
+  std::optional<Outcome> Connecting(TimePoint now);
+  std::optional<Outcome> Advance(TimePoint now);
+  std::optional<Outcome> Ask(TimePoint now);
+  std::optional<Outcome> Answered(const pg_result* result, TimePoint now);
+  std::optional<Outcome> Fail(ProbeResult result, std::string error, TimePoint now);
+
+  std::string conninfo_;
+  Timing timing_;
+  std::unique_ptr<pg_conn, Closer> connection_;
+  State state_ = State::kClosed;
+  short poll_events_ = 0;
+  bool was_established_ =
+      false;  // the connection had answered: its loss alone does not prove the server down
+  TimePoint asked_at_{};  // when the step under way began
+  TimePoint wake_at_{};
+  std::string synchronous_commit_source_;
+};
+
+}  // namespace waypost

@@ -1,0 +1,261 @@
+#include "core/server_connection.h"
+
+#include <algorithm>
+
+#include "core/base/log.h"
+#include "core/uv/tcp.h"
+#include "core/worker.h"
+#include "parser/backend.h"
+#include "parser/encode.h"
+
+namespace waypost {
+namespace {
+
+// A message of a kind that is looked into is read whole up to this; what is longer is looked at in its first part.
+constexpr std::uint32_t kMaxReadBytes = 64 * 1024;
+
+// How much of a body must be there before the message is dealt with.
+std::uint32_t BytesNeeded(FrameHeader header) {
+  switch (header.type) {
+    case 'E': case 'C': case 'Z': case 'S':
+      return std::min(header.body_bytes, kMaxReadBytes);
+    default:
+      return 0;
+  }
+}
+
+}  // namespace
+
+// Gathers what goes to the client. As long as it is one piece of what was read, nothing is copied.
+class ServerConnection::Output {
+ public:
+  explicit Output(ReplyUser*& user, std::string& gathered) : user_(user), gathered_(gathered) {
+    gathered_.clear();
+  }
+  void Take(Bytes piece) {
+    if (piece.empty()) return;
+    if (copied_) {
+      gathered_ += AsText(piece);
+    } else if (run_.empty()) {
+      run_ = piece;
+    } else if (run_.data() + run_.size() == piece.data()) {
+      run_ = {run_.data(), run_.size() + piece.size()};
+    } else {
+      Copy();
+      gathered_ += AsText(piece);
+    }
+  }
+  // For answers that are not among what was read.
+  std::string& Appendix() {
+    Copy();
+    return gathered_;
+  }
+  void Flush() {
+    const auto bytes = copied_ ? AsBytes(gathered_) : run_;
+    if (!bytes.empty() && user_ != nullptr) user_->OnForward(bytes);
+    Drop();
+  }
+  void Drop() {
+    run_ = {};
+    gathered_.clear();
+    copied_ = false;
+  }
+
+ private:
+  void Copy() {
+    if (copied_) return;
+    gathered_ += AsText(run_);
+    copied_ = true;
+  }
+  ReplyUser*& user_;
+  std::string& gathered_;
+  Bytes run_;
+  bool copied_ = false;
+};
+
+ServerConnection::ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<const ServerConfig> server)
+    : settings(worker.settings().None()),
+      worker_(worker),
+      pool_(pool),
+      server_(std::move(server)),
+      id_(pool.key().server) {
+  connect_started = worker_.Now();
+  stream_ = TcpStream::Connect(worker_.loop(), server_->host, server_->port, *this);
+}
+
+ServerConnection::~ServerConnection() = default;
+
+void ServerConnection::OnConnected() noexcept {
+  const auto& key = pool_.key();
+  login_.emplace(*server_, key.user, key.database, Parameters{}, worker_.shared().credentials.ForServer(key.user));
+  stream_->Write(AsBytes(login_->Start()));
+}
+
+void ServerConnection::OnData(Bytes data) noexcept {
+  worker_.metrics().CountMany(Counter::kBytes, data.size(), Side::kServer, Direction::kIn);
+  std::string joined;
+  if (!stash_.empty()) {
+    joined = std::move(stash_);
+    stash_.clear();
+    joined += AsText(data);
+    data = AsBytes(joined);
+  }
+  if (ready_) Relay(data);
+  else LogIn(data);
+}
+
+void ServerConnection::LogIn(Bytes data) {
+  std::string out;
+  while (!data.empty()) {
+    auto rest = data;
+    FrameHeader header;
+    const auto found = NextHeader(rest, header);
+    if (found == FrameStatus::kMalformed || (found == FrameStatus::kHeader && header.body_bytes > kMaxReadBytes))
+      return Broken("it sent something that is not the PostgreSQL protocol");
+    if (found == FrameStatus::kNeedMore || rest.size() < header.body_bytes) break;
+    const auto progress = login_->OnMessage(header, rest.first(header.body_bytes), out);
+    data = rest.subspan(header.body_bytes);
+    if (progress == ServerLogin::Progress::kGoOn) continue;
+    if (progress == ServerLogin::Progress::kFailed) {
+      broken_ = true;
+      pool_.OnLoginFailed(*this);
+      return;
+    }
+    if (login_->keys()) worker_.shared().credentials.Learn(pool_.key().user, *login_->keys());
+    ready_ = true;
+    born = worker_.Now();
+    pool_.OnReady(*this);
+    return;
+  }
+  stash_ = AsText(data);
+  if (!out.empty()) stream_->Write(AsBytes(out));
+}
+
+void ServerConnection::Relay(Bytes data) {
+  Output output(user_, worker_.scratch_out());
+  while (!data.empty()) {
+    if (body_left_ > 0) {
+      const auto piece = data.first(std::min<std::size_t>(body_left_, data.size()));
+      if (body_forward_) output.Take(piece);
+      body_left_ -= static_cast<std::uint32_t>(piece.size());
+      data = data.subspan(piece.size());
+      continue;
+    }
+    auto rest = data;
+    FrameHeader header;
+    const auto found = NextHeader(rest, header);
+    if (found == FrameStatus::kMalformed) {
+      output.Flush();
+      return Broken("it sent a message of an impossible length");
+    }
+    if (found == FrameStatus::kNeedMore || rest.size() < BytesNeeded(header)) {
+      stash_ = AsText(data);
+      break;
+    }
+    const auto needed = BytesNeeded(header);
+    const bool batch_end = header.type == 'Z';
+    bool forward = false;
+    if (!OnMessage(header, rest.first(needed), output, forward) || broken_) return;
+    const auto whole = std::min<std::size_t>(header.body_bytes, rest.size());
+    if (forward) output.Take(data.first(kHeaderBytes + whole));
+    body_left_ = header.body_bytes - static_cast<std::uint32_t>(whole);
+    body_forward_ = forward;
+    data = rest.subspan(whole);
+    if (!batch_end || ledger_.ReadyForQueryDue() > 0) continue;
+    output.Flush();
+    if (user_ != nullptr) user_->OnBatchDone(status_);
+    if (broken_) return;
+  }
+  output.Flush();
+}
+
+bool ServerConnection::OnMessage(FrameHeader header, Bytes body, Output& output, bool& forward) {
+  if (header.type != 'N' && header.type != 'S' && header.type != 'A') {
+    char type = 0;
+    std::uint64_t sequence = 0;
+    while (ledger_.TakeSynthesised(type, sequence))
+      if (user_ != nullptr) user_->OnSynthesised(type, sequence, output.Appendix());
+  }
+  const bool swallowing = ledger_.Swallowing();
+  const auto answer = ledger_.OnReply(header.type);
+  if (ledger_.Confused()) {
+    output.Flush();
+    Broken(std::string("it sent an unexpected message of type '") + header.type + "'");
+    return false;
+  }
+  if (header.type == 'Z') {
+    const auto status = ReadReadyForQuery(body);
+    if (!status) {
+      output.Flush();
+      Broken("it sent a ReadyForQuery with an unknown status");
+      return false;
+    }
+    status_ = *status;
+  }
+  // Notices and parameter changes that our own messages cause are not the client's; notifications always are.
+  const bool ours = answer.entry == 0 && header.type != 'A' && header.type != 'E' && swallowing;
+  forward = user_ != nullptr && answer.reply == Reply::kForward && !ours;
+  if (user_ == nullptr) return true;
+  std::string replacement;
+  const bool keep = user_->OnReply(answer, header, body, replacement);
+  if (!forward) return true;
+  if (!keep) output.Drop();
+  else if (!replacement.empty()) output.Appendix() += replacement;
+  forward = keep && replacement.empty();
+  return true;
+}
+
+bool ServerConnection::Send(Bytes bytes) {
+  worker_.metrics().CountMany(Counter::kBytes, bytes.size(), Side::kServer, Direction::kOut);
+  return stream_->Write(bytes);
+}
+
+void ServerConnection::PauseReading(bool pause) {
+  if (pause) stream_->Pause(Stream::kPeerSlow);
+  else stream_->Resume(Stream::kPeerSlow);
+}
+
+void ServerConnection::FlushSynthesised() {
+  char type = 0;
+  std::uint64_t sequence = 0;
+  std::string out;
+  while (ledger_.TakeSynthesised(type, sequence))
+    if (user_ != nullptr) user_->OnSynthesised(type, sequence, out);
+  if (!out.empty() && user_ != nullptr) user_->OnForward(AsBytes(out));
+}
+
+void ServerConnection::CancelEnded() {
+  --cancels_;
+  if (cancels_ > 0 || !release_when_cancelled) return;
+  release_when_cancelled = false;
+  pool_.Release(*this);
+}
+
+void ServerConnection::OnDrained() noexcept {
+  if (user_ != nullptr) user_->OnServerDrained();
+}
+
+void ServerConnection::Broken(const std::string& why) {
+  Log(LogLevel::kWarn, "server_protocol_error", {{"server", server_->name}, {"error", why}});
+  OnClosed("server \"" + server_->name + "\": " + why);
+}
+
+void ServerConnection::OnClosed(const std::string& error) noexcept {
+  if (broken_) return;
+  broken_ = true;
+  failure = error.empty() ? "server closed the connection unexpectedly" : error;
+  if (!ready_) {
+    pool_.OnLoginFailed(*this);
+    return;
+  }
+  auto* user = user_;
+  user_ = nullptr;
+  const bool mid_message = (body_left_ > 0 && body_forward_);
+  if (user != nullptr) {
+    worker_.shared().probe_now();
+    user->OnServerLost(failure, mid_message);
+  }
+  pool_.Discard(*this, error.empty() ? DisconnectCause::kServerClosed : DisconnectCause::kIoError);
+}
+
+}  // namespace waypost

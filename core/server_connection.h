@@ -1,0 +1,122 @@
+// One connection to a server: logs in, then relays between the server and the session that leases it. It knows what the
+// server owes (the ledger) and what state it is in; what a reply means to the client is the session's business.
+// Worker thread only; owned by its Pool.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+
+#include "core/pool.h"
+#include "core/server_login.h"
+#include "core/stream.h"
+#include "routing/prepared.h"
+#include "routing/reply_ledger.h"
+#include "routing/settings.h"
+
+namespace waypost {
+
+// What a session hears from the server connection that it leases. It may let go of the connection inside OnBatchDone and
+// OnServerLost alone.
+class ReplyUser {
+ public:
+  // One message has come. `body` is there for E, C, Z and S, up to its first 64 KiB. What becomes of one that is due to
+  // be forwarded: true, it is; false, it and what was gathered of this batch in the same read is dropped; if something
+  // was appended to `replacement`, that goes instead.
+  virtual bool OnReply(const Answer& answer, FrameHeader header, Bytes body,
+                       std::string& replacement) noexcept = 0;
+  // A message that we answer ourselves has its turn: append the answer.
+  virtual void OnSynthesised(char type, std::uint64_t sequence, std::string& out) noexcept = 0;
+  // Bytes for the client, in order.
+  virtual void OnForward(Bytes bytes) noexcept = 0;
+  // ReadyForQuery came, and no other is due.
+  virtual void OnBatchDone(char status) noexcept = 0;
+  // The server's queue has room again.
+  virtual void OnServerDrained() noexcept = 0;
+  // The connection failed. `mid_message`: the client got a part of a message.
+  virtual void OnServerLost(const std::string& error, bool mid_message) noexcept = 0;
+
+ protected:
+  ~ReplyUser() = default;
+};
+
+class ServerConnection final : public StreamUser {
+ public:
+  ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<const ServerConfig> server);
+  ~ServerConnection();
+  ServerConnection(const ServerConnection&) = delete;
+  ServerConnection& operator=(const ServerConnection&) = delete;
+
+  void Lease(ReplyUser& user) { user_ = &user; }
+  // No more calls to the user.
+  void EndLease() { user_ = nullptr; }
+  [[nodiscard]] bool leased() const { return user_ != nullptr; }
+
+  // False: stop for now, OnServerDrained follows. Note each message in ledger() first.
+  bool Send(Bytes bytes);
+  // The client does not take what comes: stop or go on reading.
+  void PauseReading(bool pause);
+  // Answers that we give ourselves and that nothing from the server will bring up.
+  void FlushSynthesised();
+
+  [[nodiscard]] Ledger& ledger() { return ledger_; }
+  [[nodiscard]] char status() const { return status_; }
+  [[nodiscard]] bool ready() const { return ready_; }
+  [[nodiscard]] const ServerLogin& login() const { return *login_; }
+  [[nodiscard]] const ServerConfig& server() const { return *server_; }
+  [[nodiscard]] Pool& pool() { return pool_; }
+  [[nodiscard]] ServerId id() const { return id_; }
+  // True if it may change hands: nothing due, no transaction, no cancel on its way.
+  [[nodiscard]] bool Clean() const {
+    return ready_ && !broken_ && status_ == 'I' && ledger_.Idle() && cancels_ == 0 && stash_.empty();
+  }
+  [[nodiscard]] bool broken() const { return broken_; }
+
+  // A cancel request for this connection is on its way, or has ended.
+  void CancelStarted() { ++cancels_; }
+  void CancelEnded();
+  [[nodiscard]] bool cancelling() const { return cancels_ > 0; }
+  // Released, but held back until the last cancel has ended.
+  bool release_when_cancelled = false;
+
+  // What state the server side is in, kept by the session that leases it.
+  Settings settings;
+  StatementRef unnamed;                         // what its unnamed statement is, if it is known
+  std::unordered_set<std::uint64_t> statements;  // ids of the prepared statements it has
+
+  TimePoint born{}, idle_since{}, connect_started{};
+  milliseconds lifetime{0};
+  std::string failure;  // why it was lost before it was ready
+
+  void OnConnected() noexcept override;
+  void OnData(Bytes data) noexcept override;
+  void OnDrained() noexcept override;
+  void OnClosed(const std::string& error) noexcept override;
+
+ private:
+  class Output;
+  void LogIn(Bytes data);
+  void Relay(Bytes data);
+  // One message whose bytes, as far as they must be, are there. False: stop relaying, the connection is gone.
+  bool OnMessage(FrameHeader header, Bytes body, Output& output, bool& forward);
+  void Broken(const std::string& why);
+
+  Worker& worker_;
+  Pool& pool_;
+  std::shared_ptr<const ServerConfig> server_;
+  ServerId id_;
+  std::optional<ServerLogin> login_;
+  std::unique_ptr<Stream> stream_;
+  ReplyUser* user_ = nullptr;
+  Ledger ledger_;
+  std::string stash_;               // the beginning of a message that is not whole yet
+  std::uint32_t body_left_ = 0;     // of the message being relayed
+  bool body_forward_ = false;
+  bool ready_ = false;
+  bool broken_ = false;
+  char status_ = 'I';
+  int cancels_ = 0;
+};
+
+}  // namespace waypost

@@ -1,0 +1,405 @@
+#include "core/session.h"
+
+#include <algorithm>
+
+#include "core/base/log.h"
+#include "core/credentials.h"
+#include "core/worker.h"
+#include "parser/encode.h"
+
+namespace waypost {
+namespace {
+
+std::string ErrorMessage(const ErrorFields& fields) {
+  std::string out;
+  AppendError(out, fields);
+  return out;
+}
+
+std::uint32_t RandomSecret() {
+  const auto bytes = RandomBytes(4);
+  return ReadU32(AsBytes(bytes).data());
+}
+
+}  // namespace
+
+Session::Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot)
+    : worker_(worker),
+      stream_(std::move(stream)),
+      login_(std::make_unique<ClientLogin>(worker, *this)),
+      peer_(std::move(peer)),
+      slot_(slot),
+      secret_(RandomSecret()),
+      startup_(worker.settings().None()),
+      settings_(startup_),
+      transaction_settings_(startup_),
+      last_active_(worker.Now()) {}
+
+Session::~Session() = default;
+
+std::uint32_t Session::cancel_pid() const { return worker_.CancelPid(slot_); }
+
+void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
+  user_ = std::move(identity.user);
+  database_ = std::move(identity.database);
+  startup_ = settings_ = transaction_settings_ = std::move(identity.startup);
+  for (const auto& [name, value] : identity.parameters) {
+    if (name == "standard_conforming_strings") lexing_.standard_strings = value == "on";
+    if (name == "client_encoding") lexing_.ascii_safe_encoding = IsAsciiSafeEncoding(value);
+  }
+  OnConfigChanged();
+  SettingsChanged();
+  worker_.WantCatalog(database_);
+  worker_.metrics().Count(Counter::kClientConnects, ClientOutcome::kOk);
+  Log(LogLevel::kDebug, "client_connected", {{"peer", peer_}, {"user", user_}, {"database", database_}});
+  WriteClient(AsBytes(greeting));
+  worker_.LoggedIn(*this, std::move(login_));
+}
+
+void Session::OnConfigChanged() {
+  routing_ = worker_.config().RoutingFor(user_, database_);
+  pool_policy_ = worker_.config().PoolFor(user_, database_);
+}
+
+void Session::WriteClient(Bytes bytes) {
+  if (closed_) return;
+  worker_.metrics().CountMany(Counter::kBytes, bytes.size(), Side::kClient, Direction::kOut);
+  if (!stream_->Write(bytes) && connection_ != nullptr) connection_->PauseReading(true);
+}
+
+void Session::OnDrained() noexcept {
+  if (connection_ != nullptr) connection_->PauseReading(false);
+}
+
+// --- the machine
+
+void Session::Take(const Event& event) {
+  const auto step = Advance(state_, event);
+  state_ = step.next;
+  for (const auto verb : step.todo) Carry(verb);
+}
+
+void Session::Carry(Do verb) {
+  switch (verb) {
+    case Do::kNothing:
+      return;
+    case Do::kAcquire:
+      return Acquire();
+    case Do::kSend:
+      return Send();
+    case Do::kAnswerError:
+      return AnswerBatch(failure_, In<FailedBlock>() ? 'E' : 'I');
+    case Do::kAnswerFailed:
+      if (batch_->ends_block) return Take(BlockEnded{});
+      return AnswerBatch(
+          ErrorMessage({.sqlstate = "25P02",
+                        .message = "current transaction is aborted, commands ignored until end of transaction block"}),
+          'E');
+    case Do::kAnswerRollback:
+      return AnswerRollback();
+    case Do::kDiscard:
+      return;  // OnReply drops what comes from now on
+    case Do::kRelease:
+      return LetGo(true);
+    case Do::kCloseServer:
+      return LetGo(false);
+    case Do::kCloseClient:
+      return Close(failure_, ClientOutcome::kServerError);
+  }
+}
+
+void Session::CountDecision(const Decision& decision) {
+  auto& metrics = worker_.metrics();
+  metrics.Count(Counter::kQueries, decision.target, decision.reason);
+  if (decision.reason == Reason::kNoEligibleReplica)
+    metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kNoEligibleReplica);
+  if (decision.reason == Reason::kSyncCommitLowered)
+    metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kSyncCommitLowered);
+}
+
+void Session::Acquire() {
+  const auto& decision = std::get<Acquiring>(state_).decision;
+  const auto& view = worker_.view();
+  homeless_ = false;
+  if (give_up_at == TimePoint::max() && pool_policy_.query_wait_timeout.count() > 0)
+    give_up_at = worker_.Now() + pool_policy_.query_wait_timeout;
+  if (decision.target == Target::kRefuse) {
+    failure_ = ErrorMessage({.sqlstate = "57P03",
+                             .message = "no replica may be read from now, and read_from_primary = \"never\""});
+    return Take(NoLease{});
+  }
+  if (decision.target == Target::kPrimary && !view.primary) {
+    homeless_ = true;  // held until there is a primary again
+    waiting_since = worker_.Now();
+    worker_.shared().probe_now();
+    return;
+  }
+  const auto server = decision.target == Target::kPrimary ? *view.primary : decision.server;
+  if (pools_.size() <= server) pools_.resize(server + std::size_t{1});
+  if (pools_[server] == nullptr) pools_[server] = &worker_.pools().Get(server, database_, user_);
+  waiting_in_ = pools_[server];
+  if (auto* connection = waiting_in_->Acquire(*this)) OnServerConnection(*connection);
+}
+
+void Session::OnServerConnection(ServerConnection& connection) noexcept {
+  waiting_in_ = nullptr;
+  give_up_at = TimePoint::max();
+  connection_ = &connection;
+  connection.Lease(*this);
+  worker_.AddOutstanding(connection.id(), 1);
+  holding_ = std::get<Acquiring>(state_).decision.may_rerun;
+  Take(Leased{});
+  // A message too large to gather waits at the head of the input for this.
+  if (large_next_) ProcessInput();
+}
+
+void Session::OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept {
+  waiting_in_ = nullptr;
+  worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
+  failure_ = error;
+  // FATAL is what the server said to us; the client's connection goes on.
+  for (std::size_t at = 0; (at = failure_.find("FATAL", at)) != std::string::npos && at < 20;)
+    failure_.replace(at, 5, "ERROR");
+  Take(NoLease{});
+  ProcessInput();
+}
+
+void Session::OnServerUnreachable() noexcept {
+  waiting_in_ = nullptr;
+  const auto decision = std::get<Acquiring>(state_).decision;
+  if (decision.target == Target::kReplica)
+    return Take(Rerouted{{Target::kPrimary, Reason::kNoEligibleReplica, 0, false}});
+  homeless_ = true;  // tried again with the next view
+}
+
+void Session::OnViewChanged() {
+  if (!In<Acquiring>()) return;
+  const auto decision = std::get<Acquiring>(state_).decision;
+  if (decision.target != Target::kPrimary) return;
+  const auto& primary = worker_.view().primary;
+  if (waiting_in_ != nullptr) {
+    if (primary && waiting_in_->key().server == *primary) return;
+    waiting_in_->Forget(*this);
+    waiting_in_ = nullptr;
+    homeless_ = true;
+  }
+  if (homeless_ && primary) Acquire();
+}
+
+void Session::LetGo(bool clean) {
+  auto* connection = std::exchange(connection_, nullptr);
+  if (connection == nullptr) return;
+  connection->EndLease();
+  connection->PauseReading(false);
+  worker_.AddOutstanding(connection->id(), -1);
+  if (stream_left_ > 0) {  // half a message is on its way to it
+    skip_left_ = std::exchange(stream_left_, 0);
+    clean = false;
+  }
+  holding_ = false;
+  held_.clear();
+  read_only_block_ = false;
+  if (!portals_.empty()) portals_.clear();
+  savepoints_.clear();
+  if (!closed_) stream_->Resume(Stream::kPeerSlow);
+  if (clean) connection->pool().Release(*connection);
+  else connection->pool().Discard(*connection, closed_ ? DisconnectCause::kClientGone : DisconnectCause::kUnclean);
+}
+
+// --- replies that end a batch
+
+void Session::OnBatchDone(char status) noexcept {
+  auto& b = *batch_;
+  while (b.effect < b.effects.size()) Undo(b.effects[b.effect++]);
+  ReleaseHeld();
+  const auto now = Clock::now();
+  auto& metrics = worker_.metrics();
+  metrics.Observe(Histogram::kBackendQueryDuration, connection_->id(), now - b.sent_at);
+  const auto* relaying = std::get_if<Relaying>(&state_);
+  if (relaying != nullptr)
+    metrics.Observe(Histogram::kQueryDuration, relaying->decision.target, now - b.started);
+  if (b.failed && status == 'I') {
+    // An implicit transaction, or one that COMMIT could not save: its settings went with it.
+    settings_ = transaction_settings_;
+    connection_->settings = settings_;
+    SettingsChanged();
+  }
+  if (status != 'I' && !b.portals.empty())
+    for (auto& portal : b.portals)
+      if (!portal.name.empty()) portals_.push_back(std::move(portal));
+  if (status == 'I') portals_.clear();
+
+  auto pin = b.pin;
+  if (pool_policy_.mode == PoolMode::kSession && pin == PinReason::kNone) pin = PinReason::kSessionMode;
+  const bool rerun = In<Discarding>();
+  if (!rerun) EndBatch();
+  const bool unpin = std::exchange(unpin_, false);
+  const bool was_pinned = relaying != nullptr && relaying->pin != PinReason::kNone;
+  if (!was_pinned && pin != PinReason::kNone && !rerun) metrics.Count(Counter::kSessionPins, pin);
+  Take(BatchDone{status, pin, unpin});
+  if (pool_policy_.mode == PoolMode::kStatement && status != 'I' && !closed_) {
+    Close(ErrorMessage({.severity = "FATAL", .sqlstate = "0A000",
+                        .message = "transaction blocks are not allowed with pool mode \"statement\""}),
+          ClientOutcome::kServerError);
+    return;
+  }
+  if (draining_ && In<Idle>() && input_.empty()) return Drain(true);
+  if (!closed_ && !input_.empty()) ProcessInput();
+}
+
+void Session::EndBatch() {
+  large_next_ = false;
+  give_up_at = TimePoint::max();
+  if (batch_) worker_.GiveBatch(std::move(batch_));
+}
+
+void Session::AnswerBatch(const std::string& error, char status) {
+  // Everything of the batch is answered by the error alone, as PostgreSQL skips to Sync after one.
+  std::string out = error;
+  const bool ended = batch_->facts.end_known;
+  if (ended) AppendReadyForQuery(out, status);
+  else if (large_next_) large_next_ = false;
+  if (!ended) skip_to_sync_ = true;
+  holding_ = false;
+  held_.clear();
+  WriteClient(AsBytes(out));
+  EndBatch();
+}
+
+void Session::AnswerRollback() {
+  // COMMIT or ROLLBACK of a block whose server is gone: it was rolled back.
+  std::string out;
+  for (const auto& message : batch_->messages) {
+    switch (message.type) {
+      case 'Q': case 'E':
+        AppendCommandComplete(out, "ROLLBACK");
+        break;
+      case 'P':
+        AppendEmpty(out, '1');
+        break;
+      case 'B':
+        AppendEmpty(out, '2');
+        break;
+      case 'C':
+        AppendEmpty(out, '3');
+        break;
+      case 'D':
+        AppendEmpty(out, 'n');
+        break;
+      default:
+        break;
+    }
+  }
+  if (batch_->facts.end_known) AppendReadyForQuery(out, 'I');
+  settings_ = transaction_settings_;
+  SettingsChanged();
+  savepoints_.clear();
+  portals_.clear();
+  read_only_block_ = false;
+  WriteClient(AsBytes(out));
+  EndBatch();
+}
+
+void Session::OnServerLost(const std::string& error, bool mid_message) noexcept {
+  auto* lost = std::exchange(connection_, nullptr);
+  worker_.AddOutstanding(lost->id(), -1);
+  const bool partial = mid_message && !holding_;
+  if (holding_) worker_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
+  const bool in_block = lost->status() != 'I';
+  failure_ = ErrorMessage({.severity = partial ? "FATAL" : "ERROR",
+                           .sqlstate = in_block ? "40001" : "08006",
+                           .message = "the connection to server \"" + lost->server().name + "\" was lost",
+                           .detail = error});
+  worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(in_block ? "40001" : "08006"));
+  holding_ = false;
+  held_.clear();
+  unnamed_.reset();
+  if (stream_left_ > 0) skip_left_ = std::exchange(stream_left_, 0);
+  stream_->Resume(Stream::kPeerSlow);
+  if (batch_) {
+    batch_->sent = 0;
+    batch_->effects.clear();
+    batch_->effect = 0;
+  }
+  Take(ServerLost{partial});
+  ProcessInput();
+}
+
+// --- the end
+
+ClientState Session::client_state() const {
+  if (In<Acquiring>()) return ClientState::kWaiting;
+  if (In<Relaying>() || In<Discarding>()) return ClientState::kActive;
+  return In<InBlock>() || In<FailedBlock>() ? ClientState::kIdleInTransaction : ClientState::kIdle;
+}
+
+void Session::Cancel() {
+  auto& metrics = worker_.metrics();
+  if (waiting_in_ != nullptr || homeless_) {
+    if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
+    homeless_ = false;
+    OnNoServerConnection("57014", ErrorMessage({.sqlstate = "57014",
+                                                .message = "canceling statement due to user request"}));
+    metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
+  } else if (connection_ != nullptr && !connection_->ledger().Idle()) {
+    worker_.SendCancel(*connection_);
+    metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
+  } else {
+    metrics.Count(Counter::kCancelRequests, CancelOutcome::kIdle);
+  }
+}
+
+void Session::Sweep(TimePoint now) {
+  const auto& limits = worker_.config().limits;
+  const auto idle = now - last_active_;
+  const auto expired = [&](milliseconds limit) { return limit.count() > 0 && idle > limit; };
+  if (login_) {
+    if (login_->Expired(now)) Close("", ClientOutcome::kTimeout);
+  } else if (homeless_ && now >= give_up_at) {
+    homeless_ = false;
+    OnNoServerConnection("57P03", ErrorMessage({.sqlstate = "57P03", .message = "no primary server is available"}));
+  } else if (homeless_ && now - waiting_since > milliseconds{500}) {
+    waiting_since = now;
+    OnViewChanged();
+  } else if (client_state() == ClientState::kIdle && expired(limits.client_idle_timeout)) {
+    Close(ErrorMessage({.severity = "FATAL", .sqlstate = "57P05",
+                        .message = "terminating connection due to idle-session timeout"}),
+          ClientOutcome::kTimeout);
+  } else if (client_state() == ClientState::kIdleInTransaction && expired(limits.idle_in_transaction_timeout)) {
+    Close(ErrorMessage({.severity = "FATAL", .sqlstate = "25P03",
+                        .message = "terminating connection due to idle-in-transaction timeout"}),
+          ClientOutcome::kTimeout);
+  }
+}
+
+void Session::Drain(bool at_once) {
+  draining_ = true;
+  const bool idle = login_ || ((In<Idle>() || In<Pinned>()) && !batch_);
+  if (!idle && !at_once) return;
+  Close(ErrorMessage({.severity = "FATAL", .sqlstate = "57P01",
+                      .message = "terminating connection due to administrator command"}),
+        ClientOutcome::kOk);
+}
+
+void Session::Close(const std::string& message, ClientOutcome outcome) {
+  if (closed_) return;
+  if (!message.empty()) WriteClient(AsBytes(message));
+  if (outcome != ClientOutcome::kOk && login_) worker_.metrics().Count(Counter::kClientConnects, outcome);
+  closed_ = true;
+  if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
+  waiting_in_ = nullptr;
+  // A transaction that is idle could be rolled back and the connection kept; a closed one is surely clean.
+  Take(ClientGone{});
+  LetGo(false);
+  if (login_) login_->Abandon();
+  stream_->Finish();
+  worker_.Bury(*this, slot_);
+}
+
+void Session::OnClosed(const std::string& error) noexcept {
+  if (login_) worker_.metrics().Count(Counter::kClientConnects, ClientOutcome::kProtocolError);
+  if (!error.empty()) Log(LogLevel::kDebug, "client_lost", {{"peer", peer_}, {"user", user_}, {"error", error}});
+  Close("", ClientOutcome::kOk);
+}
+
+}  // namespace waypost

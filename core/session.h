@@ -1,0 +1,186 @@
+// One client: what it sends is gathered into batches, each batch is routed and sent to one server connection, and the
+// replies are relayed. What happens next is decided in routing/ (session_machine, decide, reply_ledger); this class
+// carries it out. Worker thread only; owned by its Worker.
+//   session.cc        life: login, actions of the machine, waiting, time-outs, end
+//   session_input.cc  bytes -> messages -> batch -> decision
+//   session_send.cc   batch -> bytes for the server: settings ahead, statement names rewritten
+//   session_reply.cc  replies -> client, and what they change in the session
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/batch.h"
+#include "core/client_login.h"
+#include "core/pool.h"
+#include "core/server_connection.h"
+#include "core/stream.h"
+#include "metrics/labels.h"
+#include "parser/encoding.h"
+#include "parser/facts.h"
+#include "routing/decide.h"
+#include "routing/session_machine.h"
+#include "routing/settings.h"
+
+namespace waypost {
+
+class Session final : public StreamUser, public Waiter, public ReplyUser {
+ public:
+  Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // From the worker.
+  void Sweep(TimePoint now);
+  void OnViewChanged();
+  void OnConfigChanged();
+  // Closes with 57P01 as soon as nothing is under way; `now`: at once.
+  void Drain(bool at_once);
+  void Cancel();
+  [[nodiscard]] std::uint32_t secret() const { return secret_; }
+  [[nodiscard]] ClientState client_state() const;
+  [[nodiscard]] bool logged_in() const { return login_ == nullptr; }
+
+  // From the login.
+  struct Identity {
+    std::string user, database;
+    Settings startup;
+    Parameters parameters;  // ParameterStatus as the primary told it
+  };
+  void OnLoggedIn(Identity identity, const std::string& greeting);
+  // Sends `message` (if any), then closes.
+  void Close(const std::string& message, ClientOutcome outcome);
+  void WriteClient(Bytes bytes);
+  [[nodiscard]] std::uint32_t cancel_pid() const;
+
+  // StreamUser: the client's socket.
+  void OnData(Bytes data) noexcept override;
+  void OnDrained() noexcept override;
+  void OnClosed(const std::string& error) noexcept override;
+  // Waiter
+  void OnServerConnection(ServerConnection& connection) noexcept override;
+  void OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept override;
+  void OnServerUnreachable() noexcept override;
+  // ReplyUser
+  bool OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept override;
+  void OnSynthesised(char type, std::uint64_t sequence, std::string& out) noexcept override;
+  void OnForward(Bytes bytes) noexcept override;
+  void OnBatchDone(char status) noexcept override;
+  void OnServerDrained() noexcept override;
+  void OnServerLost(const std::string& error, bool mid_message) noexcept override;
+
+ private:
+  using Statements = std::unordered_map<std::string, StatementRef>;
+
+  // session.cc
+  void Take(const Event& event);
+  void Carry(Do verb);
+  void Acquire();
+  void LetGo(bool clean);
+  void AnswerBatch(const std::string& error, char status);
+  void AnswerRollback();
+  void EndBatch();
+  void CountDecision(const Decision& decision);
+  [[nodiscard]] bool Is(std::size_t index) const { return state_.index() == index; }
+  template <class S>
+  [[nodiscard]] bool In() const {
+    return std::holds_alternative<S>(state_);
+  }
+
+  // session_input.cc
+  void ProcessInput();
+  void Process(Bytes& in);
+  [[nodiscard]] bool Accepts(char type) const;
+  bool TakeMessage(Bytes& in);
+  bool TakeLarge(FrameHeader header, Bytes& in);
+  void Add(FrameHeader header, Bytes message);
+  void Classify(BatchMessage& message, Bytes body);
+  void ClassifyParse(BatchMessage& message, Bytes body);
+  void ClassifyBind(BatchMessage& message, Bytes body);
+  void ClassifyStatement(const CachedStatement& found, bool runs);
+  void CombineClass(Class cls, Reason why);
+  void Dispatch();
+  [[nodiscard]] const CachedStatement& Look(std::string_view sql);
+  [[nodiscard]] const CachedStatement& Look(const SqlRef& sql);
+  [[nodiscard]] StatementRef FindStatement(std::string_view name) const;
+  void Misbehaved(std::string_view message);
+  Batch& batch();
+
+  // session_send.cc
+  void Send();
+  void Append(std::string& out, BatchMessage& message);
+  void AppendSettings(std::string& out);
+  void AppendQueryMessage(std::string& out, BatchMessage& message);
+  void AppendParse(std::string& out, BatchMessage& message, Bytes body);
+  void AppendBind(std::string& out, BatchMessage& message, Bytes body);
+  void AppendTarget(std::string& out, BatchMessage& message, Bytes body);
+  void EnsureStatement(std::string& out, const StatementRef& statement);
+  void EnsureUnnamed(std::string& out);
+  void StreamLarge(FrameHeader header, Bytes body);
+  void SendToServer(Bytes bytes);
+  void AddEffect(Effect effect);
+
+  // session_reply.cc
+  void OnError(const Answer& answer, Bytes body, std::string& replacement, bool& keep);
+  void SettingsFailed(Bytes body);
+  void RunEffects(const Answer& answer, char type, Bytes body);
+  void Undo(const Effect& effect);
+  void Apply(const Facts& facts, std::string_view tag);
+  void ApplySetting(const SettingEffect& effect);
+  void ApplyTransaction(const Facts& facts, std::string_view tag);
+  void ApplyDeallocate(const Facts& facts);
+  void ReleaseHeld();
+  void SettingsChanged();
+  [[nodiscard]] bool MayHeal(std::string_view sqlstate) const;
+
+  Worker& worker_;
+  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<ClientLogin> login_;  // until logged in
+  std::string peer_;
+  std::uint32_t slot_;
+  std::uint32_t secret_;
+  std::string user_, database_;
+  RoutingPolicy routing_;
+  PoolPolicy pool_policy_;
+
+  State state_ = Idle{};
+  ServerConnection* connection_ = nullptr;
+  Pool* waiting_in_ = nullptr;
+  bool homeless_ = false;          // acquiring, but there is no server to ask: waits for a new view
+  std::vector<Pool*> pools_;       // by ServerId, found once
+
+  std::string input_;              // what came and cannot be looked at yet
+  std::unique_ptr<Batch> batch_;
+  std::uint32_t stream_left_ = 0;  // of a message that is passed on in pieces
+  std::uint32_t skip_left_ = 0;    // of a message that is dropped
+  bool large_next_ = false;        // the message at the head of the input is too large to gather
+  bool skip_to_sync_ = false;      // after an error of ours: everything up to Sync is dropped
+  bool processing_ = false;
+  bool draining_ = false;
+  bool closed_ = false;
+
+  bool holding_ = false;           // the reply is held back: it may have to be thrown away
+  std::string held_;
+  std::string failure_;            // ErrorResponse for AnswerBatch
+
+  Settings startup_, settings_, transaction_settings_;
+  std::vector<std::pair<std::string, Settings>> savepoints_;
+  StatementRef unnamed_;
+  std::unique_ptr<Statements> statements_;
+  std::vector<Portal> portals_;    // of the transaction
+  Lexing lexing_;
+  std::string search_path_, role_;
+  bool sync_commit_lowered_ = false;
+  bool serializable_default_ = false;
+  bool read_only_default_ = false;
+  bool read_only_block_ = false;
+  bool unpin_ = false;
+  TimePoint last_active_{};
+};
+
+}  // namespace waypost

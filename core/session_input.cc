@@ -1,0 +1,390 @@
+// What a client sends: bytes -> messages -> batch -> decision.
+#include <algorithm>
+
+#include "core/session.h"
+#include "core/worker.h"
+#include "parser/encode.h"
+#include "parser/frontend.h"
+
+namespace waypost {
+namespace {
+
+// A message up to this is gathered whole and looked into; a longer one is passed on in pieces.
+constexpr std::uint32_t kGatherBytes = 1024 * 1024;
+// A batch up to this is kept until it is answered, so that it can be sent again.
+constexpr std::size_t kKeepBytes = 64 * 1024;
+// Names at the front of a large Bind must lie within this.
+constexpr std::uint32_t kNamesBytes = 16 * 1024;
+// More than this is not read ahead while a batch is under way.
+constexpr std::size_t kReadAheadBytes = 64 * 1024;
+
+bool IsCopyData(char type) { return type == 'd' || type == 'c' || type == 'f'; }
+bool EndsBatch(char type) { return type == 'Q' || type == 'S' || type == 'F'; }
+
+bool ChangesSession(const std::vector<Facts>& list) {
+  for (const auto& facts : list) {
+    if (!facts.settings.empty()) return true;
+    switch (facts.kind) {
+      case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
+      case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
+      case StatementKind::kTwoPhase: case StatementKind::kSet: case StatementKind::kReset:
+      case StatementKind::kDiscard: case StatementKind::kDeallocate: case StatementKind::kDdl:
+        return true;
+      default:
+        break;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+void Session::OnData(Bytes data) noexcept {
+  worker_.metrics().CountMany(Counter::kBytes, data.size(), Side::kClient, Direction::kIn);
+  last_active_ = worker_.Now();
+  if (login_) {
+    login_->OnData(data);
+    return;
+  }
+  if (!input_.empty() || processing_) {
+    input_ += AsText(data);
+    ProcessInput();
+    return;
+  }
+  processing_ = true;
+  Process(data);
+  processing_ = false;
+  if (closed_) return;
+  input_.append(AsText(data));
+  if (input_.size() > kReadAheadBytes && !Accepts('Q')) stream_->Pause(Stream::kBusy);
+}
+
+void Session::ProcessInput() {
+  if (processing_ || closed_) return;
+  processing_ = true;
+  auto in = AsBytes(input_);
+  const auto before = in.size();
+  Process(in);
+  processing_ = false;
+  if (closed_) return;
+  if (in.empty()) input_ = std::string();  // no buffer is held while there is no data
+  else input_.erase(0, before - in.size());
+  if (input_.size() > kReadAheadBytes && !Accepts('Q')) stream_->Pause(Stream::kBusy);
+  else stream_->Resume(Stream::kBusy);
+}
+
+bool Session::Accepts(char type) const {
+  if (In<Idle>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
+  if (!In<Relaying>()) return false;
+  // The running batch goes on: a COPY, a series without its Sync, a message too large to gather.
+  return large_next_ || connection_->ledger().WantsMore() || IsCopyData(type);
+}
+
+void Session::Process(Bytes& in) {
+  while (!closed_ && !in.empty()) {
+    if (skip_left_ > 0) {
+      const auto dropped = std::min<std::size_t>(skip_left_, in.size());
+      skip_left_ -= static_cast<std::uint32_t>(dropped);
+      in = in.subspan(dropped);
+    } else if (stream_left_ > 0) {
+      if (!In<Relaying>()) {  // the server went away meanwhile
+        skip_left_ = std::exchange(stream_left_, 0);
+        continue;
+      }
+      const auto piece = in.first(std::min<std::size_t>(stream_left_, in.size()));
+      stream_left_ -= static_cast<std::uint32_t>(piece.size());
+      SendToServer(piece);
+      in = in.subspan(piece.size());
+    } else if (!TakeMessage(in)) {
+      return;
+    }
+  }
+}
+
+bool Session::TakeMessage(Bytes& in) {
+  auto rest = in;
+  FrameHeader header;
+  const auto found = NextHeader(rest, header);
+  if (found == FrameStatus::kNeedMore) return false;
+  if (found == FrameStatus::kMalformed) {
+    Misbehaved("invalid message length");
+    return false;
+  }
+  switch (CheckFrontendHeader(header)) {
+    case FrontendFault::kNone:
+      break;
+    case FrontendFault::kUnknownType:
+      Misbehaved("invalid frontend message type " +
+                 std::to_string(static_cast<unsigned>(static_cast<unsigned char>(header.type))));
+      return false;
+    case FrontendFault::kTooLong:
+      Misbehaved("invalid message length");
+      return false;
+  }
+  if (header.type == 'X') {
+    Close("", ClientOutcome::kOk);
+    return false;
+  }
+  if (!Accepts(header.type)) return false;
+  if (skip_to_sync_) {
+    in = rest;
+    if (header.type != 'S') {
+      skip_left_ = header.body_bytes;
+      return true;
+    }
+    skip_to_sync_ = false;
+    std::string out;
+    AppendReadyForQuery(out, In<FailedBlock>() ? 'E' : 'I');
+    WriteClient(AsBytes(out));
+    return true;
+  }
+  if (IsCopyData(header.type)) {
+    in = rest;
+    if (In<Relaying>()) StreamLarge(header, {});
+    else skip_left_ = header.body_bytes;  // PostgreSQL ignores copy data outside a COPY
+    return true;
+  }
+  if (header.body_bytes > kGatherBytes || large_next_) return TakeLarge(header, in);
+  if (rest.size() < header.body_bytes) return false;
+  const auto message = in.first(kHeaderBytes + header.body_bytes);
+  in = in.subspan(message.size());
+  Add(header, message);
+  return true;
+}
+
+bool Session::TakeLarge(FrameHeader header, Bytes& in) {
+  auto rest = in.subspan(kHeaderBytes);
+  const auto names = header.type == 'B' ? std::min(header.body_bytes, kNamesBytes) : 0;
+  if (rest.size() < names) return false;
+  if (In<FailedBlock>()) {
+    in = rest;
+    skip_left_ = header.body_bytes;
+    skip_to_sync_ = header.type != 'Q' && header.type != 'F';
+    failure_.clear();
+    AppendError(failure_, {.sqlstate = "25P02",
+                           .message = "current transaction is aborted, commands ignored until end of transaction block"});
+    if (!skip_to_sync_) AppendReadyForQuery(failure_, 'E');
+    WriteClient(AsBytes(failure_));
+    return true;
+  }
+  if (!In<Relaying>()) {
+    // It needs a server connection first, and what of its batch came before it goes ahead of it.
+    large_next_ = true;
+    auto& facts = batch().facts;
+    facts.end_known = false;
+    facts.retained = false;
+    if (header.type == 'Q' || header.type == 'P') {
+      facts.cls = Class::kWrite;
+      facts.why = Reason::kTooLarge;
+      batch().pin = PinReason::kUnknownState;
+    }
+    Dispatch();
+    return !closed_ && In<Relaying>();
+  }
+  large_next_ = false;
+  in = rest.subspan(names);
+  StreamLarge(header, rest.first(names));
+  return true;
+}
+
+Batch& Session::batch() {
+  if (!batch_) {
+    batch_ = worker_.TakeBatch();
+    batch_->started = Clock::now();
+  }
+  return *batch_;
+}
+
+void Session::Add(FrameHeader header, Bytes message) {
+  auto& gathered = batch();
+  BatchMessage entry;
+  entry.type = header.type;
+  entry.offset = static_cast<std::uint32_t>(gathered.bytes.size());
+  entry.size = static_cast<std::uint32_t>(message.size());
+  gathered.bytes += AsText(message);
+  gathered.messages.push_back(std::move(entry));
+  Classify(gathered.messages.back(), message.subspan(kHeaderBytes));
+  if (gathered.bytes.size() > kKeepBytes) gathered.facts.retained = false;
+
+  if (gathered.dispatched) {  // the running batch goes on
+    Send();
+    return;
+  }
+  if (EndsBatch(header.type)) {
+    Dispatch();
+  } else if (header.type == 'H' || gathered.bytes.size() > kGatherBytes) {
+    gathered.facts.end_known = false;
+    Dispatch();
+  }
+}
+
+void Session::Dispatch() {
+  auto& running = batch();
+  running.dispatched = true;
+  if (!running.any_statement && running.facts.end_known) {
+    // Close, Sync alone, an empty query: nothing that could write, and nothing to read.
+    running.facts.why = Reason::kProtocol;
+  }
+  SessionFacts session;
+  session.holds_connection = connection_ != nullptr;
+  session.holds_why = In<Pinned>() ? (pool_policy_.mode == PoolMode::kSession ? Reason::kSessionMode
+                                                                              : Reason::kSessionPinned)
+                      : read_only_block_ ? Reason::kReadOnlyTransaction
+                                         : Reason::kInTransaction;
+  session.synchronous_commit_lowered = sync_commit_lowered_;
+  session.serializable_default = serializable_default_;
+  session.read_only_default = read_only_default_;
+  if (pool_policy_.mode == PoolMode::kSession && connection_ == nullptr) {
+    running.facts.cls = Class::kSession;
+    running.facts.why = Reason::kSessionMode;
+  }
+  const auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.outstanding(), worker_.Now());
+  if (decision.target != Target::kHeld && running.facts.begins_read_only &&
+      decision.target == Target::kReplica)
+    read_only_block_ = true;
+  CountDecision(decision);
+  if (connection_ == nullptr) transaction_settings_ = settings_;
+  else if (connection_->status() == 'I') transaction_settings_ = settings_;
+  Take(BatchReady{decision});
+}
+
+const CachedStatement& Session::Look(std::string_view sql) {
+  return *worker_.cache().Find(sql, lexing_, worker_.ContextFor(database_, role_.empty() ? user_ : role_, search_path_),
+                               worker_.CatalogOf(database_));
+}
+
+const CachedStatement& Session::Look(const SqlRef& sql) {
+  return *worker_.cache().FindKept(sql, lexing_, worker_.ContextFor(database_, role_.empty() ? user_ : role_, search_path_),
+                                   worker_.CatalogOf(database_));
+}
+
+StatementRef Session::FindStatement(std::string_view name) const {
+  if (batch_) {
+    for (auto i = batch_->parsed.size(); i-- > 0;)
+      if (batch_->parsed[i].first == name) return batch_->parsed[i].second;
+  }
+  if (name.empty()) return unnamed_;
+  if (!statements_) return nullptr;
+  const auto found = statements_->find(std::string(name));
+  return found == statements_->end() ? nullptr : found->second;
+}
+
+void Session::CombineClass(Class cls, Reason why) {
+  auto& b = *batch_;
+  const bool first = !b.any_statement;
+  b.any_statement = true;
+  if (first) {
+    b.facts.cls = cls;
+    b.facts.why = why;
+    return;
+  }
+  const bool so_far_read = b.facts.cls == Class::kRead || b.facts.begins_read_only;
+  if (!so_far_read || cls == Class::kRead) return;
+  b.facts.cls = cls;
+  b.facts.why = why;
+  b.facts.begins_read_only = false;
+}
+
+void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
+  auto& b = *batch_;
+  const bool first = !b.any_statement;
+  if (!found.facts().empty()) CombineClass(found.verdict.cls, found.verdict.why);
+  if (!found.verdict.repeatable) b.facts.repeatable = false;
+  if (found.facts().empty()) return;
+  const auto& opening = found.facts().front();
+  if (first && opening.kind == StatementKind::kBegin && found.facts().size() == 1 &&
+      opening.modes.read_only.value_or(read_only_default_) && !opening.modes.serializable.value_or(serializable_default_)) {
+    b.facts.begins_read_only = true;
+    b.facts.repeatable = true;
+  }
+  if (!runs) return;
+  if (found.verdict.pin != PinReason::kNone) b.pin = found.verdict.pin;
+  for (const auto& facts : found.facts()) {
+    if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) b.ends_block = true;
+    if (!facts.settings.empty()) b.changes_settings = true;
+  }
+}
+
+void Session::Classify(BatchMessage& message, Bytes body) {
+  auto& b = *batch_;
+  switch (message.type) {
+    case 'Q': {
+      b.simple = true;
+      const auto sql = ReadQuery(body);
+      if (!sql) return CombineClass(Class::kWrite, Reason::kProtocol);
+      const auto& found = Look(*sql);
+      ClassifyStatement(found, true);
+      if (ChangesSession(found.facts())) message.sql = found.sql;
+      return;
+    }
+    case 'P':
+      return ClassifyParse(message, body);
+    case 'B':
+      return ClassifyBind(message, body);
+    case 'D': {
+      const auto target = ReadTarget(body);
+      if (!target || target->kind == 'P') return;  // the portal was bound from a statement seen before
+      message.statement = FindStatement(target->name);
+      if (!message.statement) return CombineClass(Class::kWrite, Reason::kProtocol);
+      ClassifyStatement(Look(message.statement->sql), false);
+      return;
+    }
+    case 'E': {
+      const auto portal = ReadExecutePortal(body);
+      const auto find = [&](const std::vector<Portal>& portals) -> const Portal* {
+        for (auto i = portals.size(); i-- > 0;)
+          if (portals[i].name == *portal) return &portals[i];
+        return nullptr;
+      };
+      const auto* bound = portal ? find(b.portals) : nullptr;
+      if (portal && bound == nullptr) bound = find(portals_);
+      if (bound == nullptr) return CombineClass(Class::kWrite, Reason::kProtocol);
+      if (bound->pin != PinReason::kNone) b.pin = bound->pin;
+      message.sql = bound->sql;
+      if (message.sql)
+        for (const auto& facts : *message.sql->facts)
+          if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) b.ends_block = true;
+      return;
+    }
+    case 'F':
+      return CombineClass(Class::kWrite, Reason::kProtocol);
+    default:
+      return;
+  }
+}
+
+void Session::ClassifyParse(BatchMessage& message, Bytes body) {
+  auto& b = *batch_;
+  const auto parse = ReadParse(body);
+  if (!parse) return CombineClass(Class::kWrite, Reason::kProtocol);
+  const auto& found = Look(parse->sql);
+  ClassifyStatement(found, false);
+  const auto sql = SqlCache::Keep(found, parse->sql);
+  // Parsed behind a SET of the same batch, it means what those settings make of it: nobody else may share it.
+  const auto settings = b.changes_settings ? std::make_shared<const SettingSet>(*settings_) : settings_;
+  message.statement = worker_.statements().Intern(sql, AsText(parse->types), settings);
+  if (parse->name.empty() || !FindStatement(parse->name))
+    b.parsed.emplace_back(std::string(parse->name), message.statement);
+}
+
+void Session::ClassifyBind(BatchMessage& message, Bytes body) {
+  auto& b = *batch_;
+  const auto bind = ReadBind(body);
+  if (!bind) return CombineClass(Class::kWrite, Reason::kProtocol);
+  message.statement = FindStatement(bind->statement);
+  if (!message.statement) return CombineClass(Class::kWrite, Reason::kProtocol);
+  const auto& found = Look(message.statement->sql);
+  const auto pin = b.pin;
+  ClassifyStatement(found, true);
+  b.pin = pin;  // only Execute runs it
+  b.portals.push_back({std::string(bind->portal),
+                       ChangesSession(found.facts()) ? message.statement->sql : SqlRef(), found.verdict.pin});
+}
+
+void Session::Misbehaved(std::string_view message) {
+  std::string out;
+  AppendError(out, {.severity = "FATAL", .sqlstate = "08P01", .message = message});
+  Close(out, ClientOutcome::kProtocolError);
+}
+
+}  // namespace waypost

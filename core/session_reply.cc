@@ -1,0 +1,329 @@
+// Replies on their way to the client, and what they change in the session.
+#include "core/base/log.h"
+#include "core/session.h"
+#include "core/worker.h"
+#include "parser/backend.h"
+#include "parser/encode.h"
+#include "parser/frontend.h"
+
+namespace waypost {
+namespace {
+
+// A held reply may grow to this; then it is let go and can no longer be thrown away.
+constexpr std::size_t kHeldBytes = 64 * 1024;
+
+// Once one of these has come, the statement has run: nothing is thrown away any more.
+bool IsDecisive(char type) {
+  switch (type) {
+    case '1': case '2': case '3': case 't': case 'T': case 'n': case 'N': case 'S': case 'E':
+      return false;
+    default:
+      return true;
+  }
+}
+
+std::string Replaced(std::string text, std::string_view what, std::string_view with) {
+  if (const auto at = text.find(what); at != std::string::npos) text.replace(at, what.size(), with);
+  return text;
+}
+
+}  // namespace
+
+bool Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept {
+  if (batch_ && !batch_->effects.empty()) RunEffects(answer, header.type, body);
+  if (In<Discarding>()) return false;
+  bool keep = true;
+  switch (header.type) {
+    case 'E':
+      OnError(answer, body, replacement, keep);
+      return keep;
+    case 'S':
+      if (const auto status = ReadParameterStatus(body)) {
+        if (status->first == "standard_conforming_strings") lexing_.standard_strings = status->second == "on";
+        if (status->first == "client_encoding") lexing_.ascii_safe_encoding = IsAsciiSafeEncoding(status->second);
+      }
+      return true;
+    default:
+      if (holding_ && answer.reply == Reply::kForward && IsDecisive(header.type)) ReleaseHeld();
+      return true;
+  }
+}
+
+bool Session::MayHeal(std::string_view sqlstate) const {
+  // 57014 is the client's own cancel or statement_timeout; class 22 is the data's fault, wherever it is read.
+  return sqlstate != "57014" && !sqlstate.starts_with("22");
+}
+
+void Session::OnError(const Answer& answer, Bytes body, std::string& replacement, bool& keep) {
+  const auto error = ReadError(body);
+  if (answer.reply == Reply::kSwallow) {
+    if (answer.entry == 'Q') SettingsFailed(body);
+    return;
+  }
+  if (holding_ && MayHeal(error.sqlstate)) {
+    Take(HeldError{});
+    if (In<Discarding>()) {
+      keep = false;
+      held_.clear();
+      holding_ = false;
+      const bool read_only = error.sqlstate == "25006";
+      Log(LogLevel::kInfo, "read_rerun",
+          {{"server", connection_->server().name}, {"sqlstate", error.sqlstate}, {"user", user_}});
+      worker_.metrics().Count(Counter::kReadRetries, read_only                    ? RetryCause::kReadOnlyError
+                                                     : error.sqlstate == "40001" ? RetryCause::kRecoveryConflict
+                                                                                 : RetryCause::kOtherError);
+      if (read_only) {
+        worker_.metrics().Count(Counter::kMisrouted, connection_->id());
+        for (const auto& message : batch_->messages) {
+          const auto text = AsBytes(batch_->bytes).subspan(message.offset + kHeaderBytes, message.size - kHeaderBytes);
+          if (message.type == 'Q') worker_.cache().Teach(AsText(text).substr(0, text.size() - 1), lexing_);
+          if (message.statement) worker_.cache().Teach(message.statement->sql->text, lexing_);
+        }
+      }
+      return;
+    }
+  }
+  ReleaseHeld();
+  if (batch_) batch_->failed = true;
+  worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
+  // The server knows the statement by our name; the client's is put back.
+  if ((error.sqlstate == "42P05" || error.sqlstate == "26000") && batch_) {
+    for (const auto& message : batch_->messages) {
+      if (message.type != 'P') continue;
+      const auto parse = ReadParse(AsBytes(batch_->bytes).subspan(message.offset + kHeaderBytes, message.size - kHeaderBytes));
+      const auto known = parse && statements_ ? statements_->find(std::string(parse->name)) : Statements::iterator();
+      if (!parse || !statements_ || known == statements_->end()) continue;
+      const auto& server_name = known->second->server_name;
+      if (error.message.find(server_name) == std::string_view::npos) continue;
+      const auto fields = Replaced(std::string(AsText(body)), server_name, parse->name);
+      MessageBuilder(replacement, 'E').Raw(AsBytes(fields));
+      return;
+    }
+  }
+}
+
+void Session::SettingsFailed(Bytes body) {
+  const auto error = ReadError(body);
+  Log(LogLevel::kWarn, "settings_failed",
+      {{"server", connection_->server().name}, {"user", user_}, {"sqlstate", error.sqlstate}});
+  // What follows runs under settings that are not the client's: nothing of it may be shown, and the connection goes.
+  failure_.clear();
+  AppendError(failure_, {.sqlstate = error.sqlstate.empty() ? "XX000" : error.sqlstate,
+                         .message = "could not restore the session's settings on the server",
+                         .detail = error.message});
+  auto* lost = connection_;
+  lost->EndLease();
+  connection_ = nullptr;
+  Take(ServerLost{false});
+  lost->OnClosed("the session's settings could not be restored on it");
+}
+
+void Session::RunEffects(const Answer& answer, char type, Bytes body) {
+  auto& b = *batch_;
+  const auto sequence = answer.sequence;
+  if (sequence == 0) return;
+  while (b.effect < b.effects.size() && b.effects[b.effect].sequence < sequence) Undo(b.effects[b.effect++]);
+  if (b.effect == b.effects.size() || b.effects[b.effect].sequence != sequence) return;
+  auto& effect = b.effects[b.effect];
+  if (type == 'E') {
+    Undo(effect);
+    ++b.effect;
+    return;
+  }
+  switch (effect.kind) {
+    case Effect::Kind::kRan:
+      if (type == 'C' && effect.next < effect.sql->facts->size()) {
+        const auto sql = effect.sql;  // Apply may move what holds it
+        auto tag = AsText(body);
+        if (!tag.empty()) tag.remove_suffix(1);
+        Apply((*sql->facts)[effect.next++], tag);
+      }
+      break;
+    case Effect::Kind::kParsed:
+      if (type != '1') break;
+      if (effect.name.empty()) {
+        unnamed_ = effect.statement;
+      } else {
+        if (!statements_) statements_ = std::make_unique<Statements>();
+        (*statements_)[effect.name] = effect.statement;
+      }
+      break;
+    case Effect::Kind::kClosed:
+      if (statements_) statements_->erase(effect.name);
+      break;
+    case Effect::Kind::kInjected:
+      break;
+  }
+  if (answer.completes) ++b.effect;
+}
+
+void Session::Undo(const Effect& effect) {
+  // A Parse that failed or was skipped: the server does not have that statement after all.
+  if (!effect.sent || connection_ == nullptr) return;
+  if (effect.statement && effect.statement != connection_->unnamed) connection_->statements.erase(effect.statement->id);
+  else connection_->unnamed.reset();
+}
+
+void Session::OnSynthesised(char type, std::uint64_t sequence, std::string& out) noexcept {
+  const Answer answer{Reply::kSynthesise, type, sequence, true};
+  const char reply = type == 'P' ? '1' : '3';
+  if (batch_) RunEffects(answer, reply, {});
+  if (!In<Discarding>()) AppendEmpty(out, reply);
+}
+
+void Session::Apply(const Facts& facts, std::string_view tag) {
+  switch (facts.kind) {
+    case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
+    case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
+    case StatementKind::kTwoPhase:
+      ApplyTransaction(facts, tag);
+      break;
+    case StatementKind::kDeallocate:
+      ApplyDeallocate(facts);
+      break;
+    case StatementKind::kDdl:
+      worker_.shared().catalog_changed(database_);
+      break;
+    default:
+      break;
+  }
+  for (const auto& effect : facts.settings) ApplySetting(effect);
+}
+
+void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
+  auto saved = [&](const std::string& name) {
+    for (auto i = savepoints_.size(); i-- > 0;)
+      if (savepoints_[i].first == name) return i;
+    return savepoints_.size();
+  };
+  switch (facts.kind) {
+    case StatementKind::kSavepoint:
+      savepoints_.emplace_back(facts.object, settings_);
+      return;
+    case StatementKind::kRollbackTo:
+      if (const auto at = saved(facts.object); at < savepoints_.size()) {
+        settings_ = savepoints_[at].second;
+        connection_->settings = settings_;
+        savepoints_.resize(at + 1);
+        SettingsChanged();
+      }
+      return;
+    case StatementKind::kRelease:
+      savepoints_.resize(saved(facts.object));
+      return;
+    case StatementKind::kCommit: case StatementKind::kRollback:
+      if (tag == "ROLLBACK") {
+        settings_ = transaction_settings_;
+        connection_->settings = settings_;
+        SettingsChanged();
+      }
+      worker_.metrics().Count(Counter::kTransactions,
+                              read_only_block_ ? TransactionMode::kReadOnly : TransactionMode::kReadWrite,
+                              tag == "ROLLBACK" ? TransactionOutcome::kRollback : TransactionOutcome::kCommit);
+      [[fallthrough]];
+    case StatementKind::kTwoPhase:
+      savepoints_.clear();
+      transaction_settings_ = settings_;
+      return;
+    default:
+      return;
+  }
+}
+
+void Session::ApplyDeallocate(const Facts& facts) {
+  if (facts.object.empty()) {
+    statements_.reset();
+    connection_->statements.clear();
+    return;
+  }
+  if (!statements_) return;
+  const auto found = statements_->find(facts.object);
+  if (found == statements_->end()) return;
+  connection_->statements.erase(found->second->id);
+  statements_->erase(found);
+}
+
+void Session::ApplySetting(const SettingEffect& effect) {
+  auto& table = worker_.settings();
+  auto& server = connection_->settings;
+  switch (effect.kind) {
+    case SettingEffect::Kind::kSet:
+      settings_ = table.With(settings_, {effect.name, effect.sql});
+      server = table.With(server, {effect.name, effect.sql});
+      break;
+    case SettingEffect::Kind::kSetLocal:
+      // Others may read before the replicas have applied what this transaction commits.
+      if (effect.name == "synchronous_commit") sync_commit_lowered_ = true;
+      return;
+    case SettingEffect::Kind::kReset:
+      settings_ = table.Reset(settings_, effect.name, startup_);
+      server = table.Reset(server, effect.name, table.None());
+      break;
+    case SettingEffect::Kind::kResetAll:
+    case SettingEffect::Kind::kDiscardAll: {
+      // RESET ALL leaves role and session authorization alone; DISCARD ALL does not.
+      SettingSet kept;
+      if (effect.kind == SettingEffect::Kind::kResetAll)
+        for (const auto& setting : *settings_)
+          if (setting.name == "role" || setting.name == "session_authorization") kept.push_back(setting);
+      server = table.Intern(kept);
+      auto all = *startup_;
+      all.insert(all.end(), kept.begin(), kept.end());
+      settings_ = table.Intern(std::move(all));
+      if (effect.kind == SettingEffect::Kind::kDiscardAll) {
+        statements_.reset();
+        unnamed_.reset();
+        connection_->statements.clear();
+        connection_->unnamed.reset();
+        unpin_ = true;
+        if (batch_) batch_->pin = PinReason::kNone;
+      }
+      break;
+    }
+    case SettingEffect::Kind::kTransaction:
+      return;
+  }
+  SettingsChanged();
+}
+
+void Session::SettingsChanged() {
+  const auto value = [&](std::string_view name) -> std::string_view {
+    const auto* setting = FindSetting(*settings_, name);
+    return setting == nullptr ? std::string_view() : std::string_view(setting->sql);
+  };
+  search_path_ = value("search_path");
+  role_ = std::string(value("role")) + std::string(value("session_authorization"));
+  const auto says = [&](std::string_view name, std::string_view word) {
+    auto sql = std::string(value(name));
+    for (auto& c : sql)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return sql.find(word) != std::string::npos;
+  };
+  // Whatever it is set to but remote_apply, in whatever way: a standby may show this session's commits late.
+  sync_commit_lowered_ = sync_commit_lowered_ ||
+                         (!value("synchronous_commit").empty() && !says("synchronous_commit", "remote_apply"));
+  serializable_default_ = says("default_transaction_isolation", "serializable");
+  // "on", "true", "yes", "1", or the form of SET SESSION CHARACTERISTICS.
+  const auto read_only = std::string(value("default_transaction_read_only"));
+  read_only_default_ = !read_only.empty() && !says("default_transaction_read_only", "off") &&
+                       !says("default_transaction_read_only", "false") &&
+                       !says("default_transaction_read_only", "read write");
+}
+
+void Session::ReleaseHeld() {
+  if (!holding_) return;
+  holding_ = false;
+  Take(Forwarding{});
+  if (held_.empty()) return;
+  const auto held = std::move(held_);
+  held_ = std::string();
+  WriteClient(AsBytes(held));
+}
+
+void Session::OnForward(Bytes bytes) noexcept {
+  if (!holding_) return WriteClient(bytes);
+  held_ += AsText(bytes);
+  if (held_.size() > kHeldBytes) ReleaseHeld();
+}
+
+}  // namespace waypost

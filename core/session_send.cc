@@ -1,0 +1,255 @@
+// A batch on its way to the server: settings ahead in the same write, statement names rewritten, every message noted in
+// the ledger.
+#include "core/session.h"
+#include "core/worker.h"
+#include "parser/encode.h"
+#include "parser/fields.h"
+#include "parser/frontend.h"
+
+namespace waypost {
+namespace {
+
+// Prepared statements kept on one server connection; one more, and the connection is cleaned of them when it is free.
+constexpr std::size_t kMaxStatementsPerConnection = 1000;
+
+Bytes BodyOf(const Batch& batch, const BatchMessage& message) {
+  return AsBytes(batch.bytes).subspan(message.offset + kHeaderBytes, message.size - kHeaderBytes);
+}
+
+std::string QuotedName(std::string_view name) {
+  std::string quoted = "\"";
+  for (const char c : name) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+}  // namespace
+
+void Session::Send() {
+  auto& b = *batch_;
+  auto& out = worker_.scratch_in();
+  out.clear();
+  if (b.sent == 0) {
+    b.sent_at = Clock::now();
+    AppendSettings(out);
+    worker_.metrics().Count(Counter::kBackendQueries, connection_->id(),
+                            b.simple ? QueryKind::kSimple : QueryKind::kExtended);
+  }
+  for (; b.sent < b.messages.size(); ++b.sent) Append(out, b.messages[b.sent]);
+  if (!out.empty()) SendToServer(AsBytes(out));
+  if (connection_ != nullptr && connection_->ledger().ReadyForQueryDue() == 0) connection_->FlushSynthesised();
+}
+
+void Session::SendToServer(Bytes bytes) {
+  if (!connection_->Send(bytes)) stream_->Pause(Stream::kPeerSlow);
+}
+
+void Session::OnServerDrained() noexcept { stream_->Resume(Stream::kPeerSlow); }
+
+void Session::AddEffect(Effect effect) {
+  if (effect.sequence != 0) batch_->effects.push_back(std::move(effect));
+}
+
+void Session::AppendSettings(std::string& out) {
+  auto& connection = *connection_;
+  // In a failed transaction nothing can be set; what was set before it still holds.
+  if (connection.settings == settings_ || connection.status() == 'E') return;
+  const auto sql = Difference(*connection.settings, *settings_);
+  connection.settings = settings_;
+  if (sql.empty()) return;
+  AppendQuery(out, sql);
+  connection.ledger().Sent('Q', Reply::kSwallow);
+  connection.unnamed.reset();
+}
+
+void Session::Append(std::string& out, BatchMessage& message) {
+  auto& ledger = connection_->ledger();
+  const auto body = BodyOf(*batch_, message);
+  switch (message.type) {
+    case 'Q':
+      return AppendQueryMessage(out, message);
+    case 'P':
+      return AppendParse(out, message, body);
+    case 'B':
+      return AppendBind(out, message, body);
+    case 'D':
+    case 'C':
+      return AppendTarget(out, message, body);
+    default: {
+      const auto sequence = ledger.Sent(message.type, Reply::kForward);
+      out.append(batch_->bytes, message.offset, message.size);
+      if (message.sql) AddEffect({Effect::Kind::kRan, sequence, 0, message.sql, {}, {}});
+    }
+  }
+}
+
+void Session::AppendQueryMessage(std::string& out, BatchMessage& message) {
+  auto& ledger = connection_->ledger();
+  // DEALLOCATE of a statement that was prepared by the protocol: on the server it has another name.
+  if (message.sql && message.sql->facts->size() == 1) {
+    const auto& facts = message.sql->facts->front();
+    const auto statement = facts.kind == StatementKind::kDeallocate && !facts.object.empty()
+                               ? FindStatement(facts.object)
+                               : nullptr;
+    if (statement) {
+      EnsureStatement(out, statement);
+      const auto sequence = ledger.Sent('Q', Reply::kForward);
+      AppendQuery(out, "DEALLOCATE " + QuotedName(statement->server_name));
+      AddEffect({Effect::Kind::kRan, sequence, 0, message.sql, {}, {}});
+      return;
+    }
+  }
+  const auto sequence = ledger.Sent('Q', Reply::kForward);
+  out.append(batch_->bytes, message.offset, message.size);
+  if (message.sql) AddEffect({Effect::Kind::kRan, sequence, 0, message.sql, {}, {}});
+  // A Query destroys the unnamed statement.
+  connection_->unnamed.reset();
+  unnamed_.reset();
+}
+
+void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
+  auto& connection = *connection_;
+  const auto parse = ReadParse(body);
+  if (!parse || !message.statement) {  // malformed: the server says so
+    connection.ledger().Sent('P', Reply::kForward);
+    out.append(batch_->bytes, message.offset, message.size);
+    return;
+  }
+  const auto& statement = message.statement;
+  const std::string name(parse->name);
+  if (name.empty()) {
+    connection.unnamed = statement;
+    unnamed_.reset();  // a Parse that fails leaves none
+    const auto sequence = connection.ledger().Sent('P', Reply::kForward);
+    out.append(batch_->bytes, message.offset, message.size);
+    AddEffect({Effect::Kind::kParsed, sequence, 0, {}, name, statement, true});
+    return;
+  }
+  const bool duplicate = statements_ && statements_->contains(name);
+  if (duplicate) {
+    // The server must say so itself: it is given the statement that it has under that name.
+    const auto& old = statements_->at(name);
+    EnsureStatement(out, old);
+    connection.ledger().Sent('P', Reply::kForward);
+    waypost::AppendParse(out, old->server_name, parse->sql, parse->types);
+    return;
+  }
+  if (connection.statements.contains(statement->id)) {
+    const auto sequence = connection.ledger().Sent('P', Reply::kSynthesise);
+    AddEffect({Effect::Kind::kParsed, sequence, 0, {}, name, statement});
+    return;
+  }
+  connection.statements.insert(statement->id);
+  const auto sequence = connection.ledger().Sent('P', Reply::kForward);
+  waypost::AppendParse(out, statement->server_name, parse->sql, parse->types);
+  AddEffect({Effect::Kind::kParsed, sequence, 0, {}, name, statement, true});
+}
+
+void Session::EnsureStatement(std::string& out, const StatementRef& statement) {
+  auto& connection = *connection_;
+  if (connection.statements.contains(statement->id)) return;
+  if (connection.statements.size() >= kMaxStatementsPerConnection && connection.ledger().Idle() &&
+      connection.status() == 'I') {
+    AppendQuery(out, "DEALLOCATE ALL");
+    connection.ledger().Sent('Q', Reply::kSwallow);
+    connection.statements.clear();
+    connection.unnamed.reset();
+  }
+  connection.statements.insert(statement->id);
+  const auto sequence = connection.ledger().Sent('P', Reply::kSwallow);
+  waypost::AppendParse(out, statement->server_name, statement->sql->text, AsBytes(statement->types));
+  AddEffect({Effect::Kind::kInjected, sequence, 0, {}, {}, statement, true});
+  worker_.metrics().Count(Counter::kReprepares);
+}
+
+void Session::EnsureUnnamed(std::string& out) {
+  auto& connection = *connection_;
+  if (connection.unnamed && connection.unnamed == unnamed_) return;
+  connection.unnamed = unnamed_;
+  if (unnamed_) {
+    const auto sequence = connection.ledger().Sent('P', Reply::kSwallow);
+    waypost::AppendParse(out, "", unnamed_->sql->text, AsBytes(unnamed_->types));
+    AddEffect({Effect::Kind::kInjected, sequence, 0, {}, {}, nullptr, true});
+    return;
+  }
+  // There is none, and what another client left there must not run.
+  connection.ledger().Sent('C', Reply::kSwallow);
+  MessageBuilder(out, 'C').Byte('S').CString("");
+}
+
+void Session::AppendBind(std::string& out, BatchMessage& message, Bytes body) {
+  auto& ledger = connection_->ledger();
+  const auto bind = ReadBind(body);
+  const bool unnamed = bind && bind->statement.empty();
+  const bool parsed_here = unnamed && !batch_->parsed.empty() && message.statement &&
+                           connection_->unnamed == message.statement;
+  if (unnamed && !parsed_here) EnsureUnnamed(out);
+  if (!bind || unnamed || !message.statement) {
+    ledger.Sent('B', Reply::kForward);
+    out.append(batch_->bytes, message.offset, message.size);
+    return;
+  }
+  EnsureStatement(out, message.statement);
+  ledger.Sent('B', Reply::kForward);
+  MessageBuilder(out, 'B').CString(bind->portal).CString(message.statement->server_name).Raw(bind->rest);
+}
+
+void Session::AppendTarget(std::string& out, BatchMessage& message, Bytes body) {
+  auto& ledger = connection_->ledger();
+  const auto target = ReadTarget(body);
+  const bool statement = target && target->kind == 'S';
+  if (statement && !target->name.empty() && message.type == 'C') {
+    // The server keeps it for others; for this client it is gone.
+    batch_->parsed.emplace_back(std::string(target->name), nullptr);
+    const auto sequence = ledger.Sent('C', Reply::kSynthesise);
+    AddEffect({Effect::Kind::kClosed, sequence, 0, {}, std::string(target->name), nullptr});
+    return;
+  }
+  if (statement && target->name.empty()) {
+    if (message.type == 'C') {
+      unnamed_.reset();
+      connection_->unnamed.reset();
+    } else if (!message.statement || connection_->unnamed != message.statement) {
+      EnsureUnnamed(out);
+    }
+  } else if (statement && message.statement) {
+    EnsureStatement(out, message.statement);
+    ledger.Sent('D', Reply::kForward);
+    MessageBuilder(out, 'D').Byte('S').CString(message.statement->server_name);
+    return;
+  }
+  ledger.Sent(message.type, Reply::kForward);
+  out.append(batch_->bytes, message.offset, message.size);
+}
+
+void Session::StreamLarge(FrameHeader header, Bytes body) {
+  auto& out = worker_.scratch_in();
+  out.clear();
+  auto length = header.body_bytes + 4;
+  stream_left_ = header.body_bytes - static_cast<std::uint32_t>(body.size());
+  std::string names;
+  if (header.type == 'B') {
+    Fields fields(body);
+    const auto portal = fields.CString();
+    const auto statement_name = fields.CString();
+    const auto statement = fields.ok() ? FindStatement(statement_name) : nullptr;
+    if (fields.ok() && statement_name.empty() && (!statement || connection_->unnamed != statement)) EnsureUnnamed(out);
+    if (statement && !statement_name.empty()) {
+      EnsureStatement(out, statement);
+      names.append(portal).append(1, '\0').append(statement->server_name).append(1, '\0');
+      length = length + static_cast<std::uint32_t>(statement->server_name.size() - statement_name.size());
+      body = fields.rest();
+    }
+  }
+  if (header.type == 'Q' || header.type == 'P') connection_->unnamed.reset();
+  connection_->ledger().Sent(header.type, Reply::kForward);
+  out += header.type;
+  for (const unsigned shift : {24U, 16U, 8U, 0U}) out += static_cast<char>(length >> shift);
+  out += names;
+  out += AsText(body);
+  SendToServer(AsBytes(out));
+}
+
+}  // namespace waypost

@@ -1,0 +1,85 @@
+// What the workers share: limits that are global, and who waits longest for them. Thread-safe, lock-free.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/time.h"
+#include "core/config.h"
+#include "core/credentials.h"
+#include "metrics/labels.h"
+#include "routing/cluster_view.h"
+
+namespace waypost {
+
+class Worker;
+
+// The connections to one server, over all workers. `waiting_since` tells each worker how long the others have waited, so
+// that none starves.
+class ServerBudget {
+ public:
+  static constexpr std::size_t kMaxWorkers = 64;
+
+  // One more connection, if there are fewer than `limit`.
+  [[nodiscard]] bool Take(unsigned limit) {
+    auto used = used_.load(std::memory_order_relaxed);
+    do {
+      if (used >= limit) return false;
+    } while (!used_.compare_exchange_weak(used, used + 1, std::memory_order_acq_rel));
+    return true;
+  }
+  void Give() { used_.fetch_sub(1, std::memory_order_acq_rel); }
+  [[nodiscard]] unsigned used() const { return used_.load(std::memory_order_relaxed); }
+
+  // The oldest waiter of `worker`; nothing: nobody waits there.
+  void SetOldest(std::size_t worker, std::optional<TimePoint> since) {
+    oldest_[worker].store(since ? since->time_since_epoch().count() : kNobody, std::memory_order_release);
+  }
+  // The oldest waiter of all workers but `worker`, and in `who` whose it is.
+  [[nodiscard]] std::optional<TimePoint> OldestElsewhere(std::size_t worker, std::size_t& who) const {
+    auto oldest = kNobody;
+    for (std::size_t i = 0; i < kMaxWorkers; ++i) {
+      if (i == worker) continue;
+      const auto since = oldest_[i].load(std::memory_order_acquire);
+      if (since >= oldest) continue;
+      oldest = since;
+      who = i;
+    }
+    if (oldest == kNobody) return std::nullopt;
+    return TimePoint(Duration(oldest));
+  }
+
+ private:
+  static constexpr auto kNobody = std::numeric_limits<Duration::rep>::max();
+  static constexpr auto MakeOldest() {
+    return std::array<std::atomic<Duration::rep>, kMaxWorkers>{};
+  }
+  std::atomic<unsigned> used_{0};
+  std::array<std::atomic<Duration::rep>, kMaxWorkers> oldest_ = MakeOldest();
+
+ public:
+  ServerBudget() {
+    for (auto& since : oldest_) since.store(kNobody, std::memory_order_relaxed);
+  }
+};
+
+struct Shared {
+  std::array<ServerBudget, kMaxServers> budgets;
+  std::atomic<unsigned> clients{0};
+  Credentials credentials;
+  std::vector<Worker*> workers;  // filled before any of them runs
+  // Ask the control plane; any thread.
+  std::function<void()> probe_now;
+  std::function<void(const std::string& database)> want_catalog;    // load it, if it is not there yet
+  std::function<void(const std::string& database)> catalog_changed;  // DDL passed through
+};
+
+}  // namespace waypost

@@ -1,0 +1,243 @@
+#include "routing/health.h"
+
+#include <algorithm>
+#include <array>
+
+#include "routing/standby_names.h"
+
+namespace waypost {
+namespace {
+
+constexpr std::array<std::string_view, 3> kRoleNames = {"unknown", "primary", "replica"};
+constexpr std::array<std::string_view, 5> kSyncStateNames = {"none", "async", "potential", "sync",
+                                                             "quorum"};
+
+const PrimarySample* AsPrimary(const ServerProbe& probe) {
+  return probe.up && !probe.removed && probe.sample
+             ? std::get_if<PrimarySample>(&probe.sample->role)
+             : nullptr;
+}
+
+ServerView FirstView(const ServerProbe& probe) {
+  ServerView view;
+  view.name = probe.name;
+  view.host = probe.host;
+  view.port = probe.port;
+  view.removed = probe.removed;
+  view.weight = probe.weight;
+  view.max_connections = probe.max_connections;
+  view.up = probe.up && !probe.removed;
+  view.error = probe.error;
+  if (!probe.sample) return view;
+  const ServerSample& sample = *probe.sample;
+  view.system_identifier = sample.system_identifier;
+  view.timeline = sample.timeline;
+  view.sampled = sample.sent;
+  if (const auto* primary = std::get_if<PrimarySample>(&sample.role)) {
+    view.insert_lsn = primary->insert_lsn;
+    view.flush_lsn = primary->flush_lsn;
+  } else {
+    const auto& replica = std::get<ReplicaSample>(sample.role);
+    view.receive_lsn = replica.receive_lsn;
+    view.replay_lsn = replica.replay_lsn;
+    if (view.up) view.role = Role::kReplica;
+  }
+  return view;
+}
+
+// "" if each commit waits until all that are named have applied it.
+std::string WhyNoGuarantee(const PrimarySample& primary) {
+  const auto names = ParseStandbyNames(primary.synchronous_standby_names);
+  if (!names) return "synchronous_standby_names is not understood";
+  if (names->count == 0) return "synchronous_standby_names is empty";
+  if (primary.synchronous_commit_source == "user" ||
+      primary.synchronous_commit_source == "database" ||
+      primary.synchronous_commit_source == "database user")
+    return "synchronous_commit is set for the monitor's own role or database, which hides the "
+           "server's";
+  if (primary.synchronous_commit != "remote_apply")
+    return "synchronous_commit is " + primary.synchronous_commit + ", not remote_apply";
+  if (!primary.lowered_by.empty())
+    return "synchronous_commit is lowered by " + primary.lowered_by.front();
+  if (!names->AllConfirm())
+    return "synchronous_standby_names lets a commit go on before all that it names have confirmed "
+           "it";
+  return "";
+}
+
+std::uint64_t Behind(Lsn primary, Lsn replica) {
+  return primary > replica ? primary.value - replica.value : 0;
+}
+
+}  // namespace
+
+std::string_view RoleName(Role role) {
+  return kRoleNames[static_cast<std::size_t>(role)];
+}
+std::string_view SyncStateName(SyncState state) {
+  return kSyncStateNames[static_cast<std::size_t>(state)];
+}
+
+SyncState ParseSyncState(std::string_view name) {
+  const auto at = std::find(kSyncStateNames.begin(), kSyncStateNames.end(), name);
+  return at == kSyncStateNames.end() ? SyncState::kNone
+                                     : static_cast<SyncState>(at - kSyncStateNames.begin());
+}
+
+bool FreshEnough(const ServerView& server, const ClusterView& view, TimePoint now) {
+  return now - server.sampled <= 2 * view.probe_interval;
+}
+
+ClusterView ClusterHealth::Judge(std::span<const ServerProbe> servers,
+                                 milliseconds probe_interval) {
+  ClusterView view;
+  view.version = ++version_;
+  view.probe_interval = probe_interval;
+  admissions_.resize(servers.size());
+  for (const ServerProbe& probe : servers) view.servers.push_back(FirstView(probe));
+  FindPrimary(servers, view);
+  if (!view.primary)
+    view.sync_guarantee_why = "no primary is known";
+  else
+    view.sync_guarantee_why = WhyNoGuarantee(*AsPrimary(servers[*view.primary]));
+  view.sync_guarantee = view.sync_guarantee_why.empty();
+  for (ServerId id = 0; id < servers.size(); ++id) {
+    ServerView& server = view.servers[id];
+    bool member = false;
+    if (server.removed)
+      server.ineligible_why = "removed from the configuration";
+    else if (!server.up)
+      server.ineligible_why = "down: " + server.error;
+    else if (server.role != Role::kReplica)
+      server.ineligible_why = "not a replica";
+    else if (!view.primary)
+      server.ineligible_why = "no primary is known";
+    else
+      member = JudgeReplica(servers[id], servers[*view.primary], view, id);
+    server.eligible = server.ineligible_why.empty();
+    if (!member) admissions_[id].reset();
+  }
+  return view;
+}
+
+// Why `claim`, which is not in recovery, must not be written to; "" if it may.
+std::string ClusterHealth::Refusal(const ServerProbe& claim,
+                                   std::span<const ServerProbe> servers) const {
+  const ServerSample& mine = *claim.sample;
+  const auto known = [&](std::uint64_t system) {
+    return std::any_of(servers.begin(), servers.end(), [&](const ServerProbe& other) {
+      return other.up && !other.removed && other.sample &&
+             other.sample->system_identifier == system;
+    });
+  };
+  if (accepted_system_ != 0 && mine.system_identifier != accepted_system_ &&
+      known(accepted_system_))
+    return "a primary of another cluster: its system identifier is not that of the servers known "
+           "so far";
+  if (mine.system_identifier == accepted_system_ && mine.timeline < highest_timeline_)
+    return "a deposed primary: it is on timeline " + std::to_string(mine.timeline) +
+           ", and timeline " + std::to_string(highest_timeline_) + " was seen before";
+  for (const ServerProbe& other : servers) {
+    if (&other == &claim || !other.up || other.removed || !other.sample) continue;
+    const ServerSample& theirs = *other.sample;
+    const bool primary = std::holds_alternative<PrimarySample>(theirs.role);
+    if (theirs.system_identifier != mine.system_identifier) {
+      if (primary && accepted_system_ != mine.system_identifier)
+        return "two primaries of different clusters: " + other.name +
+               " has another system identifier";
+    } else if (theirs.timeline > mine.timeline) {
+      return "a deposed primary: it is on timeline " + std::to_string(mine.timeline) + ", " +
+             other.name + " is on " + std::to_string(theirs.timeline);
+    } else if (primary && theirs.timeline == mine.timeline) {
+      return "two primaries: " + other.name + " is on the same timeline " +
+             std::to_string(mine.timeline);
+    }
+  }
+  return "";
+}
+
+void ClusterHealth::FindPrimary(std::span<const ServerProbe> servers, ClusterView& view) {
+  for (ServerId id = 0; id < servers.size(); ++id) {
+    if (AsPrimary(servers[id]) == nullptr) continue;
+    view.servers[id].error = Refusal(servers[id], servers);
+    if (!view.servers[id].error.empty()) continue;  // its role stays unknown: nothing is sent there
+    view.servers[id].role = Role::kPrimary;
+    view.primary = id;
+  }
+  if (!view.primary) return;
+  const ServerSample& sample = *servers[*view.primary].sample;
+  accepted_system_ = sample.system_identifier;
+  highest_timeline_ = sample.timeline;
+}
+
+// True if the standby is synchronous now, admitted or not.
+bool ClusterHealth::JudgeReplica(const ServerProbe& probe, const ServerProbe& primary,
+                                 ClusterView& view, ServerId id) {
+  ServerView& server = view.servers[id];
+  const ServerSample& mine = *probe.sample;
+  const auto& replica = std::get<ReplicaSample>(mine.role);
+  const auto& upstream = std::get<PrimarySample>(primary.sample->role);
+  server.sampled = std::min(mine.sent, primary.sample->sent);
+  std::string& why = server.ineligible_why;
+  if (mine.system_identifier != primary.sample->system_identifier) {
+    why = "of another cluster than the primary";
+    return false;
+  }
+  server.lag_bytes = Behind(upstream.flush_lsn, replica.replay_lsn);
+  const std::string& name =
+      probe.application_name.empty() ? replica.application_name : probe.application_name;
+  const ReplicationRow* row = nullptr;
+  std::size_t rows = 0;
+  for (const ReplicationRow& candidate : upstream.standbys) {
+    if (candidate.application_name != name || name.empty()) continue;
+    row = &candidate;
+    ++rows;
+  }
+  if (rows == 1) {
+    server.sync_state = row->sync_state;
+    server.lag_time = row->replay_lag;
+    server.streaming = replica.receiving && row->state == "streaming";
+  }
+  if (!mine.statistics_visible || !primary.sample->statistics_visible)
+    why = "the monitor's role may not see the replication state: GRANT pg_monitor to it";
+  else if (!replica.receiving)
+    why = "not streaming: its WAL receiver is not connected";
+  else if (mine.timeline != primary.sample->timeline)
+    why = "on timeline " + std::to_string(mine.timeline) + ", the primary is on " +
+          std::to_string(primary.sample->timeline);
+  else if (rows == 0)
+    why = "the primary lists no standby called \"" + name + "\"";
+  else if (rows > 1)
+    why = std::to_string(rows) + " standbys are called \"" + name +
+          "\": give each its own application_name";
+  else if (row->state != "streaming")
+    why = "the primary lists it as " + row->state;
+  else if (!view.sync_guarantee)
+    why = view.sync_guarantee_why;
+  else if (row->sync_state != SyncState::kSync && row->sync_state != SyncState::kQuorum)
+    why = "its sync_state is " + std::string(SyncStateName(row->sync_state));
+  if (!why.empty()) return false;
+  why = Admit(id,
+              {row->pid, row->backend_start_us, primary.sample->started_us, mine.started_us,
+               upstream.config_loaded_us, upstream.synchronous_standby_names},
+              *primary.sample, std::max(replica.replay_lsn, row->replay_lsn));
+  return true;
+}
+
+// "" once the standby has replayed what the primary had flushed after it was first seen
+// synchronous.
+std::string ClusterHealth::Admit(ServerId id, const Membership& membership,
+                                 const ServerSample& primary, Lsn replay) {
+  auto& admission = admissions_[id];
+  if (!admission || admission->since != membership)
+    admission = Admission{membership, primary.sent, std::nullopt, false};
+  if (!admission->needed && primary.sent > admission->first_seen)
+    admission->needed = std::get<PrimarySample>(primary.role).flush_lsn;
+  if (admission->needed && replay >= *admission->needed) admission->admitted = true;
+  if (admission->admitted) return "";
+  if (!admission->needed) return "joined just now";
+  return "joined just now: has replayed " + FormatLsn(replay) + " of " +
+         FormatLsn(*admission->needed);
+}
+
+}  // namespace waypost

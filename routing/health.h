@@ -1,0 +1,126 @@
+// From what each server said when it was last asked to one picture of the cluster: who is the
+// primary, and which replica may be read from and why not. Pure: no I/O, no clock.
+//
+// A replica is eligible when all of this held in the last samples:
+//   it answers, is in recovery, of the primary's system identifier and timeline, and its WAL
+//   receiver streams; the primary lists it once, as streaming, and as `sync` (or `quorum`, where
+//   all that are named must confirm); every commit is confirmed by all that
+//   synchronous_standby_names names, at remote_apply, and no role or database lowers that; it has
+//   replayed a position that the primary had flushed *after* it was first seen so (it may have just
+//   joined).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/base/lsn.h"
+#include "core/base/time.h"
+#include "routing/cluster_view.h"
+
+namespace waypost {
+
+// One row of the primary's pg_stat_replication.
+struct ReplicationRow {
+  std::string application_name;
+  std::int32_t pid = 0;
+  std::int64_t backend_start_us = 0;
+  std::string state;  // "streaming", "catchup" ...
+  SyncState sync_state = SyncState::kNone;
+  Lsn sent_lsn, replay_lsn;
+  std::chrono::microseconds replay_lag{0};
+};
+
+struct PrimarySample {
+  Lsn insert_lsn, flush_lsn;
+  std::string synchronous_standby_names;
+  std::string synchronous_commit;         // as the configuration file says it
+  std::string synchronous_commit_source;  // pg_settings.source
+  std::vector<std::string> lowered_by;    // roles and databases that set another synchronous_commit
+  std::int64_t config_loaded_us = 0;      // pg_conf_load_time()
+  std::vector<ReplicationRow> standbys;
+};
+
+struct ReplicaSample {
+  Lsn receive_lsn, replay_lsn;
+  bool receiving = false;        // pg_stat_wal_receiver.status = 'streaming'
+  std::string application_name;  // by which it calls itself to its primary; empty: not known
+};
+
+struct ServerSample {
+  TimePoint sent{};  // when the question was sent
+  std::uint64_t system_identifier = 0;
+  std::uint32_t timeline = 0;
+  std::int64_t started_us = 0;  // pg_postmaster_start_time()
+  bool statistics_visible = true;  // the monitor's role may see who replicates from whom
+  std::variant<PrimarySample, ReplicaSample> role;
+};
+
+// What the configuration says of a server, and its last answer.
+struct ServerProbe {
+  std::string name, host;
+  std::uint16_t port = 0;
+  bool removed = false;
+  unsigned weight = 1;
+  unsigned max_connections = 0;
+  std::string application_name;  // from the configuration; empty: as the standby says
+  bool up = false;
+  std::string error;                   // why not up
+  std::optional<ServerSample> sample;  // the last answer, also while not up
+};
+
+// The value of each Role and SyncState as a metric label: "primary", "sync" ...
+[[nodiscard]] std::string_view RoleName(Role role);
+[[nodiscard]] std::string_view SyncStateName(SyncState state);
+// "sync" -> kSync; kNone if it is none of PostgreSQL's.
+[[nodiscard]] SyncState ParseSyncState(std::string_view name);
+
+// True if the last samples of `server` and of the primary are at most two probe intervals old:
+// `sampled` of a replica is the older of the two.
+[[nodiscard]] bool FreshEnough(const ServerView& server, const ClusterView& view, TimePoint now);
+
+// Judges sample after sample. Remembers what one picture alone cannot show: the highest timeline
+// accepted as primary, and since when each standby has been synchronous without a gap. One thread
+// only.
+class ClusterHealth {
+ public:
+  // `servers` by ServerId. Samples of different servers may have different ages; one that did not
+  // change is harmless.
+  [[nodiscard]] ClusterView Judge(std::span<const ServerProbe> servers,
+                                  milliseconds probe_interval);
+
+ private:
+  // What must stay the same for a standby to be synchronous without a gap.
+  struct Membership {
+    std::int32_t pid = 0;
+    std::int64_t backend_start_us = 0, primary_started_us = 0, standby_started_us = 0,
+                 config_loaded_us = 0;
+    std::string standby_names;
+    bool operator==(const Membership&) const = default;
+  };
+  struct Admission {
+    Membership since;
+    TimePoint first_seen{};     // the primary's sample in which it was first synchronous
+    std::optional<Lsn> needed;  // flushed by the primary after that
+    bool admitted = false;
+  };
+
+  void FindPrimary(std::span<const ServerProbe> servers, ClusterView& view);
+  [[nodiscard]] std::string Refusal(const ServerProbe& claim,
+                                    std::span<const ServerProbe> servers) const;
+  bool JudgeReplica(const ServerProbe& probe, const ServerProbe& primary, ClusterView& view,
+                    ServerId id);
+  [[nodiscard]] std::string Admit(ServerId id, const Membership& membership,
+                                  const ServerSample& primary, Lsn replay);
+
+  std::uint64_t version_ = 0;
+  std::uint64_t accepted_system_ = 0;
+  std::uint32_t highest_timeline_ = 0;
+  std::vector<std::optional<Admission>> admissions_;
+};
+
+}  // namespace waypost
