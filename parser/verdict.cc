@@ -24,8 +24,8 @@ static_assert(!kReasonNames.back().empty(), "every Reason needs a name");
 constexpr std::array<std::string_view, 4> kClassNames = {"read", "write", "session", "transaction"};
 
 constexpr std::array<std::string_view, static_cast<std::size_t>(PinReason::kCount)> kPinNames = {
-    "none", "temporary_table", "listen",  "hold_cursor",   "advisory_lock",
-    "sql_prepare", "load",     "sequence_value", "set_seed", "unknown_state",
+    "none", "temporary_table", "listen",   "hold_cursor",  "advisory_lock", "sql_prepare",
+    "load", "sequence_value",  "set_seed", "session_mode", "unknown_state",
 };
 static_assert(!kPinNames.back().empty(), "every PinReason needs a name");
 
