@@ -119,13 +119,12 @@ void Statement::Explain(const ExplainStmt* stmt) {
     if (std::string_view(option->defname) == "analyze") analyze = OptionIsOn(option);
   }
   Top(stmt->query, analyze);
-  // EXPLAIN EXECUTE speaks of a statement that only the session's server connection knows; EXPLAIN DECLARE is rare.
-  const bool planned = facts_.kind == StatementKind::kSelect ||
-                       facts_.kind == StatementKind::kInsert ||
-                       facts_.kind == StatementKind::kUpdate ||
-                       facts_.kind == StatementKind::kDelete ||
-                       facts_.kind == StatementKind::kMerge ||
-                       stmt->query->type == T_CreateTableAsStmt;
+  // EXPLAIN EXECUTE speaks of a statement that only the session's server connection knows; EXPLAIN
+  // DECLARE is rare.
+  const bool planned =
+      facts_.kind == StatementKind::kSelect || facts_.kind == StatementKind::kInsert ||
+      facts_.kind == StatementKind::kUpdate || facts_.kind == StatementKind::kDelete ||
+      facts_.kind == StatementKind::kMerge || stmt->query->type == T_CreateTableAsStmt;
   facts_.kind = StatementKind::kExplain;
   facts_.literals_matter = true;
   if (!planned || analyze) return;

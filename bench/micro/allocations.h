@@ -1,5 +1,5 @@
-// Counts what operator new hands out, for benchmarks whose point is that it is not called. Include in one file of a
-// program. libpg_query's own memory comes from malloc and is not counted.
+// Counts what operator new hands out, for benchmarks whose point is that it is not called. Include
+// in one file of a program. libpg_query's own memory comes from malloc and is not counted.
 #pragma once
 
 #include <cstddef>
@@ -22,5 +22,9 @@ inline std::uint64_t& Allocations() {
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
