@@ -1,1 +1,5 @@
-int main() {}
+#include "core/cli.h"
+
+int main(int argc, char** argv) {
+  return waypost::RunCommandLine(argc, argv);
+}

@@ -129,7 +129,7 @@ class Prober::Loop {
         MonitorConninfo(monitor, server.host, server.port, monitor.database, monitor.timeout);
     if (!anew && servers_[id].link && servers_[id].conninfo == conninfo) return;
     probe.up = false;
-    probe.error = "not asked yet";
+    probe.error = kNotAskedYet;
     probe.sample.reset();
     servers_[id] = {conninfo, std::make_unique<ProbeLink>(
                                   conninfo, ProbeLink::Timing{monitor.interval, monitor.timeout})};

@@ -11,6 +11,9 @@
 
 namespace waypost {
 
+// ServerView::error of a server before its first answer or failure.
+inline constexpr const char* kNotAskedYet = "not asked yet";
+
 class Prober {
  public:
   // Called on the prober's thread (and once, for the first view, in Start()) with every new

@@ -1,0 +1,158 @@
+#include "core/catalog_keeper.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/catalog_loader.h"
+#include "core/control_query.h"
+
+namespace waypost {
+namespace {
+
+constexpr milliseconds kRefresh{30'000};
+constexpr milliseconds kRetry{1'000};  // after a failure
+constexpr milliseconds kMinGap{100};   // between two loads of one database, whatever the DDL
+constexpr milliseconds kLoadTimeout{5'000};
+constexpr std::size_t kMaxDatabases = 256;  // the one asked for longest ago is forgotten
+
+}  // namespace
+
+class CatalogKeeper::Loop {
+ public:
+  Loop(ConfigSnapshot config, std::function<View()> view, Publish publish)
+      : view_(std::move(view)), publish_(std::move(publish)), config_(std::move(config)) {}
+  ~Loop() { Stop(); }
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  void Start() {
+    if (thread_.joinable()) return;
+    stopping_ = false;
+    thread_ = std::thread([this] { Run(); });
+  }
+
+  void Stop() {
+    if (!thread_.joinable()) return;
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+  }
+
+  void Reload(ConfigSnapshot config) {
+    const std::lock_guard lock(mutex_);
+    config_ = std::move(config);
+  }
+
+  void Request(std::string_view database) {
+    {
+      const std::lock_guard lock(mutex_);
+      auto at = databases_.find(database);
+      if (at == databases_.end()) {
+        MakeRoom();
+        at = databases_.emplace(std::string(database), Entry{}).first;
+      }
+      at->second.asked = Clock::now();
+      at->second.due =
+          std::min(at->second.due, std::max(at->second.asked, at->second.loaded + kMinGap));
+    }
+    wake_.notify_all();
+  }
+
+ private:
+  struct Entry {
+    TimePoint asked{};   // last RequestCatalog
+    TimePoint loaded{};  // end of the last load
+    TimePoint due = TimePoint::max();
+    bool failing = false;
+  };
+  using Databases = std::map<std::string, Entry, std::less<>>;
+
+  void MakeRoom() {
+    if (databases_.size() < kMaxDatabases) return;
+    databases_.erase(std::min_element(
+        databases_.begin(), databases_.end(),
+        [](const auto& a, const auto& b) { return a.second.asked < b.second.asked; }));
+  }
+
+  void Run() {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+      const auto next = std::min_element(
+          databases_.begin(), databases_.end(),
+          [](const auto& a, const auto& b) { return a.second.due < b.second.due; });
+      const TimePoint now = Clock::now();
+      if (next == databases_.end() || next->second.due > now) {
+        if (next == databases_.end())
+          wake_.wait(lock);
+        else
+          wake_.wait_until(lock, std::min(next->second.due, now + kRefresh));
+        continue;
+      }
+      // Set before loading: a request during the load makes another.
+      next->second.due = now + kRefresh;
+      const std::string database = next->first;
+      const ConfigSnapshot config = config_;
+      lock.unlock();
+      Result<std::shared_ptr<const Catalog>> loaded = Load(*config, database);
+      if (loaded) publish_(database, *loaded);
+      lock.lock();
+      Note(database, loaded.ok() ? "" : loaded.error());
+    }
+  }
+
+  Result<std::shared_ptr<const Catalog>> Load(const Config& config, const std::string& database) {
+    const View view = view_();
+    if (!view || !view->primary) return Error{"no primary is known"};
+    const ServerView& primary = view->servers[*view->primary];
+    return LoadCatalog(
+        MonitorConninfo(config.monitor, primary.host, primary.port, database, kLoadTimeout),
+        kLoadTimeout);
+  }
+
+  void Note(const std::string& database, const std::string& error) {
+    const auto at = databases_.find(database);
+    if (at == databases_.end()) return;  // forgotten meanwhile
+    Entry& entry = at->second;
+    entry.loaded = Clock::now();
+    if (!error.empty()) entry.due = std::min(entry.due, entry.loaded + kRetry);
+    if (!error.empty() && !entry.failing)
+      Log(LogLevel::kWarn, "catalog_failed", {{"database", database}, {"error", FirstLine(error)}});
+    if (error.empty()) Log(LogLevel::kDebug, "catalog_loaded", {{"database", database}});
+    entry.failing = !error.empty();
+  }
+
+  const std::function<View()> view_;
+  const Publish publish_;
+  std::mutex mutex_;  // guards all below but the thread
+  std::condition_variable wake_;
+  ConfigSnapshot config_;
+  Databases databases_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+CatalogKeeper::CatalogKeeper(ConfigSnapshot config, std::function<View()> view, Publish publish)
+    : loop_(std::make_unique<Loop>(std::move(config), std::move(view), std::move(publish))) {}
+CatalogKeeper::~CatalogKeeper() = default;
+void CatalogKeeper::Start() {
+  loop_->Start();
+}
+void CatalogKeeper::Stop() {
+  loop_->Stop();
+}
+void CatalogKeeper::Reload(ConfigSnapshot config) {
+  loop_->Reload(std::move(config));
+}
+void CatalogKeeper::RequestCatalog(std::string_view database) {
+  loop_->Request(database);
+}
+
+}  // namespace waypost
