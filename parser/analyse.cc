@@ -30,7 +30,8 @@ bool SpeaksOfTemporarySchema(std::string_view sql) {
   return std::search(sql.begin(), sql.end(), kName.begin(), kName.end(), same) != sql.end();
 }
 
-// One statement of a text.
+// One statement of a text. Statements nest at most three deep: EXPLAIN, CREATE TABLE AS or DECLARE,
+// a query.
 class Statement {
  public:
   Facts Analyse(const Node* stmt);
@@ -115,7 +116,7 @@ bool OptionIsOn(const DefElem* option) {
 void Statement::Explain(const ExplainStmt* stmt) {
   bool analyze = false;
   for (int i = 0; i < ListSize(stmt->options); ++i) {
-    const DefElem* option = As<DefElem>(ListAt(stmt->options, i));
+    const auto* option = As<DefElem>(ListAt(stmt->options, i));
     if (std::string_view(option->defname) == "analyze") analyze = OptionIsOn(option);
   }
   Top(stmt->query, analyze);

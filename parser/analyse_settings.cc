@@ -74,7 +74,7 @@ std::string Head(std::string_view name, bool local) {
 // False: not a constant that can be written down.
 bool AppendConstant(const Node* node, std::string& out) {
   if (node == nullptr || node->type != T_A_Const) return false;
-  const A_Const* constant = As<A_Const>(node);
+  const auto* constant = As<A_Const>(node);
   if (constant->isnull) return false;
   switch (constant->val.node.type) {
     case T_Integer:
@@ -98,7 +98,7 @@ bool AppendConstant(const Node* node, std::string& out) {
 // in this form.
 bool AppendInterval(const Node* node, std::string& out) {
   if (node == nullptr || node->type != T_TypeCast) return false;
-  const TypeCast* cast = As<TypeCast>(node);
+  const auto* cast = As<TypeCast>(node);
   const char* text = ConstantText(cast->arg);
   if (text == nullptr || ListSize(cast->typeName->typmods) > 1) return false;
   constexpr int kHour = 1 << 10;          // INTERVAL_MASK(HOUR), utils/timestamp.h
@@ -148,7 +148,7 @@ void ApplyMode(std::string_view name, std::string_view value, TransactionModes& 
 // The modes of BEGIN and SET TRANSACTION: a list of name = constant.
 void ApplyModes(const List* options, TransactionModes& modes) {
   for (int i = 0; i < ListSize(options); ++i) {
-    const DefElem* option = As<DefElem>(ListAt(options, i));
+    const auto* option = As<DefElem>(ListAt(options, i));
     std::string value;
     if (const char* text = ConstantText(option->arg); text != nullptr) {
       value = text;
@@ -162,7 +162,7 @@ void ApplyModes(const List* options, TransactionModes& modes) {
 // SET SESSION CHARACTERISTICS AS TRANSACTION x: the defaults of later transactions.
 void ApplyCharacteristics(const List* options, Facts& facts) {
   for (int i = 0; i < ListSize(options); ++i) {
-    const DefElem* option = As<DefElem>(ListAt(options, i));
+    const auto* option = As<DefElem>(ListAt(options, i));
     std::string value;
     if (const char* text = ConstantText(option->arg); text != nullptr) {
       value = text;
@@ -218,7 +218,7 @@ void AnalyseSetValue(const VariableSetStmt* stmt, Facts& facts) {
 const char* ConstantText(const Node* node) {
   if (node != nullptr && node->type == T_TypeCast) {
     // 'x'::text is 'x'; a cast to any other type may change the text ('on'::char(1)).
-    const TypeCast* cast = As<TypeCast>(node);
+    const auto* cast = As<TypeCast>(node);
     const int parts = ListSize(cast->typeName->names);
     const char* type = parts > 0 ? StringAt(cast->typeName->names, parts - 1) : nullptr;
     if (type == nullptr || std::string_view(type) != "text" ||
@@ -228,7 +228,7 @@ const char* ConstantText(const Node* node) {
     node = cast->arg;
   }
   if (node == nullptr || node->type != T_A_Const) return nullptr;
-  const A_Const* constant = As<A_Const>(node);
+  const auto* constant = As<A_Const>(node);
   if (constant->isnull || constant->val.node.type != T_String) return nullptr;
   return constant->val.sval.sval;
 }

@@ -142,7 +142,7 @@ void QueryWalk::Visit(const Item& item) {
       }
       return;
     case T_SubLink: {
-      const SubLink* link = As<SubLink>(node);
+      const auto* link = As<SubLink>(node);
       if (link->operName != nullptr) return AddQualified(NameRef::Kind::kOperator, link->operName);
       if (link->subLinkType == ANY_SUBLINK) Add(NameRef::Kind::kOperator, "", "=");  // IN
       return;
@@ -269,7 +269,7 @@ void QueryWalk::VisitSetConfig(const FuncCall* call) {
   const char* value = ConstantText(ListAt(call->args, 1));
   const Node* local = ListAt(call->args, 2);
   if (name == nullptr || value == nullptr || local->type != T_A_Const) return unknown();
-  const A_Const* flag = As<A_Const>(local);
+  const auto* flag = As<A_Const>(local);
   if (flag->isnull || flag->val.node.type != T_Boolean) return unknown();
   const bool is_local = flag->val.boolval.boolval;
   SettingEffect effect{
