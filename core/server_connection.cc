@@ -205,6 +205,17 @@ bool ServerConnection::OnMessage(FrameHeader header, Bytes body, Output& output,
   return true;
 }
 
+void ServerConnection::Disconnect() {
+  broken_ = true;
+  user_ = nullptr;
+  if (ready_ && ledger_.Idle()) {
+    std::string out;
+    AppendEmpty(out, 'X');
+    stream_->Write(AsBytes(out));
+  }
+  stream_->Finish();
+}
+
 bool ServerConnection::Send(Bytes bytes) {
   worker_.metrics().CountMany(Counter::kBytes, bytes.size(), Side::kServer, Direction::kOut);
   return stream_->Write(bytes);

@@ -53,6 +53,9 @@ class ServerConnection final : public StreamUser {
   void EndLease() { user_ = nullptr; }
   [[nodiscard]] bool leased() const { return user_ != nullptr; }
 
+  // Closes the socket: says goodbye if the server still listens.
+  void Disconnect();
+
   // False: stop for now, OnServerDrained follows. Note each message in ledger() first.
   bool Send(Bytes bytes);
   // The client does not take what comes: stop or go on reading.

@@ -392,6 +392,7 @@ void Session::Close(const std::string& message, ClientOutcome outcome) {
   Take(ClientGone{});
   LetGo(false);
   if (login_) login_->Abandon();
+  if (!counted_as_.empty()) worker_.shared().clients.Give(counted_as_);
   stream_->Finish();
   worker_.Bury(*this, slot_);
 }

@@ -57,6 +57,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void Close(const std::string& message, ClientOutcome outcome);
   void WriteClient(Bytes bytes);
   [[nodiscard]] std::uint32_t cancel_pid() const;
+  // It counts as a client of `user` until it ends.
+  void CountedAs(const std::string& user) { counted_as_ = user; }
 
   // StreamUser: the client's socket.
   void OnData(Bytes data) noexcept override;
@@ -107,6 +109,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void Dispatch();
   [[nodiscard]] const CachedStatement& Look(std::string_view sql);
   [[nodiscard]] const CachedStatement& Look(const SqlRef& sql);
+  void FindContext();
   [[nodiscard]] StatementRef FindStatement(std::string_view name) const;
   void Misbehaved(std::string_view message);
   Batch& batch();
@@ -144,7 +147,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   std::string peer_;
   std::uint32_t slot_;
   std::uint32_t secret_;
-  std::string user_, database_;
+  std::string user_, database_, counted_as_;
   RoutingPolicy routing_;
   PoolPolicy pool_policy_;
 
@@ -175,6 +178,9 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   std::vector<Portal> portals_;    // of the transaction
   Lexing lexing_;
   std::string search_path_, role_;
+  ContextId context_ = 0;                // what verdicts are made in, while
+  std::uint64_t context_generation_ = 0;  // the worker's catalogues are of this generation; 0: ask again
+  const Catalog* catalog_ = nullptr;     // the worker keeps it
   bool sync_commit_lowered_ = false;
   bool serializable_default_ = false;
   bool read_only_default_ = false;

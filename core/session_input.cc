@@ -248,14 +248,22 @@ void Session::Dispatch() {
   Take(BatchReady{decision});
 }
 
+void Session::FindContext() {
+  if (context_generation_ == worker_.catalog_generation()) return;
+  context_generation_ = worker_.catalog_generation();
+  std::uint64_t version = 0;
+  catalog_ = worker_.CatalogOf(database_, version);
+  context_ = worker_.contexts().Intern(database_, version, role_.empty() ? user_ : role_, search_path_);
+}
+
 const CachedStatement& Session::Look(std::string_view sql) {
-  return *worker_.cache().Find(sql, lexing_, worker_.ContextFor(database_, role_.empty() ? user_ : role_, search_path_),
-                               worker_.CatalogOf(database_));
+  FindContext();
+  return *worker_.cache().Find(sql, lexing_, context_, catalog_);
 }
 
 const CachedStatement& Session::Look(const SqlRef& sql) {
-  return *worker_.cache().FindKept(sql, lexing_, worker_.ContextFor(database_, role_.empty() ? user_ : role_, search_path_),
-                                   worker_.CatalogOf(database_));
+  FindContext();
+  return *worker_.cache().FindKept(sql, lexing_, context_, catalog_);
 }
 
 StatementRef Session::FindStatement(std::string_view name) const {

@@ -287,6 +287,7 @@ void Session::ApplySetting(const SettingEffect& effect) {
 }
 
 void Session::SettingsChanged() {
+  context_generation_ = 0;
   const auto value = [&](std::string_view name) -> std::string_view {
     const auto* setting = FindSetting(*settings_, name);
     return setting == nullptr ? std::string_view() : std::string_view(setting->sql);

@@ -8,8 +8,10 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/base/time.h"
@@ -71,9 +73,34 @@ class ServerBudget {
   }
 };
 
+// Clients counted, in all and by user. Met at login and at the end of a session alone.
+class ClientCount {
+ public:
+  // One more client of `user`, unless there are `limit` in all or `user_limit` (0: none) of that user.
+  [[nodiscard]] bool Take(const std::string& user, unsigned limit, unsigned user_limit) {
+    const std::scoped_lock lock(mutex_);
+    auto& of_user = by_user_[user];
+    if (total_ >= limit || (user_limit > 0 && of_user >= user_limit)) return false;
+    ++total_;
+    ++of_user;
+    return true;
+  }
+  void Give(const std::string& user) {
+    const std::scoped_lock lock(mutex_);
+    --total_;
+    const auto found = by_user_.find(user);
+    if (found != by_user_.end() && --found->second == 0) by_user_.erase(found);
+  }
+
+ private:
+  std::mutex mutex_;
+  unsigned total_ = 0;
+  std::unordered_map<std::string, unsigned> by_user_;
+};
+
 struct Shared {
   std::array<ServerBudget, kMaxServers> budgets;
-  std::atomic<unsigned> clients{0};
+  ClientCount clients;
   Credentials credentials;
   std::vector<Worker*> workers;  // filled before any of them runs
   // Ask the control plane; any thread.

@@ -1,0 +1,224 @@
+#include "core/client_login.h"
+
+#include "core/base/log.h"
+#include "core/credentials.h"
+#include "core/session.h"
+#include "core/worker.h"
+#include "parser/encode.h"
+#include "parser/fields.h"
+#include "parser/frame.h"
+
+namespace waypost {
+namespace {
+
+constexpr std::string_view kMechanism = "SCRAM-SHA-256";
+constexpr std::uint32_t kProtocol30 = 3U << 16U;
+// Nothing that a client may send before it is logged in is longer.
+constexpr std::size_t kMaxInputBytes = 64 * 1024;
+
+// AuthenticationSASL, -Continue, -Final, Ok: postgres src/include/libpq/pqcomm.h
+constexpr std::uint32_t kAuthOk = 0, kAuthSasl = 10, kAuthSaslContinue = 11, kAuthSaslFinal = 12;
+
+bool WantsReplication(std::string_view value) {
+  return !value.empty() && value != "false" && value != "off" && value != "no" && value != "0";
+}
+
+}  // namespace
+
+ClientLogin::ClientLogin(Worker& worker, Session& session)
+    : worker_(worker), session_(session), started_(worker.Now()) {}
+
+ClientLogin::~ClientLogin() = default;
+
+bool ClientLogin::Expired(TimePoint now) const {
+  const auto& limits = worker_.config().limits;
+  const auto limit = phase_ == Phase::kChecking ? worker_.config().pool.query_wait_timeout : limits.login_timeout;
+  return limit.count() > 0 && now - started_ > limit;
+}
+
+void ClientLogin::Abandon() {
+  if (phase_ == Phase::kChecking) worker_.startup_checks().Forget(*this);
+  phase_ = Phase::kDone;
+}
+
+void ClientLogin::Refuse(std::string_view sqlstate, std::string_view message, std::string_view detail) {
+  std::string out;
+  AppendError(out, {.severity = "FATAL", .sqlstate = sqlstate, .message = message, .detail = detail});
+  Log(LogLevel::kInfo, "client_refused",
+      {{"user", startup_.user}, {"database", startup_.database}, {"sqlstate", sqlstate}, {"error", message}});
+  const bool auth = sqlstate.starts_with("28");
+  session_.Close(out, auth                  ? ClientOutcome::kAuthFailed
+                      : sqlstate == "53300" ? ClientOutcome::kLimit
+                      : sqlstate == "08P01" ? ClientOutcome::kProtocolError
+                                            : ClientOutcome::kServerError);
+}
+
+void ClientLogin::OnData(Bytes data) {
+  input_ += AsText(data);
+  if (input_.size() > kMaxInputBytes) return Refuse("08P01", "too much data before the end of the login");
+  auto in = AsBytes(input_);
+  bool more = true;
+  reading_ = true;
+  while (more && phase_ != Phase::kDone && phase_ != Phase::kChecking)
+    more = phase_ == Phase::kFirst ? OnFirst(in) : OnPassword(in);
+  reading_ = false;
+  input_.erase(0, input_.size() - in.size());
+  HandOverRest();
+}
+
+void ClientLogin::HandOverRest() {
+  if (reading_ || phase_ != Phase::kDone || !session_.logged_in() || input_.empty()) return;
+  const auto rest = std::move(input_);
+  input_.clear();
+  session_.OnData(AsBytes(rest));
+}
+
+bool ClientLogin::OnFirst(Bytes& in) {
+  auto packet = ReadStartup(in);
+  switch (packet.kind) {
+    case StartupKind::kNeedMore:
+      return false;
+    case StartupKind::kMalformed: {
+      // What other protocols say first, as a help for whoever got the port wrong.
+      const auto begin = AsText(in);
+      std::string_view hint;
+      if (begin.starts_with("GET ") || begin.starts_with("POST") || begin.starts_with("HEAD") || begin.starts_with("PRI "))
+        hint = "This looks like HTTP; the admin API listens on another port.";
+      else if (!in.empty() && in[0] == std::byte{0x16})
+        hint = "This looks like TLS without an SSLRequest.";
+      Refuse("08P01", packet.fault, hint);
+      return false;
+    }
+    case StartupKind::kSslRequest:
+    case StartupKind::kGssRequest: {
+      auto& asked = packet.kind == StartupKind::kSslRequest ? asked_ssl_ : asked_gss_;
+      if (asked) {
+        Refuse("08P01", "the same encryption was requested twice");
+        return false;
+      }
+      asked = true;
+      session_.WriteClient(AsBytes("N"));
+      return true;
+    }
+    case StartupKind::kCancel:
+      worker_.RouteCancel(packet.cancel_pid, packet.cancel_secret);
+      session_.Close("", ClientOutcome::kOk);
+      return false;
+    case StartupKind::kUnsupportedMajor:
+      Refuse("0A000", "unsupported frontend protocol " + std::to_string(packet.major) + "." +
+                          std::to_string(packet.minor) + ": server supports 3.0 to 3.0");
+      return false;
+    case StartupKind::kStartup:
+      OnStartup(std::move(packet));
+      return phase_ != Phase::kDone;
+  }
+  return false;
+}
+
+void ClientLogin::OnStartup(StartupPacket packet) {
+  startup_ = std::move(packet);
+  if (startup_.user.empty()) return Refuse("28000", "no PostgreSQL user name specified in startup packet");
+  if (WantsReplication(startup_.replication))
+    return Refuse("0A000", "replication connections are not supported by Waypost",
+                  "Connect to the server itself for replication.");
+  std::vector<std::pair<std::string, std::string>> settings;
+  if (!ReadOptions(startup_.options, settings))
+    return Refuse("22023", "the start-up option \"options\" holds something other than -c name=value or --name=value");
+  if (!worker_.TakeClient(startup_.user)) return Refuse("53300", "sorry, too many clients already");
+  session_.CountedAs(startup_.user);
+
+  std::string out;
+  if (startup_.minor > 0 || !startup_.unknown_options.empty()) {
+    MessageBuilder message(out, 'v');
+    message.U32(kProtocol30).U32(static_cast<std::uint32_t>(startup_.unknown_options.size()));
+    for (const auto& option : startup_.unknown_options) message.CString(option);
+  }
+  MessageBuilder(out, 'R').U32(kAuthSasl).CString(kMechanism).Byte('\0');
+  scram_.emplace(worker_.shared().credentials.VerifierOf(startup_.user, known_user_),
+                 ScramNonce(AsBytes(RandomBytes(kScramNonceBytes))));
+  phase_ = Phase::kSaslStart;
+  session_.WriteClient(AsBytes(out));
+}
+
+bool ClientLogin::OnPassword(Bytes& in) {
+  auto rest = in;
+  FrameHeader header;
+  const auto found = NextHeader(rest, header);
+  if (found == FrameStatus::kNeedMore) return false;
+  if (found == FrameStatus::kMalformed || header.body_bytes > kMaxScramMessageBytes + 64) {
+    Refuse("08P01", "invalid message length");
+    return false;
+  }
+  if (header.type != 'p') {
+    if (header.type == 'X') session_.Close("", ClientOutcome::kOk);
+    else Refuse("08P01", "expected SASL response, got message type " +
+                             std::to_string(static_cast<unsigned>(static_cast<unsigned char>(header.type))));
+    return false;
+  }
+  if (rest.size() < header.body_bytes) return false;
+  const auto body = rest.first(header.body_bytes);
+  in = rest.subspan(header.body_bytes);
+  if (phase_ == Phase::kSaslStart) OnSaslStart(body);
+  else OnSaslEnd(body);
+  return phase_ != Phase::kDone;
+}
+
+void ClientLogin::OnSaslStart(Bytes body) {
+  Fields fields(body);
+  const auto mechanism = fields.CString();
+  const auto length = fields.U32();
+  if (!fields.ok()) return Refuse("08P01", "malformed SASL response");
+  if (mechanism != kMechanism) return Refuse("08P01", "client selected an invalid SASL authentication mechanism");
+  if (length != fields.rest().size()) return Refuse("08P01", "malformed SASL response");
+  const auto first = scram_->OnClientFirst(AsText(fields.rest()));
+  if (!first) return Refuse(ScramSqlState(first.fault().fault), "malformed SCRAM message", first.error());
+  std::string out;
+  MessageBuilder(out, 'R').U32(kAuthSaslContinue).Raw(AsBytes(*first));
+  phase_ = Phase::kSaslEnd;
+  session_.WriteClient(AsBytes(out));
+}
+
+void ClientLogin::OnSaslEnd(Bytes body) {
+  auto done = scram_->OnClientFinal(AsText(body));
+  if (!done && done.fault().fault != ScramFault::kWrongPassword)
+    return Refuse(ScramSqlState(done.fault().fault), "malformed SCRAM message", done.error());
+  if (!done || !known_user_)
+    return Refuse("28P01", "password authentication failed for user \"" + startup_.user + "\"");
+  worker_.shared().credentials.Learn(startup_.user, done->keys);
+  std::string out;
+  MessageBuilder(out, 'R').U32(kAuthSaslFinal).Raw(AsBytes(done->server_final));
+  session_.WriteClient(AsBytes(out));
+  Check();
+}
+
+void ClientLogin::Check() {
+  phase_ = Phase::kChecking;
+  started_ = worker_.Now();
+  StartupQuestion question{startup_.database, startup_.user, startup_.parameters};
+  if (!startup_.options.empty()) question.parameters.emplace_back("options", startup_.options);
+  worker_.startup_checks().Ask(question, *this);
+}
+
+void ClientLogin::OnStartupChecked(const StartupAnswer& answer) noexcept {
+  phase_ = Phase::kDone;
+  if (!answer.error.empty()) {
+    Log(LogLevel::kInfo, "client_refused", {{"user", startup_.user}, {"database", startup_.database}, {"error", "by the server"}});
+    return session_.Close(answer.error, ClientOutcome::kServerError);
+  }
+  SettingSet set;
+  std::vector<std::pair<std::string, std::string>> options;
+  (void)ReadOptions(startup_.options, options);  // checked at start-up
+  for (const auto& list : {options, startup_.parameters})
+    for (const auto& [name, value] : list) set.push_back(StartupSetting(name, value));
+
+  std::string out;
+  MessageBuilder(out, 'R').U32(kAuthOk);
+  for (const auto& [name, value] : answer.parameter_status) AppendParameterStatus(out, name, value);
+  MessageBuilder(out, 'K').U32(session_.cancel_pid()).U32(session_.secret());
+  AppendReadyForQuery(out, 'I');
+  session_.OnLoggedIn({startup_.user, startup_.database, worker_.settings().Intern(std::move(set)), answer.parameter_status},
+                      out);
+  HandOverRest();
+}
+
+}  // namespace waypost

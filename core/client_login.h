@@ -1,0 +1,59 @@
+// A client from its first byte to its first ReadyForQuery: SSL and GSS requests, start-up, SCRAM, and the check of its
+// start-up settings on a primary. Worker thread only; belongs to its Session until it is done.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/startup_check.h"
+#include "core/base/bytes.h"
+#include "core/base/time.h"
+#include "parser/scram.h"
+#include "parser/startup.h"
+
+namespace waypost {
+
+class Session;
+class Worker;
+
+class ClientLogin final : public StartupUser {
+ public:
+  ClientLogin(Worker& worker, Session& session);
+  ~ClientLogin();
+  ClientLogin(const ClientLogin&) = delete;
+  ClientLogin& operator=(const ClientLogin&) = delete;
+
+  void OnData(Bytes data);
+  // True once it has taken longer than login_timeout; or, proved and waiting for a primary, than query_wait_timeout.
+  [[nodiscard]] bool Expired(TimePoint now) const;
+  // The session ends: no more calls.
+  void Abandon();
+  void OnStartupChecked(const StartupAnswer& answer) noexcept override;
+
+ private:
+  enum class Phase : std::uint8_t { kFirst, kSaslStart, kSaslEnd, kChecking, kDone };
+
+  bool OnFirst(Bytes& in);
+  void OnStartup(StartupPacket packet);
+  bool OnPassword(Bytes& in);
+  void OnSaslStart(Bytes body);
+  void OnSaslEnd(Bytes body);
+  void Check();
+  // What came behind the login is the session's.
+  void HandOverRest();
+  // FATAL, then the connection closes.
+  void Refuse(std::string_view sqlstate, std::string_view message, std::string_view detail = {});
+
+  Worker& worker_;
+  Session& session_;
+  Phase phase_ = Phase::kFirst;
+  TimePoint started_;
+  std::string input_;
+  StartupPacket startup_;
+  bool asked_ssl_ = false, asked_gss_ = false;
+  bool known_user_ = false;
+  bool reading_ = false;  // inside OnData
+  std::optional<ScramServer> scram_;
+};
+
+}  // namespace waypost

@@ -1,0 +1,165 @@
+#include "core/startup_check.h"
+
+#include <algorithm>
+
+#include "core/base/log.h"
+#include "core/uv/tcp.h"
+#include "core/worker.h"
+#include "parser/encode.h"
+
+namespace waypost {
+namespace {
+
+constexpr seconds kRemembered{60};
+constexpr milliseconds kRetryAfter{250};
+constexpr std::size_t kMaxEntries = 1000;
+constexpr std::uint32_t kMaxMessageBytesAtStartup = 64 * 1024;
+
+// It will pass: try again instead of telling the client.
+bool IsPassing(std::string_view sqlstate) {
+  return sqlstate.empty() || sqlstate.starts_with("57P") || sqlstate.starts_with("53") ||
+         sqlstate.starts_with("08");
+}
+
+}  // namespace
+
+// One start-up under way.
+class StartupChecks::Probe final : public StreamUser {
+ public:
+  Probe(StartupChecks& checks, StartupQuestion question, ServerId server, std::shared_ptr<const ServerConfig> config)
+      : checks_(checks),
+        question_(std::move(question)),
+        server_(server),
+        config_(std::move(config)),
+        deadline_(checks.worker_.Now() + config_->connect_timeout),
+        login_(*config_, question_.user, question_.database, question_.parameters,
+               checks.worker_.shared().credentials.ForServer(question_.user)) {
+    stream_ = TcpStream::Connect(checks_.worker_.loop(), config_->host, config_->port, *this);
+  }
+  ~Probe() { checks_.worker_.shared().budgets[server_].Give(); }
+  Probe(const Probe&) = delete;
+  Probe& operator=(const Probe&) = delete;
+
+  [[nodiscard]] bool late(TimePoint now) const { return now > deadline_; }
+
+  void OnConnected() noexcept override { stream_->Write(AsBytes(login_.Start())); }
+  void OnClosed(const std::string& error) noexcept override {
+    Log(LogLevel::kWarn, "startup_check_failed", {{"server", config_->name}, {"error", error}});
+    checks_.Finish(question_, ServerLogin::Progress::kFailed, nullptr);  // destroys this
+  }
+  void OnData(Bytes data) noexcept override {
+    input_ += AsText(data);
+    auto in = AsBytes(input_);
+    std::string out;
+    for (;;) {
+      auto rest = in;
+      FrameHeader header;
+      const auto found = NextHeader(rest, header);
+      if (found == FrameStatus::kMalformed ||
+          (found == FrameStatus::kHeader && header.body_bytes > kMaxMessageBytesAtStartup))
+        return OnClosed("not the PostgreSQL protocol");
+      if (found == FrameStatus::kNeedMore || rest.size() < header.body_bytes) break;
+      const auto progress = login_.OnMessage(header, rest.first(header.body_bytes), out);
+      in = rest.subspan(header.body_bytes);
+      if (progress == ServerLogin::Progress::kGoOn) continue;
+      if (progress == ServerLogin::Progress::kReady) {
+        if (login_.keys()) checks_.worker_.shared().credentials.Learn(question_.user, *login_.keys());
+        out.clear();
+        AppendEmpty(out, 'X');
+        stream_->Write(AsBytes(out));
+      }
+      return checks_.Finish(question_, progress, &login_);  // destroys this
+    }
+    input_.erase(0, input_.size() - in.size());
+    if (!out.empty()) stream_->Write(AsBytes(out));
+  }
+
+ private:
+  StartupChecks& checks_;
+  StartupQuestion question_;
+  ServerId server_;
+  std::shared_ptr<const ServerConfig> config_;
+  TimePoint deadline_;
+  ServerLogin login_;
+  std::unique_ptr<Stream> stream_;
+  std::string input_;
+};
+
+StartupChecks::StartupChecks(Worker& worker) : worker_(worker) {}
+StartupChecks::~StartupChecks() = default;
+
+void StartupChecks::Ask(const StartupQuestion& question, StartupUser& user) {
+  auto& entry = entries_[question];
+  if (entry.answered && worker_.Now() - entry.answered_at < kRemembered) {
+    user.OnStartupChecked(entry.answer);
+    return;
+  }
+  entry.answered = false;
+  entry.users.push_back(&user);
+  if (!entry.probe) Start(question, entry);
+}
+
+void StartupChecks::Forget(StartupUser& user) {
+  for (auto& [question, entry] : entries_) std::erase(entry.users, &user);
+}
+
+void StartupChecks::Start(const StartupQuestion& question, Entry& entry) {
+  entry.retry_at = worker_.Now() + kRetryAfter;
+  const auto primary = worker_.view().primary;
+  if (!primary) {
+    worker_.shared().probe_now();
+    return;
+  }
+  const auto config = worker_.ServerFor(*primary);
+  if (!config) return;
+  if (!worker_.shared().budgets[*primary].Take(config->max_connections)) {
+    if (!worker_.pools().EvictIdle(*primary, nullptr)) worker_.AskOthersToYield(*primary);
+    entry.retry_at = worker_.Now() + milliseconds{20};
+    return;
+  }
+  entry.probe = std::make_unique<Probe>(*this, question, *primary, config);
+}
+
+void StartupChecks::Finish(const StartupQuestion& asked, ServerLogin::Progress progress, const ServerLogin* login) {
+  const auto question = asked;  // the probe that holds it goes away here
+  const auto found = entries_.find(question);
+  if (found == entries_.end()) return;
+  auto& entry = found->second;
+  const bool passing = progress == ServerLogin::Progress::kFailed && (login == nullptr || IsPassing(login->sqlstate()));
+  if (!passing) {
+    entry.answered = true;
+    entry.answered_at = worker_.Now();
+    entry.answer = {login->error(), login->parameter_status()};
+    // A refusal may be mended at any time (CREATE DATABASE): it is not remembered.
+    if (!entry.answer.error.empty()) entry.answered_at = {};
+  } else {
+    worker_.shared().probe_now();
+    entry.retry_at = worker_.Now() + kRetryAfter;
+  }
+  const auto gone = std::move(entry.probe);
+  if (passing) return;
+  const auto answer = entry.answer;
+  const auto users = std::move(entry.users);
+  entry.users.clear();
+  for (auto* user : users) user->OnStartupChecked(answer);
+}
+
+void StartupChecks::Sweep(TimePoint now) {
+  std::vector<StartupQuestion> late;
+  for (auto& [question, entry] : entries_) {
+    if (entry.probe && entry.probe->late(now)) late.push_back(question);
+    else if (!entry.probe && !entry.users.empty() && now >= entry.retry_at) Start(question, entry);
+  }
+  for (const auto& question : late) Finish(question, ServerLogin::Progress::kFailed, nullptr);
+  std::erase_if(entries_, [&](const auto& item) {
+    const auto& entry = item.second;
+    return !entry.probe && entry.users.empty() &&
+           (now - entry.answered_at > kRemembered || entries_.size() > kMaxEntries);
+  });
+}
+
+void StartupChecks::Clear() {
+  for (auto& [question, entry] : entries_) entry.answered = false;
+}
+
+}  // namespace waypost

@@ -1,0 +1,67 @@
+// Asks a primary whether a client's database, user and start-up settings are good, by a start-up with just these, and
+// learns what ParameterStatus they give. Equal questions are asked once and remembered for a while. Worker thread only.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/server_login.h"
+#include "core/base/time.h"
+
+namespace waypost {
+
+class Worker;
+
+struct StartupQuestion {
+  std::string database, user;
+  Parameters parameters;  // as the client sent them, "options" too
+  auto operator<=>(const StartupQuestion&) const = default;
+};
+
+struct StartupAnswer {
+  std::string error;  // the ErrorResponse, if the server refuses; then nothing else counts
+  Parameters parameter_status;
+};
+
+class StartupUser {
+ public:
+  virtual void OnStartupChecked(const StartupAnswer& answer) noexcept = 0;
+
+ protected:
+  ~StartupUser() = default;
+};
+
+class StartupChecks {
+ public:
+  explicit StartupChecks(Worker& worker);
+  ~StartupChecks();
+  StartupChecks(const StartupChecks&) = delete;
+  StartupChecks& operator=(const StartupChecks&) = delete;
+
+  // Answers at once or later, exactly once, unless Forget() comes first. While there is no primary, it waits for one.
+  void Ask(const StartupQuestion& question, StartupUser& user);
+  void Forget(StartupUser& user);
+  // Tries again what could not be asked; forgets old answers.
+  void Sweep(TimePoint now);
+  // Another primary, other users: nothing of the old answers holds.
+  void Clear();
+
+ private:
+  class Probe;
+  struct Entry {
+    std::unique_ptr<Probe> probe;
+    std::vector<StartupUser*> users;
+    bool answered = false;
+    StartupAnswer answer;
+    TimePoint answered_at{}, retry_at{};
+  };
+  void Start(const StartupQuestion& question, Entry& entry);
+  void Finish(const StartupQuestion& question, ServerLogin::Progress progress, const ServerLogin* login);
+
+  Worker& worker_;
+  std::map<StartupQuestion, Entry> entries_;
+};
+
+}  // namespace waypost

@@ -1,0 +1,324 @@
+#include "core/worker.h"
+
+#include <algorithm>
+
+#include "core/base/log.h"
+#include "core/cancel_request.h"
+
+namespace waypost {
+namespace {
+
+constexpr milliseconds kTick{50};
+constexpr unsigned kTicksPerSweep = 10;  // sessions are looked at twice a second
+constexpr std::size_t kSpareBatches = 64;
+
+// A cancel key's pid: 7 bits of worker, 24 of slot; never 0 and never negative, as a pid is.
+constexpr unsigned kSlotBits = 24;
+constexpr std::uint32_t kMaxSlots = (1U << kSlotBits) - 1;
+
+std::string HexOf(const std::string& bytes) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string text;
+  for (const char c : bytes) {
+    const auto u = static_cast<unsigned char>(c);
+    text += kHex[u >> 4U];
+    text += kHex[u & 15U];
+  }
+  return text;
+}
+
+}  // namespace
+
+Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View view)
+    : index_(index),
+      shared_(shared),
+      config_(std::move(config)),
+      view_(std::move(view)),
+      random_(ReadU32(AsBytes(RandomBytes(4)).data())),
+      mail_(loop_, [this] { RunPosted(); }),
+      grave_wakeup_(loop_, [this] { EmptyGrave(); }),
+      tick_(loop_, [this] { Tick(); }),
+      statements_(HexOf(RandomBytes(6))),
+      cache_(SqlCacheLimits{}, random_()),
+      startup_checks_(*this),
+      pools_(*this) {
+  FindServers();
+}
+
+Worker::~Worker() {
+  Join();
+  listener_.reset();
+  for (auto& slot : slots_) slot.session.reset();
+  dead_sessions_.clear();
+  cancels_.clear();
+}
+
+Result<bool> Worker::Listen() {
+  auto listener = TcpListener::Listen(loop_, config_->listen.address, config_->listen.port,
+                                      [this](std::unique_ptr<TcpStream> stream) { Accept(std::move(stream)); });
+  if (!listener) return Error{listener.error()};
+  listener_ = std::move(*listener);
+  return true;
+}
+
+void Worker::Start() {
+  thread_ = std::thread([this] {
+    next_tick_ = loop_.Now() + kTick;
+    tick_.Start(kTick, kTick);
+    loop_.Run();
+  });
+}
+
+void Worker::Stop() {
+  Post([this] { loop_.Stop(); });
+}
+
+void Worker::Join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::Post(std::function<void()> task) {
+  {
+    const std::scoped_lock lock(mailbox_mutex_);
+    mailbox_.push_back(std::move(task));
+  }
+  mail_.Send();
+}
+
+void Worker::RunPosted() {
+  std::vector<std::function<void()>> tasks;
+  {
+    const std::scoped_lock lock(mailbox_mutex_);
+    tasks.swap(mailbox_);
+  }
+  for (const auto& task : tasks) task();
+}
+
+// --- snapshots
+
+void Worker::SetView(View view) {
+  Post([this, view = std::move(view)] { OnView(view); });
+}
+
+void Worker::OnView(View view) {
+  const bool primary_changed = view->primary != view_->primary;
+  const bool more_servers = view->servers.size() != view_->servers.size();
+  view_ = std::move(view);
+  if (more_servers) FindServers();
+  if (!primary_changed) return;
+  startup_checks_.Clear();
+  for (std::size_t i = 0; i < slots_.size(); ++i)
+    if (slots_[i].session) slots_[i].session->OnViewChanged();
+}
+
+void Worker::FindServers() {
+  std::vector<std::shared_ptr<const ServerConfig>> found(view_->servers.size());
+  for (std::size_t id = 0; id < found.size(); ++id) {
+    for (const auto& server : config_->servers)
+      if (server.name == view_->servers[id].name) found[id] = std::make_shared<const ServerConfig>(server);
+  }
+  servers_ = std::move(found);
+  outstanding_.resize(std::max(outstanding_.size(), servers_.size()));
+}
+
+void Worker::SetConfig(ConfigSnapshot config) {
+  Post([this, config = std::move(config)] {
+    config_ = config;
+    FindServers();
+    pools_.OnConfigChanged();
+    startup_checks_.Clear();
+    for (auto& slot : slots_)
+      if (slot.session && slot.session->logged_in()) slot.session->OnConfigChanged();
+  });
+}
+
+void Worker::SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog) {
+  Post([this, database, catalog = std::move(catalog)] {
+    auto& entry = catalogs_[database];
+    entry.catalog = catalog;
+    entry.version = ++catalog_generation_;
+  });
+}
+
+const Catalog* Worker::CatalogOf(const std::string& database, std::uint64_t& version) const {
+  const auto found = catalogs_.find(database);
+  if (found == catalogs_.end()) return nullptr;
+  version = found->second.version;
+  return found->second.catalog.get();
+}
+
+void Worker::WantCatalog(const std::string& database) {
+  if (!catalogs_.contains(database)) shared_.want_catalog(database);
+}
+
+void Worker::AddOutstanding(ServerId id, int change) {
+  if (id < outstanding_.size()) outstanding_[id] = static_cast<std::uint32_t>(static_cast<int>(outstanding_[id]) + change);
+}
+
+// --- clients
+
+void Worker::Accept(std::unique_ptr<TcpStream> stream) {
+  std::uint32_t slot = 0;
+  if (!free_slots_.empty()) {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+  } else if (slots_.size() < kMaxSlots) {
+    slot = static_cast<std::uint32_t>(slots_.size());
+    slots_.emplace_back();
+  } else {
+    return;
+  }
+  auto* raw = stream.get();
+  auto peer = stream->PeerName();
+  ++clients_;
+  slots_[slot].session = std::make_unique<Session>(*this, std::move(stream), std::move(peer), slot);
+  raw->Start(*slots_[slot].session);
+}
+
+bool Worker::TakeClient(const std::string& user) {
+  const auto* config = config_->FindUser(user);
+  return shared_.clients.Take(user, config_->listen.max_clients, config == nullptr ? 0 : config->max_clients);
+}
+
+void Worker::LoggedIn(Session&, std::unique_ptr<ClientLogin> login) {
+  dead_logins_.push_back(std::move(login));
+  grave_wakeup_.Send();
+}
+
+void Worker::Bury(Session& session, std::uint32_t slot) {
+  if (slots_[slot].session.get() != &session) return;
+  dead_sessions_.push_back(std::move(slots_[slot].session));
+  free_slots_.push_back(slot);
+  --clients_;
+  if (draining_ && clients_ == 0) drained_.store(true, std::memory_order_release);
+  grave_wakeup_.Send();
+}
+
+void Worker::Bury(std::unique_ptr<ServerConnection> connection) {
+  for (auto& cancel : cancels_) cancel->Orphan(*connection);
+  connection->Disconnect();
+  dead_connections_.push_back(std::move(connection));
+  grave_wakeup_.Send();
+}
+
+void Worker::EmptyGrave() {
+  dead_logins_.clear();
+  dead_sessions_.clear();
+  dead_connections_.clear();
+}
+
+std::unique_ptr<Batch> Worker::TakeBatch() {
+  if (spare_batches_.empty()) return std::make_unique<Batch>();
+  auto batch = std::move(spare_batches_.back());
+  spare_batches_.pop_back();
+  return batch;
+}
+
+void Worker::GiveBatch(std::unique_ptr<Batch> batch) {
+  if (spare_batches_.size() >= kSpareBatches) return;
+  batch->Clear();
+  spare_batches_.push_back(std::move(batch));
+}
+
+// --- cancel
+
+std::uint32_t Worker::CancelPid(std::uint32_t slot) const {
+  return (static_cast<std::uint32_t>(index_) << kSlotBits) | (slot + 1);
+}
+
+void Worker::RouteCancel(std::uint32_t pid, std::uint32_t secret) {
+  const auto owner = pid >> kSlotBits;
+  if (owner >= shared_.workers.size()) {
+    metrics_.Count(Counter::kCancelRequests, CancelOutcome::kUnknownKey);
+    return;
+  }
+  auto* worker = shared_.workers[owner];
+  worker->Post([worker, pid, secret] { worker->CancelHere(pid, secret); });
+}
+
+void Worker::CancelHere(std::uint32_t pid, std::uint32_t secret) {
+  const auto slot = (pid & kMaxSlots) - 1;
+  auto* session = slot < slots_.size() ? slots_[slot].session.get() : nullptr;
+  if (session == nullptr || session->secret() != secret) {
+    metrics_.Count(Counter::kCancelRequests, CancelOutcome::kUnknownKey);
+    return;
+  }
+  session->Cancel();
+}
+
+void Worker::SendCancel(ServerConnection& connection) {
+  cancels_.push_back(std::make_unique<CancelRequest>(*this, connection));
+}
+
+void Worker::CancelDone(CancelRequest& request) {
+  std::erase_if(cancels_, [&](const auto& owned) { return owned.get() == &request; });
+}
+
+// --- places under a server's limit
+
+void Worker::AskOthersToYield(ServerId server) {
+  for (auto* worker : shared_.workers)
+    if (worker != this) worker->Post([worker, server] { worker->pools_.YieldIdle(server); });
+}
+
+void Worker::TellPlaceFree(std::size_t who, ServerId server) {
+  if (who >= shared_.workers.size()) return;
+  auto* worker = shared_.workers[who];
+  worker->Post([worker, server] { worker->pools_.PlaceFree(server); });
+}
+
+// --- time
+
+void Worker::Tick() {
+  const auto now = loop_.Now();
+  metrics_.Observe(Histogram::kEventLoopLag, 0, now - next_tick_);
+  next_tick_ = now + kTick;
+  pools_.Sweep(now);
+  startup_checks_.Sweep(now);
+  for (std::size_t i = cancels_.size(); i-- > 0;) cancels_[i]->Sweep(now);
+  if (++ticks_ % kTicksPerSweep != 0) return;
+  for (std::size_t i = 0; i < slots_.size(); ++i)
+    if (slots_[i].session) slots_[i].session->Sweep(now);
+  PublishGauges();
+}
+
+void Worker::PublishGauges() {
+  std::array<std::int64_t, 4> states{};
+  for (const auto& slot : slots_)
+    if (slot.session && slot.session->logged_in()) ++states[static_cast<std::size_t>(slot.session->client_state())];
+  for (std::size_t i = 0; i < states.size(); ++i)
+    metrics_.SetGauge(Gauge::kClientConnections, states[i], static_cast<ClientState>(i));
+  std::vector<std::array<std::int64_t, 2>> servers(servers_.size());
+  for (const auto& [key, pool] : pools_) {
+    if (key.server >= servers.size()) continue;
+    servers[key.server][0] += static_cast<std::int64_t>(pool->size() - pool->idle());
+    servers[key.server][1] += static_cast<std::int64_t>(pool->idle());
+  }
+  for (std::size_t id = 0; id < servers.size(); ++id) {
+    metrics_.SetGauge(Gauge::kServerConnections, servers[id][0], id, ServerConnState::kActive);
+    metrics_.SetGauge(Gauge::kServerConnections, servers[id][1], id, ServerConnState::kIdle);
+  }
+  const auto& cache = cache_.counters();
+  const auto publish = [&](Counter counter, std::uint64_t value) {
+    metrics_.CountMany(counter, value - metrics_.Read(counter));
+  };
+  publish(Counter::kParseCacheHits, cache.hits);
+  publish(Counter::kParseCacheLiteralHits, cache.literal_hits);
+  publish(Counter::kParseCacheMisses, cache.misses);
+  publish(Counter::kParseCacheEvictions, cache.evictions);
+  publish(Counter::kParseErrors, cache.parse_errors);
+  metrics_.SetGauge(Gauge::kParseCacheEntries, static_cast<std::int64_t>(cache.entries));
+  metrics_.SetGauge(Gauge::kParseCacheBytes, static_cast<std::int64_t>(cache.bytes));
+}
+
+void Worker::Drain(bool at_once) {
+  Post([this, at_once] {
+    draining_ = true;
+    listener_.reset();
+    for (std::size_t i = 0; i < slots_.size(); ++i)
+      if (slots_[i].session) slots_[i].session->Drain(at_once);
+    if (clients_ == 0) drained_.store(true, std::memory_order_release);
+  });
+}
+
+}  // namespace waypost

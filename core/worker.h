@@ -1,0 +1,170 @@
+// One thread with its loop, its listener, its sessions and its server connections. Everything in it belongs to that
+// thread; what comes from others comes through Post().
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/batch.h"
+#include "core/config.h"
+#include "core/pool.h"
+#include "core/session.h"
+#include "core/shared.h"
+#include "core/startup_check.h"
+#include "core/uv/loop.h"
+#include "core/uv/tcp.h"
+#include "metrics/worker_metrics.h"
+#include "parser/sql_cache.h"
+#include "routing/prepared.h"
+#include "routing/settings.h"
+
+namespace waypost {
+
+class CancelRequest;
+
+class Worker {
+ public:
+  Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View view);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Before Start(): binds the port. The error is for the user.
+  [[nodiscard]] Result<bool> Listen();
+  void Start();
+  // Any thread. `task` runs in the worker's thread, in order.
+  void Post(std::function<void()> task);
+  // Any thread.
+  void SetView(View view);
+  void SetConfig(ConfigSnapshot config);
+  void SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog);
+  // Stops listening, lets what is under way end, closes idle clients; `at_once`: all of them.
+  void Drain(bool at_once);
+  // True once no client is left after Drain().
+  [[nodiscard]] bool drained() const { return drained_.load(std::memory_order_acquire); }
+  void Stop();
+  void Join();
+
+  // Worker thread only, from here on.
+  [[nodiscard]] std::size_t index() const { return index_; }
+  [[nodiscard]] TimePoint Now() const { return loop_.Now(); }
+  [[nodiscard]] std::uint32_t Random() { return static_cast<std::uint32_t>(random_()); }
+  Loop& loop() { return loop_; }
+  Shared& shared() { return shared_; }
+  WorkerMetrics& metrics() { return metrics_; }  // read by any thread
+  const Config& config() const { return *config_; }
+  const ClusterView& view() const { return *view_; }
+  PoolSet& pools() { return pools_; }
+  StartupChecks& startup_checks() { return startup_checks_; }
+  SettingTable& settings() { return settings_; }
+  StatementTable& statements() { return statements_; }
+  SqlCache& cache() { return cache_; }
+  ContextTable& contexts() { return contexts_; }
+  // Buffers for one call; not for use across calls.
+  std::string& scratch_in() { return scratch_in_; }
+  std::string& scratch_out() { return scratch_out_; }
+
+  // nullptr: not in the configuration (any more).
+  [[nodiscard]] const ServerConfig* FindServer(ServerId id) const {
+    return id < servers_.size() ? servers_[id].get() : nullptr;
+  }
+  [[nodiscard]] std::shared_ptr<const ServerConfig> ServerFor(ServerId id) const {
+    return id < servers_.size() ? servers_[id] : nullptr;
+  }
+  [[nodiscard]] const std::vector<std::uint32_t>& outstanding() const { return outstanding_; }
+  void AddOutstanding(ServerId id, int change);
+
+  // Changes whenever any catalogue does; never 0.
+  [[nodiscard]] std::uint64_t catalog_generation() const { return catalog_generation_; }
+  // nullptr and version 0 if it is not loaded yet. Valid for this generation.
+  [[nodiscard]] const Catalog* CatalogOf(const std::string& database, std::uint64_t& version) const;
+  void WantCatalog(const std::string& database);
+
+  [[nodiscard]] std::unique_ptr<Batch> TakeBatch();
+  void GiveBatch(std::unique_ptr<Batch> batch);
+
+  // A client asks to log in as `user`: false if there are too many. Given back when its session ends.
+  [[nodiscard]] bool TakeClient(const std::string& user);
+  void LoggedIn(Session& session, std::unique_ptr<ClientLogin> login);
+  // Freed when nothing of it can be on the stack any more.
+  void Bury(Session& session, std::uint32_t slot);
+  void Bury(std::unique_ptr<ServerConnection> connection);
+
+  // Cancel keys name their worker: pid is (worker, slot).
+  [[nodiscard]] std::uint32_t CancelPid(std::uint32_t slot) const;
+  void RouteCancel(std::uint32_t pid, std::uint32_t secret);
+  void SendCancel(ServerConnection& connection);
+  void CancelDone(CancelRequest& request);
+
+  void AskOthersToYield(ServerId server);
+  void TellPlaceFree(std::size_t worker, ServerId server);
+
+ private:
+  void Accept(std::unique_ptr<TcpStream> stream);
+  void Tick();
+  void RunPosted();
+  void EmptyGrave();
+  void FindServers();
+  void OnView(View view);
+  void CancelHere(std::uint32_t pid, std::uint32_t secret);
+  void PublishGauges();
+
+  const std::size_t index_;
+  Shared& shared_;
+  ConfigSnapshot config_;
+  View view_;
+  Loop loop_;
+  WorkerMetrics metrics_;
+  std::mt19937 random_;
+
+  std::mutex mailbox_mutex_;
+  std::vector<std::function<void()>> mailbox_;
+  Wakeup mail_;
+  Wakeup grave_wakeup_;
+  Timer tick_;
+  TimePoint next_tick_{};
+  unsigned ticks_ = 0;
+
+  std::vector<std::shared_ptr<const ServerConfig>> servers_;  // by ServerId
+  std::vector<std::uint32_t> outstanding_;
+  struct CatalogEntry {
+    std::shared_ptr<const Catalog> catalog;
+    std::uint64_t version = 0;
+  };
+  std::map<std::string, CatalogEntry> catalogs_;
+  std::uint64_t catalog_generation_ = 1;
+
+  SettingTable settings_;
+  StatementTable statements_;
+  SqlCache cache_;
+  ContextTable contexts_;
+  std::string scratch_in_, scratch_out_;
+  std::vector<std::unique_ptr<Batch>> spare_batches_;
+
+  StartupChecks startup_checks_;
+  PoolSet pools_;
+  struct Slot {
+    std::unique_ptr<Session> session;
+  };
+  std::vector<Slot> slots_;
+  std::vector<std::uint32_t> free_slots_;
+  std::vector<std::unique_ptr<Session>> dead_sessions_;
+  std::vector<std::unique_ptr<ServerConnection>> dead_connections_;
+  std::vector<std::unique_ptr<ClientLogin>> dead_logins_;
+  std::vector<std::unique_ptr<CancelRequest>> cancels_;
+  std::unique_ptr<TcpListener> listener_;
+  std::size_t clients_ = 0;
+  bool draining_ = false;
+  std::atomic<bool> drained_{false};
+  std::thread thread_;
+};
+
+}  // namespace waypost
