@@ -16,7 +16,8 @@ namespace {
 
 constexpr milliseconds kRefresh{30'000};
 constexpr milliseconds kRetry{1'000};  // after a failure
-constexpr milliseconds kMinGap{100};   // between two loads of one database, whatever the DDL
+constexpr milliseconds kNoPrimaryRetry{50};
+constexpr milliseconds kMinGap{100};  // between two loads of one database, whatever the DDL
 constexpr milliseconds kLoadTimeout{5'000};
 constexpr std::size_t kMaxDatabases = 256;  // the one asked for longest ago is forgotten
 
@@ -96,25 +97,24 @@ class CatalogKeeper::Loop {
           wake_.wait_until(lock, std::min(next->second.due, now + kRefresh));
         continue;
       }
+      const View view = view_();
+      if (!view || !view->primary) {
+        wake_.wait_for(lock, kNoPrimaryRetry);
+        continue;
+      }
       // Set before loading: a request during the load makes another.
       next->second.due = now + kRefresh;
       const std::string database = next->first;
       const ConfigSnapshot config = config_;
       lock.unlock();
-      Result<std::shared_ptr<const Catalog>> loaded = Load(*config, database);
+      const ServerView& primary = view->servers[*view->primary];
+      const auto loaded = LoadCatalog(
+          MonitorConninfo(config->monitor, primary.host, primary.port, database, kLoadTimeout),
+          kLoadTimeout);
       if (loaded) publish_(database, *loaded);
       lock.lock();
       Note(database, loaded.ok() ? "" : loaded.error());
     }
-  }
-
-  Result<std::shared_ptr<const Catalog>> Load(const Config& config, const std::string& database) {
-    const View view = view_();
-    if (!view || !view->primary) return Error{"no primary is known"};
-    const ServerView& primary = view->servers[*view->primary];
-    return LoadCatalog(
-        MonitorConninfo(config.monitor, primary.host, primary.port, database, kLoadTimeout),
-        kLoadTimeout);
   }
 
   void Note(const std::string& database, const std::string& error) {

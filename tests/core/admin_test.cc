@@ -1,0 +1,280 @@
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <catch2/catch.hpp>
+#include <memory>
+#include <string>
+#include <tuple>
+
+#include "core/admin/admin_server.h"
+#include "core/admin/explain_route.h"
+
+namespace waypost {
+namespace {
+
+std::shared_ptr<ClusterView> MakeView() {
+  auto view = std::make_shared<ClusterView>();
+  view->servers.resize(2);
+  for (std::size_t i = 0; i < 2; ++i) {
+    ServerView& server = view->servers[i];
+    server.name = "pg" + std::to_string(i);
+    server.host = "127.0.0.1";
+    server.port = static_cast<std::uint16_t>(15432 + i);
+    server.up = true;
+    server.sampled = Clock::now();
+    server.timeline = 3;
+    server.system_identifier = 7711120444355667568;
+    server.max_connections = 100;
+  }
+  view->primary = 0;
+  view->servers[0].role = Role::kPrimary;
+  view->servers[0].flush_lsn = view->servers[0].insert_lsn = {0x1600000000};
+  view->servers[0].ineligible_why = "not a replica";
+  view->servers[1].role = Role::kReplica;
+  view->servers[1].sync_state = SyncState::kSync;
+  view->servers[1].streaming = view->servers[1].eligible = true;
+  view->servers[1].replay_lsn = view->servers[1].receive_lsn = {0x15ffffff00};
+  view->servers[1].lag_bytes = 0x100;
+  view->servers[1].lag_time = std::chrono::microseconds(1500);
+  view->sync_guarantee = true;
+  return view;
+}
+
+struct Fixture {
+  std::shared_ptr<ClusterView> view = MakeView();
+  RunStatus run;
+  std::unique_ptr<WorkerMetrics> metrics = std::make_unique<WorkerMetrics>();
+
+  Fixture() {
+    run.accepting = true;
+    run.max_clients = 500;
+    run.config_path = "/etc/w.toml";
+  }
+  AdminSources Sources() {
+    AdminSources sources;
+    sources.view = [this] { return View(view); };
+    sources.run = [this] { return run; };
+    sources.threads = {metrics.get()};
+    sources.route = [](const RouteQuestion& question) {
+      RouteAnswer answer;
+      answer.target = "primary";
+      answer.server = "pg0";
+      answer.cls = "write";
+      answer.reason = question.database + "|" + question.user;
+      answer.path = {question.sql};
+      answer.statements = {{"write", "write", {"\xff is no UTF-8"}}};
+      return answer;
+    };
+    return sources;
+  }
+  AdminResponse Ask(const std::string& method, const std::string& path,
+                    const std::string& body = "") {
+    return AdminApi(Sources()).Handle({method, path, body});
+  }
+};
+
+bool Contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// The whole answer of the server at `port` to `bytes`, read until it closes or says nothing more.
+std::string Talk(std::uint16_t port, const std::string& bytes) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  timeval patience{10, 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  std::string answer;
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) {
+    (void)!send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    std::array<char, 4096> buffer{};
+    for (ssize_t got = 0; (got = recv(fd, buffer.data(), buffer.size(), 0)) > 0;)
+      answer.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+  close(fd);
+  return answer;
+}
+
+}  // namespace
+
+TEST_CASE("ready means a primary, and workers that accept", "[core][admin]") {
+  Fixture fixture;
+  CHECK(fixture.Ask("GET", "/healthz").status == 200);
+  CHECK(fixture.Ask("GET", "/readyz").status == 200);
+  std::string why;
+  SECTION("no primary") {
+    fixture.view->primary.reset();
+    why = "no primary is known";
+  }
+  SECTION("nothing known") {
+    fixture.view.reset();
+    why = "no primary is known";
+  }
+  SECTION("not accepting") {
+    fixture.run.accepting = false;
+    why = "workers do not accept clients yet";
+  }
+  SECTION("draining") {
+    fixture.run.draining = true;
+    why = "draining: no new clients are accepted";
+  }
+  const auto response = fixture.Ask("GET", "/readyz");
+  CHECK(response.status == 503);
+  CHECK(response.content_type == "application/problem+json");
+  CHECK(Contains(response.body, why));
+  CHECK(fixture.Ask("GET", "/healthz").status == 200);
+  CHECK(fixture.Ask("GET", "/api/v1/status").status == 200);
+  CHECK(fixture.Ask("GET", "/api/v1/servers").status == 200);
+  CHECK(fixture.Ask("GET", "/metrics").status == 200);
+}
+
+TEST_CASE("status and servers show what the view and the counters hold", "[core][admin]") {
+  Fixture fixture;
+  fixture.metrics->SetGauge(Gauge::kClientConnections, 4, ClientState::kIdle);
+  fixture.metrics->SetGauge(Gauge::kServerConnections, 2, 1, ServerConnState::kActive);
+  fixture.metrics->Count(Counter::kQueries, 1, 0);
+  fixture.run.reload_ok = false;
+  fixture.run.reload_error = "w.toml:3:zzz: unknown key";
+  const std::string status = fixture.Ask("GET", "/api/v1/status").body;
+  CAPTURE(status);
+  CHECK(Contains(status, "\"primary\":\"pg0\""));
+  CHECK(Contains(status, "\"replicas_eligible\":1"));
+  CHECK(Contains(status, "\"idle\":4"));
+  CHECK(Contains(status, "\"max\":500"));
+  CHECK(Contains(status, "\"queries_total\":1"));
+  CHECK(Contains(status, "\"sync_guarantee\":true"));
+  CHECK(Contains(status, "w.toml:3:zzz: unknown key"));
+  const std::string servers = fixture.Ask("GET", "/api/v1/servers").body;
+  CAPTURE(servers);
+  CHECK(Contains(servers, "\"role\":\"primary\""));
+  CHECK(Contains(servers, "\"flush_lsn\":\"16/0\""));
+  CHECK(Contains(servers, "\"sync_state\":\"sync\""));
+  CHECK(Contains(servers, "\"lag_bytes\":256"));
+  CHECK(Contains(servers, "\"lag_ms\":1.5"));
+  CHECK(Contains(servers, "\"system_identifier\":\"7711120444355667568\""));
+  CHECK(Contains(servers, "\"active\":2"));
+}
+
+TEST_CASE("the metrics hold the cluster, the workers and the requests", "[core][admin]") {
+  Fixture fixture;
+  AdminApi api(fixture.Sources());
+  api.Count("GET", "/metrics", 200);
+  api.Count("GET", "/" + std::string(1000, 'x'), 404);
+  api.Count("BREW", "/", 400);
+  const std::string text = api.Handle({"GET", "/metrics", ""}).body;
+  for (const char* line :
+       {"waypost_server_up{server=\"pg1\"} 1\n",
+        "waypost_server_role{server=\"pg0\",role=\"primary\"} 1\n",
+        "waypost_server_role{server=\"pg0\",role=\"replica\"} 0\n",
+        "waypost_server_sync_state{server=\"pg1\",state=\"sync\"} 1\n",
+        "waypost_replication_lag_bytes{server=\"pg1\",stage=\"replay\"} 256\n",
+        "waypost_replication_lag_seconds{server=\"pg1\"} 0.0015\n",
+        "waypost_client_connections_max 500\n",
+        "waypost_server_connections_max{server=\"pg0\"} 100\n",
+        "waypost_primary_info{server=\"pg0\",timeline=\"3\",system_identifier="
+        "\"7711120444355667568\"} 1\n",
+        "waypost_queries_total{target=\"primary\",reason=\"read_safe\"} 0\n",
+        "waypost_sessions_pinned{reason=\"listen\"} 0\n",
+        "waypost_admin_requests_total{route=\"/metrics\",method=\"GET\",code=\"200\"} 1\n",
+        "waypost_admin_requests_total{route=\"other\",method=\"GET\",code=\"404\"} 1\n",
+        "waypost_admin_requests_total{route=\"/\",method=\"other\",code=\"400\"} 1\n"}) {
+    CAPTURE(line);
+    CHECK(Contains(text, line));
+  }
+}
+
+TEST_CASE("a question about a route is answered", "[core][admin]") {
+  Fixture fixture;
+  const auto response =
+      fixture.Ask("POST", "/api/v1/route", R"({"sql": "select 1", "database": "d", "user": "u"})");
+  CHECK(response.status == 200);
+  CHECK(response.content_type == "application/json");
+  CHECK(Contains(response.body, "\"target\":\"primary\""));
+  CHECK(Contains(response.body, "\"reason\":\"d|u\""));
+  CHECK(Contains(response.body, "\"path\":[\"select 1\"]"));
+  CHECK(Contains(fixture.Ask("POST", "/api/v1/route", R"({"sql": ""})").body,
+                 "\"reason\":\"postgres|\""));
+}
+
+TEST_CASE("bad requests get a problem that says what was expected", "[core][admin]") {
+  const auto [method, path, body, status, detail] =
+      GENERATE(table<std::string, std::string, std::string, int, std::string>({
+          {"GET", "/nope", "", 404, "There is no such path"},
+          {"GET", "/api/v1/route", "", 405, "This path takes POST."},
+          {"POST", "/metrics", "", 405, "This path takes GET, HEAD."},
+          {"POST", "/api/v1/route", "", 400, "not valid JSON"},
+          {"POST", "/api/v1/route", "{\"sql\": \"\xff\"}", 400, "not valid JSON"},
+          {"POST", "/api/v1/route", "null", 400, "found null, expected an object"},
+          {"POST", "/api/v1/route", "{}", 400, "found no \\\"sql\\\", expected a text"},
+          {"POST", "/api/v1/route", R"({"sql": 1})", 400,
+           "found number as \\\"sql\\\", expected a text"},
+          {"POST", "/api/v1/route", R"({"sql": "a\u0000"})", 400, "contains a NUL character"},
+          {"POST", "/api/v1/route", R"({"sql": "", "sqi": ""})", 400, "unknown field \\\"sqi\\\""},
+          {"POST", "/api/v1/route", std::string(100'000, '['), 400, "not valid JSON"},
+      }));
+  CAPTURE(method, path, body.substr(0, 50));
+  Fixture fixture;
+  const auto response = fixture.Ask(method, path, body);
+  CHECK(response.status == status);
+  CHECK(response.content_type == "application/problem+json");
+  CHECK(Contains(response.body, detail));
+  CHECK(Contains(response.body, "\"status\":" + std::to_string(status)));
+}
+
+TEST_CASE("a statement is explained by the text alone, or with servers", "[core][admin]") {
+  Config config;
+  const auto offline = [&](const char* sql) {
+    return ExplainRoute({sql, "", ""}, config, nullptr, nullptr, Clock::now());
+  };
+  CHECK(offline("select 1").target == "replica");
+  CHECK(offline("select 1").reason == "read_safe");
+  CHECK(offline("insert into t values (1)").target == "primary");
+  CHECK(offline("insert into t values (1)").reason == "write");
+  CHECK(offline("selec 1").reason == "parse_error");
+  CHECK(offline("begin read only").target == "replica");
+  CHECK(offline("").statements.empty());
+  CHECK(offline("select 1; insert into t values (1)").statements.size() == 2);
+  const auto view = MakeView();
+  view->servers[1].eligible = false;
+  view->servers[1].ineligible_why = "its sync_state is async";
+  const auto answer = ExplainRoute({"select 1", "", ""}, config, view.get(), nullptr, Clock::now());
+  CHECK(answer.target == "primary");
+  CHECK(answer.server == "pg0");
+  CHECK(answer.reason == "no_eligible_replica");
+  CHECK(answer.path.back() == "pg1 may not be read from: its sync_state is async");
+}
+
+TEST_CASE("the port answers HTTP, refuses garbage, and is not shared", "[core][admin]") {
+  Fixture fixture;
+  AdminServer server(fixture.Sources());
+  const auto port = server.Start("127.0.0.1", 0);
+  REQUIRE(port);
+  const std::string head = " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+  const std::string health = Talk(*port, "GET /healthz" + head + "\r\n");
+  CHECK(health.starts_with("HTTP/1.1 200 OK\r\n"));
+  CHECK(Contains(health, "Cache-Control: no-store"));
+  CHECK(Talk(*port, "DELETE /healthz" + head + "\r\n").starts_with("HTTP/1.1 405 "));
+  CHECK(Contains(Talk(*port, "DELETE /healthz" + head + "\r\n"), "Allow: GET, HEAD"));
+  CHECK(Talk(*port, "GARBAGE\r\n\r\n").starts_with("HTTP/1.1 400 "));
+  CHECK(Talk(*port, "POST /api/v1/route" + head + "Content-Length: 99999999\r\n\r\n")
+            .starts_with("HTTP/1.1 413 "));
+  CHECK(
+      Talk(*port, "GET /" + std::string(20'000, 'a') + head + "\r\n").starts_with("HTTP/1.1 414 "));
+  const std::string body = R"({"sql":"select 1"})";
+  CHECK(Contains(Talk(*port, "POST /api/v1/route" + head + "Content-Length: " +
+                                 std::to_string(body.size()) + "\r\n\r\n" + body),
+                 "\"target\":\"primary\""));
+  AdminServer second(fixture.Sources());
+  const auto taken = second.Start("127.0.0.1", *port);
+  REQUIRE_FALSE(taken);
+  CHECK(taken.error() ==
+        "admin: cannot listen on 127.0.0.1:" + std::to_string(*port) + ": Address already in use");
+  server.Stop();
+  CHECK(Talk(*port, "GET /healthz" + head + "\r\n").empty());
+}
+
+}  // namespace waypost
