@@ -238,7 +238,7 @@ void Session::Dispatch() {
     running.facts.cls = Class::kSession;
     running.facts.why = Reason::kSessionMode;
   }
-  const auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.outstanding(), worker_.Now());
+  const auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
   if (decision.target != Target::kHeld && running.facts.begins_read_only &&
       decision.target == Target::kReplica)
     read_only_block_ = true;
