@@ -269,7 +269,9 @@ TEST_CASE("the port answers HTTP, refuses garbage, and is not shared", "[core][a
   CHECK(Talk(*port, "DELETE /healthz" + head + "\r\n").starts_with("HTTP/1.1 405 "));
   CHECK(Contains(Talk(*port, "DELETE /healthz" + head + "\r\n"), "Allow: GET, HEAD"));
   CHECK(Talk(*port, "GARBAGE\r\n\r\n").starts_with("HTTP/1.1 400 "));
-  CHECK(Talk(*port, "POST /api/v1/route" + head + "Content-Length: 99999999\r\n\r\n")
+  const std::string large(kMaxAdminBodyBytes + 1, 'a');
+  CHECK(Talk(*port, "POST /api/v1/route" + head +
+                        "Content-Length: " + std::to_string(large.size()) + "\r\n\r\n" + large)
             .starts_with("HTTP/1.1 413 "));
   CHECK(
       Talk(*port, "GET /" + std::string(20'000, 'a') + head + "\r\n").starts_with("HTTP/1.1 414 "));
