@@ -21,21 +21,34 @@ using Connection = std::unique_ptr<PGconn, CloseConnection>;
 using Rows = std::unique_ptr<PGresult, ClearResult>;
 
 // What each statement below reads, in their order.
-enum Part : std::size_t { kBegin, kPath, kFunctions, kOperators, kRelations, kParents, kTypes, kCasts, kSettings, kParts };
+enum Part : std::size_t {
+  kBegin,
+  kPath,
+  kFunctions,
+  kOperators,
+  kRelations,
+  kParents,
+  kTypes,
+  kCasts,
+  kSettings,
+  kParts
+};
 
-// One round trip, one snapshot. With an empty search_path only pg_catalog is searched for operators and functions, so
-// that nobody's objects are taken for the system's. 16384 is FirstNormalObjectId of access/transam.h: what initdb made is
-// below.
+// One round trip, one snapshot. With an empty search_path only pg_catalog is searched for operators
+// and functions, so that nobody's objects are taken for the system's. 16384 is FirstNormalObjectId
+// of access/transam.h: what initdb made is below.
 constexpr const char* kQuery = R"(
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL search_path TO '';
 SELECT n.nspname, p.proname, p.provolatile, p.oid >= 16384,
-       l.lanname NOT IN ('internal', 'c'), p.prokind = 'a' AND EXISTS (
-         SELECT FROM pg_catalog.pg_aggregate a
-           JOIN pg_catalog.pg_proc f ON f.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn,
-                                                  a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
+       l.lanname NOT IN ('internal', 'c'), p.oid IN (
+         SELECT a.aggfnoid FROM pg_catalog.pg_aggregate a
+           JOIN pg_catalog.pg_proc f ON f.oid = ANY (ARRAY[
+                a.aggtransfn::oid, a.aggfinalfn, a.aggcombinefn, a.aggserialfn,
+                a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn])
            JOIN pg_catalog.pg_language fl ON fl.oid = f.prolang
-          WHERE a.aggfnoid = p.oid AND (f.provolatile = 'v' OR (fl.lanname NOT IN ('internal', 'c') AND f.oid >= 16384))),
+          WHERE a.aggfnoid >= 16384
+            AND (f.provolatile = 'v' OR (fl.lanname NOT IN ('internal', 'c') AND f.oid >= 16384))),
        p.oid >= 16384 AND t.typtype IN ('c', 'd', 'p')
          AND (p.pronargs - p.pronargdefaults) <= 1
   FROM pg_catalog.pg_proc p
@@ -95,7 +108,9 @@ char Letter(const PGresult* rows, int row, int column) {
   const std::string_view text = Text(rows, row, column);
   return text.empty() ? '\0' : text.front();
 }
-bool IsTrue(const PGresult* rows, int row, int column) { return Letter(rows, row, column) == 't'; }
+bool IsTrue(const PGresult* rows, int row, int column) {
+  return Letter(rows, row, column) == 't';
+}
 
 // "message" without the newline that libpq ends it with.
 Error Failure(std::string_view what, const PGconn* connection) {
@@ -129,12 +144,14 @@ class Reader {
 
   // All results of kQuery, in order.
   Result<std::array<Rows, kParts>> Read() {
-    if (PQsendQuery(connection_.get(), kQuery) == 0) return Failure("catalogue: cannot ask", connection_.get());
+    if (PQsendQuery(connection_.get(), kQuery) == 0)
+      return Failure("catalogue: cannot ask", connection_.get());
     std::array<Rows, kParts> parts;
     for (std::size_t next = 0;; ++next) {
       while (PQisBusy(connection_.get()) != 0) {
         if (!Wait(POLLIN)) return Error{"catalogue: no answer within the time allowed"};
-        if (PQconsumeInput(connection_.get()) == 0) return Failure("catalogue: connection lost", connection_.get());
+        if (PQconsumeInput(connection_.get()) == 0)
+          return Failure("catalogue: connection lost", connection_.get());
       }
       Rows rows(PQgetResult(connection_.get()));
       if (rows == nullptr) {
@@ -153,7 +170,8 @@ class Reader {
   // False: the deadline passed.
   bool Wait(short events) {
     for (;;) {
-      const auto left = std::chrono::ceil<milliseconds>(deadline_ - std::chrono::steady_clock::now());
+      const auto left =
+          std::chrono::ceil<milliseconds>(deadline_ - std::chrono::steady_clock::now());
       if (left.count() <= 0) return false;
       pollfd socket{.fd = PQsocket(connection_.get()), .events = events, .revents = 0};
       const int ready = poll(&socket, 1, static_cast<int>(std::min<long>(left.count(), 60'000)));
@@ -245,13 +263,15 @@ void AddTypes(const PGresult* rows, CatalogBuilder& builder) {
 void AddCasts(const PGresult* rows, CatalogBuilder& builder) {
   for (int row = 0; row < PQntuples(rows); ++row) {
     builder.Type(Text(rows, row, 0), Text(rows, row, 1), type_flag::kUnsafeCast);
-    if (IsTrue(rows, row, 2)) builder.UnsafeImplicitCast();  // to_json() looks for casts to json by itself
+    if (IsTrue(rows, row, 2))
+      builder.UnsafeImplicitCast();  // to_json() looks for casts to json by itself
   }
 }
 
 }  // namespace
 
-Result<std::shared_ptr<const Catalog>> LoadCatalog(const std::string& conninfo, milliseconds timeout) {
+Result<std::shared_ptr<const Catalog>> LoadCatalog(const std::string& conninfo,
+                                                   milliseconds timeout) {
   Reader reader(timeout);
   if (const auto connected = reader.Connect(conninfo); !connected) return Error{connected.error()};
   const auto parts = reader.Read();

@@ -30,6 +30,10 @@ class ServerBudget {
  public:
   static constexpr std::size_t kMaxWorkers = 64;
 
+  ServerBudget() {
+    for (auto& since : oldest_) since.store(kNobody, std::memory_order_relaxed);
+  }
+
   // One more connection, if there are fewer than `limit`.
   [[nodiscard]] bool Take(unsigned limit) {
     auto used = used_.load(std::memory_order_relaxed);
@@ -61,16 +65,8 @@ class ServerBudget {
 
  private:
   static constexpr auto kNobody = std::numeric_limits<Duration::rep>::max();
-  static constexpr auto MakeOldest() {
-    return std::array<std::atomic<Duration::rep>, kMaxWorkers>{};
-  }
   std::atomic<unsigned> used_{0};
-  std::array<std::atomic<Duration::rep>, kMaxWorkers> oldest_ = MakeOldest();
-
- public:
-  ServerBudget() {
-    for (auto& since : oldest_) since.store(kNobody, std::memory_order_relaxed);
-  }
+  std::array<std::atomic<Duration::rep>, kMaxWorkers> oldest_;
 };
 
 // Clients counted, in all and by user. Met at login and at the end of a session alone.

@@ -30,7 +30,8 @@ bool SpeaksOfTemporarySchema(std::string_view sql) {
   return std::search(sql.begin(), sql.end(), kName.begin(), kName.end(), same) != sql.end();
 }
 
-// One statement of a text.
+// One statement of a text. Statements nest at most three deep: EXPLAIN, CREATE TABLE AS or DECLARE,
+// a query.
 class Statement {
  public:
   Facts Analyse(const Node* stmt);
@@ -115,17 +116,16 @@ bool OptionIsOn(const DefElem* option) {
 void Statement::Explain(const ExplainStmt* stmt) {
   bool analyze = false;
   for (int i = 0; i < ListSize(stmt->options); ++i) {
-    const DefElem* option = As<DefElem>(ListAt(stmt->options, i));
+    const auto* option = As<DefElem>(ListAt(stmt->options, i));
     if (std::string_view(option->defname) == "analyze") analyze = OptionIsOn(option);
   }
   Top(stmt->query, analyze);
-  // EXPLAIN EXECUTE speaks of a statement that only the session's server connection knows; EXPLAIN DECLARE is rare.
-  const bool planned = facts_.kind == StatementKind::kSelect ||
-                       facts_.kind == StatementKind::kInsert ||
-                       facts_.kind == StatementKind::kUpdate ||
-                       facts_.kind == StatementKind::kDelete ||
-                       facts_.kind == StatementKind::kMerge ||
-                       stmt->query->type == T_CreateTableAsStmt;
+  // EXPLAIN EXECUTE speaks of a statement that only the session's server connection knows; EXPLAIN
+  // DECLARE is rare.
+  const bool planned =
+      facts_.kind == StatementKind::kSelect || facts_.kind == StatementKind::kInsert ||
+      facts_.kind == StatementKind::kUpdate || facts_.kind == StatementKind::kDelete ||
+      facts_.kind == StatementKind::kMerge || stmt->query->type == T_CreateTableAsStmt;
   facts_.kind = StatementKind::kExplain;
   facts_.literals_matter = true;
   if (!planned || analyze) return;

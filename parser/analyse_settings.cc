@@ -37,7 +37,8 @@ void AppendQuoted(std::string_view text, char quote, std::string& out) {
   out += quote;
 }
 
-// A string constant that reads the same whatever standard_conforming_strings is on the other connection.
+// A string constant that reads the same whatever standard_conforming_strings is on the other
+// connection.
 void AppendLiteral(std::string_view text, std::string& out) {
   if (text.find('\\') == std::string_view::npos) return AppendQuoted(text, '\'', out);
   out += "E'";
@@ -73,7 +74,7 @@ std::string Head(std::string_view name, bool local) {
 // False: not a constant that can be written down.
 bool AppendConstant(const Node* node, std::string& out) {
   if (node == nullptr || node->type != T_A_Const) return false;
-  const A_Const* constant = As<A_Const>(node);
+  const auto* constant = As<A_Const>(node);
   if (constant->isnull) return false;
   switch (constant->val.node.type) {
     case T_Integer:
@@ -93,10 +94,11 @@ bool AppendConstant(const Node* node, std::string& out) {
   }
 }
 
-// SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE: the one constant of SET that has a type, and only in this form.
+// SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE: the one constant of SET that has a type, and only
+// in this form.
 bool AppendInterval(const Node* node, std::string& out) {
   if (node == nullptr || node->type != T_TypeCast) return false;
-  const TypeCast* cast = As<TypeCast>(node);
+  const auto* cast = As<TypeCast>(node);
   const char* text = ConstantText(cast->arg);
   if (text == nullptr || ListSize(cast->typeName->typmods) > 1) return false;
   constexpr int kHour = 1 << 10;          // INTERVAL_MASK(HOUR), utils/timestamp.h
@@ -127,7 +129,8 @@ std::optional<bool> ParseBool(std::string_view text) {
     return word.size() >= least && full.starts_with(word);
   };
   if (prefix_of("true", 1) || prefix_of("yes", 1) || word == "on" || word == "1") return true;
-  if (prefix_of("false", 1) || prefix_of("no", 1) || prefix_of("off", 2) || word == "0") return false;
+  if (prefix_of("false", 1) || prefix_of("no", 1) || prefix_of("off", 2) || word == "0")
+    return false;
   return std::nullopt;
 }
 
@@ -145,7 +148,7 @@ void ApplyMode(std::string_view name, std::string_view value, TransactionModes& 
 // The modes of BEGIN and SET TRANSACTION: a list of name = constant.
 void ApplyModes(const List* options, TransactionModes& modes) {
   for (int i = 0; i < ListSize(options); ++i) {
-    const DefElem* option = As<DefElem>(ListAt(options, i));
+    const auto* option = As<DefElem>(ListAt(options, i));
     std::string value;
     if (const char* text = ConstantText(option->arg); text != nullptr) {
       value = text;
@@ -159,7 +162,7 @@ void ApplyModes(const List* options, TransactionModes& modes) {
 // SET SESSION CHARACTERISTICS AS TRANSACTION x: the defaults of later transactions.
 void ApplyCharacteristics(const List* options, Facts& facts) {
   for (int i = 0; i < ListSize(options); ++i) {
-    const DefElem* option = As<DefElem>(ListAt(options, i));
+    const auto* option = As<DefElem>(ListAt(options, i));
     std::string value;
     if (const char* text = ConstantText(option->arg); text != nullptr) {
       value = text;
@@ -181,8 +184,10 @@ void ApplyCharacteristics(const List* options, Facts& facts) {
 void AnalyseMultiSet(const VariableSetStmt* stmt, Facts& facts) {
   const std::string_view name = stmt->name;
   if (name == "SESSION CHARACTERISTICS") return ApplyCharacteristics(stmt->args, facts);
-  facts.settings.push_back(
-      {.kind = SettingEffect::Kind::kTransaction, .name = SettingName(name), .sql = {}, .value = {}});
+  facts.settings.push_back({.kind = SettingEffect::Kind::kTransaction,
+                            .name = SettingName(name),
+                            .sql = {},
+                            .value = {}});
   if (name == "TRANSACTION") return ApplyModes(stmt->args, facts.modes);
   // SET TRANSACTION SNAPSHOT: of a snapshot that one server exported.
 }
@@ -194,7 +199,8 @@ void AnalyseSetValue(const VariableSetStmt* stmt, Facts& facts) {
                        .sql = {},
                        .value = SingleValue(stmt->args)};
   if (effect.name == "transaction_isolation" || effect.name == "transaction_read_only" ||
-      effect.name == "transaction_deferrable") {  // plain settings by name, the transaction's by nature
+      effect.name ==
+          "transaction_deferrable") {  // plain settings by name, the transaction's by nature
     effect.kind = Kind::kTransaction;
     ApplyMode(effect.name, effect.value, facts.modes);
   }
@@ -212,7 +218,7 @@ void AnalyseSetValue(const VariableSetStmt* stmt, Facts& facts) {
 const char* ConstantText(const Node* node) {
   if (node != nullptr && node->type == T_TypeCast) {
     // 'x'::text is 'x'; a cast to any other type may change the text ('on'::char(1)).
-    const TypeCast* cast = As<TypeCast>(node);
+    const auto* cast = As<TypeCast>(node);
     const int parts = ListSize(cast->typeName->names);
     const char* type = parts > 0 ? StringAt(cast->typeName->names, parts - 1) : nullptr;
     if (type == nullptr || std::string_view(type) != "text" ||
@@ -222,7 +228,7 @@ const char* ConstantText(const Node* node) {
     node = cast->arg;
   }
   if (node == nullptr || node->type != T_A_Const) return nullptr;
-  const A_Const* constant = As<A_Const>(node);
+  const auto* constant = As<A_Const>(node);
   if (constant->isnull || constant->val.node.type != T_String) return nullptr;
   return constant->val.sval.sval;
 }
@@ -249,8 +255,8 @@ std::string SetStatement(std::string_view name, const List* values, bool local) 
   return sql;
 }
 
-// set_config takes a list as one text, SET as several names: split it as SplitIdentifierString() of PostgreSQL would,
-// and give up on what needs more than its plain form.
+// set_config takes a list as one text, SET as several names: split it as SplitIdentifierString() of
+// PostgreSQL would, and give up on what needs more than its plain form.
 std::string SetStatement(std::string_view name, std::string_view value, bool local) {
   std::string sql = Head(name, local);
   if (!IsListOfNames(name)) {
@@ -322,7 +328,8 @@ void AnalyseSet(const VariableSetStmt* stmt, Facts& facts) {
     case VAR_SET_DEFAULT:
     case VAR_RESET:
       facts.kind = StatementKind::kReset;
-      // SET LOCAL x TO DEFAULT ends with the transaction; it is a set of a value that only the server knows.
+      // SET LOCAL x TO DEFAULT ends with the transaction; it is a set of a value that only the
+      // server knows.
       facts.settings.push_back({.kind = stmt->is_local ? Kind::kSetLocal : Kind::kReset,
                                 .name = SettingName(stmt->name),
                                 .sql = {},

@@ -7,8 +7,8 @@
 namespace waypost {
 namespace {
 
-// More CTEs than this in one statement are looked up in the catalogue like tables, so that a text cannot cost the
-// square of its length. Nothing is lost but a replica.
+// More CTEs than this in one statement are looked up in the catalogue like tables, so that a text
+// cannot cost the square of its length. Nothing is lost but a replica.
 constexpr int kMaxScopedCtes = 1000;
 
 constexpr char kTemporary = 't';  // RELPERSISTENCE_TEMP, catalog/pg_class.h
@@ -64,8 +64,8 @@ PinReason PinOfCall(std::string_view name) {
   if (name == "setseed") return PinReason::kSetSeed;
   // Temporary slots and a session's replication origin belong to the server connection.
   if (name == "pg_create_physical_replication_slot" ||
-      name == "pg_create_logical_replication_slot" ||
-      name == "pg_copy_physical_replication_slot" || name == "pg_copy_logical_replication_slot" ||
+      name == "pg_create_logical_replication_slot" || name == "pg_copy_physical_replication_slot" ||
+      name == "pg_copy_logical_replication_slot" ||
       name.starts_with("pg_replication_origin_session_")) {
     return PinReason::kUnknownState;
   }
@@ -112,7 +112,8 @@ void QueryWalk::Visit(const Item& item) {
   } else if (node->type == T_CommonTableExpr) {
     return VisitCte(As<CommonTableExpr>(node), item);
   } else {
-    Children({.node = node, .scope = item.scope, .in_call = item.in_call || node->type == T_FuncCall});
+    Children(
+        {.node = node, .scope = item.scope, .in_call = item.in_call || node->type == T_FuncCall});
   }
   if (IsModifying(node->type) && node != root_) Refuse(Reason::kModifyingCte);
 
@@ -141,7 +142,7 @@ void QueryWalk::Visit(const Item& item) {
       }
       return;
     case T_SubLink: {
-      const SubLink* link = As<SubLink>(node);
+      const auto* link = As<SubLink>(node);
       if (link->operName != nullptr) return AddQualified(NameRef::Kind::kOperator, link->operName);
       if (link->subLinkType == ANY_SUBLINK) Add(NameRef::Kind::kOperator, "", "=");  // IN
       return;
@@ -254,7 +255,8 @@ void QueryWalk::VisitCall(const FuncCall* call) {
   if (const PinReason pin = PinOfCall(name); pin != PinReason::kNone) Pin(pin);
 }
 
-// What it sets is known only if it runs once, with constants. Otherwise the setting is unknown from then on.
+// What it sets is known only if it runs once, with constants. Otherwise the setting is unknown from
+// then on.
 void QueryWalk::VisitSetConfig(const FuncCall* call) {
   const auto unknown = [&] {
     facts_.state_unknown = true;
@@ -267,13 +269,14 @@ void QueryWalk::VisitSetConfig(const FuncCall* call) {
   const char* value = ConstantText(ListAt(call->args, 1));
   const Node* local = ListAt(call->args, 2);
   if (name == nullptr || value == nullptr || local->type != T_A_Const) return unknown();
-  const A_Const* flag = As<A_Const>(local);
+  const auto* flag = As<A_Const>(local);
   if (flag->isnull || flag->val.node.type != T_Boolean) return unknown();
   const bool is_local = flag->val.boolval.boolval;
-  SettingEffect effect{.kind = is_local ? SettingEffect::Kind::kSetLocal : SettingEffect::Kind::kSet,
-                       .name = SettingName(name),
-                       .sql = {},
-                       .value = value};
+  SettingEffect effect{
+      .kind = is_local ? SettingEffect::Kind::kSetLocal : SettingEffect::Kind::kSet,
+      .name = SettingName(name),
+      .sql = {},
+      .value = value};
   if (effect.name.starts_with("transaction_")) return unknown();
   effect.sql = SetStatement(effect.name, effect.value, is_local);
   if (effect.sql.empty()) return unknown();
@@ -336,7 +339,9 @@ void QueryWalk::Compact() {
   compact_at_ = std::max<std::size_t>(64, names.size() * 2);
 }
 
-void QueryWalk::Finish() { Compact(); }
+void QueryWalk::Finish() {
+  Compact();
+}
 
 // The first reason found stays: it is as good as any other.
 void QueryWalk::Refuse(Reason why) {

@@ -1,5 +1,6 @@
-// What the queries inside one statement contain: names, locks, nested writes, calls that change the session.
-// Internal to the SQL analyser. Pure; the walk keeps its own stack, so depth costs heap and never the thread's stack.
+// What the queries inside one statement contain: names, locks, nested writes, calls that change the
+// session. Internal to the SQL analyser. Pure; the walk keeps its own stack, so depth costs heap
+// and never the thread's stack.
 #pragma once
 
 #include <cstddef>
@@ -16,9 +17,9 @@ class QueryWalk {
  public:
   explicit QueryWalk(Facts& facts) : facts_(facts) {}
 
-  // Walks one query (SELECT, INSERT, UPDATE, DELETE, MERGE). Its own kind is not judged, only what it contains.
-  // `runs`: false for a query that is only planned (EXPLAIN) or kept (PREPARE, a view), so that what its calls
-  // would do to the session does not happen.
+  // Walks one query (SELECT, INSERT, UPDATE, DELETE, MERGE). Its own kind is not judged, only what
+  // it contains. `runs`: false for a query that is only planned (EXPLAIN) or kept (PREPARE, a
+  // view), so that what its calls would do to the session does not happen.
   void Query(const Node* query, bool runs);
   void Relation(const RangeVar* relation);
   // Sorts the names found so far and removes duplicates. Once, at the end.
@@ -62,7 +63,8 @@ class QueryWalk {
   std::vector<const Node*> children_;
   std::vector<Scope> scopes_;
   const Node* root_ = nullptr;
-  std::vector<const Node*> sure_calls_;  // set_config calls that run exactly once when the statement runs
+  std::vector<const Node*>
+      sure_calls_;  // set_config calls that run exactly once when the statement runs
   std::size_t compact_at_ = 64;
   int ctes_ = 0;
   bool runs_ = true;
@@ -73,7 +75,8 @@ class QueryWalk {
 
 // "SET name TO value, ..." from constants; empty when a value cannot be written down.
 [[nodiscard]] std::string SetStatement(std::string_view name, const List* values, bool local);
-// The same for the arguments of set_config; empty when the value of a list setting cannot be split safely.
+// The same for the arguments of set_config; empty when the value of a list setting cannot be split
+// safely.
 [[nodiscard]] std::string SetStatement(std::string_view name, std::string_view value, bool local);
 
 // `name` in lower case, as PostgreSQL compares the names of settings.

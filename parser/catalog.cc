@@ -7,8 +7,8 @@
 namespace waypost {
 
 NameTable::NameTable(std::vector<Named> objects) {
-  // Names of PostgreSQL are at most NAMEDATALEN - 1 = 63 bytes; servers compiled with more are cut to what fits here,
-  // and a longer name is then simply not found.
+  // Names of PostgreSQL are at most NAMEDATALEN - 1 = 63 bytes; servers compiled with more are cut
+  // to what fits here, and a longer name is then simply not found.
   constexpr std::size_t kMaxName = 255;
   std::erase_if(objects, [](const Named& object) {
     return object.name.size() > kMaxName || object.schema.size() > kMaxName;

@@ -1,8 +1,9 @@
-// An immutable picture of one database's catalogue, as far as classification needs it. Pure; built by the control plane
-// with a CatalogBuilder, then shared by all workers as shared_ptr<const Catalog>.
+// An immutable picture of one database's catalogue, as far as classification needs it. Pure; built
+// by the control plane with a CatalogBuilder, then shared by all workers as shared_ptr<const
+// Catalog>.
 //
-// Names are looked up without search_path: an unqualified name stands for every object of that name in any schema, and
-// any of them being unsafe makes it unsafe.
+// Names are looked up without search_path: an unqualified name stands for every object of that name
+// in any schema, and any of them being unsafe makes it unsafe.
 #pragma once
 
 #include <cstdint>
@@ -13,39 +14,49 @@
 
 namespace waypost {
 
-// What is true of at least one object of a name: one bit each, so that overloads and schemas combine by OR.
+// What is true of at least one object of a name: one bit each, so that overloads and schemas
+// combine by OR.
 namespace function_flag {
-inline constexpr std::uint16_t kStable = 1 << 0;       // provolatile 's'
-inline constexpr std::uint16_t kVolatile = 1 << 1;     // provolatile 'v'
-inline constexpr std::uint16_t kUser = 1 << 2;         // not made by initdb
-inline constexpr std::uint16_t kInterpreted = 1 << 3;  // user-made, in a language that can run SQL (not C, not internal)
-inline constexpr std::uint16_t kAggregate = 1 << 4;    // a user-made aggregate, some function of which is volatile or kInterpreted
-inline constexpr std::uint16_t kBuiltIn = 1 << 5;      // made by initdb
+inline constexpr std::uint16_t kStable = 1 << 0;    // provolatile 's'
+inline constexpr std::uint16_t kVolatile = 1 << 1;  // provolatile 'v'
+inline constexpr std::uint16_t kUser = 1 << 2;      // not made by initdb
+inline constexpr std::uint16_t kInterpreted =
+    1 << 3;  // user-made, in a language that can run SQL (not C, not internal)
+inline constexpr std::uint16_t kAggregate =
+    1 << 4;  // a user-made aggregate, some function of which is volatile or kInterpreted
+inline constexpr std::uint16_t kBuiltIn = 1 << 5;  // made by initdb
 }  // namespace function_flag
 
 namespace relation_flag {
 inline constexpr std::uint16_t kUserView = 1 << 0;
-inline constexpr std::uint16_t kForeign = 1 << 1;   // itself, or a partition or child of it
+inline constexpr std::uint16_t kForeign = 1 << 1;    // itself, or a partition or child of it
 inline constexpr std::uint16_t kRowPolicy = 1 << 2;  // row security is on
 inline constexpr std::uint16_t kSequence = 1 << 3;
-inline constexpr std::uint16_t kUnlogged = 1 << 4;  // or temporary; itself, or a partition or child of it
-inline constexpr std::uint16_t kSystem = 1 << 5;    // made by initdb
+inline constexpr std::uint16_t kUnlogged =
+    1 << 4;  // or temporary; itself, or a partition or child of it
+inline constexpr std::uint16_t kSystem = 1 << 5;  // made by initdb
 }  // namespace relation_flag
 
 namespace type_flag {
 inline constexpr std::uint16_t kUser = 1 << 0;
-inline constexpr std::uint16_t kDomain = 1 << 1;      // user-made: its checks may call anything
-inline constexpr std::uint16_t kOpaque = 1 << 2;      // user-made composite or range: what it holds is not followed
-inline constexpr std::uint16_t kUnsafeInput = 1 << 3;  // user-made, and reading a text into it is volatile
-inline constexpr std::uint16_t kUnsafeCast = 1 << 4;  // a user-made cast to it runs SQL or is volatile
-inline constexpr std::uint16_t kLooksUp = 1 << 5;     // regclass and the like: reading a text looks at the catalogue
+inline constexpr std::uint16_t kDomain = 1 << 1;  // user-made: its checks may call anything
+inline constexpr std::uint16_t kOpaque =
+    1 << 2;  // user-made composite or range: what it holds is not followed
+inline constexpr std::uint16_t kUnsafeInput =
+    1 << 3;  // user-made, and reading a text into it is volatile
+inline constexpr std::uint16_t kUnsafeCast =
+    1 << 4;  // a user-made cast to it runs SQL or is volatile
+inline constexpr std::uint16_t kLooksUp =
+    1 << 5;  // regclass and the like: reading a text looks at the catalogue
 }  // namespace type_flag
 
 // Flags by (schema, name), sorted, in two blocks of memory.
 class NameTable {
  public:
-  // The flags of that object, or of all objects of that name if `schema` is empty; nothing if there is none.
-  [[nodiscard]] std::optional<std::uint16_t> Find(std::string_view schema, std::string_view name) const;
+  // The flags of that object, or of all objects of that name if `schema` is empty; nothing if there
+  // is none.
+  [[nodiscard]] std::optional<std::uint16_t> Find(std::string_view schema,
+                                                  std::string_view name) const;
   [[nodiscard]] std::size_t size() const { return rows_.size(); }
   [[nodiscard]] std::size_t bytes() const {
     return rows_.capacity() * sizeof(Row) + text_.capacity();
@@ -80,13 +91,16 @@ class NameTable {
 
 class Catalog {
  public:
-  NameTable functions;   // function_flag; aggregates and procedures too
-  NameTable operators;   // function_flag, of the functions that do the work
-  NameTable relations;   // relation_flag; without temporary ones, which other sessions cannot see
-  NameTable types;       // type_flag; base, domain, enum, range, pseudo, and user-made composite types
-  NameTable attributes;  // functions of one row that are not proved safe: "t.f" may call them; all flags 0
-  bool unsafe_implicit_cast = false;  // a user-made cast that runs SQL or is volatile may apply without being named
-  // ALTER ROLE or DATABASE ... SET synchronous_commit to something other than remote_apply, for this database.
+  NameTable functions;  // function_flag; aggregates and procedures too
+  NameTable operators;  // function_flag, of the functions that do the work
+  NameTable relations;  // relation_flag; without temporary ones, which other sessions cannot see
+  NameTable types;  // type_flag; base, domain, enum, range, pseudo, and user-made composite types
+  NameTable attributes;  // functions of one row that are not proved safe: "t.f" may call them; all
+                         // flags 0
+  bool unsafe_implicit_cast =
+      false;  // a user-made cast that runs SQL or is volatile may apply without being named
+  // ALTER ROLE or DATABASE ... SET synchronous_commit to something other than remote_apply, for
+  // this database.
   bool synchronous_commit_overridden = false;
 
   [[nodiscard]] std::size_t bytes() const {

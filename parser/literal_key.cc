@@ -10,7 +10,17 @@ namespace {
 constexpr char kNumber = '\x01';
 constexpr char kString = '\x02';
 
-enum class Kind : std::uint8_t { kOther, kControl, kSpace, kDigit, kWord, kQuote, kDoubleQuote, kDollar, kSemicolon };
+enum class Kind : std::uint8_t {
+  kOther,
+  kControl,
+  kSpace,
+  kDigit,
+  kWord,
+  kQuote,
+  kDoubleQuote,
+  kDollar,
+  kSemicolon
+};
 
 constexpr std::array<Kind, 256> MakeKinds() {
   std::array<Kind, 256> kinds{};
@@ -21,7 +31,8 @@ constexpr std::array<Kind, 256> MakeKinds() {
       kinds[c] = Kind::kWord;  // as the lexer's ident_start
     }
   }
-  for (const char c : {' ', '\t', '\n', '\r', '\f'}) kinds[static_cast<unsigned char>(c)] = Kind::kSpace;
+  for (const char c : {' ', '\t', '\n', '\r', '\f'})
+    kinds[static_cast<unsigned char>(c)] = Kind::kSpace;
   kinds['\''] = Kind::kQuote;
   kinds['"'] = Kind::kDoubleQuote;
   kinds['$'] = Kind::kDollar;
@@ -30,7 +41,9 @@ constexpr std::array<Kind, 256> MakeKinds() {
 }
 constexpr std::array<Kind, 256> kKinds = MakeKinds();
 
-Kind KindOf(char c) { return kKinds[static_cast<unsigned char>(c)]; }
+Kind KindOf(char c) {
+  return kKinds[static_cast<unsigned char>(c)];
+}
 
 bool StartsWithWord(std::string_view sql, std::string_view word) {
   if (sql.size() <= word.size()) return false;
@@ -84,8 +97,8 @@ class Scanner {
     return at_ + offset < sql_.size() ? sql_[at_ + offset] : '\0';
   }
 
-  // Digits, one dot, digits, an exponent. What follows must end it in every version of PostgreSQL: 1a, 0x1F, 1_000 and
-  // 1..2 are read differently by some.
+  // Digits, one dot, digits, an exponent; or from the dot on. What follows must end it in every
+  // version of PostgreSQL: 1a, 0x1F, 1_000 and 1..2 are read differently by some.
   bool Number() {
     Digits();
     if (at_ < sql_.size() && sql_[at_] == '.') {
@@ -100,7 +113,8 @@ class Scanner {
     }
     if (at_ < sql_.size()) {
       const Kind next = KindOf(sql_[at_]);
-      if (next == Kind::kWord || next == Kind::kDigit || next == Kind::kDollar || sql_[at_] == '.') return false;
+      if (next == Kind::kWord || next == Kind::kDigit || next == Kind::kDollar || sql_[at_] == '.')
+        return false;
     }
     key_ += kNumber;
     return true;
@@ -110,7 +124,8 @@ class Scanner {
     while (at_ < sql_.size() && KindOf(sql_[at_]) == Kind::kDigit) ++at_;
   }
 
-  // Names and keywords. E'', B'', X'', N'' and U&'' are words that a quote follows: another kind of string.
+  // Names and keywords. E'', B'', X'', N'' and U&'' are words that a quote follows: another kind of
+  // string.
   bool Word() {
     const std::size_t start = at_;
     while (at_ < sql_.size()) {
@@ -140,7 +155,8 @@ class Scanner {
     return false;
   }
 
-  // "name", kept as it is; its doubled quotes look like two names in a row and are kept all the same.
+  // "name", kept as it is; its doubled quotes look like two names in a row and are kept all the
+  // same.
   bool Quoted() {
     const std::size_t end = sql_.find('"', at_ + 1);
     if (end == std::string_view::npos) return false;
@@ -152,7 +168,8 @@ class Scanner {
     return true;
   }
 
-  // $1; anything else that begins with $ is a quote. A parameter directly before a name is read differently by some.
+  // $1; anything else that begins with $ is a quote. A parameter directly before a name is read
+  // differently by some.
   bool Parameter() {
     const std::size_t start = at_;
     ++at_;
@@ -173,6 +190,7 @@ class Scanner {
   bool Other() {
     const char c = sql_[at_];
     if ((c == '-' && Next() == '-') || (c == '/' && Next() == '*')) return false;
+    if (c == '.' && KindOf(Next()) == Kind::kDigit) return Number();
     key_ += c;
     ++at_;
     return true;

@@ -29,7 +29,8 @@ Reason ReasonOfForm(const Facts& facts) {
   return Reason::kTransaction;
 }
 
-// Looks at every name of one statement and lowers the verdict from "read" as soon as one is not safe.
+// Looks at every name of one statement and lowers the verdict from "read" as soon as one is not
+// safe.
 class Resolution {
  public:
   Resolution(const Facts& facts, const Catalog& catalog) : facts_(facts), catalog_(catalog) {}
@@ -43,7 +44,8 @@ class Resolution {
     if (catalog_.unsafe_implicit_cast && !facts_.names.empty()) {
       Refuse(Reason::kNotUnderstood, "a user-defined implicit cast runs code");
     }
-    verdict_.repeatable = facts_.repeatable && (verdict_.cls == Class::kRead || facts_.names.empty());
+    verdict_.repeatable =
+        facts_.repeatable && (verdict_.cls == Class::kRead || facts_.names.empty());
     if (verdict_.cls != Class::kRead) verdict_.needs_fence = true;
     return std::move(verdict_);
   }
@@ -70,7 +72,8 @@ class Resolution {
   void Function(const NameRef& ref) {
     const auto found = catalog_.functions.Find(ref.schema, ref.name);
     if (!found) {
-      return Refuse(Reason::kUnknownFunction, "function " + Display(ref) + " is not in the catalogue");
+      return Refuse(Reason::kUnknownFunction,
+                    "function " + Display(ref) + " is not in the catalogue");
     }
     const std::uint16_t flags = *found;
     if ((flags & function_flag::kBuiltIn) != 0) {
@@ -78,10 +81,12 @@ class Resolution {
         return Refuse(Reason::kServerLocal, "function " + Display(ref) + ": " + std::string(why));
       }
       if (RunsWhatItIsGiven(ref.name)) {
-        return Refuse(Reason::kNotUnderstood, "function " + Display(ref) + " reads what its arguments name");
+        return Refuse(Reason::kNotUnderstood,
+                      "function " + Display(ref) + " reads what its arguments name");
       }
     }
-    if ((flags & function_flag::kVolatile) != 0 && !(IsHarmlessVolatile(ref.name) && !Interpreted(flags))) {
+    if ((flags & function_flag::kVolatile) != 0 &&
+        !(IsHarmlessVolatile(ref.name) && !Interpreted(flags))) {
       Refuse(Reason::kVolatileFunction, "function " + Display(ref) + " is volatile");
       // It may SET, lock or make temporary tables for all that we can see.
       if ((flags & function_flag::kUser) != 0) Pin(PinReason::kUnknownState);
@@ -93,7 +98,8 @@ class Resolution {
   void Operator(const NameRef& ref) {
     const auto found = catalog_.operators.Find(ref.schema, ref.name);
     if (!found) {
-      return Refuse(Reason::kUnknownFunction, "operator " + Display(ref) + " is not in the catalogue");
+      return Refuse(Reason::kUnknownFunction,
+                    "operator " + Display(ref) + " is not in the catalogue");
     }
     if ((*found & function_flag::kVolatile) != 0) {
       if ((*found & function_flag::kUser) != 0) Pin(PinReason::kUnknownState);
@@ -105,8 +111,8 @@ class Resolution {
   // Of what is not volatile.
   void Judge(std::string_view what, const NameRef& ref, std::uint16_t flags) {
     if (Interpreted(flags)) {
-      return Refuse(Reason::kNotUnderstood,
-                    std::string(what) + Display(ref) + " is user-defined, its body is not followed");
+      return Refuse(Reason::kNotUnderstood, std::string(what) + Display(ref) +
+                                                " is user-defined, its body is not followed");
     }
     if ((flags & function_flag::kAggregate) != 0) {
       return Refuse(Reason::kNotUnderstood,
@@ -119,7 +125,8 @@ class Resolution {
     NeedFence();
     const auto found = catalog_.relations.Find(ref.schema, ref.name);
     if (!found) {
-      return Refuse(Reason::kUnknownRelation, "relation " + Display(ref) + " is not in the catalogue");
+      return Refuse(Reason::kUnknownRelation,
+                    "relation " + Display(ref) + " is not in the catalogue");
     }
     const std::string what = "relation " + Display(ref);
     if ((*found & relation_flag::kSystem) != 0) {
@@ -128,10 +135,12 @@ class Resolution {
       }
     }
     if ((*found & relation_flag::kSequence) != 0) {
-      return Refuse(Reason::kServerLocal, what + " is a sequence, which a replica sees ahead of its value");
+      return Refuse(Reason::kServerLocal,
+                    what + " is a sequence, which a replica sees ahead of its value");
     }
     if ((*found & relation_flag::kUnlogged) != 0) {
-      return Refuse(Reason::kPinnedRelation, what + " is unlogged or temporary, or has such a partition");
+      return Refuse(Reason::kPinnedRelation,
+                    what + " is unlogged or temporary, or has such a partition");
     }
     if ((*found & relation_flag::kUserView) != 0) {
       return Refuse(Reason::kNotUnderstood, what + " is a view, its definition is not followed");
@@ -140,7 +149,8 @@ class Resolution {
       return Refuse(Reason::kNotUnderstood, what + " is a foreign table, or has such a partition");
     }
     if ((*found & relation_flag::kRowPolicy) != 0) {
-      return Refuse(Reason::kNotUnderstood, what + " has row security, its policies are not followed");
+      return Refuse(Reason::kNotUnderstood,
+                    what + " has row security, its policies are not followed");
     }
   }
 
@@ -158,12 +168,15 @@ class Resolution {
       return Refuse(Reason::kNotUnderstood, what + " is a domain, its checks are not followed");
     }
     if ((*found & type_flag::kOpaque) != 0) {
-      return Refuse(Reason::kNotUnderstood, what + " is composite or a range, its parts are not followed");
+      return Refuse(Reason::kNotUnderstood,
+                    what + " is composite or a range, its parts are not followed");
     }
     if ((*found & (type_flag::kUser | type_flag::kLooksUp)) != 0) NeedFence();
   }
 
-  static bool Interpreted(std::uint16_t flags) { return (flags & function_flag::kInterpreted) != 0; }
+  static bool Interpreted(std::uint16_t flags) {
+    return (flags & function_flag::kInterpreted) != 0;
+  }
 
   void NeedFence() { verdict_.needs_fence = true; }
 

@@ -1,8 +1,8 @@
 // From facts and a catalogue to a verdict. Pure.
 //
-// Class::kRead is said only of what a replica may run with the same answer. Everything else that is not a session or
-// transaction statement is Class::kWrite, "must run on the primary", also where it writes nothing (SHOW, pg_locks); the
-// reason says which.
+// Class::kRead is said only of what a replica may run with the same answer. Everything else that is
+// not a session or transaction statement is Class::kWrite, "must run on the primary", also where it
+// writes nothing (SHOW, pg_locks); the reason says which.
 #pragma once
 
 #include <span>
@@ -13,13 +13,14 @@
 
 namespace waypost {
 
-// The verdict of one statement. `catalog` may be null (not loaded yet): then whatever needs it is a write by
-// Reason::kNoCatalog, and only what names no function, operator, type or relation (SELECT 1) is a read.
+// The verdict of one statement. `catalog` may be null (not loaded yet): then whatever needs it is a
+// write by Reason::kNoCatalog, and only what names no function, operator, type or relation (SELECT
+// 1) is a read.
 [[nodiscard]] Verdict Resolve(const Facts& facts, const Catalog* catalog);
 
-// The verdict of all statements of one Query together, since PostgreSQL runs them as one implicit transaction. One: its
-// own. All reads (or none at all): a read. Else Class::kWrite by Reason::kMultiStatement. The first pin stays.
-// What they do to settings is in the facts of each.
+// The verdict of all statements of one Query together, since PostgreSQL runs them as one implicit
+// transaction. One: its own. All reads (or none at all): a read. Else Class::kWrite by
+// Reason::kMultiStatement. The first pin stays. What they do to settings is in the facts of each.
 [[nodiscard]] Verdict CombineVerdicts(std::span<const Verdict> verdicts);
 
 // Both at once, for a whole text.

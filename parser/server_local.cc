@@ -22,8 +22,9 @@ constexpr std::string_view kSettings = "settings of this server";
 constexpr std::string_view kReplication = "replication state of this server";
 constexpr std::string_view kSizes = "files differ in size between servers";
 
-// version(): physical replicas may run another minor version. age(xid) is left out: it shares its name with age() of
-// timestamps, and differs only by the transactions that the replica has not seen.
+// version(): physical replicas may run another minor version. age(xid) is left out: it shares its
+// name with age() of timestamps, and differs only by the transactions that the replica has not
+// seen.
 constexpr Entry kFunctions[] = {
     {"binary_upgrade_*", kFiles},
     {"current_setting", kSettings},
@@ -122,10 +123,11 @@ constexpr Entry kRelations[] = {
     {"pg_timezone_*", kFiles},
 };
 
-// clock_timestamp, timeofday: the time of day, of whichever machine answers. random and its relatives, uuids, salts:
-// any value is as good as another; a session that called setseed() is pinned. pg_sleep*: waits. pg_partition_*: read the
-// catalogue, volatile only since they may see it change. gen_*, uuid_*: extensions (pgcrypto, uuid-ossp), trusted only
-// while they are not written in SQL.
+// clock_timestamp, timeofday: the time of day, of whichever machine answers. random and its
+// relatives, uuids, salts: any value is as good as another; a session that called setseed() is
+// pinned. pg_sleep*: waits. pg_partition_*: read the catalogue, volatile only since they may see it
+// change. gen_*, uuid_*: extensions (pgcrypto, uuid-ossp), trusted only while they are not written
+// in SQL.
 constexpr std::string_view kHarmless[] = {
     "clock_timestamp",
     "gen_random_bytes",
@@ -147,8 +149,8 @@ constexpr std::string_view kHarmless[] = {
     "uuidv7",
 };
 
-// The xml functions read every table of a schema, views too. The others make values of a composite type that only a
-// table or column names, and run the checks of the domains in it.
+// The xml functions read every table of a schema, views too. The others make values of a composite
+// type that only a table or column names, and run the checks of the domains in it.
 constexpr std::string_view kRunsArguments[] = {
     "database_to_xml",
     "database_to_xml_and_xmlschema",
@@ -169,7 +171,8 @@ constexpr std::string_view kRunsArguments[] = {
 std::string_view Why(std::span<const Entry> entries, std::string_view name) {
   for (const Entry& entry : entries) {
     const bool prefix = entry.name.ends_with('*');
-    if (prefix ? name.starts_with(entry.name.substr(0, entry.name.size() - 1)) : name == entry.name) {
+    if (prefix ? name.starts_with(entry.name.substr(0, entry.name.size() - 1))
+               : name == entry.name) {
       return entry.why;
     }
   }
@@ -178,9 +181,13 @@ std::string_view Why(std::span<const Entry> entries, std::string_view name) {
 
 }  // namespace
 
-std::string_view WhyServerLocalFunction(std::string_view name) { return Why(kFunctions, name); }
+std::string_view WhyServerLocalFunction(std::string_view name) {
+  return Why(kFunctions, name);
+}
 
-std::string_view WhyServerLocalRelation(std::string_view name) { return Why(kRelations, name); }
+std::string_view WhyServerLocalRelation(std::string_view name) {
+  return Why(kRelations, name);
+}
 
 bool IsHarmlessVolatile(std::string_view name) {
   return std::find(std::begin(kHarmless), std::end(kHarmless), name) != std::end(kHarmless);

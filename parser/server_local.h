@@ -5,17 +5,19 @@
 
 namespace waypost {
 
-// Why the built-in function answers differently, or not at all, on another server: words for people. Empty: it does not.
+// Why the built-in function answers differently, or not at all, on another server: words for
+// people. Empty: it does not.
 [[nodiscard]] std::string_view WhyServerLocalFunction(std::string_view name);
 
 // The same for a system table or view.
 [[nodiscard]] std::string_view WhyServerLocalRelation(std::string_view name);
 
-// Volatile in pg_proc, but it writes nothing, sets nothing, and no server has a better answer than another.
+// Volatile in pg_proc, but it writes nothing, sets nothing, and no server has a better answer than
+// another.
 [[nodiscard]] bool IsHarmlessVolatile(std::string_view name);
 
-// Not volatile in pg_proc, but reads tables or runs input functions that its arguments name, so that no name in the
-// statement shows what it touches.
+// Not volatile in pg_proc, but reads tables or runs input functions that its arguments name, so
+// that no name in the statement shows what it touches.
 [[nodiscard]] bool RunsWhatItIsGiven(std::string_view name);
 
 }  // namespace waypost

@@ -145,7 +145,8 @@ const CachedStatement* SqlCache::Miss(std::string_view text, Lexing lexing, Cont
   if (kept == nullptr) {
     FactsList facts = Analyse(text, lexing);
     if (NotUnderstood(*facts)) ++counters_.parse_errors;
-    kept = std::make_shared<const SqlText>(SqlText{.text = std::string(text), .facts = std::move(facts)});
+    kept = std::make_shared<const SqlText>(
+        SqlText{.text = std::string(text), .facts = std::move(facts)});
   }
   const bool by_literals = literal_hash.has_value() && !LiteralsMatter(*kept->facts);
   const std::size_t bytes = sizeof(Slot) + sizeof(SqlText) + kept->text.capacity() +
@@ -217,7 +218,8 @@ void SqlCache::Account(Slot& slot, std::size_t bytes) {
 
 std::shared_ptr<const SqlText> SqlCache::Keep(const CachedStatement& found, std::string_view text) {
   if (!found.by_literals || found.sql->text == text) return found.sql;
-  return std::make_shared<const SqlText>(SqlText{.text = std::string(text), .facts = found.sql->facts});
+  return std::make_shared<const SqlText>(
+      SqlText{.text = std::string(text), .facts = found.sql->facts});
 }
 
 void SqlCache::MarkTaught(Verdict& verdict) {
@@ -230,7 +232,8 @@ void SqlCache::MarkTaught(Verdict& verdict) {
 void SqlCache::Teach(std::string_view text, Lexing lexing) {
   if (text.size() > limits_.max_text_bytes) return;
   std::uint32_t index = FindExact(text, lexing, Hash(text, lexing));
-  if (index == kNone && LiteralKey(text, lexing, key_)) index = FindByLiterals(lexing, Hash(key_, lexing));
+  if (index == kNone && LiteralKey(text, lexing, key_))
+    index = FindByLiterals(lexing, Hash(key_, lexing));
   if (index == kNone) return;
   Slot& slot = *slots_[index];
   slot.taught = true;

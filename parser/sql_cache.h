@@ -1,5 +1,5 @@
-// What one worker remembers of the texts that its clients send: text -> facts, and (facts, context) -> verdict.
-// Bounded in entries and bytes. Worker thread only: no locks. A hit allocates nothing.
+// What one worker remembers of the texts that its clients send: text -> facts, and (facts, context)
+// -> verdict. Bounded in entries and bytes. Worker thread only: no locks. A hit allocates nothing.
 #pragma once
 
 #include <array>
@@ -24,7 +24,8 @@ using ContextId = std::uint32_t;
 // Gives each context a number that is never given to another. Worker thread only.
 class ContextTable {
  public:
-  // `catalog_version`: 0 while there is no catalogue; another number whenever another Catalog is used.
+  // `catalog_version`: 0 while there is no catalogue; another number whenever another Catalog is
+  // used.
   [[nodiscard]] ContextId Intern(std::string_view database, std::uint64_t catalog_version,
                                  std::string_view role, std::string_view search_path);
 
@@ -34,7 +35,8 @@ class ContextTable {
   std::string scratch_;
 };
 
-// A text and what it says; what a session keeps of a prepared statement, beyond the life of a cache entry.
+// A text and what it says; what a session keeps of a prepared statement, beyond the life of a cache
+// entry.
 struct SqlText {
   std::string text;
   FactsList facts;
@@ -42,10 +44,10 @@ struct SqlText {
 
 // What the cache answers.
 struct CachedStatement {
-  // Its facts are those of the text that was asked for. Its text is that text, or, if `by_literals`, one that differs
-  // from it in literals.
+  // Its facts are those of the text that was asked for. Its text is that text, or, if
+  // `by_literals`, one that differs from it in literals.
   std::shared_ptr<const SqlText> sql;
-  Verdict verdict;          // of all statements of the text together
+  Verdict verdict;  // of all statements of the text together
   bool by_literals = false;
 
   [[nodiscard]] const std::vector<Facts>& facts() const { return *sql->facts; }
@@ -67,25 +69,32 @@ class SqlCache {
     std::uint64_t literal_hits = 0;  // by the text without its literals
     std::uint64_t misses = 0;        // parsed
     std::uint64_t evictions = 0;
-    std::uint64_t parse_errors = 0;  // texts, among the misses, with a statement that was not understood
-    std::uint64_t resolved = 0;      // verdicts made: misses, and hits in a context not seen lately
+    std::uint64_t parse_errors =
+        0;  // texts, among the misses, with a statement that was not understood
+    std::uint64_t resolved = 0;  // verdicts made: misses, and hits in a context not seen lately
     std::size_t entries = 0;
-    std::size_t bytes = 0;           // about what the entries take
+    std::size_t bytes = 0;  // about what the entries take
   };
 
-  // Facts and verdict of `text` in `context`, whose catalogue is `catalog` (may be null: not loaded). Never null.
-  // Valid until the next call of a function that is not const; copy `sql` (no allocation) or the verdict to keep them.
+  // Facts and verdict of `text` in `context`, whose catalogue is `catalog` (may be null: not
+  // loaded). Never null. Valid until the next call of a function that is not const; copy `sql` (no
+  // allocation) or the verdict to keep them.
   [[nodiscard]] const CachedStatement* Find(std::string_view text, Lexing lexing, ContextId context,
                                             const Catalog* catalog);
 
-  // The verdict of a text kept earlier (a prepared statement) in a context of now. Valid until the next call.
-  [[nodiscard]] const CachedStatement* FindKept(const std::shared_ptr<const SqlText>& kept, Lexing lexing,
-                                                ContextId context, const Catalog* catalog);
+  // The verdict of a text kept earlier (a prepared statement) in a context of now. Valid until the
+  // next call.
+  [[nodiscard]] const CachedStatement* FindKept(const std::shared_ptr<const SqlText>& kept,
+                                                Lexing lexing, ContextId context,
+                                                const Catalog* catalog);
 
-  // `found` under its own text: `found.sql` itself if the texts are equal, else a new one that shares the facts.
-  [[nodiscard]] static std::shared_ptr<const SqlText> Keep(const CachedStatement& found, std::string_view text);
+  // `found` under its own text: `found.sql` itself if the texts are equal, else a new one that
+  // shares the facts.
+  [[nodiscard]] static std::shared_ptr<const SqlText> Keep(const CachedStatement& found,
+                                                           std::string_view text);
 
-  // A replica refused this text with 25006: it is a write from now on (Reason::kTaught), as long as it is cached.
+  // A replica refused this text with 25006: it is a write from now on (Reason::kTaught), as long as
+  // it is cached.
   void Teach(std::string_view text, Lexing lexing);
 
   // Forgets everything but the counters.
@@ -114,13 +123,16 @@ class SqlCache {
   using Index = std::unordered_map<std::uint64_t, std::uint32_t>;
 
   [[nodiscard]] std::uint64_t Hash(std::string_view text, Lexing lexing) const;
-  [[nodiscard]] std::uint32_t FindExact(std::string_view text, Lexing lexing, std::uint64_t hash) const;
+  [[nodiscard]] std::uint32_t FindExact(std::string_view text, Lexing lexing,
+                                        std::uint64_t hash) const;
   [[nodiscard]] std::uint32_t FindByLiterals(Lexing lexing, std::uint64_t hash) const;
   [[nodiscard]] const CachedStatement* Answer(Slot& slot, ContextId context, const Catalog* catalog,
                                               bool by_literals);
-  // `kept`: the text with its facts, if they are known; `literal_hash`: of key_, if `text` has a literal key.
+  // `kept`: the text with its facts, if they are known; `literal_hash`: of key_, if `text` has a
+  // literal key.
   [[nodiscard]] const CachedStatement* Miss(std::string_view text, Lexing lexing, ContextId context,
-                                            const Catalog* catalog, std::shared_ptr<const SqlText> kept,
+                                            const Catalog* catalog,
+                                            std::shared_ptr<const SqlText> kept,
                                             std::optional<std::uint64_t> literal_hash);
   void Place(Index& index, std::uint64_t hash, std::uint32_t slot);
   static void MarkTaught(Verdict& verdict);

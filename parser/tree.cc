@@ -96,8 +96,9 @@ bool AppendChildren(const Node* node, std::vector<const Node*>& children) {
   // The walker is declared without parameter types, and takes what it does not change as not const.
   using Unprototyped = bool (*)();
   using AnyFunction = void (*)();  // the type that compilers let through between two others
-  const auto walker = reinterpret_cast<Unprototyped>(reinterpret_cast<AnyFunction>(&Collect));  // NOLINT
-  raw_expression_tree_walker(const_cast<Node*>(node), walker, &children);                      // NOLINT
+  const auto walker =
+      reinterpret_cast<Unprototyped>(reinterpret_cast<AnyFunction>(&Collect));  // NOLINT
+  raw_expression_tree_walker(const_cast<Node*>(node), walker, &children);       // NOLINT
   return true;
 }
 

@@ -1,9 +1,10 @@
-// PostgreSQL's own parse tree of a text, and a walk over it that needs no stack. Internal to the SQL analyser: nobody
-// else includes this, for it brings the node headers of PostgreSQL.
+// PostgreSQL's own parse tree of a text, and a walk over it that needs no stack. Internal to the
+// SQL analyser: nobody else includes this, for it brings the node headers of PostgreSQL.
 //
-// PostgreSQL reports errors by longjmp. What may raise one is called only inside pg_query_raw_parse, which catches it;
-// everything here reads fields, and calls raw_expression_tree_walker for tags that it is known to accept.
-// Source: src/backend/nodes/nodeFuncs.c of PostgreSQL 15, raw_expression_tree_walker
+// PostgreSQL reports errors by longjmp. What may raise one is called only inside
+// pg_query_raw_parse, which catches it; everything here reads fields, and calls
+// raw_expression_tree_walker for tags that it is known to accept. Source:
+// src/backend/nodes/nodeFuncs.c of PostgreSQL 15, raw_expression_tree_walker
 #pragma once
 
 #include <string>
@@ -20,7 +21,8 @@ extern "C" {
 
 namespace waypost {
 
-// One parsed text; its nodes live as long as it does. Any thread, but the one that made it must end it.
+// One parsed text; its nodes live as long as it does. Any thread, but the one that made it must end
+// it.
 class RawTree {
  public:
   explicit RawTree(const char* sql);
@@ -44,7 +46,9 @@ template <class T>
 }
 
 // Lists of PostgreSQL may be null, which is the empty one.
-[[nodiscard]] inline int ListSize(const List* list) { return list == nullptr ? 0 : list->length; }
+[[nodiscard]] inline int ListSize(const List* list) {
+  return list == nullptr ? 0 : list->length;
+}
 [[nodiscard]] inline const Node* ListAt(const List* list, int index) {
   return static_cast<const Node*>(list->elements[index].ptr_value);
 }

@@ -9,15 +9,17 @@ bool EndsCopy(char type) { return type == 'c' || type == 'f'; }
 }  // namespace
 
 std::uint64_t Ledger::Sent(char type, Reply how) {
+  if (type == 'd') data_sent_ = true;
   if (type == 'd' || type == 'H' || type == 'X') return 0;
   if (copy_in_) {
     if (type == 'S') {
-      sync_in_copy_ = true;
+      sync_unsure_ = sync_unsure_ || data_sent_;
       return 0;
     }
-    // CopyDone and CopyFail end the COPY; so does anything else, which the server takes for an error and swallows.
+    // CopyDone and CopyFail end the COPY. For anything else the server closes the connection, unless the COPY has failed
+    // by then: so that one keeps its entry.
     copy_in_ = false;
-    if (EndsCopy(type) || entries_[head_].type == 'Q') return 0;
+    if (EndsCopy(type)) return 0;
   } else if (EndsCopy(type) && Empty()) {
     return 0;
   }
@@ -26,13 +28,15 @@ std::uint64_t Ledger::Sent(char type, Reply how) {
     skipping_ = false;
   }
   const auto sequence = next_sequence_++;
-  entries_.push_back({type, how, sequence});
+  if (type == 'Q' || type == 'E') data_sent_ = false;
+  entries_.push_back({type, how, data_sent_, sequence});
   if (EndsWithReady(type)) ++ready_due_;
   else if (!EndsCopy(type)) series_open_ = true;
   return sequence;
 }
 
 void Ledger::Pop() {
+  sync_unsure_ = false;
   ++head_;
   // CopyDone and CopyFail that found no COPY.
   while (!Empty() && EndsCopy(entries_[head_].type)) ++head_;
@@ -47,18 +51,17 @@ void Ledger::Erase(std::size_t index) {
 }
 
 void Ledger::StartCopyIn() {
-  const char head = entries_[head_].type;
   while (head_ + 1 < entries_.size()) {
     const char next = entries_[head_ + 1].type;
     if (next == 'S') {
+      sync_unsure_ = sync_unsure_ || entries_[head_ + 1].after_data;
       Erase(head_ + 1);
     } else {
-      if (EndsCopy(next) || head == 'Q') Erase(head_ + 1);
+      if (EndsCopy(next)) Erase(head_ + 1);
       return;
     }
   }
   copy_in_ = true;
-  sync_in_copy_ = false;
 }
 
 void Ledger::SkipToSync() {
@@ -73,7 +76,7 @@ void Ledger::SkipToSync() {
 Answer Ledger::OnError() {
   if (Empty()) return {};
   const auto entry = entries_[head_];
-  if (copy_in_ && sync_in_copy_) confused_ = true;  // was that Sync before or behind the error?
+  if (sync_unsure_) confused_ = true;  // did the server read that Sync before or behind the error?
   copy_in_ = false;
   if (EndsWithReady(entry.type)) return {entry.reply, entry.type, entry.sequence, false};
   SkipToSync();
@@ -125,6 +128,10 @@ Answer Ledger::OnReply(char type) {
   if (type == 'E') return OnError();
   if (type == 'Z') return OnReady();
   if (Empty() || !Fits(entries_[head_].type, type)) {
+    confused_ = true;
+    return {Reply::kSwallow, 0, 0, false};
+  }
+  if (copy_in_) {  // only an error ends a COPY whose end was not sent
     confused_ = true;
     return {Reply::kSwallow, 0, 0, false};
   }

@@ -67,6 +67,7 @@ class Ledger {
   struct Entry {
     char type;
     Reply reply;
+    bool after_data;  // copy data was sent since the last Query or Execute
     std::uint64_t sequence;
   };
 
@@ -87,7 +88,8 @@ class Ledger {
   bool series_open_ = false;  // extended messages were sent, and their Sync not yet answered
   bool skipping_ = false;     // after an error, no Sync was sent yet
   bool copy_in_ = false;      // CopyInResponse came, CopyDone or CopyFail was not sent yet
-  bool sync_in_copy_ = false;
+  bool data_sent_ = false;    // copy data was sent since the last Query or Execute
+  bool sync_unsure_ = false;  // a Sync followed copy data: ignored, unless the COPY has failed by then
   bool confused_ = false;
 };
 

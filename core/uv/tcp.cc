@@ -203,8 +203,8 @@ void TcpStream::Start(StreamUser& user) {
 }
 
 bool TcpStream::Write(Bytes bytes) {
+  if (handle_ == nullptr || handle_->closing) return true;
   auto& h = *handle_;
-  if (h.closing || h.finishing) return true;
   if (!h.writing && h.waiting.empty()) {
     auto buffer = uv_buf_init(const_cast<char*>(AsText(bytes).data()),  // libuv only reads it
                               static_cast<unsigned>(bytes.size()));
@@ -218,9 +218,13 @@ bool TcpStream::Write(Bytes bytes) {
   return !h.over_high_mark;
 }
 
-std::size_t TcpStream::Queued() const { return handle_->sending.size() + handle_->waiting.size(); }
+std::size_t TcpStream::Queued() const {
+  if (handle_ == nullptr) return 0;
+  return handle_->sending.size() + handle_->waiting.size();
+}
 
 void TcpStream::Pause(PauseReason reason) {
+  if (handle_ == nullptr) return;
   const bool was = handle_->pauses != 0;
   handle_->pauses |= reason;
   if (!was && handle_->connected && !handle_->closing)
@@ -228,14 +232,16 @@ void TcpStream::Pause(PauseReason reason) {
 }
 
 void TcpStream::Resume(PauseReason reason) {
+  if (handle_ == nullptr) return;
   const bool was = handle_->pauses != 0;
   handle_->pauses = static_cast<std::uint8_t>(handle_->pauses & ~reason);
   if (was && handle_->pauses == 0) handle_->ReadStart();
 }
 
-bool TcpStream::Paused() const { return handle_->pauses != 0; }
+bool TcpStream::Paused() const { return handle_ != nullptr && handle_->pauses != 0; }
 
 void TcpStream::Finish() {
+  if (handle_ == nullptr) return;
   auto* h = handle_;
   handle_ = nullptr;
   h->user = nullptr;
@@ -267,8 +273,10 @@ struct TcpListener::Handle {
   OnAccept on_accept;
 };
 
-Result<std::unique_ptr<TcpListener>> TcpListener::Listen(Loop& loop, const std::string& address,
-                                                         std::uint16_t port, OnAccept on_accept) {
+namespace {
+
+// A bound socket, shared with others that ask for sharing or not.
+Result<int> BoundSocket(const std::string& address, std::uint16_t port, bool share) {
   const auto where = address + ":" + std::to_string(port);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -277,24 +285,38 @@ Result<std::unique_ptr<TcpListener>> TcpListener::Listen(Loop& loop, const std::
   if (getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &found) != 0)
     return Error{"cannot listen on " + where + ": not an IP address"};
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
-
   const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
-  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-      setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
-      bind(fd, found->ai_addr, found->ai_addrlen) != 0) {
-    const std::string why = std::strerror(errno);
-    if (fd >= 0) close(fd);
-    return Error{"cannot listen on " + where + ": " + why};
-  }
+  if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+      (!share || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
+      bind(fd, found->ai_addr, found->ai_addrlen) == 0)
+    return fd;
+  const std::string why = std::strerror(errno);
+  if (fd >= 0) close(fd);
+  return Error{"cannot listen on " + where + ": " + why};
+}
 
+}  // namespace
+
+Result<bool> TcpListener::CheckFree(const std::string& address, std::uint16_t port) {
+  const auto fd = BoundSocket(address, port, false);
+  if (!fd) return Error{fd.error()};
+  close(*fd);
+  return true;
+}
+
+Result<std::unique_ptr<TcpListener>> TcpListener::Listen(Loop& loop, const std::string& address,
+                                                         std::uint16_t port, OnAccept on_accept) {
+  const auto where = address + ":" + std::to_string(port);
+  const auto fd = BoundSocket(address, port, true);
+  if (!fd) return Error{fd.error()};
   auto* handle = new Handle;
   handle->loop = &loop;
   handle->on_accept = std::move(on_accept);
   uv_tcp_init(loop.raw(), &handle->tcp);
   handle->tcp.data = handle;
   std::unique_ptr<TcpListener> listener(new TcpListener(handle));
-  int failed = uv_tcp_open(&handle->tcp, fd);
+  int failed = uv_tcp_open(&handle->tcp, *fd);
   if (failed == 0) {
     failed = uv_listen(reinterpret_cast<uv_stream_t*>(&handle->tcp), kBacklog,
                        [](uv_stream_t* server, int status) {

@@ -49,6 +49,8 @@ class TcpListener {
                                                                    const std::string& address,
                                                                    std::uint16_t port,
                                                                    OnAccept on_accept);
+  // The error if somebody listens there already: SO_REUSEPORT would let a second process share the port in silence.
+  [[nodiscard]] static Result<bool> CheckFree(const std::string& address, std::uint16_t port);
   ~TcpListener();
   TcpListener(const TcpListener&) = delete;
   TcpListener& operator=(const TcpListener&) = delete;

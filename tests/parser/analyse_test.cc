@@ -68,27 +68,37 @@ TEST_CASE("SET is remembered as a statement that says the same", "[parser][analy
       {"SET \"X.Z\" = off", Kind::kSet, "x.z", "SET \"x\".\"z\" TO 'off'", "off"},
       {"SET seed = -0.5", Kind::kSet, "seed", "SET seed TO -0.5", "-0.5"},
       {"SET jit = true", Kind::kSet, "jit", "SET jit TO 'true'", "true"},
-      {"SET search_path TO a, \"B c\", public", Kind::kSet, "search_path", "SET search_path TO 'a', 'B c', 'public'", ""},
+      {"SET search_path TO a, \"B c\", public", Kind::kSet, "search_path",
+       "SET search_path TO 'a', 'B c', 'public'", ""},
       {"SET DateStyle = ISO, DMY", Kind::kSet, "datestyle", "SET datestyle TO 'iso', 'dmy'", ""},
       {"SET SCHEMA 'a'", Kind::kSet, "search_path", "SET search_path TO 'a'", "a"},
-      {"SET TIME ZONE 'Europe/Berlin'", Kind::kSet, "timezone", "SET timezone TO 'Europe/Berlin'", "Europe/Berlin"},
+      {"SET TIME ZONE 'Europe/Berlin'", Kind::kSet, "timezone", "SET timezone TO 'Europe/Berlin'",
+       "Europe/Berlin"},
       {"SET TIME ZONE -3.5", Kind::kSet, "timezone", "SET timezone TO -3.5", "-3.5"},
       {"SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE", Kind::kSet, "timezone",
        "SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE", ""},
-      {"SET NAMES 'LATIN1'", Kind::kSet, "client_encoding", "SET client_encoding TO 'LATIN1'", "LATIN1"},
+      {"SET NAMES 'LATIN1'", Kind::kSet, "client_encoding", "SET client_encoding TO 'LATIN1'",
+       "LATIN1"},
       {"SET ROLE \"Bob\"", Kind::kSet, "role", "SET role TO 'Bob'", "Bob"},
       {"SET ROLE NONE", Kind::kSet, "role", "SET role TO 'none'", "none"},
-      {"SET SESSION AUTHORIZATION bob", Kind::kSet, "session_authorization", "SET session_authorization TO 'bob'", "bob"},
-      {"SET application_name = E'a\\\\b'", Kind::kSet, "application_name", "SET application_name TO E'a\\\\b'", "a\\b"},
+      {"SET SESSION AUTHORIZATION bob", Kind::kSet, "session_authorization",
+       "SET session_authorization TO 'bob'", "bob"},
+      {"SET application_name = E'a\\\\b'", Kind::kSet, "application_name",
+       "SET application_name TO E'a\\\\b'", "a\\b"},
       {"SET LOCAL work_mem = 1", Kind::kSetLocal, "work_mem", "SET LOCAL work_mem TO 1", "1"},
-      {"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", Kind::kSet, "default_transaction_read_only",
-       "SET default_transaction_read_only TO 'on'", "on"},
+      {"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", Kind::kSet,
+       "default_transaction_read_only", "SET default_transaction_read_only TO 'on'", "on"},
       {"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE", Kind::kSet,
-       "default_transaction_isolation", "SET default_transaction_isolation TO 'serializable'", "serializable"},
-      {"SELECT set_config('Work_Mem', '5MB', false)", Kind::kSet, "work_mem", "SET work_mem TO '5MB'", "5MB"},
-      {"SELECT pg_catalog.set_config('search_path', '', false)", Kind::kSet, "search_path", "SET search_path TO ''", ""},
-      {"SELECT set_config('search_path', 'a, \"B\"', false)", Kind::kSet, "search_path", "SET search_path TO 'a', 'B'", "a, \"B\""},
-      {"SELECT set_config('a.b', 'x'::text, true)", Kind::kSetLocal, "a.b", "SET LOCAL \"a\".\"b\" TO 'x'", "x"},
+       "default_transaction_isolation", "SET default_transaction_isolation TO 'serializable'",
+       "serializable"},
+      {"SELECT set_config('Work_Mem', '5MB', false)", Kind::kSet, "work_mem",
+       "SET work_mem TO '5MB'", "5MB"},
+      {"SELECT pg_catalog.set_config('search_path', '', false)", Kind::kSet, "search_path",
+       "SET search_path TO ''", ""},
+      {"SELECT set_config('search_path', 'a, \"B\"', false)", Kind::kSet, "search_path",
+       "SET search_path TO 'a', 'B'", "a, \"B\""},
+      {"SELECT set_config('a.b', 'x'::text, true)", Kind::kSetLocal, "a.b",
+       "SET LOCAL \"a\".\"b\" TO 'x'", "x"},
       {"RESET work_mem", Kind::kReset, "work_mem", "", ""},
       {"SET Work_Mem TO DEFAULT", Kind::kReset, "work_mem", "", ""},
       {"RESET ROLE", Kind::kReset, "role", "", ""},
@@ -116,14 +126,16 @@ TEST_CASE("SET is remembered as a statement that says the same", "[parser][analy
 
 TEST_CASE("SET with several modes is several settings", "[parser][analyse]") {
   const Facts facts =
-      One("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE, NOT DEFERRABLE");
+      One("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE, "
+          "NOT DEFERRABLE");
   REQUIRE(facts.settings.size() == 3);
   CHECK(facts.settings[0].sql == "SET default_transaction_isolation TO 'repeatable read'");
   CHECK(facts.settings[1].sql == "SET default_transaction_read_only TO 'off'");
   CHECK(facts.settings[2].sql == "SET default_transaction_deferrable TO 'off'");
 }
 
-TEST_CASE("a set_config that may run never or twice leaves the setting unknown", "[parser][analyse]") {
+TEST_CASE("a set_config that may run never or twice leaves the setting unknown",
+          "[parser][analyse]") {
   const auto sql = GENERATE(values<const char*>({
       "SELECT set_config('a.b', x, false) FROM t",
       "SELECT set_config('a.b', '1', false) FROM t",
@@ -172,8 +184,9 @@ TEST_CASE("the modes of a transaction are read", "[parser][analyse]") {
   CHECK(One("BEGIN ISOLATION LEVEL SERIALIZABLE").modes.serializable == true);
   CHECK(One("BEGIN ISOLATION LEVEL READ COMMITTED").modes.serializable == false);
   CHECK(One("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").modes.repeatable_read == true);
-  for (const char* sql : {"SET TRANSACTION READ ONLY", "SET transaction_read_only = on",
-                          "SET LOCAL transaction_read_only TO 'tr'", "SET TRANSACTION_READ_ONLY TO 1"}) {
+  for (const char* sql :
+       {"SET TRANSACTION READ ONLY", "SET transaction_read_only = on",
+        "SET LOCAL transaction_read_only TO 'tr'", "SET TRANSACTION_READ_ONLY TO 1"}) {
     CAPTURE(sql);
     const Facts facts = One(sql);
     CHECK(facts.modes.read_only == true);
@@ -181,15 +194,17 @@ TEST_CASE("the modes of a transaction are read", "[parser][analyse]") {
     CHECK(facts.settings[0].kind == SettingEffect::Kind::kTransaction);
   }
   CHECK(One("SET transaction_isolation = 'SERIALIZABLE'").modes.serializable == true);
-  CHECK(One("SET TRANSACTION SNAPSHOT '0-1'").settings[0].kind == SettingEffect::Kind::kTransaction);
+  CHECK(One("SET TRANSACTION SNAPSHOT '0-1'").settings[0].kind ==
+        SettingEffect::Kind::kTransaction);
 }
 
 TEST_CASE("names are found, folded and listed once", "[parser][analyse]") {
-  const Facts facts = One("SELECT Lower(a.B), lower('x') FROM Public.T a, \"T\" WHERE a.b = 1 AND a.c = 2");
+  const Facts facts =
+      One("SELECT Lower(a.B), lower('x') FROM Public.T a, \"T\" WHERE a.b = 1 AND a.c = 2");
   using Kind = NameRef::Kind;
-  const std::vector<NameRef> expected = {{Kind::kFunction, "", "lower"}, {Kind::kRelation, "", "T"},
-                                         {Kind::kRelation, "public", "t"}, {Kind::kOperator, "", "="},
-                                         {Kind::kAttribute, "", "b"}, {Kind::kAttribute, "", "c"}};
+  const std::vector<NameRef> expected = {
+      {Kind::kFunction, "", "lower"}, {Kind::kRelation, "", "T"},  {Kind::kRelation, "public", "t"},
+      {Kind::kOperator, "", "="},     {Kind::kAttribute, "", "b"}, {Kind::kAttribute, "", "c"}};
   CHECK(facts.names == expected);
 }
 
@@ -217,9 +232,9 @@ TEST_CASE("a text that the server may lex otherwise is not understood", "[parser
 }
 
 TEST_CASE("what does not parse is one unknown statement that pins", "[parser][analyse]") {
-  const auto sql = GENERATE(as<std::string>{}, "SELEC", "SELECT 1; SELEC", "SELECT 'x", "\"", "/* open", "$$", "\\",
-                            std::string("SELECT 1\0; DELETE FROM t", 24), "\xff\xfe", "SELECT E'\\xff'",
-                            "SELECT U&'\\D800'");
+  const auto sql = GENERATE(as<std::string>{}, "SELEC", "SELECT 1; SELEC", "SELECT 'x", "\"",
+                            "/* open", "$$", "\\", std::string("SELECT 1\0; DELETE FROM t", 24),
+                            "\xff\xfe", "SELECT E'\\xff'", "SELECT U&'\\D800'");
   const FactsList list = Analyse(sql, Lexing{});
   REQUIRE(list->size() == 1);
   CHECK(list->front().kind == StatementKind::kUnknown);
@@ -237,10 +252,13 @@ TEST_CASE("size and depth cost neither stack nor process", "[parser][analyse][li
     CHECK(kind("SELECT 1" + Repeat(" UNION SELECT 1", 100'000)) == StatementKind::kSelect);
     CHECK(kind("SELECT a" + Repeat("::int", 100'000)) == StatementKind::kSelect);
     CHECK(kind("SELECT " + Repeat("(", 1'000'000)) == StatementKind::kUnknown);
-    CHECK(kind("SELECT " + Repeat("(", 2'000) + "1" + Repeat(")", 2'000)) == StatementKind::kSelect);
+    CHECK(kind("SELECT " + Repeat("(", 2'000) + "1" + Repeat(")", 2'000)) ==
+          StatementKind::kSelect);
     CHECK(kind("SELECT " + Repeat("- ", 3'000) + "1") == StatementKind::kSelect);
-    CHECK(kind("SELECT " + Repeat("f(", 1'500) + "1" + Repeat(")", 1'500)) == StatementKind::kSelect);
-    CHECK(kind(Repeat("SELECT * FROM (", 1'000) + "SELECT 1" + Repeat(") s", 1'000)) == StatementKind::kSelect);
+    CHECK(kind("SELECT " + Repeat("f(", 1'500) + "1" + Repeat(")", 1'500)) ==
+          StatementKind::kSelect);
+    CHECK(kind(Repeat("SELECT * FROM (", 1'000) + "SELECT 1" + Repeat(") s", 1'000)) ==
+          StatementKind::kSelect);
     CHECK(kind("SELECT " + Repeat("CASE WHEN ", 900'000 / 10)) == StatementKind::kUnknown);
     CHECK(kind("SELECT a" + Repeat("[1]", 200'000)) == StatementKind::kSelect);
     CHECK(kind("SELECT a FROM t" + Repeat(" JOIN t USING (a)", 50'000)) == StatementKind::kSelect);
@@ -248,7 +266,8 @@ TEST_CASE("size and depth cost neither stack nor process", "[parser][analyse][li
     const FactsList large = Analyse("SELECT '" + std::string(50'000'000, 'x') + "'", Lexing{});
     CHECK(large->front().kind == StatementKind::kUnknown);
     CHECK(large->front().form_reason == Reason::kTooLarge);
-    CHECK(kind("SELECT '" + std::string(kMaxAnalysedBytes - 9, 'x') + "'") == StatementKind::kSelect);
+    CHECK(kind("SELECT '" + std::string(kMaxAnalysedBytes - 9, 'x') + "'") ==
+          StatementKind::kSelect);
     CHECK(kind("SELECT " + std::string(100'000, 'n') + " FROM t") == StatementKind::kSelect);
   });
 }
@@ -264,15 +283,59 @@ TEST_CASE("many CTEs do not cost the square of their number", "[parser][analyse]
 
 TEST_CASE("garbage of every kind is survived", "[parser][analyse][limits]") {
   OnSmallStack([] {
-    const std::vector<std::string> words = {
-        "SELECT", "FROM", "WHERE", "(", ")", ",", "'x'", "1", "\"q\"", "WITH", "AS", "INSERT INTO", "VALUES", "t",
-        "*", "::", "[", "]", ";", "SET", "=", "CREATE TABLE", "EXPLAIN", "COPY", "TO", "STDOUT", "OVER", "CASE",
-        "WHEN", "THEN", "END", "f", "$1", "FOR UPDATE", "UNION", "ORDER BY", "EXECUTE", "DECLARE c CURSOR FOR",
-        "XMLTABLE", "ROW", "ARRAY", "GROUP BY", "GROUPING SETS", "JOIN", "USING", "ON", "LATERAL", "TABLESAMPLE"};
+    const std::vector<std::string> words = {"SELECT",
+                                            "FROM",
+                                            "WHERE",
+                                            "(",
+                                            ")",
+                                            ",",
+                                            "'x'",
+                                            "1",
+                                            "\"q\"",
+                                            "WITH",
+                                            "AS",
+                                            "INSERT INTO",
+                                            "VALUES",
+                                            "t",
+                                            "*",
+                                            "::",
+                                            "[",
+                                            "]",
+                                            ";",
+                                            "SET",
+                                            "=",
+                                            "CREATE TABLE",
+                                            "EXPLAIN",
+                                            "COPY",
+                                            "TO",
+                                            "STDOUT",
+                                            "OVER",
+                                            "CASE",
+                                            "WHEN",
+                                            "THEN",
+                                            "END",
+                                            "f",
+                                            "$1",
+                                            "FOR UPDATE",
+                                            "UNION",
+                                            "ORDER BY",
+                                            "EXECUTE",
+                                            "DECLARE c CURSOR FOR",
+                                            "XMLTABLE",
+                                            "ROW",
+                                            "ARRAY",
+                                            "GROUP BY",
+                                            "GROUPING SETS",
+                                            "JOIN",
+                                            "USING",
+                                            "ON",
+                                            "LATERAL",
+                                            "TABLESAMPLE"};
     Noise noise{.state = 88172645463325252ULL};
     for (int i = 0; i < 20'000; ++i) {
       std::string sql;
-      for (std::uint64_t n = 1 + noise.Next() % 14; n > 0; --n) sql += words[noise.Next() % words.size()] + " ";
+      for (std::uint64_t n = 1 + noise.Next() % 14; n > 0; --n)
+        sql += words[noise.Next() % words.size()] + " ";
       (void)Analyse(sql, Lexing{});
       for (char& c : sql) c = static_cast<char>(1 + noise.Next() % 255);
       (void)Analyse(sql, Lexing{});
@@ -287,7 +350,9 @@ TEST_CASE("several threads analyse at once", "[parser][analyse]") {
   for (int& count : good) {
     threads.emplace_back([&count] {
       for (int i = 0; i < 2000; ++i) {
-        count += Analyse("SELECT a FROM t WHERE x = " + std::to_string(i), Lexing{})->front().names.size() == 2;
+        count += Analyse("SELECT a FROM t WHERE x = " + std::to_string(i), Lexing{})
+                     ->front()
+                     .names.size() == 2;
         count += Analyse("SELEC", Lexing{})->front().kind == StatementKind::kUnknown;
       }
     });
@@ -296,17 +361,32 @@ TEST_CASE("several threads analyse at once", "[parser][analyse]") {
   CHECK(good == std::vector<int>(4, 4000));
 }
 
-TEST_CASE("every kind of statement that the grammar knows is taken without harm", "[parser][analyse]") {
+TEST_CASE("every kind of statement that the grammar knows is taken without harm",
+          "[parser][analyse]") {
   // Utility statements are not walked: none may be a read, whatever it contains.
   const auto sql = GENERATE(values<const char*>({
-      "ALTER TABLE t ADD COLUMN a int DEFAULT f()", "CREATE INDEX ON t (f(a)) WHERE g(b)",
-      "CREATE VIEW v AS SELECT * FROM t", "CREATE RULE r AS ON INSERT TO t DO INSTEAD SELECT 1",
-      "CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN 1", "CREATE TRIGGER x BEFORE INSERT ON t EXECUTE FUNCTION f()",
-      "CREATE POLICY p ON t USING (f(a))", "CREATE DOMAIN d AS int CHECK (f(VALUE))", "CREATE TYPE e AS ENUM ('a')",
-      "CREATE DATABASE x", "DROP TABLE t", "COMMENT ON TABLE t IS 'x'", "IMPORT FOREIGN SCHEMA s FROM SERVER x INTO y",
-      "REINDEX TABLE t", "CLUSTER t", "SECURITY LABEL ON TABLE t IS 'x'", "CREATE STATISTICS s ON a, b FROM t",
-      "CREATE PUBLICATION p FOR ALL TABLES", "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO x",
-      "CREATE SCHEMA s CREATE TABLE t (a int)", "REASSIGN OWNED BY a TO b", "CREATE EXTENSION x",
+      "ALTER TABLE t ADD COLUMN a int DEFAULT f()",
+      "CREATE INDEX ON t (f(a)) WHERE g(b)",
+      "CREATE VIEW v AS SELECT * FROM t",
+      "CREATE RULE r AS ON INSERT TO t DO INSTEAD SELECT 1",
+      "CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN 1",
+      "CREATE TRIGGER x BEFORE INSERT ON t EXECUTE FUNCTION f()",
+      "CREATE POLICY p ON t USING (f(a))",
+      "CREATE DOMAIN d AS int CHECK (f(VALUE))",
+      "CREATE TYPE e AS ENUM ('a')",
+      "CREATE DATABASE x",
+      "DROP TABLE t",
+      "COMMENT ON TABLE t IS 'x'",
+      "IMPORT FOREIGN SCHEMA s FROM SERVER x INTO y",
+      "REINDEX TABLE t",
+      "CLUSTER t",
+      "SECURITY LABEL ON TABLE t IS 'x'",
+      "CREATE STATISTICS s ON a, b FROM t",
+      "CREATE PUBLICATION p FOR ALL TABLES",
+      "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO x",
+      "CREATE SCHEMA s CREATE TABLE t (a int)",
+      "REASSIGN OWNED BY a TO b",
+      "CREATE EXTENSION x",
       "SET CONSTRAINTS ALL DEFERRED",
   }));
   CAPTURE(sql);

@@ -31,7 +31,8 @@ void Check(const Row& row) {
   CHECK(PinReasonName(verdict.pin) == PinReasonName(row.pin));
 }
 
-constexpr Class kR = Class::kRead, kW = Class::kWrite, kS = Class::kSession, kT = Class::kTransaction;
+constexpr Class kR = Class::kRead, kW = Class::kWrite, kS = Class::kSession,
+                kT = Class::kTransaction;
 constexpr Reason kSafe = Reason::kReadSafe;
 constexpr PinReason kUnseen = PinReason::kUnknownState;
 
@@ -49,9 +50,12 @@ TEST_CASE("what only reads is a read, at every depth", "[parser][resolve]") {
       {"/* leading comment */ SELECT * FROM t", kR, kSafe},
       {"SELECT * FROM public.t WHERE id IN (SELECT id FROM t2 WHERE x LIKE 'a%')", kR, kSafe},
       {"WITH x AS (SELECT * FROM t) SELECT * FROM x JOIN t2 USING (id)", kR, kSafe},
-      {"WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 5) SELECT * FROM r", kR, kSafe},
+      {"WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 5) SELECT * "
+       "FROM r",
+       kR, kSafe},
       {"WITH a AS (SELECT 1), b AS (SELECT * FROM a) SELECT * FROM b", kR, kSafe},
-      {"SELECT count(*), max(id) FROM t GROUP BY x HAVING count(*) > 1 ORDER BY 1 LIMIT 5", kR, kSafe},
+      {"SELECT count(*), max(id) FROM t GROUP BY x HAVING count(*) > 1 ORDER BY 1 LIMIT 5", kR,
+       kSafe},
       {"SELECT row_number() OVER (PARTITION BY a ORDER BY b) FROM t", kR, kSafe},
       {"SELECT * FROM t, LATERAL (SELECT * FROM t2 WHERE t2.id = t.id) s", kR, kSafe},
       {"SELECT * FROM generate_series(1, 3) g(i)", kR, kSafe},
@@ -97,16 +101,19 @@ TEST_CASE("what writes, locks or hides a write is never a read", "[parser][resol
       {"SELECT 1 WHERE EXISTS (SELECT 1 FROM t FOR NO KEY UPDATE)", kW, Reason::kLockClause},
       {"SELECT * INTO t3 FROM t", kW, Reason::kSelectInto},
       {"SELECT * INTO TEMP t3 FROM t", kW, Reason::kSelectInto, PinReason::kTemporaryTable},
-      {"WITH x AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM x", kW, Reason::kModifyingCte},
+      {"WITH x AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM x", kW,
+       Reason::kModifyingCte},
       {"WITH x AS (DELETE FROM t RETURNING *) SELECT count(*) FROM x", kW, Reason::kModifyingCte},
-      {"WITH x AS (WITH y AS (UPDATE t SET a = 1 RETURNING *) SELECT * FROM y) SELECT 1", kW, Reason::kModifyingCte},
+      {"WITH x AS (WITH y AS (UPDATE t SET a = 1 RETURNING *) SELECT * FROM y) SELECT 1", kW,
+       Reason::kModifyingCte},
       {"COPY t FROM STDIN", kW, Reason::kWrite},
       {"COPY t TO '/tmp/x'", kW, Reason::kWrite},
       {"COPY t TO PROGRAM 'cat'", kW, Reason::kWrite},
       {"COPY (SELECT 1) TO PROGRAM 'cat'", kW, Reason::kWrite},
       {"COPY (SELECT nextval('s')) TO STDOUT", kW, Reason::kVolatileFunction},
       {"COPY (SELECT * FROM t FOR UPDATE) TO STDOUT", kW, Reason::kLockClause},
-      {"COPY (WITH x AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM x) TO STDOUT", kW, Reason::kModifyingCte},
+      {"COPY (WITH x AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM x) TO STDOUT", kW,
+       Reason::kModifyingCte},
       {"COPY (INSERT INTO t VALUES (1) RETURNING *) TO STDOUT", kW, Reason::kWrite},
       {"EXPLAIN ANALYZE INSERT INTO t VALUES (1)", kW, Reason::kWrite},
       {"EXPLAIN (ANALYZE on) UPDATE t SET a = 1", kW, Reason::kWrite},
@@ -152,7 +159,8 @@ TEST_CASE("what writes, locks or hides a write is never a read", "[parser][resol
       {"SELECT NULL::comp", kW, Reason::kNotUnderstood},
       {"SELECT 'x'::badin", kW, Reason::kNotUnderstood},
       {"SELECT 'x'::nowhere", kW, Reason::kNotUnderstood},
-      {"SELECT * FROM xmltable('/a' PASSING '<a/>' COLUMNS b wtype PATH 'b')", kW, Reason::kNotUnderstood},
+      {"SELECT * FROM xmltable('/a' PASSING '<a/>' COLUMNS b wtype PATH 'b')", kW,
+       Reason::kNotUnderstood},
       {"SELECT * FROM v", kW, Reason::kNotUnderstood},
       {"SELECT * FROM seqview", kW, Reason::kNotUnderstood},
       {"SELECT * FROM rls", kW, Reason::kNotUnderstood},
@@ -231,7 +239,8 @@ TEST_CASE("session and transaction statements have classes of their own", "[pars
       {"EXPLAIN EXECUTE p", kS, Reason::kSession, kUnseen},
       {"DEALLOCATE ALL", kS, Reason::kSession},
       {"DECLARE c CURSOR FOR SELECT * FROM t", kS, Reason::kSession},
-      {"DECLARE c CURSOR WITH HOLD FOR SELECT * FROM t", kS, Reason::kSession, PinReason::kHoldCursor},
+      {"DECLARE c CURSOR WITH HOLD FOR SELECT * FROM t", kS, Reason::kSession,
+       PinReason::kHoldCursor},
       {"FETCH 5 FROM c", kS, Reason::kSession},
       {"MOVE c", kS, Reason::kSession},
       {"CLOSE c", kS, Reason::kSession},
@@ -255,7 +264,8 @@ TEST_CASE("session and transaction statements have classes of their own", "[pars
       {"CREATE TEMP SEQUENCE x", kW, Reason::kDdl, PinReason::kTemporaryTable},
       {"CREATE TEMP TABLE x AS SELECT 1", kW, Reason::kDdl, PinReason::kTemporaryTable},
       {"CREATE TABLE pg_temp.x (a int)", kW, Reason::kDdl, PinReason::kTemporaryTable},
-      {"CREATE FUNCTION PG_TEMP.f() RETURNS int LANGUAGE sql AS 'select 1'", kW, Reason::kDdl, PinReason::kTemporaryTable},
+      {"CREATE FUNCTION PG_TEMP.f() RETURNS int LANGUAGE sql AS 'select 1'", kW, Reason::kDdl,
+       PinReason::kTemporaryTable},
       {"SELECT * FROM pg_temp.x", kW, Reason::kUnknownRelation, PinReason::kTemporaryTable},
       {"SELEC 1", kW, Reason::kParseError, kUnseen},
       {"SELECT 'unterminated", kW, Reason::kParseError, kUnseen},
@@ -310,7 +320,8 @@ TEST_CASE("only reads and settings may run twice", "[parser][resolve]") {
   CHECK_FALSE(Judge("SELECT 1; DELETE FROM t", &catalog).repeatable);
 }
 
-TEST_CASE("an unsafe implicit cast keeps everything that names anything on the primary", "[parser][resolve]") {
+TEST_CASE("an unsafe implicit cast keeps everything that names anything on the primary",
+          "[parser][resolve]") {
   CatalogBuilder builder;
   builder.Relation("public", "t", 0).UnsafeImplicitCast();
   const Catalog catalog = builder.Take();
@@ -328,7 +339,8 @@ TEST_CASE("a verdict says how it was reached", "[parser][resolve]") {
 
 TEST_CASE("every reason, class and pin has a name of its own", "[parser][verdict]") {
   std::vector<std::string_view> names;
-  for (int i = 0; i < static_cast<int>(Reason::kCount); ++i) names.push_back(ReasonName(static_cast<Reason>(i)));
+  for (int i = 0; i < static_cast<int>(Reason::kCount); ++i)
+    names.push_back(ReasonName(static_cast<Reason>(i)));
   CHECK(names.front() == "read_safe");
   CHECK(ReasonName(Reason::kMultiStatement) == "multi_statement");
   CHECK(ReasonName(Reason::kTaught) == "taught");

@@ -16,7 +16,8 @@ struct Fixture {
   Catalog catalog = DemoCatalog();
   SqlCache cache;
   explicit Fixture(SqlCacheLimits limits = {}) : cache(limits, 42) {}
-  const CachedStatement* Find(std::string_view text, ContextId context = kHere, Lexing lexing = kPlain) {
+  const CachedStatement* Find(std::string_view text, ContextId context = kHere,
+                              Lexing lexing = kPlain) {
     return cache.Find(text, lexing, context, &catalog);
   }
 };
@@ -88,7 +89,8 @@ TEST_CASE("texts whose literals may mean something are each parsed", "[parser][s
 TEST_CASE("settings in a cached text are those of that text", "[parser][sql_cache]") {
   Fixture f;
   f.Find("SELECT set_config('a.b', '1', false)");
-  CHECK(f.Find("SELECT set_config('a.b', '2', false)")->facts().front().settings.front().value == "2");
+  CHECK(f.Find("SELECT set_config('a.b', '2', false)")->facts().front().settings.front().value ==
+        "2");
 }
 
 TEST_CASE("how the lexer reads is part of the key", "[parser][sql_cache]") {

@@ -1,4 +1,5 @@
-// A catalogue with the objects that the classification tests name: a few built-in ones, and every trap of user-made ones.
+// A catalogue with the objects that the classification tests name: a few built-in ones, and every
+// trap of user-made ones.
 #pragma once
 
 #include "parser/catalog.h"
@@ -22,13 +23,34 @@ inline Catalog DemoCatalog() {
           {"now", "to_char", "to_regclass", "current_setting", "txid_current", "pg_current_xact_id",
            "version", "current_schema", "pg_table_is_visible", "inet_server_addr", "pg_backend_pid",
            "pg_postmaster_start_time", "table_to_xml", "obj_description", "to_json"});
-  builtin(ff::kVolatile,
-          {"nextval", "setval", "currval", "lastval", "set_config", "setseed", "random",
-           "gen_random_uuid", "clock_timestamp", "timeofday", "pg_sleep", "pg_advisory_lock",
-           "pg_try_advisory_lock", "pg_advisory_xact_lock", "pg_advisory_unlock", "pg_notify",
-           "lo_create", "lo_open", "pg_is_in_recovery", "pg_last_wal_replay_lsn", "pg_ls_dir",
-           "pg_read_file", "pg_export_snapshot", "query_to_xml", "pg_database_size",
-           "pg_terminate_backend", "ts_stat", "pg_current_wal_lsn"});
+  builtin(ff::kVolatile, {"nextval",
+                          "setval",
+                          "currval",
+                          "lastval",
+                          "set_config",
+                          "setseed",
+                          "random",
+                          "gen_random_uuid",
+                          "clock_timestamp",
+                          "timeofday",
+                          "pg_sleep",
+                          "pg_advisory_lock",
+                          "pg_try_advisory_lock",
+                          "pg_advisory_xact_lock",
+                          "pg_advisory_unlock",
+                          "pg_notify",
+                          "lo_create",
+                          "lo_open",
+                          "pg_is_in_recovery",
+                          "pg_last_wal_replay_lsn",
+                          "pg_ls_dir",
+                          "pg_read_file",
+                          "pg_export_snapshot",
+                          "query_to_xml",
+                          "pg_database_size",
+                          "pg_terminate_backend",
+                          "ts_stat",
+                          "pg_current_wal_lsn"});
   b.Function("public", "writer", ff::kUser | ff::kVolatile | ff::kInterpreted)
       .Function("public", "stable_calls_volatile", ff::kUser | ff::kStable | ff::kInterpreted)
       .Function("public", "pure_sql", ff::kUser | ff::kInterpreted)
@@ -41,7 +63,8 @@ inline Catalog DemoCatalog() {
       .Function("public", "timeofday", ff::kUser | ff::kVolatile | ff::kInterpreted)
       .Function("public", "wagg", ff::kUser | ff::kAggregate)
       .Attribute("public", "row_writer");
-  for (const char* op : {"=", "<>", "<", ">", "<=", ">=", "+", "-", "*", "/", "||", "~~", "!~~", "~", "->>", "%"}) {
+  for (const char* op :
+       {"=", "<>", "<", ">", "<=", ">=", "+", "-", "*", "/", "||", "~~", "!~~", "~", "->>", "%"}) {
     b.Operator("pg_catalog", op, ff::kBuiltIn);
   }
   b.Operator("public", "<+>", ff::kUser | ff::kVolatile | ff::kInterpreted)
@@ -58,14 +81,14 @@ inline Catalog DemoCatalog() {
       .Relation("public", "u", rf::kUnlogged)
       .Relation("public", "pg_stat_statements", rf::kUserView)
       .Relation("public", "pg_stat_mine", 0);
-  for (const char* name : {"pg_class", "pg_attribute", "pg_type", "pg_stats", "pg_tables", "pg_locks",
-                           "pg_settings", "pg_stat_activity", "pg_statio_all_tables", "pg_cursors",
-                           "pg_prepared_xacts", "pg_sequences"}) {
+  for (const char* name : {"pg_class", "pg_attribute", "pg_type", "pg_stats", "pg_tables",
+                           "pg_locks", "pg_settings", "pg_stat_activity", "pg_statio_all_tables",
+                           "pg_cursors", "pg_prepared_xacts", "pg_sequences"}) {
     b.Relation("pg_catalog", name, rf::kSystem);
   }
   b.Relation("information_schema", "tables", rf::kSystem);
-  for (const char* name : {"int4", "int8", "text", "date", "interval", "numeric", "timestamptz", "bool",
-                           "varchar", "bpchar"}) {
+  for (const char* name : {"int4", "int8", "text", "date", "interval", "numeric", "timestamptz",
+                           "bool", "varchar", "bpchar"}) {
     b.Type("pg_catalog", name, 0);
   }
   b.Type("pg_catalog", "regclass", tf::kLooksUp)

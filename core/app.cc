@@ -1,0 +1,234 @@
+#include "core/app.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <csignal>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "core/admin/admin_server.h"
+#include "core/admin/explain_route.h"
+#include "core/base/log.h"
+#include "core/catalog_keeper.h"
+#include "core/cli.h"
+#include "core/prober.h"
+#include "core/shared.h"
+#include "core/worker.h"
+
+namespace waypost {
+namespace {
+
+constexpr milliseconds kSignalPoll{100};
+
+// As many descriptors as the system lets us have: one a client, one a server connection.
+void RaiseFileLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+sigset_t BlockSignals() {
+  std::signal(SIGPIPE, SIG_IGN);
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
+// The next signal, or 0 after a while.
+int NextSignal(const sigset_t& set) {
+  const timespec wait{0, std::chrono::nanoseconds(kSignalPoll).count()};
+  const int signal = sigtimedwait(&set, nullptr, &wait);
+  return signal < 0 ? 0 : signal;
+}
+
+unsigned WorkerCount(const Config& config) {
+  const auto wanted = config.workers != 0 ? config.workers : std::max(1U, std::thread::hardware_concurrency());
+  return std::min<unsigned>(wanted, ServerBudget::kMaxWorkers);
+}
+
+// Everything that runs beside the main thread, in the order in which it must end.
+class App {
+ public:
+  explicit App(Config config)
+      : config_(std::make_shared<const Config>(std::move(config))),
+        prober_(config_, prober_metrics_, [this](View view) { OnView(std::move(view)); }),
+        keeper_(config_, [this] { return prober_.view(); },
+                [this](const std::string& database, std::shared_ptr<const Catalog> catalog) {
+                  OnCatalog(database, std::move(catalog));
+                }) {
+    shared_.credentials.Load(*config_);
+    shared_.probe_now = [this] { prober_.ProbeNow(); };
+    shared_.want_catalog = [this](const std::string& database) { keeper_.RequestCatalog(database); };
+    shared_.catalog_changed = shared_.want_catalog;
+  }
+
+  [[nodiscard]] Result<bool> Start();
+  void Reload();
+  void Drain(bool at_once);
+  [[nodiscard]] bool drained() const {
+    return std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->drained(); });
+  }
+  void Stop();
+  [[nodiscard]] milliseconds drain_timeout() const { return config_->drain_timeout; }
+
+ private:
+  void OnView(View view);
+  void OnCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog);
+  [[nodiscard]] AdminSources Sources();
+
+  std::mutex mutex_;  // for what the prober, the keeper and the admin threads see of the rest
+  ConfigSnapshot config_;
+  RunStatus status_;
+  std::map<std::string, std::shared_ptr<const Catalog>> catalogs_;
+  Shared shared_;
+  WorkerMetrics prober_metrics_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  Prober prober_;
+  CatalogKeeper keeper_;
+  std::unique_ptr<AdminServer> admin_;
+};
+
+void App::OnView(View view) {
+  const std::scoped_lock lock(mutex_);
+  for (const auto& worker : workers_) worker->SetView(view);
+}
+
+void App::OnCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog) {
+  const std::scoped_lock lock(mutex_);
+  catalogs_[database] = catalog;
+  for (const auto& worker : workers_) worker->SetCatalog(database, catalog);
+}
+
+AdminSources App::Sources() {
+  AdminSources sources;
+  sources.view = [this] { return prober_.view(); };
+  sources.run = [this] {
+    const std::scoped_lock lock(mutex_);
+    return status_;
+  };
+  sources.route = [this](const RouteQuestion& question) {
+    const auto view = prober_.view();
+    const std::scoped_lock lock(mutex_);
+    const auto found = catalogs_.find(question.database);
+    if (found == catalogs_.end()) keeper_.RequestCatalog(question.database);
+    return ExplainRoute(question, *config_, view.get(), found == catalogs_.end() ? nullptr : found->second.get(),
+                        Clock::now());
+  };
+  for (const auto& worker : workers_) sources.threads.push_back(&worker->metrics());
+  sources.threads.push_back(&prober_metrics_);
+  return sources;
+}
+
+Result<bool> App::Start() {
+  if (const auto free = TcpListener::CheckFree(config_->listen.address, config_->listen.port); !free)
+    return Error{free.error()};
+  prober_.Start();
+  {
+    const std::scoped_lock lock(mutex_);
+    for (std::size_t i = 0; i < WorkerCount(*config_); ++i) {
+      workers_.push_back(std::make_unique<Worker>(i, shared_, config_, prober_.view()));
+      shared_.workers.push_back(workers_.back().get());
+    }
+    status_.workers = static_cast<unsigned>(workers_.size());
+    status_.max_clients = config_->listen.max_clients;
+    status_.config_path = config_->path;
+    status_.config_loaded = std::chrono::system_clock::now();
+    status_.accepting = true;
+  }
+  admin_ = std::make_unique<AdminServer>(Sources());
+  if (const auto port = admin_->Start(config_->admin.address, config_->admin.port); !port) return Error{port.error()};
+  for (const auto& worker : workers_)
+    if (const auto listening = worker->Listen(); !listening) return Error{listening.error()};
+  keeper_.Start();
+  for (const auto& worker : workers_) worker->Start();
+  for (const auto& database : config_->databases) keeper_.RequestCatalog(database.name);
+  return true;
+}
+
+void App::Reload() {
+  auto loaded = LoadConfig(config_->path);
+  const std::scoped_lock lock(mutex_);
+  status_.reload_ok = loaded.ok();
+  status_.reload_error = loaded ? "" : loaded.error();
+  if (!loaded) {
+    Log(LogLevel::kError, "reload_failed", {{"path", config_->path}, {"error", loaded.error()}});
+    return;
+  }
+  // What a running process cannot change is kept, and said.
+  const auto& old = *config_;
+  if (loaded->listen.port != old.listen.port || loaded->listen.address != old.listen.address ||
+      loaded->admin.port != old.admin.port || loaded->admin.address != old.admin.address ||
+      loaded->workers != old.workers)
+    Log(LogLevel::kWarn, "reload_partial", {{"kept", "listen, admin and workers need a restart"}});
+  config_ = std::make_shared<const Config>(std::move(*loaded));
+  (void)ConfigureLog(config_->log_level, config_->log_file);  // a log that cannot be opened stays as it is
+  shared_.credentials.Load(*config_);
+  prober_.Reload(config_);
+  keeper_.Reload(config_);
+  for (const auto& worker : workers_) worker->SetConfig(config_);
+  status_.config_loaded = std::chrono::system_clock::now();
+  status_.max_clients = config_->listen.max_clients;
+  Log(LogLevel::kInfo, "reloaded", {{"path", config_->path}});
+}
+
+void App::Drain(bool at_once) {
+  const std::scoped_lock lock(mutex_);
+  status_.draining = true;
+  status_.accepting = false;
+  for (const auto& worker : workers_) worker->Drain(at_once);
+}
+
+void App::Stop() {
+  if (admin_) admin_->Stop();
+  keeper_.Stop();
+  prober_.Stop();
+  for (const auto& worker : workers_) worker->Stop();
+  for (const auto& worker : workers_) worker->Join();
+}
+
+}  // namespace
+
+int RunWaypost(Config config) {
+  const auto signals = BlockSignals();
+  RaiseFileLimit();
+  const auto address = config.listen.address;
+  const auto port = config.listen.port;
+  const auto admin_port = config.admin.port;
+  App app(std::move(config));
+  if (const auto started = app.Start(); !started) {
+    Log(LogLevel::kError, "start_failed", {{"error", started.error()}});
+    app.Stop();
+    return kExitUnavailable;
+  }
+  Log(LogLevel::kInfo, "started", {{"address", address}, {"port", port}, {"admin_port", admin_port},
+                                   {"version", WAYPOST_VERSION}});
+
+  TimePoint deadline = TimePoint::max();
+  bool draining = false;
+  for (;;) {
+    const int signal = NextSignal(signals);
+    if (signal == SIGHUP && !draining) app.Reload();
+    if (signal == SIGTERM || signal == SIGINT) {
+      // A second signal, or SIGINT, does not wait.
+      const bool at_once = draining || signal == SIGINT;
+      Log(LogLevel::kInfo, "draining", {{"at_once", at_once ? "yes" : "no"}});
+      app.Drain(at_once);
+      deadline = Clock::now() + (at_once ? milliseconds{0} : app.drain_timeout());
+      draining = true;
+    }
+    if (draining && (app.drained() || Clock::now() >= deadline)) break;
+  }
+  app.Drain(true);
+  app.Stop();
+  Log(LogLevel::kInfo, "stopped");
+  return kExitOk;
+}
+
+}  // namespace waypost

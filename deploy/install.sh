@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Installs what Waypost needs on Debian 12, as root. Says what it does, skips what is there, quick when all is there.
+#
+#   install.sh [build|demo|test]...    default: all three
+#
+#   build   compiler and libraries
+#   demo    PostgreSQL 15 (without the default cluster that Debian would start), psql, pgbench, curl
+#   test    what tests/run.sh needs besides: pytest, psycopg, Java with Maven, Prometheus
+set -euo pipefail
+
+build=(g++ cmake ninja-build ccache pkg-config catch2 libbenchmark-dev libcli11-dev libcpp-httplib-dev libpg-query-dev
+  libpq-dev prometheus-cpp-dev libspdlog-dev libssl-dev libtomlplusplus-dev libuv1-dev libxxhash-dev
+  nlohmann-json3-dev postgresql-server-dev-15)
+demo=(postgresql-15 postgresql-client-15 ca-certificates curl procps python3)
+test=(maven openjdk-17-jdk-headless prometheus python3-psycopg python3-pytest python3-pytest-timeout)
+
+die() { echo "install.sh: $*" >&2; exit 1; }
+say() { echo "[install] $*"; }
+installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+[ "$(id -u)" = 0 ] || die "must run as root (it calls apt-get); try: sudo $0 $*"
+command -v apt-get >/dev/null || die "needs Debian 12 (apt-get not found)"
+[ $# -gt 0 ] || set -- build demo test
+
+wanted=()
+for set_name in "$@"; do
+  case $set_name in
+    build) wanted+=("${build[@]}") ;;
+    demo) wanted+=("${demo[@]}") ;;
+    test) wanted+=("${test[@]}") ;;
+    *) die "unknown set '$set_name', expected build, demo or test" ;;
+  esac
+done
+missing=()
+for package in "${wanted[@]}"; do installed "$package" || missing+=("$package"); done
+if [ ${#missing[@]} -eq 0 ]; then
+  say "all ${#wanted[@]} packages are there ($*)"
+  exit 0
+fi
+
+# Debian's packages start what they install; none of that is wanted here.
+if ! installed postgresql-15; then
+  mkdir -p /etc/postgresql-common
+  grep -qs '^create_main_cluster' /etc/postgresql-common/createcluster.conf ||
+    echo 'create_main_cluster = false' >>/etc/postgresql-common/createcluster.conf
+fi
+export DEBIAN_FRONTEND=noninteractive
+starts_prometheus=no
+for package in "${missing[@]}"; do [ "$package" = prometheus ] && starts_prometheus=yes; done
+
+say "${#missing[@]} of ${#wanted[@]} packages are missing: ${missing[*]}"
+say "apt-get update ..."
+apt-get update -qq || die "apt-get update failed"
+say "apt-get install ... (some minutes on a fresh machine)"
+apt-get install -y -q --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" 2>&1 |
+  awk '/^(Get:|Setting up )/ { printf "[install] %s\n", substr($0, 1, 110); fflush() } { last = $0; print >"/tmp/waypost-install.log" }' ||
+  { tail -n 20 /tmp/waypost-install.log >&2; die "apt-get install failed; see /tmp/waypost-install.log"; }
+if [ "$starts_prometheus" = yes ] && command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
+  systemctl disable --now prometheus prometheus-node-exporter >/dev/null 2>&1 || true
+fi
+say "done"

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Runs every fuzz target for a while: tests/fuzz/run.sh [SECONDS] [TARGET...]
+# What it finds is kept in build/fuzz/findings; what it has learnt (the corpus) in build/fuzz/corpus. Fails if anything
+# was found. To see a finding again: build/fuzz/tests/fuzz/TARGET build/fuzz/findings/FILE
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+seconds=${1:-60}
+shift || true
+[ -f build/fuzz/build.ninja ] || cmake --preset fuzz
+cmake --build --preset fuzz --target fuzzers
+if [ $# = 0 ]; then
+  for source in tests/fuzz/*_fuzz.cc; do set -- "$@" "$(basename "$source" .cc)"; done
+fi
+failed=0
+for target in "$@"; do
+  corpus=build/fuzz/corpus/$target
+  mkdir -p "$corpus" build/fuzz/findings
+  seeds=()
+  options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -print_final_stats=1
+           -artifact_prefix="build/fuzz/findings/$target-")
+  case $target in
+    analyse_* | cache_*) options+=(-dict=tests/fuzz/sql.dict) seeds+=(tests/fuzz/seeds/sql) ;;
+  esac
+  if "build/fuzz/tests/fuzz/$target" "${options[@]}" "$corpus" "${seeds[@]}" >"build/fuzz/$target.log" 2>&1; then
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$target.log")
+    echo "ok    $target: $runs inputs in $seconds s"
+  else
+    echo "FOUND $target: see build/fuzz/$target.log"
+    grep -E 'ERROR|SUMMARY|runtime error|waypost: bug|Test unit written' "build/fuzz/$target.log" | head -5
+    failed=1
+  fi
+done
+exit $failed

@@ -1,0 +1,1 @@
+SET LOCAL search_path TO a, "B"; RESET ALL; DISCARD ALL

@@ -1,0 +1,108 @@
+"""What all integration tests share: one cluster, one Waypost with the default configuration, and a factory for others."""
+
+import os
+import pathlib
+import resource
+import sys
+
+import pytest
+
+SUPPORT = pathlib.Path(__file__).resolve().parents[1] / "support"
+sys.path.insert(0, str(SUPPORT))
+
+import cluster as clusters  # noqa: E402
+import waypost as waypost_process  # noqa: E402
+
+TARGET = os.environ.get("WAYPOST_TARGET", "waypost")
+
+
+def pytest_configure(config):
+    for line in (
+        "long: takes minutes or gigabytes; runs with --long only",
+        "rss: measures memory, meaningless under a sanitizer",
+        "threads: worth running under the thread sanitizer",
+        "proxy: needs Waypost, says nothing about the primary itself",
+    ):
+        config.addinivalue_line("markers", line)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard > 0 else soft, hard))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="also run what takes minutes or gigabytes")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Deselects (never skips) what this run is not meant to hold."""
+    drop = set()
+    if not config.getoption("--long"):
+        drop.add("long")
+    if TARGET == "primary":
+        drop.add("proxy")
+    if any(word in str(waypost_process.BINARY) for word in ("sanitize", "tsan")):
+        drop.add("rss")
+    gone = [item for item in items if drop.intersection(mark.name for mark in item.iter_markers())]
+    if gone:
+        config.hook.pytest_deselected(items=gone)
+        items[:] = [item for item in items if item not in gone]
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    made = clusters.Cluster()
+    try:
+        made.start()
+        prepare(made)
+        yield made
+    finally:
+        made.destroy()
+
+
+def prepare(made):
+    # In database openfire every server logs what it runs (runs()); database bench is the same without, for load.
+    made.sql("ALTER DATABASE openfire SET log_statement = 'all'", database="postgres")
+    made.sql("ALTER DATABASE openfire SET log_min_error_statement = 'panic'", database="postgres")
+    made.sql("CREATE ROLE alice LOGIN PASSWORD 'alice'", database="postgres")
+    made.sql("CREATE DATABASE bench OWNER openfire", database="postgres")
+    made.sql("CREATE DATABASE other OWNER alice", database="postgres")
+    for database, user in (("openfire", "openfire"), ("bench", "openfire"), ("other", "alice")):
+        made.sql("CREATE TABLE probe_me (id int PRIMARY KEY, t text)", database=database, user=user)
+        made.sql("INSERT INTO probe_me SELECT i, 'row ' || i FROM generate_series(1, 100) i", database=database)
+
+
+@pytest.fixture(scope="session")
+def waypost(cluster):
+    """Waypost as the README starts it. Shared: a test that changes its configuration makes its own."""
+    if TARGET == "primary":
+        yield waypost_process.Primary(cluster)
+        return
+    made = waypost_process.Waypost(cluster)
+    try:
+        made.start()
+        made.wait_for_split()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def make_waypost(cluster):
+    """make_waypost(sections=..., users=..., wait_for_split=True) -> a Waypost of this test's own."""
+    all_made = []
+
+    def make(wait_for_split=False, **config):
+        made = waypost_process.Waypost(cluster, **config)
+        all_made.append(made)
+        made.start()
+        if wait_for_split:
+            made.wait_for_split()
+        return made
+
+    yield make
+    for made in all_made:
+        made.close()
+
+
+@pytest.fixture
+def marker():
+    return clusters.new_marker()

@@ -1,0 +1,102 @@
+"""The admin port: metrics that Prometheus takes, health, status, and routing explained."""
+
+import json
+import subprocess
+import urllib.parse
+import urllib.request
+
+import pytest
+from waypost import eventually, free_port
+
+pytestmark = pytest.mark.proxy
+
+
+def test_health(waypost):
+    assert waypost.get("/healthz")[0] == 200
+    assert waypost.get("/readyz")[0] == 200
+
+
+def test_status_and_servers(cluster, waypost):
+    status = json.loads(waypost.get("/api/v1/status")[1])
+    assert isinstance(status, dict) and status
+    servers = json.loads(waypost.get("/api/v1/servers")[1])
+    listed = {s["name"]: s for s in (servers["servers"] if isinstance(servers, dict) else servers)}
+    assert set(listed) == set(cluster.ports)
+    assert listed["pg0"]["role"] == "primary"
+    assert listed["pg1"]["role"] == listed["pg2"]["role"] == "replica"
+    assert listed["pg1"]["sync_state"] == "sync"
+
+
+def test_route_answers(waypost):
+    read = waypost.route("SELECT count(*) FROM probe_me")
+    assert read["target"] in ("replica", "pg1", "pg2") and read["class"] == "read" and read["reason"] == "read_safe"
+    write = waypost.route("INSERT INTO probe_me VALUES (1)")
+    assert write["target"] in ("primary", "pg0") and write["class"] == "write" and write["reason"] == "write"
+    locking = waypost.route("SELECT * FROM probe_me FOR UPDATE")
+    assert locking["target"] in ("primary", "pg0") and locking["reason"] == "lock_clause"
+
+
+def test_metrics_count_what_was_done(waypost):
+    def counted(**labels):
+        return waypost.metric("waypost_queries_total", **labels)
+
+    reads, writes = counted(reason="read_safe"), counted(reason="write")
+    with waypost.connect() as conn:
+        for _ in range(7):
+            conn.rows("SELECT count(*) FROM probe_me")
+        for _ in range(3):
+            conn.rows("DELETE FROM probe_me WHERE false")
+        eventually(lambda: counted(reason="read_safe") - reads >= 7, what="reads counted")
+        eventually(lambda: counted(reason="write") - writes >= 3, what="writes counted")
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["waypost_queries_total{", "waypost_backend_queries_total{", "waypost_query_duration_seconds_bucket{",
+     "waypost_server_up{", "waypost_server_role{", "waypost_replication_lag_bytes{", "waypost_replication_lag_seconds{",
+     "waypost_server_sync_state{", "waypost_client_connections", "waypost_server_connections{", "waypost_pool_waiting",
+     "waypost_parse_cache_hits_total", "waypost_parse_cache_misses_total", "waypost_build_info{", "process_resident_memory_bytes",
+     "process_cpu_seconds_total", "process_open_fds"],
+)  # fmt: skip
+def test_metrics_are_there(waypost, word):
+    assert word in waypost.get("/metrics")[1]
+
+
+def test_promtool_is_content(waypost):
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=waypost.get("/metrics")[1], capture_output=True, text=True, timeout=30,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0 and not done.stderr.strip(), done.stderr
+
+
+def test_a_real_prometheus_scrapes_it(waypost, tmp_path):
+    config = tmp_path / "prometheus.yml"
+    config.write_text(
+        "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\nscrape_configs:\n- job_name: waypost\n"
+        f"  static_configs: [{{targets: ['127.0.0.1:{waypost.admin_port}']}}]\n"
+    )
+    port = free_port()
+    with open(tmp_path / "prometheus.log", "wb") as log:
+        process = subprocess.Popen(
+            ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path}/data",
+             f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+
+        def value(expression):
+            url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
+            try:
+                with urllib.request.urlopen(url, timeout=5) as reply:
+                    result = json.load(reply)["data"]["result"]
+            except OSError:
+                return None
+            return float(result[0]["value"][1]) if result else None
+
+        eventually(lambda: value('up{job="waypost"}') == 1, 30, "up")
+        eventually(lambda: value("sum(waypost_server_up)") == 3, 30, "three servers up")
+        assert value("sum(waypost_queries_total)") > 0
+        assert value('sum(scrape_samples_scraped{job="waypost"})') > 50
+    finally:
+        process.terminate()
+        process.wait(20)

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Everything that must hold: installs what is missing, builds, runs unit and integration tests with the release build,
+# the same with AddressSanitizer and UBSan, and the threaded part with ThreadSanitizer. Needs root (PostgreSQL servers are
+# started as user postgres). The last line is "N passed, N failed".
+#
+#   run.sh [--long]    --long adds what takes minutes or gigabytes
+set -uo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+logs=$root/build/test-logs
+python=/usr/bin/python3
+long=()
+passed=0 failed=0
+jobs=$(nproc)
+# ThreadSanitizer of g++ 12 cannot live with much address space randomisation.
+fixed=()
+setarch -R true 2>/dev/null && fixed=(setarch -R)
+
+die() { echo "run.sh: $*" >&2; echo "0 passed, 1 failed"; exit 1; }
+step() { printf '\n== %s  [%dm%02ds]\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
+count() { passed=$((passed + $1)); failed=$((failed + $2)); echo "   $1 passed, $2 failed"; }
+
+build() {  # PRESET
+  step "build $1"
+  (cd "$root" && cmake --preset "$1" && nice cmake --build --preset "$1" -j "$jobs") >"$logs/build-$1.log" 2>&1 ||
+    { grep -E 'error|FAILED' "$logs/build-$1.log" | head -n 40; tail -n 20 "$logs/build-$1.log"; die "build $1 failed"; }
+}
+
+unit_tests() {  # PRESET: counts Catch2's test cases; a ctest test that is no Catch2 program counts as one
+  step "unit tests, $1"
+  (cd "$root/build/$1" && "${fixed[@]}" ctest -j "$jobs" --timeout 600 --output-on-failure --test-output-size-passed 100000 \
+    --test-output-size-failed 100000 --output-junit "$logs/ctest-$1.xml") >"$logs/ctest-$1.log" 2>&1 ||
+    grep -vE '^ *(Start|[0-9]+/)' "$logs/ctest-$1.log" | tail -n 60
+  # shellcheck disable=SC2046
+  count $("$python" - "$logs/ctest-$1.xml" <<'PY'
+import re, sys, xml.etree.ElementTree as tree
+passed = failed = 0
+try:
+    cases = tree.parse(sys.argv[1]).getroot().findall("testcase")
+except (OSError, tree.ParseError):
+    cases = []
+for case in cases:
+    good = case.get("status") == "run" and case.find("failure") is None
+    output = case.findtext("system-out") or ""
+    every = re.search(r"All tests passed \(\d+ assertions? in (\d+) test cases?\)", output)
+    some = re.search(r"^test cases:\s*(\d+)(?: \|\s*(\d+) passed)?(?: \|\s*(\d+) failed)?", output, re.M)
+    if every and good:
+        passed += int(every[1])
+    elif some:
+        passed += int(some[2] or 0)
+        failed += max(int(some[3] or 0), 0 if good else 1)
+    else:
+        passed, failed = passed + good, failed + (not good)
+print(passed, failed if cases else 1)
+PY
+)
+}
+
+integration_tests() {  # PRESET [pytest arguments]
+  local preset=$1
+  shift
+  step "integration tests, $preset"
+  (cd "$root/tests/integration" && WAYPOST_BINARY="$root/build/$preset/waypost" ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 \
+    UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=second_deadlock_stack=1 "${fixed[@]}" "$python" -B -m pytest "$@" "${long[@]}" \
+    --junitxml="$logs/pytest-$preset.xml") >"$logs/pytest-$preset.log" 2>&1 ||
+    { grep -vE '^[.FE]+ +\[' "$logs/pytest-$preset.log" | head -n 120 | cut -c1-400; grep -E '^(FAILED|ERROR)' "$logs/pytest-$preset.log" | tail -n 60 | cut -c1-200; }
+  # shellcheck disable=SC2046
+  count $("$python" - "$logs/pytest-$preset.xml" <<'PY'
+import sys, xml.etree.ElementTree as tree
+try:
+    suite = tree.parse(sys.argv[1]).getroot().find("testsuite")
+    total, bad = int(suite.get("tests")), sum(int(suite.get(k)) for k in ("failures", "errors", "skipped"))
+    print(max(total - bad, 0), bad if total else 1)
+except (OSError, tree.ParseError, AttributeError):
+    print(0, 1)
+PY
+)
+}
+
+case ${1:-} in
+  '') ;;
+  --long) long=(--long) ;;
+  *) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
+esac
+[ "$(id -u)" = 0 ] || die "must run as root: it installs packages and starts PostgreSQL as user postgres"
+ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+rm -rf "$logs"
+mkdir -p "$logs"
+
+step "packages"
+"$root/deploy/install.sh" || die "installation failed"
+for preset in release sanitize tsan; do build "$preset"; done
+for preset in release sanitize tsan; do unit_tests "$preset"; done
+integration_tests release
+integration_tests sanitize
+integration_tests tsan -m threads
+
+step "done; logs in $logs"
+[ $((passed + failed)) -gt 0 ] || failed=1
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,80 @@
+"""The throwaway PostgreSQL cluster of deploy/cluster.sh, and what its servers themselves say they ran."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import uuid
+
+import wire
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "deploy" / "cluster.sh"
+NAMES = ("pg0", "pg1", "pg2")
+REPLICAS = ("pg1", "pg2")
+LOG_TAIL_BYTES = 8 << 20
+
+
+def new_marker():
+    """A word that no other statement contains; put it into a comment of the SQL to find that statement again."""
+    return "m" + uuid.uuid4().hex[:14]
+
+
+class Cluster:
+    def __init__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="waypost-cluster-"))
+        self.ports = {}
+
+    def script(self, *args):
+        done = subprocess.run(
+            [SCRIPT, args[0], self.dir, *args[1:]], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, f"cluster.sh {args}: {done.stdout}{done.stderr}"
+
+    def start(self):
+        self.script("start")
+        self.ports = dict(zip(NAMES, map(int, (self.dir / "ports").read_text().split())))
+
+    def destroy(self):
+        self.script("stop")
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def stop_server(self, name):
+        self.script("stop-server", name)
+
+    def start_server(self, name):
+        self.script("start-server", name)
+
+    def connect(self, server="pg0", user="postgres", password="secret", database="openfire", **params):
+        return wire.connect(self.ports[server], user, password, database, **params)
+
+    def sql(self, text, server="pg0", database="openfire", user="postgres"):
+        """Runs `text` on that server itself, past any proxy; the rows of all its statements."""
+        password = {"postgres": "secret"}.get(user, user)
+        with self.connect(server, user, password, database) as conn:
+            return conn.rows(text)
+
+    def log(self, server):
+        with open(self.dir / f"{server}.log", "rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - LOG_TAIL_BYTES))
+            return file.read().decode(errors="replace")
+
+    def runs(self, marker):
+        """{server: how often it executed a statement that contains `marker`}, from the servers' own logs (log_statement
+        is all in the databases that routing tests use). Servers that never did are left out."""
+        counts = {}
+        for server in NAMES:
+            count = 0
+            for entry in re.split(r"^(?=\d{4}-\d\d-\d\d )", self.log(server), flags=re.M):
+                if marker in entry and re.search(r"LOG:  (statement|execute|fastpath)", entry):
+                    count += 1
+            if count:
+                counts[server] = count
+        return counts
+
+    def where(self, marker):
+        """The one server that ran the marked statement, once; else all that is known of it."""
+        counts = self.runs(marker)
+        return next(iter(counts)) if list(counts.values()) == [1] else counts
