@@ -15,7 +15,8 @@ FrameStatus NextHeader(Bytes& input, FrameHeader& header) {
 FrontendFault CheckFrontendHeader(FrameHeader header) {
   switch (header.type) {
     case 'Q': case 'P': case 'B': case 'F': case 'd':
-      return FrontendFault::kNone;
+      return header.body_bytes + 4 > kMaxMessageBytes ? FrontendFault::kTooLong
+                                                      : FrontendFault::kNone;
     case 'C': case 'D': case 'E': case 'H': case 'S': case 'X': case 'c': case 'f':
       return header.body_bytes + 4 > kMaxSmallMessageBytes ? FrontendFault::kTooLong
                                                            : FrontendFault::kNone;
