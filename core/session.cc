@@ -149,8 +149,8 @@ void Session::OnServerConnection(ServerConnection& connection) noexcept {
   worker_.AddOutstanding(connection.id(), 1);
   holding_ = std::get<Acquiring>(state_).decision.may_rerun;
   Take(Leased{});
-  // A message too large to gather waits at the head of the input for this.
-  if (large_next_) ProcessInput();
+  // What belongs to the running batch may wait in the input: copy data, a message too large to gather.
+  if (!input_.empty()) ProcessInput();
 }
 
 void Session::OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept {
@@ -232,7 +232,8 @@ void Session::OnBatchDone(char status) noexcept {
   auto pin = b.pin;
   if (pool_policy_.mode == PoolMode::kSession && pin == PinReason::kNone) pin = PinReason::kSessionMode;
   const bool rerun = In<Discarding>();
-  if (!rerun) EndBatch();
+  if (rerun) RewindBatch();
+  else EndBatch();
   const bool unpin = std::exchange(unpin_, false);
   const bool was_pinned = relaying != nullptr && relaying->pin != PinReason::kNone;
   if (!was_pinned && pin != PinReason::kNone && !rerun) metrics.Count(Counter::kSessionPins, pin);
@@ -243,8 +244,15 @@ void Session::OnBatchDone(char status) noexcept {
           ClientOutcome::kServerError);
     return;
   }
-  if (draining_ && In<Idle>() && input_.empty()) return Drain(true);
+  if (draining_ && (In<Idle>() || In<Pinned>()) && input_.empty()) return Drain(true);
   if (!closed_ && !input_.empty()) ProcessInput();
+}
+
+void Session::RewindBatch() {
+  batch_->sent = 0;
+  batch_->effects.clear();
+  batch_->effect = 0;
+  batch_->failed = false;
 }
 
 void Session::EndBatch() {
@@ -256,10 +264,10 @@ void Session::EndBatch() {
 void Session::AnswerBatch(const std::string& error, char status) {
   // Everything of the batch is answered by the error alone, as PostgreSQL skips to Sync after one.
   std::string out = error;
-  const bool ended = batch_->facts.end_known;
-  if (ended) AppendReadyForQuery(out, status);
-  else if (large_next_) large_next_ = false;
-  if (!ended) skip_to_sync_ = true;
+  const bool large_query = large_next_ && (large_type_ == 'Q' || large_type_ == 'F');
+  if (batch_->facts.end_known || large_query) AppendReadyForQuery(out, status);
+  else skip_to_sync_ = true;
+  drop_next_ = large_query;
   holding_ = false;
   held_.clear();
   WriteClient(AsBytes(out));
@@ -305,22 +313,26 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
   worker_.AddOutstanding(lost->id(), -1);
   const bool partial = mid_message && !holding_;
   if (holding_) worker_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
-  const bool in_block = lost->status() != 'I';
+  // In a block nothing was committed. Else a write that was not answered may or may not have happened.
+  const auto* relaying = std::get_if<Relaying>(&state_);
+  const bool in_block = relaying != nullptr ? relaying->block : In<InBlock>();
+  const bool may_have_run = relaying != nullptr && relaying->decision.target != Target::kReplica &&
+                            batch_ && batch_->facts.cls != Class::kRead;
+  const std::string_view sqlstate = in_block && !(batch_ && batch_->ends_block) ? "40001"
+                                    : may_have_run                              ? "08007"
+                                                                                : "08006";
   failure_ = ErrorMessage({.severity = partial ? "FATAL" : "ERROR",
-                           .sqlstate = in_block ? "40001" : "08006",
+                           .sqlstate = sqlstate,
                            .message = "the connection to server \"" + lost->server().name + "\" was lost",
-                           .detail = error});
-  worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(in_block ? "40001" : "08006"));
+                           .detail = last_words_.empty() ? error : last_words_,
+                           .hint = sqlstate == "08007" ? "Whether the statement was committed is not known." : ""});
+  last_words_.clear();
+  worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
   holding_ = false;
   held_.clear();
-  unnamed_.reset();
   if (stream_left_ > 0) skip_left_ = std::exchange(stream_left_, 0);
   stream_->Resume(Stream::kPeerSlow);
-  if (batch_) {
-    batch_->sent = 0;
-    batch_->effects.clear();
-    batch_->effect = 0;
-  }
+  if (batch_) RewindBatch();
   Take(ServerLost{partial});
   ProcessInput();
 }

@@ -87,6 +87,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void AnswerBatch(const std::string& error, char status);
   void AnswerRollback();
   void EndBatch();
+  void RewindBatch();
   void CountDecision(const Decision& decision);
   [[nodiscard]] bool Is(std::size_t index) const { return state_.index() == index; }
   template <class S>
@@ -99,6 +100,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void Process(Bytes& in);
   [[nodiscard]] bool Accepts(char type) const;
   bool TakeMessage(Bytes& in);
+  void StreamCopyData(Bytes& in);
   bool TakeLarge(FrameHeader header, Bytes& in);
   void Add(FrameHeader header, Bytes message);
   void Classify(BatchMessage& message, Bytes body);
@@ -124,6 +126,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void AppendTarget(std::string& out, BatchMessage& message, Bytes body);
   void EnsureStatement(std::string& out, const StatementRef& statement);
   void EnsureUnnamed(std::string& out);
+  [[nodiscard]] StatementRef Deallocated(const SqlText& sql) const;
   void StreamLarge(FrameHeader header, Bytes body);
   void SendToServer(Bytes bytes);
   void AddEffect(Effect effect);
@@ -162,6 +165,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   std::uint32_t stream_left_ = 0;  // of a message that is passed on in pieces
   std::uint32_t skip_left_ = 0;    // of a message that is dropped
   bool large_next_ = false;        // the message at the head of the input is too large to gather
+  char large_type_ = 0;            // its type
+  bool drop_next_ = false;         // it was answered already: drop it
   bool skip_to_sync_ = false;      // after an error of ours: everything up to Sync is dropped
   bool processing_ = false;
   bool draining_ = false;
@@ -170,6 +175,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   bool holding_ = false;           // the reply is held back: it may have to be thrown away
   std::string held_;
   std::string failure_;            // ErrorResponse for AnswerBatch
+  std::string last_words_;         // what the server said before it closed the connection
 
   Settings startup_, settings_, transaction_settings_;
   std::vector<std::pair<std::string, Settings>> savepoints_;

@@ -77,7 +77,7 @@ bool Session::Accepts(char type) const {
   if (In<Idle>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
   if (!In<Relaying>()) return false;
   // The running batch goes on: a COPY, a series without its Sync, a message too large to gather.
-  return large_next_ || connection_->ledger().WantsMore() || IsCopyData(type);
+  return large_next_ || connection_->ledger().ReadyForQueryDue() == 0 || IsCopyData(type);
 }
 
 void Session::Process(Bytes& in) {
@@ -126,6 +126,12 @@ bool Session::TakeMessage(Bytes& in) {
     return false;
   }
   if (!Accepts(header.type)) return false;
+  if (drop_next_) {
+    drop_next_ = false;
+    in = rest;
+    skip_left_ = header.body_bytes;
+    return true;
+  }
   if (skip_to_sync_) {
     in = rest;
     if (header.type != 'S') {
@@ -139,9 +145,12 @@ bool Session::TakeMessage(Bytes& in) {
     return true;
   }
   if (IsCopyData(header.type)) {
+    if (In<Relaying>()) {
+      StreamCopyData(in);
+      return true;
+    }
     in = rest;
-    if (In<Relaying>()) StreamLarge(header, {});
-    else skip_left_ = header.body_bytes;  // PostgreSQL ignores copy data outside a COPY
+    skip_left_ = header.body_bytes;  // PostgreSQL ignores copy data outside a COPY
     return true;
   }
   if (header.body_bytes > kGatherBytes || large_next_) return TakeLarge(header, in);
@@ -150,6 +159,24 @@ bool Session::TakeMessage(Bytes& in) {
   in = in.subspan(message.size());
   Add(header, message);
   return true;
+}
+
+void Session::StreamCopyData(Bytes& in) {
+  // All that is here in one write: a row is often a message of its own.
+  auto rest = in;
+  while (stream_left_ == 0) {
+    auto next = rest;
+    FrameHeader header;
+    if (NextHeader(next, header) != FrameStatus::kHeader || !IsCopyData(header.type)) break;
+    if (CheckFrontendHeader(header) != FrontendFault::kNone) break;  // told when it is at the head
+    connection_->ledger().Sent(header.type, Reply::kForward);
+    const auto here = std::min<std::size_t>(header.body_bytes, next.size());
+    stream_left_ = header.body_bytes - static_cast<std::uint32_t>(here);
+    rest = next.subspan(here);
+  }
+  const auto run = in.first(in.size() - rest.size());
+  in = rest;
+  SendToServer(run);
 }
 
 bool Session::TakeLarge(FrameHeader header, Bytes& in) {
@@ -170,6 +197,7 @@ bool Session::TakeLarge(FrameHeader header, Bytes& in) {
   if (!In<Relaying>()) {
     // It needs a server connection first, and what of its batch came before it goes ahead of it.
     large_next_ = true;
+    large_type_ = header.type;
     auto& facts = batch().facts;
     facts.end_known = false;
     facts.retained = false;
@@ -196,6 +224,7 @@ Batch& Session::batch() {
 }
 
 void Session::Add(FrameHeader header, Bytes message) {
+  if (header.type == 'H' && !batch_) return;  // nothing to flush
   auto& gathered = batch();
   BatchMessage entry;
   entry.type = header.type;
@@ -238,7 +267,7 @@ void Session::Dispatch() {
     running.facts.cls = Class::kSession;
     running.facts.why = Reason::kSessionMode;
   }
-  const auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.outstanding(), worker_.Now());
+  const auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
   if (decision.target != Target::kHeld && running.facts.begins_read_only &&
       decision.target == Target::kReplica)
     read_only_block_ = true;

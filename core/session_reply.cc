@@ -83,6 +83,12 @@ void Session::OnError(const Answer& answer, Bytes body, std::string& replacement
       return;
     }
   }
+  if (error.severity == "FATAL" || error.severity == "PANIC") {
+    // The server connection ends, not the client's: it hears of it in OnServerLost.
+    last_words_ = error.message;
+    keep = false;
+    return;
+  }
   ReleaseHeld();
   if (batch_) batch_->failed = true;
   worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));

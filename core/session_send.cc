@@ -85,21 +85,22 @@ void Session::Append(std::string& out, BatchMessage& message) {
   }
 }
 
+// The statement that `sql` deallocates, if the client prepared it by the protocol: on the server it has another name.
+StatementRef Session::Deallocated(const SqlText& sql) const {
+  if (sql.facts->size() != 1) return nullptr;
+  const auto& facts = sql.facts->front();
+  if (facts.kind != StatementKind::kDeallocate || facts.object.empty()) return nullptr;
+  return FindStatement(facts.object);
+}
+
 void Session::AppendQueryMessage(std::string& out, BatchMessage& message) {
   auto& ledger = connection_->ledger();
-  // DEALLOCATE of a statement that was prepared by the protocol: on the server it has another name.
-  if (message.sql && message.sql->facts->size() == 1) {
-    const auto& facts = message.sql->facts->front();
-    const auto statement = facts.kind == StatementKind::kDeallocate && !facts.object.empty()
-                               ? FindStatement(facts.object)
-                               : nullptr;
-    if (statement) {
-      EnsureStatement(out, statement);
-      const auto sequence = ledger.Sent('Q', Reply::kForward);
-      AppendQuery(out, "DEALLOCATE " + QuotedName(statement->server_name));
-      AddEffect({Effect::Kind::kRan, sequence, 0, message.sql, {}, {}});
-      return;
-    }
+  if (const auto statement = message.sql ? Deallocated(*message.sql) : nullptr) {
+    EnsureStatement(out, statement);
+    const auto sequence = ledger.Sent('Q', Reply::kForward);
+    AppendQuery(out, "DEALLOCATE " + QuotedName(statement->server_name));
+    AddEffect({Effect::Kind::kRan, sequence, 0, message.sql, {}, {}});
+    return;
   }
   const auto sequence = ledger.Sent('Q', Reply::kForward);
   out.append(batch_->bytes, message.offset, message.size);
@@ -120,10 +121,15 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
   const auto& statement = message.statement;
   const std::string name(parse->name);
   if (name.empty()) {
+    const auto deallocated = Deallocated(*statement->sql);
+    if (deallocated) EnsureStatement(out, deallocated);
     connection.unnamed = statement;
     unnamed_.reset();  // a Parse that fails leaves none
     const auto sequence = connection.ledger().Sent('P', Reply::kForward);
-    out.append(batch_->bytes, message.offset, message.size);
+    if (deallocated)
+      waypost::AppendParse(out, "", "DEALLOCATE " + QuotedName(deallocated->server_name), parse->types);
+    else
+      out.append(batch_->bytes, message.offset, message.size);
     AddEffect({Effect::Kind::kParsed, sequence, 0, {}, name, statement, true});
     return;
   }

@@ -79,7 +79,7 @@ class Worker {
   [[nodiscard]] std::shared_ptr<const ServerConfig> ServerFor(ServerId id) const {
     return id < servers_.size() ? servers_[id] : nullptr;
   }
-  [[nodiscard]] const std::vector<std::uint32_t>& outstanding() const { return outstanding_; }
+  [[nodiscard]] Load load() { return {outstanding_, turn_++}; }
   void AddOutstanding(ServerId id, int change);
 
   // Changes whenever any catalogue does; never 0.
@@ -135,6 +135,7 @@ class Worker {
 
   std::vector<std::shared_ptr<const ServerConfig>> servers_;  // by ServerId
   std::vector<std::uint32_t> outstanding_;
+  std::uint32_t turn_ = 0;
   struct CatalogEntry {
     std::shared_ptr<const Catalog> catalog;
     std::uint64_t version = 0;

@@ -5,21 +5,23 @@
 namespace waypost {
 namespace {
 
-// The least busy by weight; a server of weight 0 takes no reads. Ties go round by `spread`.
+// The least busy by weight; a server of weight 0 takes no reads.
 std::optional<ServerId> LeastOutstanding(const ClusterView& view, const RoutingPolicy& policy,
-                                         std::span<const std::uint32_t> outstanding, TimePoint now) {
+                                         Load load, TimePoint now) {
   std::optional<ServerId> best;
   double best_load = 0;
-  for (ServerId id = 0; id < view.servers.size(); ++id) {
+  const auto count = view.servers.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto id = static_cast<ServerId>((i + load.turn) % count);
     const auto& server = view.servers[id];
     const bool primary_share = policy.read_from_primary == ReadFromPrimary::kAlways &&
                                view.primary == id && server.weight > 0;
     if (!primary_share && !MayReadFrom(server, view, policy, now)) continue;
-    const double busy = id < outstanding.size() ? outstanding[id] : 0;
-    const double load = (busy + 1) / server.weight;
-    if (best && load >= best_load) continue;
+    const double busy = id < load.outstanding.size() ? load.outstanding[id] : 0;
+    const double share = (busy + 1) / server.weight;
+    if (best && share >= best_load) continue;
     best = id;
-    best_load = load;
+    best_load = share;
   }
   return best;
 }
@@ -62,13 +64,12 @@ bool MayReadFrom(const ServerView& server, const ClusterView& view, const Routin
 }
 
 Decision Decide(const BatchFacts& batch, const SessionFacts& session, const ClusterView& view,
-                const RoutingPolicy& policy, std::span<const std::uint32_t> outstanding,
-                TimePoint now) {
+                const RoutingPolicy& policy, Load load, TimePoint now) {
   if (session.holds_connection) return {Target::kHeld, session.holds_why};
   const bool read = batch.cls == Class::kRead || batch.begins_read_only;
   if (!read) return {Target::kPrimary, batch.why};
   if (const auto why = ForbidsReplicas(batch, session, policy)) return {Target::kPrimary, *why};
-  const auto server = LeastOutstanding(view, policy, outstanding, now);
+  const auto server = LeastOutstanding(view, policy, load, now);
   if (!server && policy.read_from_primary == ReadFromPrimary::kNever)
     return {Target::kRefuse, Reason::kNoEligibleReplica};
   if (!server) return {Target::kPrimary, Reason::kNoEligibleReplica};

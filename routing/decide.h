@@ -48,10 +48,15 @@ struct Decision {
   bool may_rerun = false;  // an error or loss before the first forwarded byte may be healed on the primary
 };
 
-// `outstanding[id]`: batches of this worker under way on that server; may be shorter than the server list.
+// What this worker has under way.
+struct Load {
+  std::span<const std::uint32_t> outstanding;  // batches by ServerId; may be shorter than the server list
+  std::uint32_t turn = 0;                      // counts up: of servers that are equally busy each gets its turn
+};
+
 [[nodiscard]] Decision Decide(const BatchFacts& batch, const SessionFacts& session,
-                              const ClusterView& view, const RoutingPolicy& policy,
-                              std::span<const std::uint32_t> outstanding, TimePoint now);
+                              const ClusterView& view, const RoutingPolicy& policy, Load load,
+                              TimePoint now);
 
 // True if a replica of this policy may be read from at `now`: seen at most two probe intervals ago, and eligible.
 [[nodiscard]] bool MayReadFrom(const ServerView& server, const ClusterView& view,

@@ -203,8 +203,8 @@ void TcpStream::Start(StreamUser& user) {
 }
 
 bool TcpStream::Write(Bytes bytes) {
+  if (handle_ == nullptr || handle_->closing) return true;
   auto& h = *handle_;
-  if (h.closing || h.finishing) return true;
   if (!h.writing && h.waiting.empty()) {
     auto buffer = uv_buf_init(const_cast<char*>(AsText(bytes).data()),  // libuv only reads it
                               static_cast<unsigned>(bytes.size()));
@@ -218,9 +218,13 @@ bool TcpStream::Write(Bytes bytes) {
   return !h.over_high_mark;
 }
 
-std::size_t TcpStream::Queued() const { return handle_->sending.size() + handle_->waiting.size(); }
+std::size_t TcpStream::Queued() const {
+  if (handle_ == nullptr) return 0;
+  return handle_->sending.size() + handle_->waiting.size();
+}
 
 void TcpStream::Pause(PauseReason reason) {
+  if (handle_ == nullptr) return;
   const bool was = handle_->pauses != 0;
   handle_->pauses |= reason;
   if (!was && handle_->connected && !handle_->closing)
@@ -228,14 +232,16 @@ void TcpStream::Pause(PauseReason reason) {
 }
 
 void TcpStream::Resume(PauseReason reason) {
+  if (handle_ == nullptr) return;
   const bool was = handle_->pauses != 0;
   handle_->pauses = static_cast<std::uint8_t>(handle_->pauses & ~reason);
   if (was && handle_->pauses == 0) handle_->ReadStart();
 }
 
-bool TcpStream::Paused() const { return handle_->pauses != 0; }
+bool TcpStream::Paused() const { return handle_ != nullptr && handle_->pauses != 0; }
 
 void TcpStream::Finish() {
+  if (handle_ == nullptr) return;
   auto* h = handle_;
   handle_ = nullptr;
   h->user = nullptr;
