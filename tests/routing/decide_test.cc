@@ -16,6 +16,7 @@ struct Scene {
   SessionFacts session;
   RoutingPolicy policy;
   std::vector<std::uint32_t> outstanding;
+  std::uint32_t turn = 0;
   TimePoint now{seconds(1000)};
 
   Scene() {
@@ -36,7 +37,7 @@ struct Scene {
 
   ServerView& replica(ServerId id) { return view.servers[id]; }
   [[nodiscard]] Decision Go() const {
-    return Decide(batch, session, view, policy, outstanding, now);
+    return Decide(batch, session, view, policy, {outstanding, turn}, now);
   }
   [[nodiscard]] std::string Said() const {
     const auto decision = Go();
@@ -181,6 +182,25 @@ TEST_CASE("the least busy replica is taken", "[routing][decide]") {
   CHECK(scene.Go().server == 1);
   SECTION("what is not counted yet is not busy") {
     scene.outstanding = {0, 1};
+    CHECK(scene.Go().server == 2);
+  }
+}
+
+TEST_CASE("servers that are equally busy have their turns", "[routing][decide]") {
+  Scene scene;
+  std::array<int, 3> chosen{};
+  for (; scene.turn < 300; ++scene.turn) ++chosen[scene.Go().server];
+  CHECK(chosen[0] == 0);
+  CHECK(chosen[1] + chosen[2] == 300);
+  CHECK(chosen[1] >= 100);
+  CHECK(chosen[2] >= 100);
+  SECTION("also when the turns begin again at 0") {
+    scene.turn = GENERATE(0xFFFFFFFEU, 0xFFFFFFFFU, 0U);
+    CHECK(scene.Said() == "replica read_safe");
+  }
+  SECTION("but the less busy comes before them") {
+    scene.outstanding = {0, 1, 0};
+    scene.turn = GENERATE(0U, 1U, 2U);
     CHECK(scene.Go().server == 2);
   }
 }
