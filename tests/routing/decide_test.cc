@@ -188,20 +188,17 @@ TEST_CASE("the least busy replica is taken", "[routing][decide]") {
 
 TEST_CASE("servers that are equally busy have their turns", "[routing][decide]") {
   Scene scene;
+  const auto step = GENERATE(1U, 2U, 3U, 4U, 7U);  // other turns are taken by writes
+  CAPTURE(step);
   std::array<int, 3> chosen{};
-  for (; scene.turn < 300; ++scene.turn) ++chosen[scene.Go().server];
+  for (scene.turn = 0xFFFFFF00U; chosen[1] + chosen[2] < 300; scene.turn += step)
+    ++chosen[scene.Go().server];
   CHECK(chosen[0] == 0);
-  CHECK(chosen[1] + chosen[2] == 300);
-  CHECK(chosen[1] >= 100);
-  CHECK(chosen[2] >= 100);
-  SECTION("also when the turns begin again at 0") {
-    scene.turn = GENERATE(0xFFFFFFFEU, 0xFFFFFFFFU, 0U);
-    CHECK(scene.Said() == "replica read_safe");
-  }
+  CHECK(chosen[1] >= 140);
+  CHECK(chosen[2] >= 140);
   SECTION("but the less busy comes before them") {
     scene.outstanding = {0, 1, 0};
-    scene.turn = GENERATE(0U, 1U, 2U);
-    CHECK(scene.Go().server == 2);
+    for (scene.turn = 0; scene.turn < 10; ++scene.turn) CHECK(scene.Go().server == 2);
   }
 }
 
