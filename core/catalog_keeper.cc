@@ -15,7 +15,10 @@ namespace waypost {
 namespace {
 
 constexpr milliseconds kRefresh{30'000};
-constexpr milliseconds kRetry{1'000};  // after a failure
+constexpr milliseconds kRetry{1'000};  // after a failure; twice that after the next, up to kRefresh
+constexpr unsigned kMaxDoublings = 5;
+constexpr unsigned kMaxFailures =
+    10;  // then a database that never loaded is forgotten until it is asked for again
 constexpr milliseconds kNoPrimaryRetry{50};
 constexpr milliseconds kMinGap{100};  // between two loads of one database, whatever the DDL
 constexpr milliseconds kLoadTimeout{5'000};
@@ -62,7 +65,7 @@ class CatalogKeeper::Loop {
       }
       at->second.asked = Clock::now();
       at->second.due =
-          std::min(at->second.due, std::max(at->second.asked, at->second.loaded + kMinGap));
+          std::min(at->second.due, std::max(at->second.asked, at->second.tried + kMinGap));
     }
     wake_.notify_all();
   }
@@ -70,9 +73,10 @@ class CatalogKeeper::Loop {
  private:
   struct Entry {
     TimePoint asked{};   // last RequestCatalog
-    TimePoint loaded{};  // end of the last load
+    TimePoint tried{};   // end of the last load, or of the attempt
+    TimePoint loaded{};  // the same, if it succeeded; zero: never
     TimePoint due = TimePoint::max();
-    bool failing = false;
+    unsigned failures = 0;  // in a row
   };
   using Databases = std::map<std::string, Entry, std::less<>>;
 
@@ -121,12 +125,18 @@ class CatalogKeeper::Loop {
     const auto at = databases_.find(database);
     if (at == databases_.end()) return;  // forgotten meanwhile
     Entry& entry = at->second;
-    entry.loaded = Clock::now();
-    if (!error.empty()) entry.due = std::min(entry.due, entry.loaded + kRetry);
-    if (!error.empty() && !entry.failing)
+    entry.tried = Clock::now();
+    if (error.empty()) {
+      entry.loaded = entry.tried;
+      entry.failures = 0;
+      Log(LogLevel::kDebug, "catalog_loaded", {{"database", database}});
+      return;
+    }
+    if (entry.failures == 0)
       Log(LogLevel::kWarn, "catalog_failed", {{"database", database}, {"error", FirstLine(error)}});
-    if (error.empty()) Log(LogLevel::kDebug, "catalog_loaded", {{"database", database}});
-    entry.failing = !error.empty();
+    const milliseconds wait = kRetry * (1U << std::min(entry.failures, kMaxDoublings));
+    entry.due = entry.tried + std::min(wait, kRefresh);
+    if (++entry.failures >= kMaxFailures && entry.loaded == TimePoint{}) databases_.erase(at);
   }
 
   const std::function<View()> view_;

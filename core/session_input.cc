@@ -77,7 +77,7 @@ bool Session::Accepts(char type) const {
   if (In<Idle>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
   if (!In<Relaying>()) return false;
   // The running batch goes on: a COPY, a series without its Sync, a message too large to gather.
-  return large_next_ || connection_->ledger().WantsMore() || IsCopyData(type);
+  return large_next_ || connection_->ledger().ReadyForQueryDue() == 0 || IsCopyData(type);
 }
 
 void Session::Process(Bytes& in) {
@@ -224,6 +224,7 @@ Batch& Session::batch() {
 }
 
 void Session::Add(FrameHeader header, Bytes message) {
+  if (header.type == 'H' && !batch_) return;  // nothing to flush
   auto& gathered = batch();
   BatchMessage entry;
   entry.type = header.type;
