@@ -101,7 +101,7 @@ why() {  # SQL: reason and class, from Waypost
     echo '?'
 }
 
-row() { printf '%-64s %6s %6s %6s   %s\n' "$@"; }
+row() { printf '%-67s %6s %6s %6s   %s\n' "$@"; }
 
 # What to show; what to run by psql (each line a session); how the servers remember it; whose reason to ask for.
 labels=() scripts=() patterns=() asked=()
@@ -174,7 +174,7 @@ show_workload() {
   echo
   row "statement (each run three times by psql)" pg0 pg1 pg2 "why"
   row "" primary repl. repl. ""
-  echo "------------------------------------------------------------------------------------------------------------------"
+  echo "---------------------------------------------------------------------------------------------------------------------"
   for i in "${!labels[@]}"; do show_row "${labels[$i]}" "${patterns[$i]}" "${asked[$i]}"; done
   reset_statistics
   run_pgbench -S -M prepared -t 500
