@@ -114,12 +114,16 @@ AdminSources App::Sources() {
     return status_;
   };
   sources.route = [this](const RouteQuestion& question) {
+    ConfigSnapshot config;
+    std::shared_ptr<const Catalog> catalog;
+    {
+      const std::scoped_lock lock(mutex_);
+      config = config_;
+      if (const auto found = catalogs_.find(question.database); found != catalogs_.end()) catalog = found->second;
+    }
+    if (!catalog) keeper_.RequestCatalog(question.database);
     const auto view = prober_.view();
-    const std::scoped_lock lock(mutex_);
-    const auto found = catalogs_.find(question.database);
-    if (found == catalogs_.end()) keeper_.RequestCatalog(question.database);
-    return ExplainRoute(question, *config_, view.get(), found == catalogs_.end() ? nullptr : found->second.get(),
-                        Clock::now());
+    return ExplainRoute(question, *config, view.get(), catalog.get(), Clock::now());
   };
   for (const auto& worker : workers_) sources.threads.push_back(&worker->metrics());
   sources.threads.push_back(&prober_metrics_);

@@ -18,7 +18,8 @@ struct BatchMessage {
   char type = 0;
   std::uint32_t offset = 0, size = 0;  // in Batch::bytes, header included
   SqlRef sql;               // Q, E: set if a statement of it changes the session
-  StatementRef statement;   // P, and B or D of a statement: which one
+  StatementRef statement;   // P, and B, D or C of a statement: which one
+  StatementRef existing;    // P: the name is taken, by this one: an error
 };
 
 // What a message does to the session when its answer says that it succeeded.
@@ -51,6 +52,8 @@ struct BatchFlags {
   PinReason pin = PinReason::kNone;
   bool any_statement = false;
   bool changes_settings = false;
+  bool resets = false;           // RESET, DISCARD ALL: back to the start-up values
+  bool deallocates_all = false;  // DEALLOCATE ALL, by the extended protocol
   bool simple = false;      // a Query, not the extended protocol
   bool failed = false;      // an error was answered
   bool ends_block = false;  // COMMIT or ROLLBACK: what a failed block waits for

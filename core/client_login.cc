@@ -194,9 +194,13 @@ void ClientLogin::OnSaslEnd(Bytes body) {
 void ClientLogin::Check() {
   phase_ = Phase::kChecking;
   started_ = worker_.Now();
+  worker_.startup_checks().Ask(Question(), *this);
+}
+
+StartupQuestion ClientLogin::Question() const {
   StartupQuestion question{startup_.database, startup_.user, startup_.parameters};
   if (!startup_.options.empty()) question.parameters.emplace_back("options", startup_.options);
-  worker_.startup_checks().Ask(question, *this);
+  return question;
 }
 
 void ClientLogin::OnStartupChecked(const StartupAnswer& answer) noexcept {
@@ -216,8 +220,10 @@ void ClientLogin::OnStartupChecked(const StartupAnswer& answer) noexcept {
   for (const auto& [name, value] : answer.parameter_status) AppendParameterStatus(out, name, value);
   MessageBuilder(out, 'K').U32(session_.cancel_pid()).U32(session_.secret());
   AppendReadyForQuery(out, 'I');
-  session_.OnLoggedIn({startup_.user, startup_.database, worker_.settings().Intern(std::move(set)), answer.parameter_status},
-                      out);
+  auto startup = std::make_shared<StartupSettings>();
+  startup->parameters = Question().parameters;
+  startup->settings = worker_.settings().Intern(std::move(set));
+  session_.OnLoggedIn({startup_.user, startup_.database, std::move(startup), answer.parameter_status}, out);
   HandOverRest();
 }
 

@@ -39,6 +39,7 @@ class ClientLogin final : public StartupUser {
   void OnSaslStart(Bytes body);
   void OnSaslEnd(Bytes body);
   void Check();
+  [[nodiscard]] StartupQuestion Question() const;
   // What came behind the login is the session's.
   void HandOverRest();
   // FATAL, then the connection closes.

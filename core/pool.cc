@@ -49,10 +49,13 @@ void Pool::WaitersChanged() {
 }
 
 ServerConnection* Pool::Acquire(Waiter& waiter) {
-  if (waiters_.empty() && !idle_.empty()) {
-    auto* connection = idle_.back();
-    idle_.pop_back();
-    return connection;
+  if (waiters_.empty()) {
+    for (auto i = idle_.size(); i-- > 0;) {
+      auto* connection = idle_[i];
+      if (!waiter.Suits(*connection)) continue;
+      idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(i));
+      return connection;
+    }
   }
   waiter.waiting_since = worker_.Now();
   waiters_.push_back(&waiter);
@@ -76,18 +79,19 @@ void Pool::Grow() {
                               worker_.pools().OldestWaiter(key_.server, this));
     if (!MayGrow(OldestWaiter(), others)) return;
     if (!budget.Take(server->max_connections)) {
-      if (worker_.pools().EvictIdle(key_.server, this)) continue;
+      if (worker_.pools().EvictIdle(key_.server, this) || EvictIdle()) continue;
       worker_.AskOthersToYield(key_.server);
       return;
     }
-    Open();
+    Open(waiters_[connecting_]->Startup());
   }
 }
 
-void Pool::Open() {
+void Pool::Open(std::shared_ptr<const StartupSettings> startup) {
   ++connecting_;
+  last_startup_ = startup;
   connections_.push_back(
-      std::make_unique<ServerConnection>(worker_, *this, worker_.ServerFor(key_.server)));
+      std::make_unique<ServerConnection>(worker_, *this, worker_.ServerFor(key_.server), std::move(startup)));
 }
 
 void Pool::OnReady(ServerConnection& connection) {
@@ -160,6 +164,11 @@ void Pool::Serve(ServerConnection& connection) {
     return;
   }
   auto* waiter = waiters_.front();
+  if (!waiter->Suits(connection)) {
+    // Started with settings that this session does not have: one of its own takes the place.
+    Remove(connection, DisconnectCause::kEvicted);
+    return Grow();
+  }
   waiters_.pop_front();
   WaitersChanged();
   worker_.metrics().Observe(Histogram::kPoolWait, key_.server, worker_.Now() - waiter->waiting_since);
@@ -241,7 +250,7 @@ void Pool::Sweep(TimePoint now) {
     waiter->OnNoServerConnection("53300", error);
   }
   const bool warm = server != nullptr && !connections_.empty() && connections_.size() < policy_.min_size;
-  if (warm && worker_.shared().budgets[key_.server].Take(server->max_connections)) Open();
+  if (warm && worker_.shared().budgets[key_.server].Take(server->max_connections)) Open(last_startup_);
   if (!waiters_.empty()) Grow();
 }
 

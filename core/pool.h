@@ -19,6 +19,7 @@ namespace waypost {
 class ServerConnection;
 class Worker;
 class Pool;
+struct StartupSettings;
 
 // Who waits for a server connection: a session.
 class Waiter {
@@ -29,6 +30,11 @@ class Waiter {
   virtual void OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept = 0;
   // The server cannot be reached now; decide again where to go.
   virtual void OnServerUnreachable() noexcept = 0;
+
+  // True if `connection` can be made what the waiter's session is: see StartupSettings.
+  [[nodiscard]] virtual bool Suits(const ServerConnection& connection) const noexcept = 0;
+  // What a new connection for it is started with.
+  [[nodiscard]] virtual std::shared_ptr<const StartupSettings> Startup() const noexcept = 0;
 
   TimePoint waiting_since{};
   TimePoint give_up_at = TimePoint::max();
@@ -79,7 +85,7 @@ class Pool {
   [[nodiscard]] std::size_t waiting() const { return waiters_.size(); }
 
  private:
-  void Open();
+  void Open(std::shared_ptr<const StartupSettings> startup);
   void Serve(ServerConnection& connection);
   void Remove(ServerConnection& connection, DisconnectCause cause);
   void WaitersChanged();
@@ -89,6 +95,7 @@ class Pool {
   std::vector<std::unique_ptr<ServerConnection>> connections_;
   std::vector<ServerConnection*> idle_;  // the one used last at the back
   std::deque<Waiter*> waiters_;
+  std::shared_ptr<const StartupSettings> last_startup_;  // for those opened for nobody
   std::size_t connecting_ = 0;
   unsigned failures_ = 0;          // logins failed in a row
   TimePoint not_before_{};         // no new login before this, after failures

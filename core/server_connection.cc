@@ -73,11 +73,13 @@ class ServerConnection::Output {
   bool copied_ = false;
 };
 
-ServerConnection::ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<const ServerConfig> server)
-    : settings(worker.settings().None()),
+ServerConnection::ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<const ServerConfig> server,
+                                   std::shared_ptr<const StartupSettings> startup)
+    : settings(startup->settings),
       worker_(worker),
       pool_(pool),
       server_(std::move(server)),
+      startup_(std::move(startup)),
       id_(pool.key().server) {
   connect_started = worker_.Now();
   stream_ = TcpStream::Connect(worker_.loop(), server_->host, server_->port, *this);
@@ -87,7 +89,7 @@ ServerConnection::~ServerConnection() = default;
 
 void ServerConnection::OnConnected() noexcept {
   const auto& key = pool_.key();
-  login_.emplace(*server_, key.user, key.database, Parameters{}, worker_.shared().credentials.ForServer(key.user));
+  login_.emplace(*server_, key.user, key.database, startup_->parameters, worker_.shared().credentials.ForServer(key.user));
   stream_->Write(AsBytes(login_->Start()));
 }
 
@@ -167,6 +169,7 @@ void ServerConnection::Relay(Bytes data) {
     if (broken_) return;
   }
   output.Flush();
+  if (user_ != nullptr) user_->OnRelayed();
 }
 
 bool ServerConnection::OnMessage(FrameHeader header, Bytes body, Output& output, bool& forward) {

@@ -32,6 +32,8 @@ class ReplyUser {
   virtual void OnForward(Bytes bytes) noexcept = 0;
   // ReadyForQuery came, and no other is due.
   virtual void OnBatchDone(char status) noexcept = 0;
+  // What the server sent in one go was relayed.
+  virtual void OnRelayed() noexcept = 0;
   // The server's queue has room again.
   virtual void OnServerDrained() noexcept = 0;
   // The connection failed. `mid_message`: the client got a part of a message.
@@ -41,9 +43,17 @@ class ReplyUser {
   ~ReplyUser() = default;
 };
 
+// What a client asked for at start-up. Server connections are started with the same, so that RESET finds it. Shared by
+// all sessions with equal start-ups.
+struct StartupSettings {
+  Parameters parameters;  // as the client sent them, "options" too
+  Settings settings;      // the same as settings
+};
+
 class ServerConnection final : public StreamUser {
  public:
-  ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<const ServerConfig> server);
+  ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<const ServerConfig> server,
+                   std::shared_ptr<const StartupSettings> startup);
   ~ServerConnection();
   ServerConnection(const ServerConnection&) = delete;
   ServerConnection& operator=(const ServerConnection&) = delete;
@@ -83,6 +93,9 @@ class ServerConnection final : public StreamUser {
   // Released, but held back until the last cancel has ended.
   bool release_when_cancelled = false;
 
+  // What it was started with: where RESET goes back to.
+  [[nodiscard]] const StartupSettings& startup() const { return *startup_; }
+
   // What state the server side is in, kept by the session that leases it.
   Settings settings;
   StatementRef unnamed;                         // what its unnamed statement is, if it is known
@@ -108,6 +121,7 @@ class ServerConnection final : public StreamUser {
   Worker& worker_;
   Pool& pool_;
   std::shared_ptr<const ServerConfig> server_;
+  std::shared_ptr<const StartupSettings> startup_;
   ServerId id_;
   std::optional<ServerLogin> login_;
   std::unique_ptr<Stream> stream_;

@@ -30,9 +30,8 @@ Session::Session(Worker& worker, std::unique_ptr<Stream> stream, std::string pee
       peer_(std::move(peer)),
       slot_(slot),
       secret_(RandomSecret()),
-      startup_(worker.settings().None()),
-      settings_(startup_),
-      transaction_settings_(startup_),
+      settings_(worker.settings().None()),
+      transaction_settings_(settings_),
       last_active_(worker.Now()) {}
 
 Session::~Session() = default;
@@ -42,7 +41,8 @@ std::uint32_t Session::cancel_pid() const { return worker_.CancelPid(slot_); }
 void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
   user_ = std::move(identity.user);
   database_ = std::move(identity.database);
-  startup_ = settings_ = transaction_settings_ = std::move(identity.startup);
+  startup_ = std::move(identity.startup);
+  settings_ = transaction_settings_ = startup_->settings;
   for (const auto& [name, value] : identity.parameters) {
     if (name == "standard_conforming_strings") lexing_.standard_strings = value == "on";
     if (name == "client_encoding") lexing_.ascii_safe_encoding = IsAsciiSafeEncoding(value);
@@ -110,7 +110,10 @@ void Session::Carry(Do verb) {
 
 void Session::CountDecision(const Decision& decision) {
   auto& metrics = worker_.metrics();
-  metrics.Count(Counter::kQueries, decision.target, decision.reason);
+  auto target = decision.target;
+  if (target == Target::kHeld)
+    target = worker_.view().primary == connection_->id() ? Target::kPrimary : Target::kReplica;
+  metrics.Count(Counter::kQueries, target, decision.reason);
   if (decision.reason == Reason::kNoEligibleReplica)
     metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kNoEligibleReplica);
   if (decision.reason == Reason::kSyncCommitLowered)
@@ -151,6 +154,20 @@ void Session::OnServerConnection(ServerConnection& connection) noexcept {
   Take(Leased{});
   // What belongs to the running batch may wait in the input: copy data, a message too large to gather.
   if (!input_.empty()) ProcessInput();
+}
+
+bool Session::Suits(const ServerConnection& connection) const noexcept {
+  const auto& other = connection.startup().settings;
+  if (other == startup_->settings) return true;
+  // What it was started with cannot be unset, only set to something else; and RESET must find this session's values.
+  if (batch_ && batch_->resets) return false;
+  return std::all_of(other->begin(), other->end(), [this](const Setting& setting) {
+    return FindSetting(*settings_, setting.name) != nullptr;
+  });
+}
+
+void Session::OnRelayed() noexcept {
+  if (!input_.empty() && In<Relaying>()) ProcessInput();
 }
 
 void Session::OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept {
@@ -309,6 +326,10 @@ void Session::AnswerRollback() {
 }
 
 void Session::OnServerLost(const std::string& error, bool mid_message) noexcept {
+  if (fatal_) {
+    worker_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
+    return Close("", ClientOutcome::kProtocolError);
+  }
   auto* lost = std::exchange(connection_, nullptr);
   worker_.AddOutstanding(lost->id(), -1);
   const bool partial = mid_message && !holding_;

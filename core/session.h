@@ -49,7 +49,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   // From the login.
   struct Identity {
     std::string user, database;
-    Settings startup;
+    std::shared_ptr<const StartupSettings> startup;
     Parameters parameters;  // ParameterStatus as the primary told it
   };
   void OnLoggedIn(Identity identity, const std::string& greeting);
@@ -68,12 +68,15 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void OnServerConnection(ServerConnection& connection) noexcept override;
   void OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept override;
   void OnServerUnreachable() noexcept override;
+  [[nodiscard]] bool Suits(const ServerConnection& connection) const noexcept override;
+  [[nodiscard]] std::shared_ptr<const StartupSettings> Startup() const noexcept override { return startup_; }
   // ReplyUser
   bool OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept override;
   void OnSynthesised(char type, std::uint64_t sequence, std::string& out) noexcept override;
   void OnForward(Bytes bytes) noexcept override;
   void OnBatchDone(char status) noexcept override;
   void OnServerDrained() noexcept override;
+  void OnRelayed() noexcept override;
   void OnServerLost(const std::string& error, bool mid_message) noexcept override;
 
  private:
@@ -107,6 +110,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void ClassifyParse(BatchMessage& message, Bytes body);
   void ClassifyBind(BatchMessage& message, Bytes body);
   void ClassifyStatement(const CachedStatement& found, bool runs);
+  void ClassifyEffect(const Facts& facts);
   void CombineClass(Class cls, Reason why);
   void Dispatch();
   [[nodiscard]] const CachedStatement& Look(std::string_view sql);
@@ -126,6 +130,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void AppendTarget(std::string& out, BatchMessage& message, Bytes body);
   void EnsureStatement(std::string& out, const StatementRef& statement);
   void EnsureUnnamed(std::string& out);
+  bool AppendExecute(std::string& out, const SqlText& sql, std::string_view text);
   [[nodiscard]] StatementRef Deallocated(const SqlText& sql) const;
   void StreamLarge(FrameHeader header, Bytes body);
   void SendToServer(Bytes bytes);
@@ -136,11 +141,12 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void SettingsFailed(Bytes body);
   void RunEffects(const Answer& answer, char type, Bytes body);
   void Undo(const Effect& effect);
-  void Apply(const Facts& facts, std::string_view tag);
+  void Apply(const SqlRef& sql, const Facts& facts, std::string_view tag);
   void ApplySetting(const SettingEffect& effect);
   void ApplyTransaction(const Facts& facts, std::string_view tag);
   void ApplyDeallocate(const Facts& facts);
   void ReleaseHeld();
+  [[nodiscard]] std::string WithClientNames(std::string_view error) const;
   void SettingsChanged();
   [[nodiscard]] bool MayHeal(std::string_view sqlstate) const;
 
@@ -171,13 +177,15 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   bool processing_ = false;
   bool draining_ = false;
   bool closed_ = false;
+  bool fatal_ = false;             // the server told the client a FATAL error: its connection ends too
 
   bool holding_ = false;           // the reply is held back: it may have to be thrown away
   std::string held_;
   std::string failure_;            // ErrorResponse for AnswerBatch
   std::string last_words_;         // what the server said before it closed the connection
 
-  Settings startup_, settings_, transaction_settings_;
+  std::shared_ptr<const StartupSettings> startup_;
+  Settings settings_, transaction_settings_;
   std::vector<std::pair<std::string, Settings>> savepoints_;
   StatementRef unnamed_;
   std::unique_ptr<Statements> statements_;

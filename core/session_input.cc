@@ -29,6 +29,7 @@ bool ChangesSession(const std::vector<Facts>& list) {
       case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
       case StatementKind::kTwoPhase: case StatementKind::kSet: case StatementKind::kReset:
       case StatementKind::kDiscard: case StatementKind::kDeallocate: case StatementKind::kDdl:
+      case StatementKind::kExecute: case StatementKind::kPrepare:
         return true;
       default:
         break;
@@ -77,7 +78,8 @@ bool Session::Accepts(char type) const {
   if (In<Idle>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
   if (!In<Relaying>()) return false;
   // The running batch goes on: a COPY, a series without its Sync, a message too large to gather.
-  return large_next_ || connection_->ledger().ReadyForQueryDue() == 0 || IsCopyData(type);
+  const auto& ledger = connection_->ledger();
+  return large_next_ || ledger.ReadyForQueryDue() == 0 || ledger.CopyIn() || IsCopyData(type);
 }
 
 void Session::Process(Bytes& in) {
@@ -224,7 +226,7 @@ Batch& Session::batch() {
 }
 
 void Session::Add(FrameHeader header, Bytes message) {
-  if (header.type == 'H' && !batch_) return;  // nothing to flush
+  if (header.type == 'H' && header.body_bytes == 0 && !batch_) return;  // nothing to flush
   auto& gathered = batch();
   BatchMessage entry;
   entry.type = header.type;
@@ -299,6 +301,7 @@ StatementRef Session::FindStatement(std::string_view name) const {
   if (batch_) {
     for (auto i = batch_->parsed.size(); i-- > 0;)
       if (batch_->parsed[i].first == name) return batch_->parsed[i].second;
+    if (batch_->deallocates_all && !name.empty()) return nullptr;
   }
   if (name.empty()) return unnamed_;
   if (!statements_) return nullptr;
@@ -336,9 +339,21 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
   }
   if (!runs) return;
   if (found.verdict.pin != PinReason::kNone) b.pin = found.verdict.pin;
-  for (const auto& facts : found.facts()) {
-    if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) b.ends_block = true;
-    if (!facts.settings.empty()) b.changes_settings = true;
+  for (const auto& facts : found.facts()) ClassifyEffect(facts);
+}
+
+void Session::ClassifyEffect(const Facts& facts) {
+  auto& b = *batch_;
+  if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) b.ends_block = true;
+  if (!facts.settings.empty()) b.changes_settings = true;
+  for (const auto& setting : facts.settings)
+    if (setting.kind != SettingEffect::Kind::kSet && setting.kind != SettingEffect::Kind::kSetLocal) b.resets = true;
+  if (facts.kind != StatementKind::kDeallocate || b.simple) return;
+  if (facts.object.empty()) {
+    std::erase_if(b.parsed, [](const auto& named) { return !named.first.empty(); });
+    b.deallocates_all = true;
+  } else {
+    b.parsed.emplace_back(facts.object, nullptr);
   }
 }
 
@@ -358,6 +373,13 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       return ClassifyParse(message, body);
     case 'B':
       return ClassifyBind(message, body);
+    case 'C': {
+      const auto target = ReadTarget(body);
+      if (!target || target->kind == 'P') return;
+      message.statement = FindStatement(target->name);
+      b.parsed.emplace_back(std::string(target->name), nullptr);
+      return;
+    }
     case 'D': {
       const auto target = ReadTarget(body);
       if (!target || target->kind == 'P') return;  // the portal was bound from a statement seen before
@@ -379,8 +401,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (bound->pin != PinReason::kNone) b.pin = bound->pin;
       message.sql = bound->sql;
       if (message.sql)
-        for (const auto& facts : *message.sql->facts)
-          if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) b.ends_block = true;
+        for (const auto& facts : *message.sql->facts) ClassifyEffect(facts);
       return;
     }
     case 'F':
@@ -400,7 +421,8 @@ void Session::ClassifyParse(BatchMessage& message, Bytes body) {
   // Parsed behind a SET of the same batch, it means what those settings make of it: nobody else may share it.
   const auto settings = b.changes_settings ? std::make_shared<const SettingSet>(*settings_) : settings_;
   message.statement = worker_.statements().Intern(sql, AsText(parse->types), settings);
-  if (parse->name.empty() || !FindStatement(parse->name))
+  if (!parse->name.empty()) message.existing = FindStatement(parse->name);
+  if (!message.existing)
     b.parsed.emplace_back(std::string(parse->name), message.statement);
 }
 

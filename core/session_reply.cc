@@ -83,7 +83,10 @@ void Session::OnError(const Answer& answer, Bytes body, std::string& replacement
       return;
     }
   }
-  if (error.severity == "FATAL" || error.severity == "PANIC") {
+  const bool fatal = error.severity == "FATAL" || error.severity == "PANIC";
+  if (fatal && error.sqlstate == "08P01") {
+    fatal_ = true;  // the client broke the protocol: it is told as the server told us, and closed
+  } else if (fatal) {
     // The server connection ends, not the client's: it hears of it in OnServerLost.
     last_words_ = error.message;
     keep = false;
@@ -92,20 +95,32 @@ void Session::OnError(const Answer& answer, Bytes body, std::string& replacement
   ReleaseHeld();
   if (batch_) batch_->failed = true;
   worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
-  // The server knows the statement by our name; the client's is put back.
-  if ((error.sqlstate == "42P05" || error.sqlstate == "26000") && batch_) {
-    for (const auto& message : batch_->messages) {
-      if (message.type != 'P') continue;
-      const auto parse = ReadParse(AsBytes(batch_->bytes).subspan(message.offset + kHeaderBytes, message.size - kHeaderBytes));
-      const auto known = parse && statements_ ? statements_->find(std::string(parse->name)) : Statements::iterator();
-      if (!parse || !statements_ || known == statements_->end()) continue;
-      const auto& server_name = known->second->server_name;
-      if (error.message.find(server_name) == std::string_view::npos) continue;
-      const auto fields = Replaced(std::string(AsText(body)), server_name, parse->name);
-      MessageBuilder(replacement, 'E').Raw(AsBytes(fields));
-      return;
-    }
+  // The server knows statements by our names.
+  if (AsText(body).find(worker_.statements().prefix()) != std::string_view::npos) {
+    const auto fields = WithClientNames(AsText(body));
+    MessageBuilder(replacement, 'E').Raw(AsBytes(fields));
   }
+}
+
+std::string Session::WithClientNames(std::string_view error) const {
+  std::string text(error);
+  if (!batch_) return text;
+  for (const auto& message : batch_->messages) {
+    const auto body = AsBytes(batch_->bytes).subspan(message.offset + kHeaderBytes, message.size - kHeaderBytes);
+    if (message.type == 'Q' && message.sql) {
+      const auto& object = message.sql->facts->front().object;
+      if (const auto statement = FindStatement(object)) text = Replaced(std::move(text), statement->server_name, object);
+      continue;
+    }
+    std::string_view name;
+    if (const auto parse = message.type == 'P' ? ReadParse(body) : std::nullopt) name = parse->name;
+    else if (const auto bind = message.type == 'B' ? ReadBind(body) : std::nullopt) name = bind->statement;
+    else if (const auto target = message.type == 'D' ? ReadTarget(body) : std::nullopt) name = target->name;
+    else continue;
+    const auto& statement = message.existing ? message.existing : message.statement;
+    if (statement && !name.empty()) text = Replaced(std::move(text), statement->server_name, name);
+  }
+  return text;
 }
 
 void Session::SettingsFailed(Bytes body) {
@@ -142,7 +157,7 @@ void Session::RunEffects(const Answer& answer, char type, Bytes body) {
         const auto sql = effect.sql;  // Apply may move what holds it
         auto tag = AsText(body);
         if (!tag.empty()) tag.remove_suffix(1);
-        Apply((*sql->facts)[effect.next++], tag);
+        Apply(sql, (*sql->facts)[effect.next++], tag);
       }
       break;
     case Effect::Kind::kParsed:
@@ -177,7 +192,7 @@ void Session::OnSynthesised(char type, std::uint64_t sequence, std::string& out)
   if (!In<Discarding>()) AppendEmpty(out, reply);
 }
 
-void Session::Apply(const Facts& facts, std::string_view tag) {
+void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag) {
   switch (facts.kind) {
     case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
     case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
@@ -187,6 +202,15 @@ void Session::Apply(const Facts& facts, std::string_view tag) {
     case StatementKind::kDeallocate:
       ApplyDeallocate(facts);
       break;
+    case StatementKind::kPrepare: {
+      if (!statements_) statements_ = std::make_unique<Statements>();
+      Statement statement;
+      statement.sql = sql;
+      statement.settings = settings_;
+      statement.server_name = facts.object;
+      (*statements_)[facts.object] = std::make_shared<const Statement>(std::move(statement));
+      break;
+    }
     case StatementKind::kDdl:
       worker_.shared().catalog_changed(database_);
       break;
@@ -262,8 +286,8 @@ void Session::ApplySetting(const SettingEffect& effect) {
       if (effect.name == "synchronous_commit") sync_commit_lowered_ = true;
       return;
     case SettingEffect::Kind::kReset:
-      settings_ = table.Reset(settings_, effect.name, startup_);
-      server = table.Reset(server, effect.name, table.None());
+      settings_ = table.Reset(settings_, effect.name, startup_->settings);
+      server = table.Reset(server, effect.name, connection_->startup().settings);
       break;
     case SettingEffect::Kind::kResetAll:
     case SettingEffect::Kind::kDiscardAll: {
@@ -272,10 +296,13 @@ void Session::ApplySetting(const SettingEffect& effect) {
       if (effect.kind == SettingEffect::Kind::kResetAll)
         for (const auto& setting : *settings_)
           if (setting.name == "role" || setting.name == "session_authorization") kept.push_back(setting);
-      server = table.Intern(kept);
-      auto all = *startup_;
-      all.insert(all.end(), kept.begin(), kept.end());
-      settings_ = table.Intern(std::move(all));
+      const auto with_kept = [&](const Settings& startup) {
+        auto all = *startup;
+        all.insert(all.end(), kept.begin(), kept.end());
+        return table.Intern(std::move(all));
+      };
+      server = with_kept(connection_->startup().settings);
+      settings_ = with_kept(startup_->settings);
       if (effect.kind == SettingEffect::Kind::kDiscardAll) {
         statements_.reset();
         unnamed_.reset();

@@ -93,6 +93,34 @@ StatementRef Session::Deallocated(const SqlText& sql) const {
   return FindStatement(facts.object);
 }
 
+// EXECUTE or PREPARE of a name that the protocol prepared: the same text with the server's name for it, so that the
+// server runs it, or says that it exists. False if it is not that.
+bool Session::AppendExecute(std::string& out, const SqlText& sql, std::string_view text) {
+  if (sql.facts->size() != 1) return false;
+  const auto kind = sql.facts->front().kind;
+  if (kind != StatementKind::kExecute && kind != StatementKind::kPrepare) return false;
+  const auto statement = FindStatement(sql.facts->front().object);
+  if (!statement || statement->by_sql()) return false;
+  // The verb, blanks, the name: written in any other way it is left as it is, and the server says that it does not exist.
+  constexpr std::string_view kBlank = " \t\r\n";
+  auto at = text.find_first_not_of(kBlank);
+  constexpr std::size_t kVerbLength = 7;  // of both
+  if (at == std::string_view::npos || text.size() < at + kVerbLength) return false;
+  at = text.find_first_not_of(kBlank, at + kVerbLength);
+  const auto end = at == std::string_view::npos  ? at
+                   : text[at] == '"' ? text.find('"', at + 1) + 1
+                                     : text.find_first_of(std::string_view(" \t\r\n(;\0", 7), at);
+  if (end == std::string_view::npos || end <= at) return false;
+  EnsureStatement(out, statement);
+  connection_->ledger().Sent('Q', Reply::kForward);
+  auto rest = text.substr(end);
+  if (!rest.empty() && rest.back() == '\0') rest.remove_suffix(1);
+  AppendQuery(out, std::string(text.substr(0, at)) + QuotedName(statement->server_name) + std::string(rest));
+  connection_->unnamed.reset();
+  unnamed_.reset();
+  return true;
+}
+
 void Session::AppendQueryMessage(std::string& out, BatchMessage& message) {
   auto& ledger = connection_->ledger();
   if (const auto statement = message.sql ? Deallocated(*message.sql) : nullptr) {
@@ -102,6 +130,7 @@ void Session::AppendQueryMessage(std::string& out, BatchMessage& message) {
     AddEffect({Effect::Kind::kRan, sequence, 0, message.sql, {}, {}});
     return;
   }
+  if (message.sql && AppendExecute(out, *message.sql, AsText(BodyOf(*batch_, message)))) return;
   const auto sequence = ledger.Sent('Q', Reply::kForward);
   out.append(batch_->bytes, message.offset, message.size);
   if (message.sql) AddEffect({Effect::Kind::kRan, sequence, 0, message.sql, {}, {}});
@@ -133,10 +162,9 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
     AddEffect({Effect::Kind::kParsed, sequence, 0, {}, name, statement, true});
     return;
   }
-  const bool duplicate = statements_ && statements_->contains(name);
-  if (duplicate) {
+  if (message.existing) {
     // The server must say so itself: it is given the statement that it has under that name.
-    const auto& old = statements_->at(name);
+    const auto& old = message.existing;
     EnsureStatement(out, old);
     connection.ledger().Sent('P', Reply::kForward);
     waypost::AppendParse(out, old->server_name, parse->sql, parse->types);
@@ -155,7 +183,8 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
 
 void Session::EnsureStatement(std::string& out, const StatementRef& statement) {
   auto& connection = *connection_;
-  if (connection.statements.contains(statement->id)) return;
+  // Prepared by SQL: it is there, on the connection that the session is tied to.
+  if (statement->by_sql() || connection.statements.contains(statement->id)) return;
   if (connection.statements.size() >= kMaxStatementsPerConnection && connection.ledger().Idle() &&
       connection.status() == 'I') {
     AppendQuery(out, "DEALLOCATE ALL");
@@ -189,8 +218,7 @@ void Session::AppendBind(std::string& out, BatchMessage& message, Bytes body) {
   auto& ledger = connection_->ledger();
   const auto bind = ReadBind(body);
   const bool unnamed = bind && bind->statement.empty();
-  const bool parsed_here = unnamed && !batch_->parsed.empty() && message.statement &&
-                           connection_->unnamed == message.statement;
+  const bool parsed_here = unnamed && message.statement && connection_->unnamed == message.statement;
   if (unnamed && !parsed_here) EnsureUnnamed(out);
   if (!bind || unnamed || !message.statement) {
     ledger.Sent('B', Reply::kForward);
@@ -206,9 +234,14 @@ void Session::AppendTarget(std::string& out, BatchMessage& message, Bytes body) 
   auto& ledger = connection_->ledger();
   const auto target = ReadTarget(body);
   const bool statement = target && target->kind == 'S';
+  if (statement && !target->name.empty() && message.type == 'C' && message.statement && message.statement->by_sql()) {
+    const auto sequence = ledger.Sent('C', Reply::kForward);
+    out.append(batch_->bytes, message.offset, message.size);
+    AddEffect({Effect::Kind::kClosed, sequence, 0, {}, std::string(target->name), nullptr});
+    return;
+  }
   if (statement && !target->name.empty() && message.type == 'C') {
     // The server keeps it for others; for this client it is gone.
-    batch_->parsed.emplace_back(std::string(target->name), nullptr);
     const auto sequence = ledger.Sent('C', Reply::kSynthesise);
     AddEffect({Effect::Kind::kClosed, sequence, 0, {}, std::string(target->name), nullptr});
     return;

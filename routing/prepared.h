@@ -22,6 +22,8 @@ struct Statement {
   SqlRef sql;
   std::string types;  // as on the wire: count:int16, oid:int32 ...
   Settings settings;
+  // Prepared by SQL on the one connection that its session is tied to: under the client's own name.
+  [[nodiscard]] bool by_sql() const { return id == 0; }
   std::string server_name;  // "_wp<random>_<id>": no client can guess, and so use, another's
 };
 using StatementRef = std::shared_ptr<const Statement>;
@@ -30,6 +32,8 @@ class StatementTable {
  public:
   // `random` makes the names of this process unguessable.
   explicit StatementTable(std::string_view random) : prefix_("_wp" + std::string(random) + "_") {}
+  // What every server name begins with.
+  [[nodiscard]] const std::string& prefix() const { return prefix_; }
   // The one statement of this text, types and settings.
   [[nodiscard]] StatementRef Intern(const SqlRef& sql, std::string_view types, const Settings& settings);
 

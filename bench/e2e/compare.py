@@ -28,6 +28,7 @@ WORKLOADS = {  # name: (arguments of pgbench, what it is)
     "connect": (["-S", "-C"], "pgbench -S -C: log in, one SELECT, log out"),
 }
 LOGIN_ROUNDS = 3
+WARM_CLIENTS = 50  # held before memory is first looked at: what is loaded once is not a client's
 
 
 @dataclasses.dataclass
@@ -179,18 +180,17 @@ class Comparison:
                 self.attempt(system, "idle", self.count_idle)
 
     def count_idle(self, system, _):
-        system.stop()
-        system.start()
-        before = measure.resident_bytes(system.process.pid)
-        if isinstance(system, proxies.Pgpool):  # a process per client: without clients it has those of ROOM
-            system.stop()
-            system.start(clients=self.options.idle)
         clients = []
         try:
-            for _i in range(self.options.idle):
-                clients.append(IdleClient(system.port, pg.USER, pg.PASSWORD, pg.DATABASE))
-                clients[-1].query("SELECT 1")
-            time.sleep(1)
+            system.stop()
+            system.start(clients=WARM_CLIENTS)
+            self.hold(system, clients, WARM_CLIENTS)
+            before = measure.resident_bytes(system.process.pid)
+            if isinstance(system, proxies.Pgpool):  # a process per client, made at the start: another start with more
+                system.stop()
+                system.start(clients=WARM_CLIENTS + self.options.idle)
+                self.hold(system, clients, WARM_CLIENTS)
+            self.hold(system, clients, self.options.idle)
             after = measure.resident_bytes(system.process.pid)
         except OSError as error:
             raise RuntimeError(f"idle client {len(clients)}: {error}") from error
@@ -198,6 +198,13 @@ class Comparison:
             for client in clients:
                 client.close()
         self.idle[system.name] = (after - before) / self.options.idle
+
+    def hold(self, system, clients, more):
+        """Adds `more` clients that have logged in and run one statement."""
+        for _ in range(more):
+            clients.append(IdleClient(system.port, pg.USER, pg.PASSWORD, pg.DATABASE))
+            clients[-1].query("SELECT 1")
+        time.sleep(1)
 
 
 def median(runs, field):
@@ -209,8 +216,10 @@ def cell(value, width, digits=0, suffix=""):
     return ("-" if value is None else f"{value:,.{digits}f}{suffix}").rjust(width)
 
 
-def ratio(a, b):
-    return a / b if a is not None and b else None
+def ratio(ours, theirs, field):
+    """The median of the rounds' ratios: the two of one round ran seconds apart, under the same disturbance."""
+    pairs = [(getattr(a, field), getattr(b, field)) for a, b in zip(ours, theirs)]
+    return statistics.median(a / b for a, b in pairs) if pairs and all(a and b for a, b in pairs) else None
 
 
 def report(comparison):
@@ -230,8 +239,8 @@ def report(comparison):
             lines.append(f"{name:18}" + cell(median(runs, "tps"), 10)
                          + cell((max(tps) - min(tps)) / statistics.median(tps) * 100, 9, 0, " %")
                          + cell(median(runs, "latency_ms"), 11, 3, " ms") + cell(median(runs, "cpu_us"), 13, 1, " us")
-                         + cell(ratio(median(ours, "tps"), median(runs, "tps")), 14, 2)
-                         + cell(ratio(median(ours, "cpu_us"), median(runs, "cpu_us")), 11, 2))
+                         + cell(ratio(ours, runs, "tps"), 14, 2)
+                         + cell(ratio(ours, runs, "cpu_us"), 11, 2))
     lines += ["", f"{'':18}{'calls/query':>12}{'KiB/idle client':>17}   the most frequent system calls, per query"]
     for name in names:
         if name == "direct":
@@ -258,21 +267,21 @@ def as_json(comparison):
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two short rounds: about 90 s")
+    parser.add_argument("--quick", action="store_true", help="two short rounds: about 2 minutes")
     parser.add_argument("--waypost", default=str(REPOSITORY / "build/release/waypost"), help="the binary")
     parser.add_argument("--only", action="append", help="only this system (may be repeated): direct, waypost, "
                         "waypost-eventual, pgbouncer, pgpool, haproxy")
     parser.add_argument("--workloads", type=lambda text: text.split(","), default=list(WORKLOADS))
     parser.add_argument("--rounds", type=int, help="5, or 2 if quick")
     parser.add_argument("--seconds", type=int, help="of one run: 5, or 1 if quick")
-    parser.add_argument("--idle", type=int, help="idle clients to hold: 500, or 200 if quick")
+    parser.add_argument("--idle", type=int, help="idle clients to hold: 500, or 100 if quick")
     parser.add_argument("--traced-queries", type=int, default=2000)
     parser.add_argument("--json", type=pathlib.Path, help="also write all figures there")
     parser.add_argument("--keep", action="store_true", help="leave logs and configurations behind")
     out = parser.parse_args()
     out.rounds = out.rounds or (2 if out.quick else 5)
     out.seconds = out.seconds or (1 if out.quick else 5)
-    out.idle = out.idle or (200 if out.quick else 500)
+    out.idle = out.idle or (100 if out.quick else 500)
     unknown = [name for name in out.workloads if name not in WORKLOADS]
     if unknown:
         parser.error(f"--workloads: {unknown[0]!r} is none of {', '.join(WORKLOADS)}")

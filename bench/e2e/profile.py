@@ -5,14 +5,18 @@ import argparse
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import cluster as pg
 import compare
 import measure
 import proxies
+
+FREQUENCY = 7919  # samples per second; a prime, so as not to march in step with anything
 
 SYSTEMS = {"waypost": proxies.Waypost, "waypost-eventual": proxies.WaypostEventual, "pgbouncer": proxies.PgBouncer,
            "pgpool": proxies.Pgpool, "haproxy": proxies.HAProxy}
@@ -21,13 +25,34 @@ SYSTEMS = {"waypost": proxies.Waypost, "waypost-eventual": proxies.WaypostEventu
 def perf_report(data, *arguments):
     out = subprocess.run(["perf", "report", "--stdio", "--no-children", "-i", data, *arguments],
                          capture_output=True, text=True, check=True)
-    return "\n".join(line for line in out.stdout.splitlines() if line.strip() and not line.startswith("#"))
+    return "\n".join(line.rstrip() for line in out.stdout.splitlines() if line.strip() and not line.startswith("#"))
+
+
+EVENTS = ["epoll_wait", "epoll_pwait", "epoll_ctl", "read", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg",
+          "futex", "clock_gettime"]
+
+
+def calls_under_load(system, options, root):
+    """System calls per transaction at this load, where epoll_wait is shared by many; counted, not traced: no cost."""
+    events = ",".join(f"syscalls:sys_enter_{name}" for name in EVENTS) + ",context-switches"
+    pids = ",".join(str(pid) for pid in measure.tree(system.process.pid))
+    out = root / "perf.stat"
+    counter = subprocess.Popen(["perf", "stat", "-x;", "-o", str(out), "-e", events, "-p", pids], stdin=subprocess.DEVNULL)
+    time.sleep(0.3)
+    count, _, _ = compare.pgbench(system, options.workload, ["-c", str(options.clients), "-T", str(options.seconds)],
+                                  root / "pgbench.log")
+    counter.send_signal(signal.SIGINT)
+    counter.wait()
+    for line in out.read_text().splitlines():
+        fields = line.split(";")
+        if len(fields) > 2 and fields[0].isdigit() and int(fields[0]) / count >= 0.01:
+            yield fields[2].replace("syscalls:sys_enter_", ""), int(fields[0]) / count
 
 
 def profile(system, options, root):
     data = str(options.keep_data or root / "perf.data")
     pids = ",".join(str(pid) for pid in measure.tree(system.process.pid))
-    recorder = subprocess.Popen(["perf", "record", "-q", "-F", "2000", "-g", "-o", data, "-p", pids],
+    recorder = subprocess.Popen(["perf", "record", "-q", "-F", str(FREQUENCY), "-g", "-o", data, "-p", pids],
                                 stdin=subprocess.DEVNULL)
     before = measure.cpu_seconds(system.process.pid)
     count, tps, latency = compare.pgbench(system, options.workload, ["-c", str(options.clients), "-T", str(options.seconds)],
@@ -37,8 +62,10 @@ def profile(system, options, root):
     recorder.wait()
     print(f"{system.name}, {options.workload}, {options.clients} clients: {tps:,.0f} tps, {latency} ms, "
           f"{cpu / count * 1e6:.2f} us of own CPU per transaction")
-    print("\n-- by binary\n" + perf_report(data, "-g", "none", "--sort", "dso"))
-    print("\n-- by function\n" + perf_report(data, "-g", "none", "--sort", "dso,symbol", "--percent-limit", "0.4"))
+    print("\n-- per transaction at this load\n" + ", ".join(f"{name} {calls:.2f}" for name, calls in
+                                                          calls_under_load(system, options, root)))
+    print("\n-- by binary\n" + perf_report(data, "-g", "none", "--fields", "overhead,dso"))
+    print("\n-- by function\n" + perf_report(data, "-g", "none", "--fields", "overhead,dso,symbol", "--percent-limit", "0.3"))
     if options.graph:
         print("\n-- callers\n" + perf_report(data, "-g", "caller,0.5,callee", "--percent-limit", "1"))
 
