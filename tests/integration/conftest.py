@@ -81,6 +81,7 @@ def waypost(cluster):
         made.start()
         made.wait_for_split()
         yield made
+        assert made.process.poll() is None, f"ended by itself: {made.process.returncode}\n{made.log()[-3000:]}"
     finally:
         made.close()
 
