@@ -56,6 +56,7 @@ struct BatchFlags {
   bool deallocates_all = false;  // DEALLOCATE ALL, by the extended protocol
   bool simple = false;      // a Query, not the extended protocol
   bool failed = false;      // an error was answered
+  bool begins = false;      // BEGIN
   bool ends_block = false;  // COMMIT or ROLLBACK: what a failed block waits for
   bool dispatched = false;
   TimePoint started{}, sent_at{};

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::string_view kMechanism = "SCRAM-SHA-256";
 constexpr std::uint32_t kProtocol30 = 3U << 16U;
+// How long a login waits for the catalogue of its database; then it goes on, with the primary alone.
+constexpr milliseconds kCatalogWait{2'000};
 // Nothing that a client may send before it is logged in is longer.
 constexpr std::size_t kMaxInputBytes = 64 * 1024;
 
@@ -30,7 +32,14 @@ ClientLogin::ClientLogin(Worker& worker, Session& session)
 
 ClientLogin::~ClientLogin() = default;
 
-bool ClientLogin::Expired(TimePoint now) const {
+bool ClientLogin::Expired(TimePoint now) {
+  if (phase_ == Phase::kCatalog) {
+    if (now - started_ > kCatalogWait) {
+      worker_.ForgetLogin(*this);
+      Finish();
+    }
+    return false;
+  }
   const auto& limits = worker_.config().limits;
   const auto limit = phase_ == Phase::kChecking ? worker_.config().pool.query_wait_timeout : limits.login_timeout;
   return limit.count() > 0 && now - started_ > limit;
@@ -38,6 +47,7 @@ bool ClientLogin::Expired(TimePoint now) const {
 
 void ClientLogin::Abandon() {
   if (phase_ == Phase::kChecking) worker_.startup_checks().Forget(*this);
+  if (phase_ == Phase::kCatalog) worker_.ForgetLogin(*this);
   phase_ = Phase::kDone;
 }
 
@@ -59,7 +69,7 @@ void ClientLogin::OnData(Bytes data) {
   auto in = AsBytes(input_);
   bool more = true;
   reading_ = true;
-  while (more && phase_ != Phase::kDone && phase_ != Phase::kChecking)
+  while (more && phase_ <= Phase::kSaslEnd)
     more = phase_ == Phase::kFirst ? OnFirst(in) : OnPassword(in);
   reading_ = false;
   input_.erase(0, input_.size() - in.size());
@@ -204,11 +214,22 @@ StartupQuestion ClientLogin::Question() const {
 }
 
 void ClientLogin::OnStartupChecked(const StartupAnswer& answer) noexcept {
-  phase_ = Phase::kDone;
   if (!answer.error.empty()) {
+    phase_ = Phase::kDone;
     Log(LogLevel::kInfo, "client_refused", {{"user", startup_.user}, {"database", startup_.database}, {"error", "by the server"}});
     return session_.Close(answer.error, ClientOutcome::kServerError);
   }
+  parameter_status_ = answer.parameter_status;
+  // Without the catalogue nothing could be proved of the first statements: not long, since it is loaded once a database.
+  phase_ = Phase::kCatalog;
+  started_ = worker_.Now();
+  if (worker_.WaitForCatalog(startup_.database, *this)) Finish();
+}
+
+void ClientLogin::OnCatalog() noexcept { Finish(); }
+
+void ClientLogin::Finish() {
+  phase_ = Phase::kDone;
   SettingSet set;
   std::vector<std::pair<std::string, std::string>> options;
   (void)ReadOptions(startup_.options, options);  // checked at start-up
@@ -217,13 +238,13 @@ void ClientLogin::OnStartupChecked(const StartupAnswer& answer) noexcept {
 
   std::string out;
   MessageBuilder(out, 'R').U32(kAuthOk);
-  for (const auto& [name, value] : answer.parameter_status) AppendParameterStatus(out, name, value);
+  for (const auto& [name, value] : parameter_status_) AppendParameterStatus(out, name, value);
   MessageBuilder(out, 'K').U32(session_.cancel_pid()).U32(session_.secret());
   AppendReadyForQuery(out, 'I');
   auto startup = std::make_shared<StartupSettings>();
   startup->parameters = Question().parameters;
   startup->settings = worker_.settings().Intern(std::move(set));
-  session_.OnLoggedIn({startup_.user, startup_.database, std::move(startup), answer.parameter_status}, out);
+  session_.OnLoggedIn({startup_.user, startup_.database, std::move(startup), parameter_status_}, out);
   HandOverRest();
 }
 

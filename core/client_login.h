@@ -25,13 +25,15 @@ class ClientLogin final : public StartupUser {
 
   void OnData(Bytes data);
   // True once it has taken longer than login_timeout; or, proved and waiting for a primary, than query_wait_timeout.
-  [[nodiscard]] bool Expired(TimePoint now) const;
+  [[nodiscard]] bool Expired(TimePoint now);
   // The session ends: no more calls.
   void Abandon();
   void OnStartupChecked(const StartupAnswer& answer) noexcept override;
+  // The catalogue of its database was loaded.
+  void OnCatalog() noexcept;
 
  private:
-  enum class Phase : std::uint8_t { kFirst, kSaslStart, kSaslEnd, kChecking, kDone };
+  enum class Phase : std::uint8_t { kFirst, kSaslStart, kSaslEnd, kChecking, kCatalog, kDone };
 
   bool OnFirst(Bytes& in);
   void OnStartup(StartupPacket packet);
@@ -39,6 +41,7 @@ class ClientLogin final : public StartupUser {
   void OnSaslStart(Bytes body);
   void OnSaslEnd(Bytes body);
   void Check();
+  void Finish();
   [[nodiscard]] StartupQuestion Question() const;
   // What came behind the login is the session's.
   void HandOverRest();
@@ -51,6 +54,7 @@ class ClientLogin final : public StartupUser {
   TimePoint started_;
   std::string input_;
   StartupPacket startup_;
+  Parameters parameter_status_;
   bool asked_ssl_ = false, asked_gss_ = false;
   bool known_user_ = false;
   bool reading_ = false;  // inside OnData

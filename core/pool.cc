@@ -44,8 +44,7 @@ std::optional<TimePoint> Pool::OldestWaiter() const {
 
 void Pool::WaitersChanged() {
   worker_.metrics().SetGauge(Gauge::kPoolWaiting, static_cast<std::int64_t>(waiters_.size()), key_.server);
-  worker_.shared().budgets[key_.server].SetOldest(worker_.index(),
-                                                  worker_.pools().OldestWaiter(key_.server, nullptr));
+  worker_.pools().PublishOldest(key_.server);
 }
 
 ServerConnection* Pool::Acquire(Waiter& waiter) {
@@ -274,13 +273,18 @@ void PoolSet::CloseIdle(DisconnectCause cause) {
 }
 
 std::optional<TimePoint> PoolSet::OldestWaiter(ServerId server, const Pool* except) const {
-  std::optional<TimePoint> oldest;
+  auto oldest = worker_.startup_checks().OldestWaiter(server);
   for (const auto& [key, pool] : pools_)
     if (key.server == server && pool.get() != except) oldest = Older(oldest, pool->OldestWaiter());
   return oldest;
 }
 
+void PoolSet::PublishOldest(ServerId server) {
+  worker_.shared().budgets[server].SetOldest(worker_.index(), OldestWaiter(server, nullptr));
+}
+
 void PoolSet::PlaceFree(ServerId server) {
+  const auto login = worker_.startup_checks().OldestWaiter(server);
   // The pool whose waiter came first; another worker's is told if it waits longer.
   Pool* first = nullptr;
   for (auto& [key, pool] : pools_) {
@@ -290,6 +294,7 @@ void PoolSet::PlaceFree(ServerId server) {
   std::size_t who = 0;
   const auto elsewhere = worker_.shared().budgets[server].OldestElsewhere(worker_.index(), who);
   if (elsewhere && (first == nullptr || *elsewhere < *first->OldestWaiter())) worker_.TellPlaceFree(who, server);
+  if (login && (first == nullptr || *login < *first->OldestWaiter())) worker_.startup_checks().PlaceFree(server);
   if (first != nullptr) first->Grow();
 }
 

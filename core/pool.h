@@ -116,6 +116,8 @@ class PoolSet {
   void PlaceFree(ServerId server);
   // Another worker has nothing left of `server`: give up an idle connection, if nobody here waits.
   void YieldIdle(ServerId server);
+  // Tells the other workers since when somebody waits here.
+  void PublishOldest(ServerId server);
   bool EvictIdle(ServerId server, const Pool* except);
   [[nodiscard]] std::optional<TimePoint> OldestWaiter(ServerId server, const Pool* except) const;
   [[nodiscard]] auto begin() const { return pools_.begin(); }

@@ -49,7 +49,6 @@ void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
   }
   OnConfigChanged();
   SettingsChanged();
-  worker_.WantCatalog(database_);
   worker_.metrics().Count(Counter::kClientConnects, ClientOutcome::kOk);
   Log(LogLevel::kDebug, "client_connected", {{"peer", peer_}, {"user", user_}, {"database", database_}});
   WriteClient(AsBytes(greeting));
@@ -127,8 +126,11 @@ void Session::Acquire() {
   if (give_up_at == TimePoint::max() && pool_policy_.query_wait_timeout.count() > 0)
     give_up_at = worker_.Now() + pool_policy_.query_wait_timeout;
   if (decision.target == Target::kRefuse) {
-    failure_ = ErrorMessage({.sqlstate = "57P03",
-                             .message = "no replica may be read from now, and read_from_primary = \"never\""});
+    failure_ = decision.reason == Reason::kTransaction
+                   ? ErrorMessage({.sqlstate = "0A000",
+                                   .message = "transaction blocks are not allowed with pool mode \"statement\""})
+                   : ErrorMessage({.sqlstate = "57P03",
+                                   .message = "no replica may be read from now, and read_from_primary = \"never\""});
     return Take(NoLease{});
   }
   if (decision.target == Target::kPrimary && !view.primary) {

@@ -183,7 +183,7 @@ void Session::StreamCopyData(Bytes& in) {
 
 bool Session::TakeLarge(FrameHeader header, Bytes& in) {
   auto rest = in.subspan(kHeaderBytes);
-  const auto names = header.type == 'B' ? std::min(header.body_bytes, kNamesBytes) : 0;
+  const auto names = header.type == 'B' || header.type == 'P' ? std::min(header.body_bytes, kNamesBytes) : 0;
   if (rest.size() < names) return false;
   if (In<FailedBlock>()) {
     in = rest;
@@ -269,7 +269,8 @@ void Session::Dispatch() {
     running.facts.cls = Class::kSession;
     running.facts.why = Reason::kSessionMode;
   }
-  const auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
+  auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
+  if (pool_policy_.mode == PoolMode::kStatement && running.begins) decision = {Target::kRefuse, Reason::kTransaction};
   if (decision.target != Target::kHeld && running.facts.begins_read_only &&
       decision.target == Target::kReplica)
     read_only_block_ = true;
@@ -344,6 +345,7 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
 
 void Session::ClassifyEffect(const Facts& facts) {
   auto& b = *batch_;
+  if (facts.kind == StatementKind::kBegin) b.begins = true;
   if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) b.ends_block = true;
   if (!facts.settings.empty()) b.changes_settings = true;
   for (const auto& setting : facts.settings)

@@ -269,20 +269,36 @@ void Session::StreamLarge(FrameHeader header, Bytes body) {
   auto length = header.body_bytes + 4;
   stream_left_ = header.body_bytes - static_cast<std::uint32_t>(body.size());
   std::string names;
+  if (header.type == 'P') {
+    Fields fields(body);
+    const std::string name(fields.CString());
+    // Nothing is kept of it but its name, on this very connection, which its session keeps.
+    auto statement = std::make_shared<Statement>();
+    statement->sql = worker_.unread_sql();
+    statement->settings = settings_;
+    statement->server_name = name;
+    connection_->unnamed.reset();
+    if (!fields.ok() || name.empty()) {
+      unnamed_ = connection_->unnamed = std::move(statement);
+    } else {
+      if (!statements_) statements_ = std::make_unique<Statements>();
+      statements_->emplace(name, std::move(statement));
+    }
+  }
   if (header.type == 'B') {
     Fields fields(body);
     const auto portal = fields.CString();
     const auto statement_name = fields.CString();
     const auto statement = fields.ok() ? FindStatement(statement_name) : nullptr;
     if (fields.ok() && statement_name.empty() && (!statement || connection_->unnamed != statement)) EnsureUnnamed(out);
-    if (statement && !statement_name.empty()) {
+    if (statement && !statement_name.empty() && !statement->by_sql()) {
       EnsureStatement(out, statement);
       names.append(portal).append(1, '\0').append(statement->server_name).append(1, '\0');
       length = length + static_cast<std::uint32_t>(statement->server_name.size() - statement_name.size());
       body = fields.rest();
     }
   }
-  if (header.type == 'Q' || header.type == 'P') connection_->unnamed.reset();
+  if (header.type == 'Q') connection_->unnamed.reset();
   connection_->ledger().Sent(header.type, Reply::kForward);
   out += header.type;
   for (const unsigned shift : {24U, 16U, 8U, 0U}) out += static_cast<char>(length >> shift);

@@ -40,6 +40,7 @@ class StartupChecks::Probe final : public StreamUser {
   Probe(const Probe&) = delete;
   Probe& operator=(const Probe&) = delete;
 
+  [[nodiscard]] ServerId server() const { return server_; }
   [[nodiscard]] bool late(TimePoint now) const { return now > deadline_; }
 
   void OnConnected() noexcept override { stream_->Write(AsBytes(login_.Start())); }
@@ -113,10 +114,14 @@ void StartupChecks::Start(const StartupQuestion& question, Entry& entry) {
   const auto config = worker_.ServerFor(*primary);
   if (!config) return;
   if (!worker_.shared().budgets[*primary].Take(config->max_connections)) {
+    if (!entry.no_place_since) entry.no_place_since = worker_.Now();
+    worker_.pools().PublishOldest(*primary);
     if (!worker_.pools().EvictIdle(*primary, nullptr)) worker_.AskOthersToYield(*primary);
     entry.retry_at = worker_.Now() + milliseconds{20};
     return;
   }
+  entry.no_place_since.reset();
+  worker_.pools().PublishOldest(*primary);
   entry.probe = std::make_unique<Probe>(*this, question, *primary, config);
 }
 
@@ -136,7 +141,11 @@ void StartupChecks::Finish(const StartupQuestion& asked, ServerLogin::Progress p
     worker_.shared().probe_now();
     entry.retry_at = worker_.Now() + kRetryAfter;
   }
-  const auto gone = std::move(entry.probe);
+  if (entry.probe) {
+    const auto server = entry.probe->server();
+    entry.probe.reset();
+    worker_.pools().PlaceFree(server);
+  }
   if (passing) return;
   const auto answer = entry.answer;
   const auto users = std::move(entry.users);
@@ -156,6 +165,22 @@ void StartupChecks::Sweep(TimePoint now) {
     return !entry.probe && entry.users.empty() &&
            (now - entry.answered_at > kRemembered || entries_.size() > kMaxEntries);
   });
+}
+
+std::optional<TimePoint> StartupChecks::OldestWaiter(ServerId server) const {
+  std::optional<TimePoint> oldest;
+  if (worker_.view().primary != server) return oldest;
+  for (const auto& [question, entry] : entries_)
+    if (!entry.users.empty() && entry.no_place_since && (!oldest || *entry.no_place_since < *oldest))
+      oldest = entry.no_place_since;
+  return oldest;
+}
+
+void StartupChecks::PlaceFree(ServerId server) {
+  const auto oldest = OldestWaiter(server);
+  if (!oldest) return;
+  for (auto& [question, entry] : entries_)
+    if (entry.no_place_since == oldest && !entry.users.empty() && !entry.probe) return Start(question, entry);
 }
 
 void StartupChecks::Clear() {

@@ -4,11 +4,13 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/server_login.h"
 #include "core/base/time.h"
+#include "routing/cluster_view.h"
 
 namespace waypost {
 
@@ -45,6 +47,10 @@ class StartupChecks {
   void Forget(StartupUser& user);
   // Tries again what could not be asked; forgets old answers.
   void Sweep(TimePoint now);
+  // Since when a start-up has waited for a place under the limit of `server`.
+  [[nodiscard]] std::optional<TimePoint> OldestWaiter(ServerId server) const;
+  // There may be a place now.
+  void PlaceFree(ServerId server);
   // Another primary, other users: nothing of the old answers holds.
   void Clear();
 
@@ -56,6 +62,7 @@ class StartupChecks {
     bool answered = false;
     StartupAnswer answer;
     TimePoint answered_at{}, retry_at{};
+    std::optional<TimePoint> no_place_since;
   };
   void Start(const StartupQuestion& question, Entry& entry);
   void Finish(const StartupQuestion& question, ServerLogin::Progress progress, const ServerLogin* login);

@@ -39,6 +39,8 @@ Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View vi
       grave_wakeup_(loop_, [this] { EmptyGrave(); }),
       tick_(loop_, [this] { Tick(); }),
       statements_(HexOf(RandomBytes(6))),
+      unread_sql_(std::make_shared<const SqlText>(
+          SqlText{"<too long to read>", std::make_shared<const std::vector<Facts>>(1)})),
       cache_(SqlCacheLimits{}, random_()),
       startup_checks_(*this),
       pools_(*this) {
@@ -137,6 +139,11 @@ void Worker::SetCatalog(const std::string& database, std::shared_ptr<const Catal
     auto& entry = catalogs_[database];
     entry.catalog = catalog;
     entry.version = ++catalog_generation_;
+    std::vector<ClientLogin*> waiting;
+    for (const auto& [wanted, login] : waiting_logins_)
+      if (wanted == database) waiting.push_back(login);
+    std::erase_if(waiting_logins_, [&](const auto& item) { return item.first == database; });
+    for (auto* login : waiting) login->OnCatalog();
   });
 }
 
@@ -147,8 +154,15 @@ const Catalog* Worker::CatalogOf(const std::string& database, std::uint64_t& ver
   return found->second.catalog.get();
 }
 
-void Worker::WantCatalog(const std::string& database) {
-  if (!catalogs_.contains(database)) shared_.want_catalog(database);
+bool Worker::WaitForCatalog(const std::string& database, ClientLogin& login) {
+  if (catalogs_.contains(database)) return true;
+  waiting_logins_.emplace_back(database, &login);
+  shared_.want_catalog(database);
+  return false;
+}
+
+void Worker::ForgetLogin(ClientLogin& login) {
+  std::erase_if(waiting_logins_, [&](const auto& item) { return item.second == &login; });
 }
 
 void Worker::AddOutstanding(ServerId id, int change) {

@@ -66,6 +66,8 @@ class Worker {
   StartupChecks& startup_checks() { return startup_checks_; }
   SettingTable& settings() { return settings_; }
   StatementTable& statements() { return statements_; }
+  // Stands for a text that was too long to read: not understood.
+  const SqlRef& unread_sql() const { return unread_sql_; }
   SqlCache& cache() { return cache_; }
   ContextTable& contexts() { return contexts_; }
   // Buffers for one call; not for use across calls.
@@ -86,7 +88,9 @@ class Worker {
   [[nodiscard]] std::uint64_t catalog_generation() const { return catalog_generation_; }
   // nullptr and version 0 if it is not loaded yet. Valid for this generation.
   [[nodiscard]] const Catalog* CatalogOf(const std::string& database, std::uint64_t& version) const;
-  void WantCatalog(const std::string& database);
+  // True if the catalogue of `database` is there; else it is asked for, and `login` is told when it comes.
+  [[nodiscard]] bool WaitForCatalog(const std::string& database, ClientLogin& login);
+  void ForgetLogin(ClientLogin& login);
 
   [[nodiscard]] std::unique_ptr<Batch> TakeBatch();
   void GiveBatch(std::unique_ptr<Batch> batch);
@@ -142,9 +146,11 @@ class Worker {
   };
   std::map<std::string, CatalogEntry> catalogs_;
   std::uint64_t catalog_generation_ = 1;
+  std::vector<std::pair<std::string, ClientLogin*>> waiting_logins_;
 
   SettingTable settings_;
   StatementTable statements_;
+  SqlRef unread_sql_;
   SqlCache cache_;
   ContextTable contexts_;
   std::string scratch_in_, scratch_out_;
