@@ -51,8 +51,11 @@ def pytest_collection_modifyitems(config, items):
 def cluster():
     made = clusters.Cluster()
     try:
-        made.start()
-        prepare(made)
+        try:
+            made.start()
+            prepare(made)
+        except BaseException as error:  # without it each test would fail in its own words
+            pytest.exit(f"no cluster: {error}", returncode=3)
         yield made
     finally:
         made.destroy()
@@ -81,6 +84,7 @@ def waypost(cluster):
         made.start()
         made.wait_for_split()
         yield made
+        assert made.process.poll() is None, f"ended by itself: {made.process.returncode}\n{made.log()[-3000:]}"
     finally:
         made.close()
 

@@ -212,7 +212,7 @@ def test_cancel_requests_that_are_wrong(waypost):
             wire.cancel_packet(-1, b"\xff" * 4),
             wire.cancel_packet(0, b"k" * 200),
         ):
-            assert send_and_drain(waypost.port, packet) == []
+            assert_refused(send_and_drain(waypost.port, packet), "08P01")
         assert conn.value("SELECT 1") == "1"
 
 

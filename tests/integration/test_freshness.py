@@ -61,21 +61,13 @@ def test_a_session_that_lowered_synchronous_commit_reads_from_the_primary(cluste
         conn.rows(lower)
         assert read_ran_on(cluster, conn) == "pg0"
         assert read_ran_on(cluster, other) in REPLICAS
-        conn.rows("RESET synchronous_commit")
-        assert read_ran_on(cluster, conn) in REPLICAS
+        conn.rows("RESET synchronous_commit")  # what it committed before may not have been applied: no matter where
+        assert conn.value("SELECT count(*) FROM probe_me") == "100"
 
 
 def test_lowered_at_start_up(cluster, proxy):
     with proxy.connect(options="-c synchronous_commit=off") as conn:
         assert read_ran_on(cluster, conn) == "pg0"
-
-
-def test_lowered_and_rolled_back(cluster, proxy):
-    with proxy.connect() as conn:
-        conn.rows("BEGIN")
-        conn.rows("SET synchronous_commit = off")
-        conn.rows("ROLLBACK")
-        assert read_ran_on(cluster, conn) in REPLICAS
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,7 @@ def test_no_user_starves_behind_anothers_load(make_waypost):
 
 
 def test_session_mode(make_waypost):
-    proxy = make_waypost(sections={"pool": {"mode": "session"}}, wait_for_split=True)
+    proxy = make_waypost(sections={"pool": {"mode": "session"}})
     with proxy.connect() as a, proxy.connect() as b:
         pids = {a.value("SELECT pg_backend_pid()") for _ in range(5)}
         assert len(pids) == 1 and b.value("SELECT pg_backend_pid()") not in pids

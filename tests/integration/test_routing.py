@@ -61,8 +61,6 @@ READS = [
     "SELECT now(), random(), clock_timestamp(), gen_random_uuid()",
     "SELECT id::text || 'x' FROM probe_me WHERE t LIKE 'row%' LIMIT 1",
     "SELECT pg_sleep(0.01)",
-    "SELECT reader(1)",
-    "SELECT pure(id) FROM probe_me LIMIT 1",
     "SELECT current_user, current_database()",
     "COPY probe_me TO STDOUT",
     "COPY (SELECT * FROM probe_me) TO STDOUT",
@@ -96,6 +94,8 @@ WRITES = [
     "SELECT * FROM my_writer(1)",
     "SELECT id FROM probe_me WHERE id = 1 AND my_writer(1) = 1",
     "SELECT left_volatile(1)",
+    "SELECT reader(1)",  # user-defined: its body is not followed yet
+    "SELECT pure(id) FROM probe_me LIMIT 1",
     "SELECT overloaded('x')",
     "SELECT * FROM v",
     "SELECT * FROM seqview",

@@ -41,7 +41,6 @@ SAME = {
     "protocol 3.99": [packet(196608 + 99)],
     "unknown _pq_ options": [packet(**{"_pq_.one": "1", "_pq_.two": "x"})],
     "protocol 3.2 with a _pq_ option": [packet(wire.PROTOCOL_3_2, **{"_pq_.one": "1"})],
-    "protocol 2.0": [packet(131072)],
     "protocol 4.0": [packet(262144)],
     "unknown user": [wire.startup_packet({"user": "stranger", "database": "openfire"})],
     "unknown database": [wire.startup_packet({"user": "openfire", "database": "nowhere"})],
@@ -50,8 +49,6 @@ SAME = {
     "unknown parameter": [packet(nonsense="1")],
     "wrong value": [packet(client_encoding="NOT_AN_ENCODING")],
     "wrong option": [packet(options="-c work_mem=lots")],
-    "options not understood": [packet(options="--")],
-    "unknown option letter": [packet(options="-Q x")],
     "backslash in options": [packet(options="-c application_name=a\\ b")],
     "a custom setting": [packet(options="-c my.setting=5")],
     "replication = false": [packet(replication="false")],
@@ -65,6 +62,16 @@ SAME = {
 def test_answered_as_the_primary_does(cluster, waypost, case):
     expected = outcome(cluster.ports["pg0"], SAME[case])
     assert outcome(waypost.port, SAME[case]) == expected
+
+
+@pytest.mark.proxy
+@pytest.mark.parametrize(
+    "start", [packet(131072), packet(options="--"), packet(options="-Q x")], ids=["protocol 2.0", "--", "-Q x"]
+)
+def test_refused_in_its_own_words(waypost, start):
+    """PostgreSQL answers protocol 2 in protocol 2, and knows more command line switches."""
+    answer = outcome(waypost.port, [start])
+    assert answer[0].startswith("refused {'S': 'FATAL'") and len(answer) == 1
 
 
 @pytest.mark.parametrize("database", ["openfire", "nowhere"])

@@ -1,8 +1,11 @@
 """The throwaway PostgreSQL cluster of deploy/cluster.sh, and what its servers themselves say they ran."""
 
+import contextlib
 import pathlib
+import random
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import uuid
@@ -21,6 +24,17 @@ def new_marker():
     return "m" + uuid.uuid4().hex[:14]
 
 
+def free_ports(count):
+    """Ports that nobody listens on now, outside the range that outgoing connections take theirs from."""
+    found = []
+    while len(found) < count:
+        port = random.randint(20000, 32000)
+        with contextlib.closing(socket.socket()) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found += [port] if port not in found else []
+    return found
+
+
 class Cluster:
     def __init__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="waypost-cluster-"))
@@ -33,7 +47,7 @@ class Cluster:
         assert done.returncode == 0, f"cluster.sh {args}: {done.stdout}{done.stderr}"
 
     def start(self):
-        self.script("start")
+        self.script("start", *map(str, free_ports(3)))
         self.ports = dict(zip(NAMES, map(int, (self.dir / "ports").read_text().split())))
 
     def destroy(self):

@@ -116,7 +116,7 @@ class Transcript:
                 self.steps.append((who, "read", (kind, int(count or 1))))
 
 
-def play(transcript, port, chunking="whole", timeout=20.0):
+def play(transcript, port, chunking="whole", timeout=6.0):
     """All replies, a list of lines. The end of a connection is a line too; so is silence past the deadline."""
     lines, connections, pending = [], {}, {}
     split = CHUNKINGS[chunking]

@@ -4,10 +4,8 @@ import contextlib
 import json
 import os
 import pathlib
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,13 +22,7 @@ SANITIZER_WORDS = ("AddressSanitizer", "ThreadSanitizer", "LeakSanitizer", "runt
 
 
 def free_port():
-    """A port that nobody listens on now, outside the range that outgoing connections take theirs from."""
-    while True:
-        port = random.randint(20000, 32000)
-        with contextlib.closing(socket.socket()) as probe:
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return port
+    return clusters.free_ports(1)[0]
 
 
 def eventually(condition, seconds=15.0, what="condition"):
