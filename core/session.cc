@@ -249,6 +249,7 @@ void Session::OnBatchDone(char status) noexcept {
   if (status == 'I') portals_.clear();
 
   auto pin = b.pin;
+  if (b.failed && status == 'I' && EndsWithTransaction(pin)) pin = PinReason::kNone;
   if (pool_policy_.mode == PoolMode::kSession && pin == PinReason::kNone) pin = PinReason::kSessionMode;
   const bool rerun = In<Discarding>();
   if (rerun) RewindBatch();
