@@ -249,6 +249,21 @@ TEST_CASE("entries are numbered as they are sent", "[routing][reply_ledger]") {
   CHECK(ledger.Sent('Q', Reply::kForward) == 4);
 }
 
+TEST_CASE("a pipeline that never runs empty keeps its count", "[routing][reply_ledger]") {
+  Ledger ledger;
+  std::uint64_t sent = 0;
+  for (int i = 0; i < 700; ++i) sent = ledger.Sent('P', Reply::kForward);
+  for (std::uint64_t due = 1; due <= 5000; ++due) {
+    REQUIRE(ledger.OnReply('1').sequence == due);
+    sent = ledger.Sent('P', Reply::kForward);
+    REQUIRE(sent == due + 700);
+  }
+  CHECK(ledger.Sent('S', Reply::kForward) == sent + 1);
+  for (int i = 0; i < 700; ++i) REQUIRE(ledger.OnReply('1').completes);
+  CHECK(ledger.OnReply('Z').sequence == sent + 1);
+  CHECK(ledger.Idle());
+}
+
 TEST_CASE("a reply that was not asked for is not trusted", "[routing][reply_ledger]") {
   using Row = std::tuple<const char*, const char*>;
   const auto [sent, replies] = GENERATE(table<const char*, const char*>(
