@@ -56,7 +56,7 @@ ServerConnection* Pool::Acquire(Waiter& waiter) {
       return connection;
     }
   }
-  waiter.waiting_since = worker_.Now();
+  if (waiter.waiting_since == TimePoint{}) waiter.waiting_since = worker_.Now();
   waiters_.push_back(&waiter);
   WaitersChanged();
   Grow();
@@ -124,7 +124,13 @@ void Pool::OnLoginFailed(ServerConnection& connection) {
     FailWaiters(sqlstate, error);
     return;
   }
-  // Whoever can go elsewhere does; the others wait for the next try (Sweep).
+  // Others of this pool work: they will serve those who wait.
+  if (connections_.size() > connecting_) return;
+  SendWaitersAway();
+}
+
+// Whoever can go elsewhere does; the others try again with the next view.
+void Pool::SendWaitersAway() {
   const auto waiters = std::move(waiters_);
   waiters_.clear();
   WaitersChanged();
@@ -176,7 +182,7 @@ void Pool::Serve(ServerConnection& connection) {
 
 void Pool::Release(ServerConnection& connection) {
   if (connection.cancelling() && !connection.broken()) {
-    connection.release_when_cancelled = true;
+    connection.after_cancel = ServerConnection::AfterCancel::kRelease;
     return;
   }
   const auto* server = worker_.FindServer(key_.server);
@@ -217,6 +223,7 @@ void Pool::CloseIdle(DisconnectCause cause) {
 void Pool::Sweep(TimePoint now) {
   const auto* server = worker_.FindServer(key_.server);
   if (server == nullptr) CloseIdle(DisconnectCause::kRemoved);
+  if (server == nullptr && !waiters_.empty()) SendWaitersAway();
   for (std::size_t i = 0; i < idle_.size();) {
     auto& connection = *idle_[i];
     const ConnectionAge age{connection.born, connection.idle_since, connection.lifetime, policy_.idle_timeout};

@@ -36,7 +36,7 @@ class Waiter {
   // What a new connection for it is started with.
   [[nodiscard]] virtual std::shared_ptr<const StartupSettings> Startup() const noexcept = 0;
 
-  TimePoint waiting_since{};
+  TimePoint waiting_since{};  // kept while it is sent from one pool to another; {}: does not wait
   TimePoint give_up_at = TimePoint::max();
 
  protected:
@@ -89,6 +89,7 @@ class Pool {
   void Serve(ServerConnection& connection);
   void Remove(ServerConnection& connection, DisconnectCause cause);
   void WaitersChanged();
+  void SendWaitersAway();
 
   Worker& worker_;
   Key key_;

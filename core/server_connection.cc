@@ -206,13 +206,17 @@ bool ServerConnection::OnMessage(FrameHeader header, Bytes body, Output& output,
   // Notices and parameter changes that our own messages cause are not the client's; notifications always are.
   const bool ours = answer.entry == 0 && header.type != 'A' && header.type != 'E' && swallowing;
   forward = user_ != nullptr && answer.reply == Reply::kForward && !ours;
-  if (user_ == nullptr) return true;
+  if (user_ == nullptr) {
+    // The server was reloaded: what start-ups told so far may be wrong.
+    if (header.type == 'S') worker_.startup_checks().Clear();
+    return true;
+  }
   std::string replacement;
-  const bool keep = user_->OnReply(answer, header, body, replacement);
+  const auto what = user_->OnReply(answer, header, body, replacement);
   if (!forward) return true;
-  if (!keep) output.Drop();
-  else if (!replacement.empty()) output.Appendix() += replacement;
-  forward = keep && replacement.empty();
+  if (what == Relayed::kDrop) output.Drop();
+  if (what == Relayed::kForward && !replacement.empty()) output.Appendix() += replacement;
+  forward = what == Relayed::kForward && replacement.empty();
   return true;
 }
 
@@ -248,9 +252,9 @@ void ServerConnection::FlushSynthesised() {
 
 void ServerConnection::CancelEnded() {
   --cancels_;
-  if (cancels_ > 0 || !release_when_cancelled) return;
-  release_when_cancelled = false;
-  pool_.Release(*this);
+  if (cancels_ > 0 || after_cancel == AfterCancel::kNothing) return;
+  if (std::exchange(after_cancel, AfterCancel::kNothing) == AfterCancel::kRelease) pool_.Release(*this);
+  else pool_.Discard(*this, DisconnectCause::kClientGone);
 }
 
 void ServerConnection::OnDrained() noexcept {

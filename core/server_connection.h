@@ -17,14 +17,20 @@
 
 namespace waypost {
 
+// What becomes of a message that is due to be forwarded.
+enum class Relayed : std::uint8_t {
+  kForward,
+  kSkip,  // it alone is dropped
+  kDrop,  // it is dropped, and what was gathered of this batch in the same read
+};
+
 // What a session hears from the server connection that it leases. It may let go of the connection inside OnBatchDone and
 // OnServerLost alone.
 class ReplyUser {
  public:
-  // One message has come. `body` is there for E, C, Z and S, up to its first 64 KiB. What becomes of one that is due to
-  // be forwarded: true, it is; false, it and what was gathered of this batch in the same read is dropped; if something
-  // was appended to `replacement`, that goes instead.
-  virtual bool OnReply(const Answer& answer, FrameHeader header, Bytes body,
+  // One message has come. `body` is there for E, C, Z and S, up to its first 64 KiB. If something is appended to
+  // `replacement`, that is forwarded instead.
+  virtual Relayed OnReply(const Answer& answer, FrameHeader header, Bytes body,
                        std::string& replacement) noexcept = 0;
   // A message that we answer ourselves has its turn: append the answer.
   virtual void OnSynthesised(char type, std::uint64_t sequence, std::string& out) noexcept = 0;
@@ -90,8 +96,9 @@ class ServerConnection final : public StreamUser {
   void CancelStarted() { ++cancels_; }
   void CancelEnded();
   [[nodiscard]] bool cancelling() const { return cancels_ > 0; }
-  // Released, but held back until the last cancel has ended.
-  bool release_when_cancelled = false;
+  // Given back by its session, but held until the last cancel has ended.
+  enum class AfterCancel : std::uint8_t { kNothing, kRelease, kDiscard };
+  AfterCancel after_cancel = AfterCancel::kNothing;
 
   // What it was started with: where RESET goes back to.
   [[nodiscard]] const StartupSettings& startup() const { return *startup_; }

@@ -63,11 +63,15 @@ void Session::OnConfigChanged() {
 void Session::WriteClient(Bytes bytes) {
   if (closed_) return;
   worker_.metrics().CountMany(Counter::kBytes, bytes.size(), Side::kClient, Direction::kOut);
-  if (!stream_->Write(bytes) && connection_ != nullptr) connection_->PauseReading(true);
+  if (stream_->Write(bytes)) return;
+  client_full_ = true;
+  if (connection_ != nullptr) connection_->PauseReading(true);
 }
 
 void Session::OnDrained() noexcept {
+  client_full_ = false;
   if (connection_ != nullptr) connection_->PauseReading(false);
+  if (!login_) ProcessInput();
 }
 
 // --- the machine
@@ -135,7 +139,7 @@ void Session::Acquire() {
   }
   if (decision.target == Target::kPrimary && !view.primary) {
     homeless_ = true;  // held until there is a primary again
-    waiting_since = worker_.Now();
+    homeless_since_ = worker_.Now();
     worker_.shared().probe_now();
     return;
   }
@@ -149,9 +153,11 @@ void Session::Acquire() {
 
 void Session::OnServerConnection(ServerConnection& connection) noexcept {
   waiting_in_ = nullptr;
+  waiting_since = {};
   give_up_at = TimePoint::max();
   connection_ = &connection;
   connection.Lease(*this);
+  if (client_full_) connection.PauseReading(true);
   worker_.AddOutstanding(connection.id(), 1);
   holding_ = std::get<Acquiring>(state_).decision.may_rerun;
   Take(Leased{});
@@ -190,6 +196,7 @@ void Session::OnServerUnreachable() noexcept {
   if (decision.target == Target::kReplica)
     return Take(Rerouted{{Target::kPrimary, Reason::kNoEligibleReplica, 0, false}});
   homeless_ = true;  // tried again with the next view
+  homeless_since_ = worker_.Now();
 }
 
 void Session::OnViewChanged() {
@@ -222,8 +229,13 @@ void Session::LetGo(bool clean) {
   if (!portals_.empty()) portals_.clear();
   savepoints_.clear();
   if (!closed_) stream_->Resume(Stream::kPeerSlow);
-  if (clean) connection->pool().Release(*connection);
-  else connection->pool().Discard(*connection, closed_ ? DisconnectCause::kClientGone : DisconnectCause::kUnclean);
+  if (clean) return connection->pool().Release(*connection);
+  if (closed_ && connection->ready() && !connection->broken() && !connection->ledger().Idle()) {
+    // The client is gone, its statement is not: it is cancelled, and the place under the limit is free when it has ended.
+    connection->after_cancel = ServerConnection::AfterCancel::kDiscard;
+    return worker_.SendCancel(*connection);
+  }
+  connection->pool().Discard(*connection, closed_ ? DisconnectCause::kClientGone : DisconnectCause::kUnclean);
 }
 
 // --- replies that end a batch
@@ -270,7 +282,13 @@ void Session::OnBatchDone(char status) noexcept {
 }
 
 void Session::RewindBatch() {
+  // What a run that is thrown away has named, the next one names again.
+  for (std::size_t i = 0; i < batch_->effect; ++i) {
+    const auto& effect = batch_->effects[i];
+    if (effect.kind == Effect::Kind::kParsed && !effect.name.empty() && statements_) statements_->erase(effect.name);
+  }
   batch_->sent = 0;
+  batch_->begun = false;
   batch_->effects.clear();
   batch_->effect = 0;
   batch_->failed = false;
@@ -278,6 +296,7 @@ void Session::RewindBatch() {
 }
 
 void Session::EndBatch() {
+  waiting_since = {};
   large_next_ = false;
   give_up_at = TimePoint::max();
   if (batch_) worker_.GiveBatch(std::move(batch_));
@@ -287,7 +306,8 @@ void Session::AnswerBatch(const std::string& error, char status) {
   // Everything of the batch is answered by the error alone, as PostgreSQL skips to Sync after one.
   std::string out = error;
   const bool large_query = large_next_ && (large_type_ == 'Q' || large_type_ == 'F');
-  if (batch_->facts.end_known || large_query) AppendReadyForQuery(out, status);
+  const bool ready = ready_due_.value_or(batch_->facts.end_known || large_query);
+  if (ready) AppendReadyForQuery(out, status);
   else skip_to_sync_ = true;
   drop_next_ = large_query;
   holding_ = false;
@@ -335,8 +355,6 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
     worker_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
     return Close("", ClientOutcome::kProtocolError);
   }
-  auto* lost = std::exchange(connection_, nullptr);
-  worker_.AddOutstanding(lost->id(), -1);
   const bool partial = mid_message && !holding_;
   if (holding_) worker_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
   // In a block nothing was committed. Else a write that was not answered may or may not have happened.
@@ -347,19 +365,38 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
   const std::string_view sqlstate = in_block && !(batch_ && batch_->ends_block) ? "40001"
                                     : may_have_run                              ? "08007"
                                                                                 : "08006";
-  failure_ = ErrorMessage({.severity = partial ? "FATAL" : "ERROR",
-                           .sqlstate = sqlstate,
-                           .message = "the connection to server \"" + lost->server().name + "\" was lost",
+  failure_ = ErrorMessage({.sqlstate = sqlstate,
+                           .message = "the connection to server \"" + connection_->server().name + "\" was lost",
                            .detail = last_words_.empty() ? error : last_words_,
                            .hint = sqlstate == "08007" ? "Whether the statement was committed is not known." : ""});
-  last_words_.clear();
   worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
+  Lost(connection_->ledger().OwesReady(), partial);
+}
+
+// The server connection is gone; `failure_` says why. `ready_due`: the client waits for a ReadyForQuery.
+void Session::Lost(bool ready_due, bool partial) {
+  worker_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
+  last_words_.clear();
   holding_ = false;
   held_.clear();
+  large_next_ = false;
   if (stream_left_ > 0) skip_left_ = std::exchange(stream_left_, 0);
   stream_->Resume(Stream::kPeerSlow);
-  if (batch_) RewindBatch();
+  if (batch_) {
+    ready_due_ = ready_due;
+    RewindBatch();
+  }
+  if (partial) failure_.clear();  // in the middle of a message nothing can be said
   Take(ServerLost{partial});
+  ready_due_.reset();
+  if (closed_) return;
+  if (!In<FailedBlock>()) {
+    settings_ = transaction_settings_;
+    savepoints_.clear();
+    portals_.clear();
+    if (connection_ == nullptr) read_only_block_ = false;
+    SettingsChanged();
+  }
   ProcessInput();
 }
 
@@ -396,8 +433,8 @@ void Session::Sweep(TimePoint now) {
   } else if (homeless_ && now >= give_up_at) {
     homeless_ = false;
     OnNoServerConnection("57P03", ErrorMessage({.sqlstate = "57P03", .message = "no primary server is available"}));
-  } else if (homeless_ && now - waiting_since > milliseconds{500}) {
-    waiting_since = now;
+  } else if (homeless_ && now - homeless_since_ > milliseconds{500}) {
+    homeless_since_ = now;
     OnViewChanged();
   } else if (client_state() == ClientState::kIdle && expired(limits.client_idle_timeout)) {
     Close(ErrorMessage({.severity = "FATAL", .sqlstate = "57P05",
@@ -428,7 +465,6 @@ void Session::Close(const std::string& message, ClientOutcome outcome) {
   waiting_in_ = nullptr;
   // A transaction that is idle could be rolled back and the connection kept; a closed one is surely clean.
   Take(ClientGone{});
-  LetGo(false);
   if (login_) login_->Abandon();
   if (!counted_as_.empty()) worker_.shared().clients.Give(counted_as_);
   stream_->Finish();

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -71,7 +72,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   [[nodiscard]] bool Suits(const ServerConnection& connection) const noexcept override;
   [[nodiscard]] std::shared_ptr<const StartupSettings> Startup() const noexcept override { return startup_; }
   // ReplyUser
-  bool OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept override;
+  Relayed OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept override;
   void OnSynthesised(char type, std::uint64_t sequence, std::string& out) noexcept override;
   void OnForward(Bytes bytes) noexcept override;
   void OnBatchDone(char status) noexcept override;
@@ -91,6 +92,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void AnswerRollback();
   void EndBatch();
   void RewindBatch();
+  void Lost(bool ready_due, bool partial);
   void CountDecision(const Decision& decision);
   [[nodiscard]] bool Is(std::size_t index) const { return state_.index() == index; }
   template <class S>
@@ -102,6 +104,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void ProcessInput();
   void Process(Bytes& in);
   [[nodiscard]] bool Accepts(char type) const;
+  [[nodiscard]] bool MustPause() const;
   bool TakeMessage(Bytes& in);
   void StreamCopyData(Bytes& in);
   bool TakeLarge(FrameHeader header, Bytes& in);
@@ -123,6 +126,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   // session_send.cc
   void Send();
   void Append(std::string& out, BatchMessage& message);
+  void TrimStatements(std::string& out);
   void AppendSettings(std::string& out);
   void AppendQueryMessage(std::string& out, BatchMessage& message);
   void AppendParse(std::string& out, BatchMessage& message, Bytes body);
@@ -137,7 +141,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void AddEffect(Effect effect);
 
   // session_reply.cc
-  void OnError(const Answer& answer, Bytes body, std::string& replacement, bool& keep);
+  Relayed OnError(const Answer& answer, Bytes body, std::string& replacement);
   void SettingsFailed(Bytes body);
   void RunEffects(const Answer& answer, char type, Bytes body);
   void Undo(const Effect& effect);
@@ -164,6 +168,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   ServerConnection* connection_ = nullptr;
   Pool* waiting_in_ = nullptr;
   bool homeless_ = false;          // acquiring, but there is no server to ask: waits for a new view
+  TimePoint homeless_since_{};
   std::vector<Pool*> pools_;       // by ServerId, found once
 
   std::string input_;              // what came and cannot be looked at yet
@@ -177,6 +182,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   bool processing_ = false;
   bool draining_ = false;
   bool closed_ = false;
+  bool client_full_ = false;       // the client does not take its answers: nothing new is begun for it
+  std::optional<bool> ready_due_;  // of a batch that was sent: ReadyForQuery is owed; empty: it was not sent
   bool fatal_ = false;             // the server told the client a FATAL error: its connection ends too
 
   bool holding_ = false;           // the reply is held back: it may have to be thrown away

@@ -57,7 +57,7 @@ void Session::OnData(Bytes data) noexcept {
   processing_ = false;
   if (closed_) return;
   input_.append(AsText(data));
-  if (input_.size() > kReadAheadBytes && !Accepts('Q')) stream_->Pause(Stream::kBusy);
+  if (MustPause()) stream_->Pause(Stream::kBusy);
 }
 
 void Session::ProcessInput() {
@@ -70,8 +70,12 @@ void Session::ProcessInput() {
   if (closed_) return;
   if (in.empty()) input_ = std::string();  // no buffer is held while there is no data
   else input_.erase(0, before - in.size());
-  if (input_.size() > kReadAheadBytes && !Accepts('Q')) stream_->Pause(Stream::kBusy);
+  if (MustPause()) stream_->Pause(Stream::kBusy);
   else stream_->Resume(Stream::kBusy);
+}
+
+bool Session::MustPause() const {
+  return input_.size() > kReadAheadBytes && (client_full_ || !Accepts('Q'));
 }
 
 bool Session::Accepts(char type) const {
@@ -97,7 +101,7 @@ void Session::Process(Bytes& in) {
       stream_left_ -= static_cast<std::uint32_t>(piece.size());
       SendToServer(piece);
       in = in.subspan(piece.size());
-    } else if (!TakeMessage(in)) {
+    } else if ((client_full_ && !In<Relaying>()) || !TakeMessage(in)) {
       return;
     }
   }
@@ -439,8 +443,14 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   const auto pin = b.pin;
   ClassifyStatement(found, true);
   b.pin = pin;  // only Execute runs it
-  b.portals.push_back({std::string(bind->portal),
-                       ChangesSession(found.facts()) ? message.statement->sql : SqlRef(), found.verdict.pin});
+  Portal portal{std::string(bind->portal), ChangesSession(found.facts()) ? message.statement->sql : SqlRef(),
+                found.verdict.pin};
+  for (auto& old : b.portals)
+    if (old.name == portal.name) {
+      old = std::move(portal);
+      return;
+    }
+  b.portals.push_back(std::move(portal));
 }
 
 void Session::Misbehaved(std::string_view message) {

@@ -29,23 +29,21 @@ std::string Replaced(std::string text, std::string_view what, std::string_view w
 
 }  // namespace
 
-bool Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept {
+Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept {
   if (batch_ && !batch_->effects.empty()) RunEffects(answer, header.type, body);
-  if (In<Discarding>()) return false;
-  bool keep = true;
+  if (In<Discarding>()) return Relayed::kDrop;
   switch (header.type) {
     case 'E':
-      OnError(answer, body, replacement, keep);
-      return keep;
+      return OnError(answer, body, replacement);
     case 'S':
       if (const auto status = ReadParameterStatus(body)) {
         if (status->first == "standard_conforming_strings") lexing_.standard_strings = status->second == "on";
         if (status->first == "client_encoding") lexing_.ascii_safe_encoding = IsAsciiSafeEncoding(status->second);
       }
-      return true;
+      return Relayed::kForward;
     default:
       if (holding_ && answer.reply == Reply::kForward && IsDecisive(header.type)) ReleaseHeld();
-      return true;
+      return Relayed::kForward;
   }
 }
 
@@ -54,16 +52,15 @@ bool Session::MayHeal(std::string_view sqlstate) const {
   return sqlstate != "57014" && !sqlstate.starts_with("22");
 }
 
-void Session::OnError(const Answer& answer, Bytes body, std::string& replacement, bool& keep) {
+Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacement) {
   const auto error = ReadError(body);
   if (answer.reply == Reply::kSwallow) {
     if (answer.entry == 'Q') SettingsFailed(body);
-    return;
+    return Relayed::kSkip;
   }
   if (holding_ && MayHeal(error.sqlstate)) {
     Take(HeldError{});
     if (In<Discarding>()) {
-      keep = false;
       held_.clear();
       holding_ = false;
       const bool read_only = error.sqlstate == "25006";
@@ -80,7 +77,7 @@ void Session::OnError(const Answer& answer, Bytes body, std::string& replacement
           if (message.statement) worker_.cache().Teach(message.statement->sql->text, lexing_);
         }
       }
-      return;
+      return Relayed::kDrop;
     }
   }
   const bool fatal = error.severity == "FATAL" || error.severity == "PANIC";
@@ -89,8 +86,7 @@ void Session::OnError(const Answer& answer, Bytes body, std::string& replacement
   } else if (fatal) {
     // The server connection ends, not the client's: it hears of it in OnServerLost.
     last_words_ = error.message;
-    keep = false;
-    return;
+    return Relayed::kSkip;
   }
   ReleaseHeld();
   if (batch_) batch_->failed = true;
@@ -100,26 +96,19 @@ void Session::OnError(const Answer& answer, Bytes body, std::string& replacement
     const auto fields = WithClientNames(AsText(body));
     MessageBuilder(replacement, 'E').Raw(AsBytes(fields));
   }
+  return Relayed::kForward;
 }
 
 std::string Session::WithClientNames(std::string_view error) const {
   std::string text(error);
-  if (!batch_) return text;
-  for (const auto& message : batch_->messages) {
-    const auto body = AsBytes(batch_->bytes).subspan(message.offset + kHeaderBytes, message.size - kHeaderBytes);
-    if (message.type == 'Q' && message.sql) {
-      const auto& object = message.sql->facts->front().object;
-      if (const auto statement = FindStatement(object)) text = Replaced(std::move(text), statement->server_name, object);
-      continue;
-    }
-    std::string_view name;
-    if (const auto parse = message.type == 'P' ? ReadParse(body) : std::nullopt) name = parse->name;
-    else if (const auto bind = message.type == 'B' ? ReadBind(body) : std::nullopt) name = bind->statement;
-    else if (const auto target = message.type == 'D' ? ReadTarget(body) : std::nullopt) name = target->name;
-    else continue;
-    const auto& statement = message.existing ? message.existing : message.statement;
-    if (statement && !name.empty()) text = Replaced(std::move(text), statement->server_name, name);
-  }
+  const auto replace = [&](std::string_view name, const StatementRef& statement) {
+    if (statement && !statement->server_name.empty()) text = Replaced(std::move(text), statement->server_name, name);
+  };
+  if (batch_)
+    for (const auto& [name, statement] : batch_->parsed)
+      if (!name.empty()) replace(name, statement);
+  if (statements_)
+    for (const auto& [name, statement] : *statements_) replace(name, statement);
   return text;
 }
 
@@ -133,9 +122,9 @@ void Session::SettingsFailed(Bytes body) {
                          .message = "could not restore the session's settings on the server",
                          .detail = error.message});
   auto* lost = connection_;
+  const bool ready_due = lost->ledger().OwesReady();
   lost->EndLease();
-  connection_ = nullptr;
-  Take(ServerLost{false});
+  Lost(ready_due, false);
   lost->OnClosed("the session's settings could not be restored on it");
 }
 
@@ -176,6 +165,11 @@ void Session::RunEffects(const Answer& answer, char type, Bytes body) {
       break;
   }
   if (answer.completes) ++b.effect;
+  // A batch without an end in sight: what is done is not kept.
+  constexpr std::size_t kManyDone = 1024;
+  if (b.effect < kManyDone) return;
+  b.effects.erase(b.effects.begin(), b.effects.begin() + static_cast<std::ptrdiff_t>(b.effect));
+  b.effect = 0;
 }
 
 void Session::Undo(const Effect& effect) {

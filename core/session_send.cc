@@ -12,6 +12,9 @@ namespace {
 // Prepared statements kept on one server connection; one more, and the connection is cleaned of them when it is free.
 constexpr std::size_t kMaxStatementsPerConnection = 1000;
 
+// What is sent of a batch whose end is not known is kept up to this, for the names in it.
+constexpr std::size_t kKeepSentBytes = 64 * 1024;
+
 Bytes BodyOf(const Batch& batch, const BatchMessage& message) {
   return AsBytes(batch.bytes).subspan(message.offset + kHeaderBytes, message.size - kHeaderBytes);
 }
@@ -31,15 +34,22 @@ void Session::Send() {
   auto& b = *batch_;
   auto& out = worker_.scratch_in();
   out.clear();
-  if (b.sent == 0) {
+  if (!b.begun) {
+    b.begun = true;
     // A batch that was kept waiting is older than its sending.
     b.sent_at = b.waited ? Clock::now() : b.started;
+    TrimStatements(out);
     AppendSettings(out);
     worker_.metrics().Count(Counter::kBackendQueries, connection_->id(),
                             b.simple ? QueryKind::kSimple : QueryKind::kExtended);
   }
   for (; b.sent < b.messages.size(); ++b.sent) Append(out, b.messages[b.sent]);
   if (!out.empty()) SendToServer(AsBytes(out));
+  if (b.bytes.size() > kKeepSentBytes && !b.facts.end_known) {  // it will not be sent again
+    b.bytes.clear();
+    b.messages.clear();
+    b.sent = 0;
+  }
   if (connection_ != nullptr && connection_->ledger().ReadyForQueryDue() == 0) connection_->FlushSynthesised();
 }
 
@@ -51,6 +61,17 @@ void Session::OnServerDrained() noexcept { stream_->Resume(Stream::kPeerSlow); }
 
 void Session::AddEffect(Effect effect) {
   if (effect.sequence != 0) batch_->effects.push_back(std::move(effect));
+}
+
+void Session::TrimStatements(std::string& out) {
+  auto& connection = *connection_;
+  if (connection.statements.size() < kMaxStatementsPerConnection || !connection.ledger().Idle() ||
+      connection.status() != 'I' || std::get<Relaying>(state_).pin != PinReason::kNone)
+    return;
+  AppendQuery(out, "DEALLOCATE ALL");
+  connection.ledger().Sent('Q', Reply::kSwallow);
+  connection.statements.clear();
+  connection.unnamed.reset();
 }
 
 void Session::AppendSettings(std::string& out) {
@@ -135,6 +156,7 @@ void Session::AppendQueryMessage(std::string& out, BatchMessage& message) {
   const auto sequence = ledger.Sent('Q', Reply::kForward);
   out.append(batch_->bytes, message.offset, message.size);
   if (message.sql) AddEffect({Effect::Kind::kRan, sequence, 0, message.sql, {}, {}});
+  if (sequence == 0) return;  // the server skips it
   // A Query destroys the unnamed statement.
   connection_->unnamed.reset();
   unnamed_.reset();
@@ -153,9 +175,11 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
   if (name.empty()) {
     const auto deallocated = Deallocated(*statement->sql);
     if (deallocated) EnsureStatement(out, deallocated);
-    connection.unnamed = statement;
-    unnamed_.reset();  // a Parse that fails leaves none
     const auto sequence = connection.ledger().Sent('P', Reply::kForward);
+    if (sequence != 0) {  // 0: the server skips it
+      connection.unnamed = statement;
+      unnamed_.reset();  // a Parse that fails leaves none
+    }
     if (deallocated)
       waypost::AppendParse(out, "", "DEALLOCATE " + QuotedName(deallocated->server_name), parse->types);
     else
@@ -176,8 +200,8 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
     AddEffect({Effect::Kind::kParsed, sequence, 0, {}, name, statement});
     return;
   }
-  connection.statements.insert(statement->id);
   const auto sequence = connection.ledger().Sent('P', Reply::kForward);
+  if (sequence != 0) connection.statements.insert(statement->id);
   waypost::AppendParse(out, statement->server_name, parse->sql, parse->types);
   AddEffect({Effect::Kind::kParsed, sequence, 0, {}, name, statement, true});
 }
@@ -186,15 +210,9 @@ void Session::EnsureStatement(std::string& out, const StatementRef& statement) {
   auto& connection = *connection_;
   // Prepared by SQL: it is there, on the connection that the session is tied to.
   if (statement->by_sql() || connection.statements.contains(statement->id)) return;
-  if (connection.statements.size() >= kMaxStatementsPerConnection && connection.ledger().Idle() &&
-      connection.status() == 'I') {
-    AppendQuery(out, "DEALLOCATE ALL");
-    connection.ledger().Sent('Q', Reply::kSwallow);
-    connection.statements.clear();
-    connection.unnamed.reset();
-  }
-  connection.statements.insert(statement->id);
   const auto sequence = connection.ledger().Sent('P', Reply::kSwallow);
+  if (sequence == 0) return;  // the server skips what comes
+  connection.statements.insert(statement->id);
   waypost::AppendParse(out, statement->server_name, statement->sql->text, AsBytes(statement->types));
   AddEffect({Effect::Kind::kInjected, sequence, 0, {}, {}, statement, true});
   worker_.metrics().Count(Counter::kReprepares);
@@ -203,15 +221,15 @@ void Session::EnsureStatement(std::string& out, const StatementRef& statement) {
 void Session::EnsureUnnamed(std::string& out) {
   auto& connection = *connection_;
   if (connection.unnamed && connection.unnamed == unnamed_) return;
+  const auto sequence = connection.ledger().Sent(unnamed_ ? 'P' : 'C', Reply::kSwallow);
+  if (sequence == 0) return;  // the server skips what comes
   connection.unnamed = unnamed_;
   if (unnamed_) {
-    const auto sequence = connection.ledger().Sent('P', Reply::kSwallow);
     waypost::AppendParse(out, "", unnamed_->sql->text, AsBytes(unnamed_->types));
     AddEffect({Effect::Kind::kInjected, sequence, 0, {}, {}, nullptr, true});
     return;
   }
   // There is none, and what another client left there must not run.
-  connection.ledger().Sent('C', Reply::kSwallow);
   MessageBuilder(out, 'C').Byte('S').CString("");
 }
 
@@ -249,9 +267,14 @@ void Session::AppendTarget(std::string& out, BatchMessage& message, Bytes body) 
   }
   if (statement && target->name.empty()) {
     if (message.type == 'C') {
-      unnamed_.reset();
-      connection_->unnamed.reset();
-    } else if (!message.statement || connection_->unnamed != message.statement) {
+      if (ledger.Sent('C', Reply::kForward) != 0) {
+        unnamed_.reset();
+        connection_->unnamed.reset();
+      }
+      out.append(batch_->bytes, message.offset, message.size);
+      return;
+    }
+    if (!message.statement || connection_->unnamed != message.statement) {
       EnsureUnnamed(out);
     }
   } else if (statement && message.statement) {
@@ -278,8 +301,9 @@ void Session::StreamLarge(FrameHeader header, Bytes body) {
     statement->sql = worker_.unread_sql();
     statement->settings = settings_;
     statement->server_name = name;
-    connection_->unnamed.reset();
-    if (!fields.ok() || name.empty()) {
+    if (connection_->ledger().Skipping()) {
+      // The server does not read it.
+    } else if (!fields.ok() || name.empty()) {
       unnamed_ = connection_->unnamed = std::move(statement);
     } else {
       if (!statements_) statements_ = std::make_unique<Statements>();
@@ -299,8 +323,7 @@ void Session::StreamLarge(FrameHeader header, Bytes body) {
       body = fields.rest();
     }
   }
-  if (header.type == 'Q') connection_->unnamed.reset();
-  connection_->ledger().Sent(header.type, Reply::kForward);
+  if (connection_->ledger().Sent(header.type, Reply::kForward) != 0 && header.type == 'Q') connection_->unnamed.reset();
   out += header.type;
   for (const unsigned shift : {24U, 16U, 8U, 0U}) out += static_cast<char>(length >> shift);
   out += names;

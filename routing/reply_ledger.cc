@@ -37,6 +37,12 @@ std::uint64_t Ledger::Sent(char type, Reply how) {
   return sequence;
 }
 
+bool Ledger::OwesReady() const {
+  for (auto i = head_; i < entries_.size(); ++i)
+    if (EndsWithReady(entries_[i].type) && entries_[i].reply == Reply::kForward) return true;
+  return false;
+}
+
 void Ledger::Pop() {
   sync_unsure_ = false;
   ++head_;

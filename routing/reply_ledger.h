@@ -53,6 +53,10 @@ class Ledger {
   }
   // The server waits for the client to go on with this very batch: a COPY, or a series without its Sync.
   [[nodiscard]] bool WantsMore() const { return ready_due_ == 0 && !Idle(); }
+  // After an error: whatever is sent before a Sync is not read.
+  [[nodiscard]] bool Skipping() const { return skipping_; }
+  // True if a ReadyForQuery is owed to the client, not to us.
+  [[nodiscard]] bool OwesReady() const;
   [[nodiscard]] bool CopyIn() const { return copy_in_; }
   // True while the next answer due is to one of our own messages.
   [[nodiscard]] bool Swallowing() const {

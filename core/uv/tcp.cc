@@ -1,12 +1,15 @@
 #include "core/uv/tcp.h"
 
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "core/base/log.h"
 
@@ -15,6 +18,7 @@ namespace {
 
 constexpr int kBacklog = 1024;
 constexpr unsigned kKeepaliveSeconds = 60;
+constexpr unsigned kUnackedMs = 60'000;  // a peer that acknowledges nothing for so long is gone
 constexpr milliseconds kLinger{5'000};  // how long a finished stream may go on sending what is queued
 
 }  // namespace
@@ -30,7 +34,10 @@ struct TcpStream::Handle {
   std::string sending;   // belongs to libuv while `writing`
   std::string waiting;   // goes out next
   StreamUser* user = nullptr;
-  std::unique_ptr<Timer> linger;
+  std::unique_ptr<Timer> linger, deferred;
+  std::vector<sockaddr_storage> addresses;  // of the host, to be tried in turn
+  std::size_t next_address = 0;
+  bool reconnecting = false;
   bool initialised = false;
   bool writing = false;
   bool looking_up = false;
@@ -54,8 +61,10 @@ struct TcpStream::Handle {
   void Close() {
     user = nullptr;
     linger.reset();
+    deferred.reset();
     if (closing) return;
     closing = true;
+    if (reconnecting) return;  // freed when the old socket is closed
     if (looking_up) {
       uv_cancel(reinterpret_cast<uv_req_t*>(&lookup));
       return;  // freed when the look-up reports
@@ -100,7 +109,15 @@ struct TcpStream::Handle {
     write.data = this;
     const int failed = uv_write(&write, reinterpret_cast<uv_stream_t*>(&tcp), &buffer, 1,
                                 [](uv_write_t* request, int status) { Of(request->data)->Sent(status); });
-    if (failed != 0) writing = false;  // the read side reports why
+    if (failed == 0) return;
+    writing = false;
+    FailLater(failed);
+  }
+
+  // Not from within the caller's call.
+  void FailLater(int error) {
+    deferred = std::make_unique<Timer>(loop, [this, error] { Fail(error); });
+    deferred->Start(milliseconds{0});
   }
 
   void Sent(int status) {
@@ -130,19 +147,42 @@ struct TcpStream::Handle {
           auto* self = Of(request->handle->data);
           if (self->closing) return;
           if (status != 0) {
-            self->Fail(status);
+            self->ConnectFailed(status);
             return;
           }
           self->Connected();
           if (self->user != nullptr) self->user->OnConnected();
         });
-    if (failed != 0) Fail(failed);
+    if (failed != 0) ConnectFailed(failed);
+  }
+
+  void ConnectNext() {
+    const auto address = addresses[next_address++];
+    ConnectTo(reinterpret_cast<const sockaddr*>(&address));
+  }
+
+  // The next address of the host, on a new socket; after the last one the user hears of it.
+  void ConnectFailed(int error) {
+    if (next_address == addresses.size()) {
+      Fail(error);
+      return;
+    }
+    reconnecting = true;
+    uv_close(reinterpret_cast<uv_handle_t*>(&tcp), [](uv_handle_t* closed) {
+      auto* self = Of(closed->data);
+      self->reconnecting = false;
+      if (self->closing) delete self;
+      else self->ConnectNext();
+    });
   }
 
   void Connected() {
     connected = true;
     uv_tcp_nodelay(&tcp, 1);
     uv_tcp_keepalive(&tcp, 1, kKeepaliveSeconds);
+    uv_os_fd_t fd = -1;
+    if (uv_fileno(reinterpret_cast<uv_handle_t*>(&tcp), &fd) == 0)
+      setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnackedMs, sizeof kUnackedMs);
     ReadStart();
   }
 
@@ -165,7 +205,11 @@ struct TcpStream::Handle {
             self->Init();
             self->Fail(status != 0 ? status : UV_EAI_NONAME);
           } else {
-            self->ConnectTo(found->ai_addr);
+            for (const auto* one = found; one != nullptr; one = one->ai_next) {
+              auto& address = self->addresses.emplace_back();
+              std::memcpy(&address, one->ai_addr, one->ai_addrlen);
+            }
+            self->ConnectNext();
           }
           if (found != nullptr) uv_freeaddrinfo(found);
         },
@@ -173,9 +217,7 @@ struct TcpStream::Handle {
     if (failed == 0) return;
     looking_up = false;
     Init();
-    // Not from within Connect(): the caller does not have the stream yet.
-    linger = std::make_unique<Timer>(loop, [this, failed] { Fail(failed); });
-    linger->Start(milliseconds{0});
+    FailLater(failed);
   }
 };
 
