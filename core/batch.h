@@ -59,6 +59,7 @@ struct BatchFlags {
   bool begins = false;      // BEGIN
   bool ends_block = false;  // COMMIT or ROLLBACK: what a failed block waits for
   bool dispatched = false;
+  bool waited = false;      // for a server connection, or to be sent again
   TimePoint started{}, sent_at{};
 };
 

@@ -154,6 +154,13 @@ void ServerConnection::Relay(Bytes data) {
       stash_ = AsText(data);
       break;
     }
+    if (header.type == 'D' && rows_pass_ && rest.size() >= header.body_bytes) {
+      // Behind a first row that was forwarded there is nothing to decide.
+      output.Take(data.first(kHeaderBytes + header.body_bytes));
+      data = rest.subspan(header.body_bytes);
+      continue;
+    }
+    rows_pass_ = false;
     const auto needed = BytesNeeded(header);
     const bool batch_end = header.type == 'Z';
     bool forward = false;
@@ -162,6 +169,7 @@ void ServerConnection::Relay(Bytes data) {
     if (forward) output.Take(data.first(kHeaderBytes + whole));
     body_left_ = header.body_bytes - static_cast<std::uint32_t>(whole);
     body_forward_ = forward;
+    rows_pass_ = forward && header.type == 'D';
     data = rest.subspan(whole);
     if (!batch_end || ledger_.ReadyForQueryDue() > 0) continue;
     output.Flush();

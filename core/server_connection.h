@@ -130,6 +130,7 @@ class ServerConnection final : public StreamUser {
   std::string stash_;               // the beginning of a message that is not whole yet
   std::uint32_t body_left_ = 0;     // of the message being relayed
   bool body_forward_ = false;
+  bool rows_pass_ = false;          // the message before was a DataRow that was forwarded
   bool ready_ = false;
   bool broken_ = false;
   char status_ = 'I';

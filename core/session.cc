@@ -143,7 +143,8 @@ void Session::Acquire() {
   if (pools_.size() <= server) pools_.resize(server + std::size_t{1});
   if (pools_[server] == nullptr) pools_[server] = &worker_.pools().Get(server, database_, user_);
   waiting_in_ = pools_[server];
-  if (auto* connection = waiting_in_->Acquire(*this)) OnServerConnection(*connection);
+  if (auto* connection = waiting_in_->Acquire(*this)) return OnServerConnection(*connection);
+  batch_->waited = true;
 }
 
 void Session::OnServerConnection(ServerConnection& connection) noexcept {
@@ -249,6 +250,7 @@ void Session::OnBatchDone(char status) noexcept {
   if (status == 'I') portals_.clear();
 
   auto pin = b.pin;
+  if (b.failed && status == 'I' && EndsWithTransaction(pin)) pin = PinReason::kNone;
   if (pool_policy_.mode == PoolMode::kSession && pin == PinReason::kNone) pin = PinReason::kSessionMode;
   const bool rerun = In<Discarding>();
   if (rerun) RewindBatch();
@@ -272,6 +274,7 @@ void Session::RewindBatch() {
   batch_->effects.clear();
   batch_->effect = 0;
   batch_->failed = false;
+  batch_->waited = true;
 }
 
 void Session::EndBatch() {

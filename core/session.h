@@ -200,6 +200,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   bool read_only_default_ = false;
   bool read_only_block_ = false;
   bool unpin_ = false;
+  bool rollback_unpins_ = false;   // all that could pin happened in this transaction and goes with it
   TimePoint last_active_{};
 };
 

@@ -275,8 +275,9 @@ void Session::Dispatch() {
       decision.target == Target::kReplica)
     read_only_block_ = true;
   CountDecision(decision);
-  if (connection_ == nullptr) transaction_settings_ = settings_;
-  else if (connection_->status() == 'I') transaction_settings_ = settings_;
+  if (connection_ == nullptr || connection_->status() == 'I') transaction_settings_ = settings_;
+  if (connection_ == nullptr) rollback_unpins_ = true;
+  if (In<Pinned>() || !EndsWithTransaction(running.pin)) rollback_unpins_ = false;
   Take(BatchReady{decision});
 }
 

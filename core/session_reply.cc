@@ -246,6 +246,10 @@ void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
         settings_ = transaction_settings_;
         connection_->settings = settings_;
         SettingsChanged();
+        if (rollback_unpins_) {
+          unpin_ = true;
+          if (batch_) batch_->pin = PinReason::kNone;
+        }
       }
       worker_.metrics().Count(Counter::kTransactions,
                               read_only_block_ ? TransactionMode::kReadOnly : TransactionMode::kReadWrite,

@@ -32,7 +32,8 @@ void Session::Send() {
   auto& out = worker_.scratch_in();
   out.clear();
   if (b.sent == 0) {
-    b.sent_at = Clock::now();
+    // A batch that was kept waiting is older than its sending.
+    b.sent_at = b.waited ? Clock::now() : b.started;
     AppendSettings(out);
     worker_.metrics().Count(Counter::kBackendQueries, connection_->id(),
                             b.simple ? QueryKind::kSimple : QueryKind::kExtended);

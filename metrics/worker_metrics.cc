@@ -6,8 +6,8 @@ namespace m = metrics_layout;
 
 std::uint64_t WorkerMetrics::Read(Counter counter, LabelIndex first, LabelIndex second) const {
   const auto id = static_cast<std::size_t>(counter);
-  const std::size_t place = m::Place(kCounters[id], first.index, second.index);
-  if (place >= m::SeriesOf(kCounters[id])) return 0;
+  const std::size_t place = m::Place(m::kCounterShape[id], first.index, second.index);
+  if (place >= m::kCounterShape[id].series()) return 0;
   return cells_[m::kCounterAt[id] + place].load(std::memory_order_relaxed);
 }
 
@@ -21,7 +21,7 @@ std::array<std::uint64_t, m::kHistogramCells> WorkerMetrics::Read(Histogram hist
                                                                   LabelIndex label) const {
   std::array<std::uint64_t, m::kHistogramCells> values{};
   const auto id = static_cast<std::size_t>(histogram);
-  if (label.index >= m::SeriesOf(kHistograms[id])) return values;
+  if (label.index >= m::kHistogramShape[id].series()) return values;
   const std::size_t at = m::kHistogramAt[id] + label.index * m::kHistogramCells;
   for (std::size_t i = 0; i < values.size(); ++i)
     values[i] = cells_[at + i].load(std::memory_order_relaxed);

@@ -83,16 +83,30 @@ namespace metrics_layout {
 inline constexpr std::size_t kHistogramCells =
     kBoundCount + 2;  // buckets, the unbounded one, the sum in ns
 
-[[nodiscard]] constexpr std::size_t SeriesOf(const MetricInfo& info) {
-  return InfoOf(info.labels[0]).capacity * InfoOf(info.labels[1]).capacity;
+// Rows and columns of a metric's series: the capacities of its labels.
+struct Shape {
+  std::size_t rows, columns;
+  [[nodiscard]] constexpr std::size_t series() const { return rows * columns; }
+};
+[[nodiscard]] constexpr Shape ShapeOf(const MetricInfo& info) {
+  return {InfoOf(info.labels[0]).capacity, InfoOf(info.labels[1]).capacity};
 }
+template <std::size_t N>
+[[nodiscard]] constexpr std::array<Shape, N> Shapes(const std::array<MetricInfo, N>& infos) {
+  std::array<Shape, N> shapes{};
+  for (std::size_t i = 0; i < N; ++i) shapes[i] = ShapeOf(infos[i]);
+  return shapes;
+}
+inline constexpr auto kCounterShape = Shapes(kCounters);
+inline constexpr auto kGaugeShape = Shapes(kGauges);
+inline constexpr auto kHistogramShape = Shapes(kHistograms);
 template <std::size_t N>
 [[nodiscard]] constexpr std::array<std::size_t, N + 1> Offsets(
     const std::array<MetricInfo, N>& infos, std::size_t cells_per_series, std::size_t first) {
   std::array<std::size_t, N + 1> offsets{};
   offsets[0] = first;
   for (std::size_t i = 0; i < N; ++i)
-    offsets[i + 1] = offsets[i] + SeriesOf(infos[i]) * cells_per_series;
+    offsets[i + 1] = offsets[i] + ShapeOf(infos[i]).series() * cells_per_series;
   return offsets;
 }
 inline constexpr auto kCounterAt = Offsets(kCounters, 1, 0);
@@ -101,11 +115,9 @@ inline constexpr auto kHistogramAt = Offsets(kHistograms, kHistogramCells, kGaug
 inline constexpr std::size_t kCells = kHistogramAt.back();
 
 // The place of a series within its metric; capacity of the whole if a label value is out of range.
-[[nodiscard]] constexpr std::size_t Place(const MetricInfo& info, std::size_t first,
-                                          std::size_t second) {
-  const std::size_t rows = InfoOf(info.labels[0]).capacity;
-  const std::size_t columns = InfoOf(info.labels[1]).capacity;
-  return first < rows && second < columns ? first * columns + second : rows * columns;
+[[nodiscard]] constexpr std::size_t Place(Shape shape, std::size_t first, std::size_t second) {
+  return first < shape.rows && second < shape.columns ? first * shape.columns + second
+                                                      : shape.series();
 }
 
 }  // namespace metrics_layout
@@ -124,8 +136,8 @@ class alignas(64) WorkerMetrics {
   void CountMany(Counter counter, std::uint64_t n, LabelIndex first = 0, LabelIndex second = 0) {
     namespace m = metrics_layout;
     const auto id = static_cast<std::size_t>(counter);
-    const std::size_t place = m::Place(kCounters[id], first.index, second.index);
-    if (place < m::SeriesOf(kCounters[id])) Bump(m::kCounterAt[id] + place, n);
+    const std::size_t place = m::Place(m::kCounterShape[id], first.index, second.index);
+    if (place < m::kCounterShape[id].series()) Bump(m::kCounterAt[id] + place, n);
   }
   void SetGauge(Gauge gauge, std::int64_t value, LabelIndex first = 0, LabelIndex second = 0) {
     const std::size_t at = GaugeCell(gauge, first, second);
@@ -141,7 +153,7 @@ class alignas(64) WorkerMetrics {
     namespace m = metrics_layout;
     const auto id = static_cast<std::size_t>(histogram);
     const MetricInfo& info = kHistograms[id];
-    if (label.index >= m::SeriesOf(info)) return;
+    if (label.index >= m::kHistogramShape[id].series()) return;
     const std::int64_t ns = took.count() < 0 ? 0 : took.count();
     const Bounds& bounds = BoundsOf(info.buckets);
     std::size_t bucket = 0;
@@ -163,8 +175,8 @@ class alignas(64) WorkerMetrics {
   static constexpr std::size_t GaugeCell(Gauge gauge, LabelIndex first, LabelIndex second) {
     namespace m = metrics_layout;
     const auto id = static_cast<std::size_t>(gauge);
-    const std::size_t place = m::Place(kGauges[id], first.index, second.index);
-    return place < m::SeriesOf(kGauges[id]) ? m::kGaugeAt[id] + place : m::kCells;
+    const std::size_t place = m::Place(m::kGaugeShape[id], first.index, second.index);
+    return place < m::kGaugeShape[id].series() ? m::kGaugeAt[id] + place : m::kCells;
   }
   void Bump(std::size_t cell, std::uint64_t n) {
     auto& at = cells_[cell];

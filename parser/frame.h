@@ -12,10 +12,9 @@
 namespace waypost {
 
 inline constexpr std::size_t kHeaderBytes = 5;
-// The length field of the longest message that a server sends: MaxAllocSize, src/include/utils/memutils.h, and itself.
-inline constexpr std::uint32_t kMaxLength = 0x40000003;
-// The length field of the longest message that PostgreSQL takes: PQ_LARGE_MESSAGE_LIMIT, src/include/libpq/libpq.h
-inline constexpr std::uint32_t kMaxFrontendLength = 0x3FFFFFFE;
+// MaxAllocSize - 1, the longest body that PostgreSQL sends, and the longest message that it takes, with its length word:
+// PQ_LARGE_MESSAGE_LIMIT, src/include/libpq/libpq.h
+inline constexpr std::uint32_t kMaxMessageBytes = 0x3FFFFFFE;
 // PQ_SMALL_MESSAGE_LIMIT, src/include/libpq/libpq.h: for messages that carry names and numbers only
 inline constexpr std::uint32_t kMaxSmallMessageBytes = 10'000;
 
@@ -29,7 +28,7 @@ struct FrameHeader {
 // Takes the next header off the front of `input`.
 //   kHeader     `header` is set and its 5 bytes are removed from `input`; `header.body_bytes` bytes of body follow
 //   kNeedMore   both untouched; call again with more bytes
-//   kMalformed  both untouched; a length below 4 or above kMaxLength: the peer broke the protocol
+//   kMalformed  both untouched; a length below 4, or a body above kMaxMessageBytes: the peer broke the protocol
 [[nodiscard]] FrameStatus NextHeader(Bytes& input, FrameHeader& header);
 
 // What PostgreSQL checks of a client's header (SocketBackend, src/backend/tcop/postgres.c).

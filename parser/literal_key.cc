@@ -64,10 +64,22 @@ class Scanner {
     while (at_ < sql_.size()) {
       if (!Token()) return false;
     }
+    CopyRun(kept_ == std::string_view::npos ? at_ : kept_);
     return true;
   }
 
  private:
+  // What is kept is copied in runs: everything since the last literal, up to `end`.
+  void CopyRun(std::size_t end) {
+    key_.append(sql_, run_, end - run_);
+  }
+  // The literal that began at `start` and ends here.
+  void Replace(std::size_t start, char with) {
+    CopyRun(start);
+    key_ += with;
+    run_ = at_;
+  }
+
   bool Token() {
     switch (KindOf(sql_[at_])) {
       case Kind::kControl:
@@ -85,7 +97,7 @@ class Scanner {
       case Kind::kSemicolon:
         return AtEnd();
       case Kind::kSpace:
-        key_ += sql_[at_++];
+        ++at_;
         return true;
       case Kind::kOther:
         return Other();
@@ -100,6 +112,7 @@ class Scanner {
   // Digits, one dot, digits, an exponent; or from the dot on. What follows must end it in every
   // version of PostgreSQL: 1a, 0x1F, 1_000 and 1..2 are read differently by some.
   bool Number() {
+    const std::size_t start = at_;
     Digits();
     if (at_ < sql_.size() && sql_[at_] == '.') {
       ++at_;
@@ -116,7 +129,7 @@ class Scanner {
       if (next == Kind::kWord || next == Kind::kDigit || next == Kind::kDollar || sql_[at_] == '.')
         return false;
     }
-    key_ += kNumber;
+    Replace(start, kNumber);
     return true;
   }
 
@@ -133,13 +146,13 @@ class Scanner {
       if (kind != Kind::kWord && kind != Kind::kDigit && kind != Kind::kDollar) break;
       ++at_;
     }
-    key_.append(sql_, start, at_ - start);
     if (at_ >= sql_.size()) return true;
     if (KindOf(sql_[at_]) == Kind::kQuote) return false;
     return !(sql_[at_] == '&' && (sql_[start] | 0x20) == 'u' && at_ == start + 1);
   }
 
   bool String() {
+    const std::size_t start = at_;
     for (++at_; at_ < sql_.size(); ++at_) {
       const char c = sql_[at_];
       if (c == '\\' && !backslash_is_plain_) return false;
@@ -147,7 +160,7 @@ class Scanner {
       if (c != '\'') continue;
       if (Next() != '\'') {
         ++at_;
-        key_ += kString;
+        Replace(start, kString);
         return true;
       }
       ++at_;  // '' is one quote
@@ -162,7 +175,6 @@ class Scanner {
     if (end == std::string_view::npos) return false;
     for (std::size_t i = at_; i <= end; ++i) {
       if (KindOf(sql_[i]) == Kind::kControl) return false;
-      key_ += sql_[i];
     }
     at_ = end + 1;
     return true;
@@ -175,13 +187,13 @@ class Scanner {
     ++at_;
     Digits();
     if (at_ == start + 1) return false;
-    key_.append(sql_, start, at_ - start);
     return at_ >= sql_.size() || KindOf(sql_[at_]) != Kind::kWord;
   }
 
   // One semicolon, and then only blanks.
   bool AtEnd() {
-    for (key_ += sql_[at_++]; at_ < sql_.size(); ++at_) {
+    kept_ = at_ + 1;
+    for (++at_; at_ < sql_.size(); ++at_) {
       if (KindOf(sql_[at_]) != Kind::kSpace) return false;
     }
     return true;
@@ -191,7 +203,6 @@ class Scanner {
     const char c = sql_[at_];
     if ((c == '-' && Next() == '-') || (c == '/' && Next() == '*')) return false;
     if (c == '.' && KindOf(Next()) == Kind::kDigit) return Number();
-    key_ += c;
     ++at_;
     return true;
   }
@@ -200,6 +211,8 @@ class Scanner {
   bool backslash_is_plain_;
   std::string& key_;
   std::size_t at_ = 0;
+  std::size_t run_ = 0;  // where what is kept and not yet copied begins
+  std::size_t kept_ = std::string_view::npos;  // blanks behind the semicolon are not kept
 };
 
 }  // namespace

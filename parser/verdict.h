@@ -68,6 +68,11 @@ enum class PinReason : std::uint8_t {
   kCount
 };
 [[nodiscard]] std::string_view PinReasonName(PinReason reason);
+// True if a rollback undoes what the pin is for; trivially so for kNone.
+[[nodiscard]] constexpr bool EndsWithTransaction(PinReason reason) {
+  return reason == PinReason::kNone || reason == PinReason::kTemporaryTable ||
+         reason == PinReason::kListen || reason == PinReason::kHoldCursor;
+}
 
 // One statement under one catalogue, search_path and role.
 struct Verdict {

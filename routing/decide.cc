@@ -1,29 +1,40 @@
 #include "routing/decide.h"
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 
 namespace waypost {
 namespace {
 
+// Which of `count` has its turn. Golden section: even, and also if every second or third turn is a write's.
+std::size_t Turn(std::uint32_t turn, std::size_t count) {
+  return static_cast<std::size_t>(std::uint64_t{turn * 0x9E3779B9U} * count >> 32U);
+}
+
 // The least busy by weight; a server of weight 0 takes no reads.
 std::optional<ServerId> LeastOutstanding(const ClusterView& view, const RoutingPolicy& policy,
                                          Load load, TimePoint now) {
-  std::optional<ServerId> best;
-  double best_load = 0;
-  const auto count = view.servers.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto id = static_cast<ServerId>((i + load.turn) % count);
+  const auto share = [&](ServerId id) -> std::optional<double> {
     const auto& server = view.servers[id];
     const bool primary_share = policy.read_from_primary == ReadFromPrimary::kAlways &&
                                view.primary == id && server.weight > 0;
-    if (!primary_share && !MayReadFrom(server, view, policy, now)) continue;
+    if (!primary_share && !MayReadFrom(server, view, policy, now)) return std::nullopt;
     const double busy = id < load.outstanding.size() ? load.outstanding[id] : 0;
-    const double share = (busy + 1) / server.weight;
-    if (best && share >= best_load) continue;
-    best = id;
-    best_load = share;
+    return (busy + 1) / server.weight;
+  };
+  std::optional<double> least;
+  std::size_t equals = 0;
+  for (ServerId id = 0; id < view.servers.size(); ++id) {
+    const auto its = share(id);
+    if (!its || (least && *its > *least)) continue;
+    equals = least == its ? equals + 1 : 1;
+    least = its;
   }
-  return best;
+  if (!least) return std::nullopt;
+  auto left = Turn(load.turn, equals);
+  for (ServerId id = 0;; ++id)
+    if (share(id) == least && left-- == 0) return id;
 }
 
 std::optional<Reason> ForbidsReplicas(const BatchFacts& batch, const SessionFacts& session,

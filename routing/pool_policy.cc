@@ -1,5 +1,7 @@
 #include "routing/pool_policy.h"
 
+#include <cstdint>
+
 namespace waypost {
 
 OnRelease ServeNext(std::optional<TimePoint> own, std::optional<TimePoint> others) {
@@ -21,7 +23,9 @@ bool IdleTooLong(const ConnectionAge& age, TimePoint now) {
 
 milliseconds Jitter(milliseconds lifetime, std::uint32_t random) {
   const auto tenth = lifetime.count() / 10;
-  return lifetime - milliseconds(tenth) + milliseconds(static_cast<std::int64_t>(random) * 2 * tenth >> 32U);
+  // In floating point: lifetimes of months would overflow.
+  const double share = 2.0 * static_cast<double>(random) / 4294967296.0;
+  return lifetime - milliseconds(tenth) + milliseconds(static_cast<std::int64_t>(static_cast<double>(tenth) * share));
 }
 
 }  // namespace waypost

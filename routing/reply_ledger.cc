@@ -3,6 +3,8 @@
 namespace waypost {
 namespace {
 
+constexpr std::size_t kKeptEntries = 256;
+
 bool EndsWithReady(char type) { return type == 'Q' || type == 'S' || type == 'F'; }
 bool EndsCopy(char type) { return type == 'c' || type == 'f'; }
 
@@ -40,8 +42,9 @@ void Ledger::Pop() {
   ++head_;
   // CopyDone and CopyFail that found no COPY.
   while (!Empty() && EndsCopy(entries_[head_].type)) ++head_;
-  if (!Empty()) return;
-  entries_.clear();
+  // A pipeline may never run empty: what is done goes once it is more than half.
+  if (!Empty() && (head_ < kKeptEntries || head_ * 2 < entries_.size())) return;
+  entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(head_));
   head_ = 0;
 }
 

@@ -62,7 +62,7 @@ class Receiver {
       return false;
     }
     WAYPOST_CHECK(input.size() + kHeaderBytes == before);
-    WAYPOST_CHECK(header.body_bytes <= kMaxLength - 4);
+    WAYPOST_CHECK(header.body_bytes <= kMaxMessageBytes);
     (void)CheckFrontendHeader(header);
     seen_.headers.emplace_back(header.type, header.body_bytes);
     body_left_ = header.body_bytes;

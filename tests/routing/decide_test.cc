@@ -1,0 +1,307 @@
+#include "routing/decide.h"
+
+#include <array>
+#include <catch2/catch.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace waypost {
+namespace {
+
+// A primary (0) and two replicas (1, 2) that may be read from, a read, and the default policy.
+struct Scene {
+  ClusterView view;
+  BatchFacts batch{.cls = Class::kRead, .why = Reason::kReadSafe};
+  SessionFacts session;
+  RoutingPolicy policy;
+  std::vector<std::uint32_t> outstanding;
+  std::uint32_t turn = 0;
+  TimePoint now{seconds(1000)};
+
+  Scene() {
+    view.servers.resize(3);
+    for (auto& server : view.servers) {
+      server.up = true;
+      server.role = Role::kReplica;
+      server.sampled = now;
+      server.streaming = true;
+      server.sync_state = SyncState::kSync;
+      server.eligible = true;
+    }
+    view.servers[0].role = Role::kPrimary;
+    view.servers[0].eligible = view.servers[0].streaming = false;
+    view.primary = ServerId{0};
+    view.sync_guarantee = true;
+  }
+
+  ServerView& replica(ServerId id) { return view.servers[id]; }
+  [[nodiscard]] Decision Go() const {
+    return Decide(batch, session, view, policy, {outstanding, turn}, now);
+  }
+  [[nodiscard]] std::string Said() const {
+    const auto decision = Go();
+    return std::string(TargetName(decision.target)) + " " +
+           std::string(ReasonName(decision.reason));
+  }
+  // How many of `count` batches each server gets, if none ends.
+  std::vector<std::uint32_t> Spread(int count) {
+    outstanding.assign(view.servers.size(), 0);
+    for (int i = 0; i < count; ++i) {
+      const auto decision = Go();
+      ++outstanding[decision.target == Target::kReplica ? decision.server : ServerId{0}];
+    }
+    return outstanding;
+  }
+  void NoReplica() { view.servers[1].eligible = view.servers[2].eligible = false; }
+};
+
+}  // namespace
+
+TEST_CASE("a read goes to a replica and may run again", "[routing][decide]") {
+  const Scene scene;
+  const auto decision = scene.Go();
+  CHECK(decision.target == Target::kReplica);
+  CHECK(decision.reason == Reason::kReadSafe);
+  CHECK((decision.server == 1 || decision.server == 2));
+  CHECK(decision.may_rerun);
+}
+
+TEST_CASE("a read that does harm twice runs once", "[routing][decide]") {
+  Scene scene;
+  scene.batch.repeatable = false;
+  CHECK(scene.Said() == "replica read_safe");
+  CHECK_FALSE(scene.Go().may_rerun);
+}
+
+TEST_CASE("a held connection is used whatever the batch is", "[routing][decide]") {
+  Scene scene;
+  scene.session.holds_connection = true;
+  scene.session.holds_why =
+      GENERATE(Reason::kInTransaction, Reason::kSessionPinned, Reason::kSessionMode);
+  scene.batch.cls = GENERATE(Class::kRead, Class::kWrite, Class::kSession, Class::kTransaction);
+  scene.batch.end_known = GENERATE(true, false);
+  const auto decision = scene.Go();
+  CHECK(decision.target == Target::kHeld);
+  CHECK(decision.reason == scene.session.holds_why);
+  CHECK_FALSE(decision.may_rerun);
+}
+
+TEST_CASE("what is no read goes to the primary for its own reason", "[routing][decide]") {
+  Scene scene;
+  scene.batch.cls = GENERATE(Class::kWrite, Class::kSession, Class::kTransaction);
+  scene.batch.why =
+      GENERATE(Reason::kWrite, Reason::kDdl, Reason::kVolatileFunction, Reason::kTaught);
+  SECTION("always") {}
+  SECTION("even where the primary is not to be read from") {
+    scene.policy.read_from_primary = ReadFromPrimary::kNever;
+  }
+  SECTION("even where what is old will do") {
+    scene.policy.consistency = Consistency::kEventual;
+  }
+  SECTION("even without a primary") {
+    scene.view.primary.reset();
+  }
+  const auto decision = scene.Go();
+  CHECK(decision.target == Target::kPrimary);
+  CHECK(decision.reason == scene.batch.why);
+  CHECK_FALSE(decision.may_rerun);
+}
+
+TEST_CASE("BEGIN READ ONLY goes to a replica", "[routing][decide]") {
+  Scene scene;
+  scene.batch.cls = Class::kTransaction;
+  scene.batch.why = Reason::kTransaction;
+  CHECK(scene.Said() == "primary transaction");
+  scene.batch.begins_read_only = true;
+  CHECK(scene.Said() == "replica read_only_transaction");
+  scene.NoReplica();
+  CHECK(scene.Said() == "primary no_eligible_replica");
+}
+
+TEST_CASE("what forbids replicas, the strongest first", "[routing][decide]") {
+  Scene scene;
+  scene.session.synchronous_commit_lowered = true;
+  CHECK(scene.Said() == "primary sync_commit_lowered");
+  scene.session.serializable_default = true;
+  CHECK(scene.Said() == "primary serializable");
+  scene.policy.consistency = Consistency::kPrimary;
+  CHECK(scene.Said() == "primary consistency_primary");
+  scene.batch.retained = false;
+  CHECK(scene.Said() == "primary too_large");
+  scene.batch.end_known = false;
+  CHECK(scene.Said() == "primary open_ended");
+  scene.batch.cls = Class::kWrite;
+  scene.batch.why = Reason::kDdl;
+  CHECK(scene.Said() == "primary ddl");
+  scene.session.holds_connection = true;
+  CHECK(scene.Said() == "held in_transaction");
+}
+
+TEST_CASE("read_from = none keeps reads on the primary", "[routing][decide]") {
+  Scene scene;
+  scene.policy.read_from = ReadFrom::kNone;
+  scene.policy.read_from_primary =
+      GENERATE(ReadFromPrimary::kFallback, ReadFromPrimary::kAlways, ReadFromPrimary::kNever);
+  CHECK(scene.Said() == "primary consistency_primary");
+}
+
+TEST_CASE("a session that lowered synchronous_commit may still read what is old",
+          "[routing][decide]") {
+  Scene scene;
+  scene.session.synchronous_commit_lowered = true;
+  scene.policy.consistency = Consistency::kEventual;
+  CHECK(scene.Said() == "replica read_safe");
+}
+
+TEST_CASE("without a replica read_from_primary decides", "[routing][decide]") {
+  Scene scene;
+  scene.NoReplica();
+  CHECK(scene.Said() == "primary no_eligible_replica");
+  scene.policy.read_from_primary = ReadFromPrimary::kNever;
+  CHECK(scene.Said() == "refused no_eligible_replica");
+  scene.policy.read_from_primary = ReadFromPrimary::kAlways;
+  CHECK(scene.Said() == "primary primary_share");
+  scene.view.primary.reset();
+  CHECK(scene.Said() == "primary no_eligible_replica");
+}
+
+TEST_CASE("no servers at all is no replica", "[routing][decide]") {
+  Scene scene;
+  scene.view = {};
+  CHECK(scene.Said() == "primary no_eligible_replica");
+  scene.policy.read_from_primary = ReadFromPrimary::kNever;
+  CHECK(scene.Said() == "refused no_eligible_replica");
+}
+
+TEST_CASE("the least busy replica is taken", "[routing][decide]") {
+  Scene scene;
+  scene.outstanding = {0, 3, 1};
+  CHECK(scene.Go().server == 2);
+  scene.outstanding = {9, 0, 1};
+  CHECK(scene.Go().server == 1);
+  SECTION("what is not counted yet is not busy") {
+    scene.outstanding = {0, 1};
+    CHECK(scene.Go().server == 2);
+  }
+}
+
+TEST_CASE("servers that are equally busy have their turns", "[routing][decide]") {
+  Scene scene;
+  const auto step = GENERATE(1U, 2U, 3U, 4U, 7U);  // other turns are taken by writes
+  CAPTURE(step);
+  std::array<int, 3> chosen{};
+  for (scene.turn = 0xFFFFFF00U; chosen[1] + chosen[2] < 300; scene.turn += step)
+    ++chosen[scene.Go().server];
+  CHECK(chosen[0] == 0);
+  CHECK(chosen[1] >= 140);
+  CHECK(chosen[2] >= 140);
+  SECTION("but the less busy comes before them") {
+    scene.outstanding = {0, 1, 0};
+    for (scene.turn = 0; scene.turn < 10; ++scene.turn) CHECK(scene.Go().server == 2);
+  }
+}
+
+TEST_CASE("reads are shared by weight", "[routing][decide]") {
+  Scene scene;
+  scene.replica(1).weight = 3;
+  CHECK(scene.Spread(400) == std::vector<std::uint32_t>{0, 300, 100});
+  SECTION("and a weight of 0 takes none") {
+    scene.replica(1).weight = 0;
+    CHECK(scene.Spread(10) == std::vector<std::uint32_t>{0, 0, 10});
+    scene.replica(2).weight = 0;
+    CHECK(scene.Said() == "primary no_eligible_replica");
+  }
+}
+
+TEST_CASE("read_from_primary = always gives the primary its share", "[routing][decide]") {
+  Scene scene;
+  scene.policy.read_from_primary = ReadFromPrimary::kAlways;
+  CHECK(scene.Spread(300) == std::vector<std::uint32_t>{100, 100, 100});
+  scene.outstanding = {0, 5, 5};
+  CHECK(scene.Said() == "primary primary_share");
+  CHECK_FALSE(scene.Go().may_rerun);
+  SECTION("unless its weight is 0") {
+    scene.view.servers[0].weight = 0;
+    CHECK(scene.Spread(100) == std::vector<std::uint32_t>{0, 50, 50});
+    scene.NoReplica();
+    CHECK(scene.Said() == "primary no_eligible_replica");
+  }
+}
+
+TEST_CASE("what makes a replica unfit to be read from", "[routing][decide]") {
+  Scene scene;
+  scene.policy.consistency = GENERATE(Consistency::kStrict, Consistency::kEventual);
+  REQUIRE(MayReadFrom(scene.replica(1), scene.view, scene.policy, scene.now));
+  SECTION("it was removed from the configuration") {
+    scene.replica(1).removed = true;
+  }
+  SECTION("it is down") {
+    scene.replica(1).up = false;
+  }
+  SECTION("its role is not known") {
+    scene.replica(1).role = Role::kUnknown;
+  }
+  SECTION("it was promoted") {
+    scene.replica(1).role = Role::kPrimary;
+  }
+  SECTION("it has no weight") {
+    scene.replica(1).weight = 0;
+  }
+  SECTION("the last answer is too old") {
+    scene.replica(1).sampled = scene.now - 2 * scene.view.probe_interval - milliseconds(1);
+  }
+  CHECK_FALSE(MayReadFrom(scene.replica(1), scene.view, scene.policy, scene.now));
+  CHECK(scene.Go().server == 2);
+}
+
+TEST_CASE("a sample counts for two probe intervals", "[routing][decide]") {
+  Scene scene;
+  scene.view.probe_interval = milliseconds(40);
+  scene.replica(1).sampled = scene.now - milliseconds(80);
+  CHECK(MayReadFrom(scene.replica(1), scene.view, scene.policy, scene.now));
+  CHECK_FALSE(MayReadFrom(scene.replica(1), scene.view, scene.policy,
+                          scene.now + std::chrono::nanoseconds(1)));
+}
+
+TEST_CASE("strict reads need an eligible replica, whatever read_from says", "[routing][decide]") {
+  Scene scene;
+  scene.policy.read_from = GENERATE(ReadFrom::kSynchronous, ReadFrom::kStreaming);
+  scene.NoReplica();
+  CHECK(scene.Said() == "primary no_eligible_replica");
+}
+
+TEST_CASE("eventual reads take what streams", "[routing][decide]") {
+  Scene scene;
+  scene.policy.consistency = Consistency::kEventual;
+  scene.replica(2).removed = true;
+  scene.replica(1).eligible = false;
+  CHECK(scene.Said() == "replica read_safe");
+  SECTION("but not what does not") {
+    scene.replica(1).streaming = false;
+    scene.policy.read_from = GENERATE(ReadFrom::kSynchronous, ReadFrom::kStreaming);
+    CHECK(scene.Said() == "primary no_eligible_replica");
+  }
+  SECTION("and is in the synchronous set, unless any will do") {
+    scene.replica(1).sync_state =
+        GENERATE(SyncState::kNone, SyncState::kAsync, SyncState::kPotential);
+    CHECK(scene.Said() == "primary no_eligible_replica");
+    scene.policy.read_from = ReadFrom::kStreaming;
+    CHECK(scene.Said() == "replica read_safe");
+  }
+  SECTION("a quorum is a synchronous set") {
+    scene.replica(1).sync_state = SyncState::kQuorum;
+    CHECK(scene.Said() == "replica read_safe");
+  }
+}
+
+TEST_CASE("every target and reason has a name of its own", "[routing][decide]") {
+  std::set<std::string_view> names;
+  for (int i = 0; i < int(Target::kCount); ++i) names.insert(TargetName(Target(i)));
+  CHECK(names.size() == std::size_t(Target::kCount));
+  names.clear();
+  for (int i = 0; i < int(Reason::kCount); ++i) names.insert(ReasonName(Reason(i)));
+  CHECK(names.size() == std::size_t(Reason::kCount));
+}
+
+}  // namespace waypost

@@ -1,0 +1,298 @@
+#include "routing/session_machine.h"
+
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace waypost {
+namespace {
+
+const Decision kRead{Target::kReplica, Reason::kReadSafe, 2, true};
+const Decision kOnce{Target::kReplica, Reason::kReadSafe, 1, false};
+const Decision kWrite{Target::kPrimary, Reason::kWrite, 0, false};
+const Decision kHeld{Target::kHeld, Reason::kInTransaction, 0, false};
+const Decision kReadAgain{Target::kPrimary, Reason::kRerun, 2, false};
+constexpr auto kTemp = PinReason::kTemporaryTable;
+constexpr auto kListen = PinReason::kListen;
+
+std::string Text(const Decision& decision) {
+  return std::string(TargetName(decision.target)) + " " + std::string(ReasonName(decision.reason)) +
+         " " + std::to_string(decision.server) + (decision.may_rerun ? " rerun" : "");
+}
+
+// Everything that a state holds, as text.
+struct StateText {
+  std::string operator()(const Idle&) const { return ""; }
+  std::string operator()(const Acquiring& s) const { return Text(s.decision); }
+  std::string operator()(const Relaying& s) const {
+    return Text(s.decision) + (s.forwarded ? " forwarded" : "") + (s.block ? " block" : "") + " " +
+           std::string(PinReasonName(s.pin));
+  }
+  std::string operator()(const Discarding& s) const { return Text(s.decision); }
+  std::string operator()(const InBlock& s) const { return std::string(PinReasonName(s.pin)); }
+  std::string operator()(const Pinned& s) const { return std::string(PinReasonName(s.why)); }
+  std::string operator()(const FailedBlock&) const { return ""; }
+  std::string operator()(const Closed&) const { return ""; }
+};
+
+std::string Text(const State& state) {
+  return std::string(StateName(state)) + ": " + std::visit(StateText{}, state);
+}
+
+std::vector<Do> Todo(const Step& step) {
+  std::vector<Do> todo;
+  for (const Do what : step.todo)
+    if (what != Do::kNothing) todo.push_back(what);
+  return todo;
+}
+
+struct Row {
+  State state;
+  Event event;
+  State next;
+  std::vector<Do> todo;
+};
+
+// The rows of the header, with what they depend on.
+const std::vector<Row>& Rows() {
+  static const std::vector<Row> kRows = {
+      {Idle{}, BatchReady{kRead}, Acquiring{kRead}, {Do::kAcquire}},
+      {Acquiring{kRead}, Leased{}, Relaying{kRead}, {Do::kSend}},
+      {Acquiring{kRead}, NoLease{}, Idle{}, {Do::kAnswerError}},
+      {Acquiring{kRead}, Rerouted{kWrite}, Acquiring{kWrite}, {Do::kAcquire}},
+      {Relaying{kRead}, HeldError{}, Discarding{kRead}, {Do::kDiscard}},
+      // No second run: not repeatable, begun to be answered, or part of a block.
+      {Relaying{kOnce}, HeldError{}, Relaying{kOnce}, {}},
+      {Relaying{kRead, true}, HeldError{}, Relaying{kRead, true}, {}},
+      {Relaying{kRead, false, true}, HeldError{}, Relaying{kRead, false, true}, {}},
+      {Relaying{kRead}, Forwarding{}, Relaying{kRead, true}, {}},
+      {Relaying{kRead, true}, BatchDone{'I'}, Idle{}, {Do::kRelease}},
+      {Relaying{kRead, false, true}, BatchDone{'I'}, Idle{}, {Do::kRelease}},
+      {Relaying{kWrite}, BatchDone{'T'}, InBlock{}, {}},
+      {Relaying{kWrite}, BatchDone{'E'}, InBlock{}, {}},
+      {Relaying{kWrite}, BatchDone{'I', kTemp}, Pinned{kTemp}, {}},
+      {Relaying{kWrite}, BatchDone{'T', kTemp}, InBlock{kTemp}, {}},
+      // A pin outlives the batches behind it, until DISCARD ALL.
+      {Relaying{kHeld, true, false, kTemp}, BatchDone{'I'}, Pinned{kTemp}, {}},
+      {Relaying{kHeld, true, true, kTemp}, BatchDone{'T'}, InBlock{kTemp}, {}},
+      {Relaying{kHeld, true, false, kTemp}, BatchDone{'I', kListen}, Pinned{kListen}, {}},
+      {Relaying{kHeld, true, false, kTemp},
+       BatchDone{'I', PinReason::kNone, true},
+       Idle{},
+       {Do::kRelease}},
+      {Relaying{kHeld, true, false, kTemp}, BatchDone{'I', kListen, true}, Pinned{kListen}, {}},
+      {Relaying{kRead}, ServerLost{}, Acquiring{kReadAgain}, {Do::kAcquire}},
+      {Relaying{kRead, true}, ServerLost{}, Idle{}, {Do::kAnswerError}},
+      {Relaying{kOnce}, ServerLost{}, Idle{}, {Do::kAnswerError}},
+      {Relaying{kHeld, false, true}, ServerLost{}, FailedBlock{}, {Do::kAnswerError}},
+      {Relaying{kRead, false, true}, ServerLost{}, FailedBlock{}, {Do::kAnswerError}},
+      {Relaying{kHeld, false, false, kTemp}, ServerLost{}, Closed{}, {Do::kCloseClient}},
+      {Relaying{kHeld, false, true, kTemp}, ServerLost{}, Closed{}, {Do::kCloseClient}},
+      {Relaying{kRead}, ServerLost{true}, Closed{}, {Do::kCloseClient}},
+      {Relaying{kHeld, true, true}, ServerLost{true}, Closed{}, {Do::kCloseClient}},
+      {Discarding{kRead}, BatchDone{'I'}, Acquiring{kReadAgain}, {Do::kRelease, Do::kAcquire}},
+      {Discarding{kRead}, BatchDone{'T'}, Acquiring{kReadAgain}, {Do::kCloseServer, Do::kAcquire}},
+      {Discarding{kRead}, BatchDone{'E'}, Acquiring{kReadAgain}, {Do::kCloseServer, Do::kAcquire}},
+      {Discarding{kRead}, ServerLost{}, Acquiring{kReadAgain}, {Do::kAcquire}},
+      {Discarding{kRead}, ServerLost{true}, Acquiring{kReadAgain}, {Do::kAcquire}},
+      {InBlock{}, BatchReady{kHeld}, Relaying{kHeld, false, true}, {Do::kSend}},
+      {InBlock{kTemp}, BatchReady{kHeld}, Relaying{kHeld, false, true, kTemp}, {Do::kSend}},
+      {InBlock{}, ServerLost{}, FailedBlock{}, {}},
+      {InBlock{kTemp}, ServerLost{}, Closed{}, {Do::kCloseClient}},
+      {Pinned{kTemp}, BatchReady{kHeld}, Relaying{kHeld, false, false, kTemp}, {Do::kSend}},
+      {Pinned{kTemp}, ServerLost{}, Closed{}, {Do::kCloseClient}},
+      {FailedBlock{}, BatchReady{kWrite}, FailedBlock{}, {Do::kAnswerFailed}},
+      {FailedBlock{}, BlockEnded{}, Idle{}, {Do::kAnswerRollback}},
+      {Idle{}, ClientGone{}, Closed{}, {}},
+      {Acquiring{kRead}, ClientGone{}, Closed{}, {}},
+      {Relaying{kRead}, ClientGone{}, Closed{}, {Do::kCloseServer}},
+      {Discarding{kRead}, ClientGone{}, Closed{}, {Do::kCloseServer}},
+      {InBlock{}, ClientGone{}, Closed{}, {Do::kCloseServer}},
+      {Pinned{kTemp}, ClientGone{}, Closed{}, {Do::kCloseServer}},
+      {FailedBlock{}, ClientGone{}, Closed{}, {}},
+  };
+  return kRows;
+}
+
+const std::vector<State>& EveryState() {
+  static const std::vector<State> kStates = {
+      Idle{},    Acquiring{kRead}, Relaying{kRead}, Discarding{kRead},
+      InBlock{}, Pinned{kTemp},    FailedBlock{},   Closed{}};
+  return kStates;
+}
+
+const std::vector<Event>& EveryEvent() {
+  static const std::vector<Event> kEvents = {
+      BatchReady{kRead}, Leased{},    NoLease{},    Rerouted{kWrite}, HeldError{},
+      Forwarding{},      BatchDone{}, ServerLost{}, BlockEnded{},     ClientGone{}};
+  return kEvents;
+}
+
+Event AnyEvent(std::mt19937& random) {
+  const auto any = [&random](unsigned bound) { return random() % bound; };
+  const auto pin = [&] { return any(4) == 0 ? kTemp : PinReason::kNone; };
+  switch (any(10)) {
+    case 0:
+      return BatchReady{any(2) == 0 ? kRead : kWrite};
+    case 1:
+      return Leased{};
+    case 2:
+      return NoLease{};
+    case 3:
+      return Rerouted{kWrite};
+    case 4:
+      return HeldError{};
+    case 5:
+      return Forwarding{};
+    case 6:
+      return BatchDone{"ITE"[any(3)], pin(), any(4) == 0};
+    case 7:
+      return ServerLost{any(4) == 0};
+    case 8:
+      return BlockEnded{};
+    default:
+      return any(8) == 0 ? Event{ClientGone{}} : Event{Forwarding{}};
+  }
+}
+
+// What core/ would hold if it did what the machine says; complains where that cannot be done.
+struct Held {
+  bool asked = false, connection = false, answering = false, closed = false;
+
+  void Before(const Event& event) {
+    if (std::holds_alternative<Leased>(event)) connection = std::exchange(asked, false);
+    if (std::holds_alternative<NoLease>(event)) asked = false;
+    if (std::holds_alternative<ServerLost>(event)) connection = false;
+    if (std::holds_alternative<BatchReady>(event)) answering = true;
+    if (std::holds_alternative<BatchDone>(event)) answering = false;
+  }
+  void Carry(Do what) {
+    CAPTURE(int(what));
+    CHECK_FALSE(closed);
+    switch (what) {
+      case Do::kNothing:
+        break;
+      case Do::kAcquire:
+        CHECK_FALSE(connection);
+        asked = true;
+        break;
+      case Do::kSend:
+        CHECK(connection);
+        break;
+      case Do::kDiscard:
+        CHECK(connection);
+        break;
+      case Do::kAnswerError:
+      case Do::kAnswerFailed:
+      case Do::kAnswerRollback:
+        answering = false;
+        break;
+      case Do::kRelease:
+      case Do::kCloseServer:
+        CHECK(connection);  // and so never twice
+        connection = false;
+        break;
+      case Do::kCloseClient:
+        CHECK_FALSE(connection);
+        break;
+    }
+  }
+};
+
+// Events that core/ can give in a state: what it holds decides.
+bool CanHappen(const State& state, const Event& event, const Held& held) {
+  if (std::holds_alternative<Leased>(event) || std::holds_alternative<NoLease>(event) ||
+      std::holds_alternative<Rerouted>(event))
+    return held.asked;
+  if (std::holds_alternative<ServerLost>(event)) return held.connection;
+  if (std::holds_alternative<BatchReady>(event))
+    return !held.asked && !std::holds_alternative<Relaying>(state) &&
+           !std::holds_alternative<Discarding>(state);
+  if (std::holds_alternative<BatchDone>(event))
+    return std::holds_alternative<Relaying>(state) || std::holds_alternative<Discarding>(state);
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("each row of the transition table holds", "[routing][session_machine]") {
+  for (const Row& row : Rows()) {
+    CAPTURE(Text(row.state), row.event.index());
+    const auto step = Advance(row.state, row.event);
+    CHECK(Text(step.next) == Text(row.next));
+    CHECK(Todo(step) == row.todo);
+  }
+}
+
+TEST_CASE("an event without a row changes nothing", "[routing][session_machine]") {
+  std::set<std::pair<std::size_t, std::size_t>> rows;
+  for (const Row& row : Rows()) rows.insert({row.state.index(), row.event.index()});
+  std::size_t without = 0;
+  for (const State& state : EveryState()) {
+    for (const Event& event : EveryEvent()) {
+      if (rows.count({state.index(), event.index()}) > 0) continue;
+      CAPTURE(Text(state), event.index());
+      const auto step = Advance(state, event);
+      CHECK(Text(step.next) == Text(state));
+      CHECK(Todo(step).empty());
+      ++without;
+    }
+  }
+  CHECK(rows.size() + without == EveryState().size() * EveryEvent().size());
+}
+
+TEST_CASE("every state has a name of its own", "[routing][session_machine]") {
+  std::set<std::string_view> names;
+  for (const State& state : EveryState()) names.insert(StateName(state));
+  CHECK(names.size() == std::variant_size_v<State>);
+}
+
+TEST_CASE("a statement that runs again does so on the primary, and only once more",
+          "[routing][session_machine]") {
+  const Event first = GENERATE(Event{ServerLost{}}, Event{HeldError{}});
+  auto state = Advance(Relaying{kRead}, first).next;
+  if (std::holds_alternative<Discarding>(state)) state = Advance(state, BatchDone{'I'}).next;
+  state = Advance(state, Leased{}).next;
+  CHECK(Text(state) == Text(State{Relaying{kReadAgain}}));
+  CHECK(Text(Advance(state, HeldError{}).next) == Text(state));
+  CHECK(Todo(Advance(state, ServerLost{})) == std::vector{Do::kAnswerError});
+}
+
+TEST_CASE("nothing happens to a closed session", "[routing][session_machine]") {
+  for (const Event& event : EveryEvent()) {
+    const auto step = Advance(Closed{}, event);
+    CHECK(std::holds_alternative<Closed>(step.next));
+    CHECK(Todo(step).empty());
+  }
+}
+
+TEST_CASE("whatever happens, a connection is asked for, held and given back in turn",
+          "[routing][session_machine]") {
+  const auto seed = GENERATE(range(0U, 200U));
+  CAPTURE(seed);
+  std::mt19937 random(seed);
+  State state;
+  Held held;
+  for (int i = 0; i < 300; ++i) {
+    const auto event = AnyEvent(random);
+    if (!CanHappen(state, event, held)) continue;
+    CAPTURE(i, Text(state), event.index());
+    held.Before(event);
+    const auto step = Advance(state, event);
+    for (const Do what : Todo(step)) held.Carry(what);
+    state = step.next;
+    held.closed = std::holds_alternative<Closed>(state);
+    if (held.closed) held.asked = false;  // core/ leaves the queue of the pool
+    CHECK(held.asked == std::holds_alternative<Acquiring>(state));
+    CHECK(held.connection ==
+          (std::holds_alternative<Relaying>(state) || std::holds_alternative<Discarding>(state) ||
+           std::holds_alternative<InBlock>(state) || std::holds_alternative<Pinned>(state)));
+    if (std::holds_alternative<Idle>(state)) CHECK_FALSE(held.answering);
+  }
+}
+
+}  // namespace waypost
