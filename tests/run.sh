@@ -77,27 +77,32 @@ PY
 )
 }
 
-case ${1:-} in
-  '') ;;
-  --long) long=(--long) ;;
-  *) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
-esac
-[ "$(id -u)" = 0 ] || die "must run as root: it installs packages and starts PostgreSQL as user postgres"
-ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
-rm -rf "$logs"
-mkdir -p "$logs"
+main() {
+  case ${1:-} in
+    '') ;;
+    --long) long=(--long) ;;
+    *) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
+  esac
+  [ "$(id -u)" = 0 ] || die "must run as root: it installs packages and starts PostgreSQL as user postgres"
+  ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+  rm -rf "$logs"
+  mkdir -p "$logs"
 
-step "packages"
-"$root/deploy/install.sh" || die "installation failed"
-for preset in release sanitize tsan; do build "$preset"; done
-unit_tests release
-unit_tests sanitize
-unit_tests tsan -R '^(core|metrics)$'  # the other folders are pure
-integration_tests release
-integration_tests sanitize
-integration_tests tsan -m threads
+  step "packages"
+  "$root/deploy/install.sh" || die "installation failed"
+  for preset in release sanitize tsan; do build "$preset"; done
+  unit_tests release
+  unit_tests sanitize
+  unit_tests tsan -R '^(core|metrics)$'  # the other folders are pure
+  integration_tests release
+  integration_tests sanitize
+  integration_tests tsan -m threads
 
-step "done; logs in $logs"
-[ $((passed + failed)) -gt 0 ] || failed=1
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+  step "done; logs in $logs"
+  [ $((passed + failed)) -gt 0 ] || failed=1
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ]
+}
+
+main "$@"
+exit
