@@ -162,7 +162,8 @@ void ServerConnection::Relay(Bytes data) {
     }
     rows_pass_ = false;
     const auto needed = BytesNeeded(header);
-    const bool batch_end = header.type == 'Z';
+    // The end of what we put ahead of a batch is not the end of the batch.
+    const bool batch_end = header.type == 'Z' && !ledger_.Swallowing();
     bool forward = false;
     if (!OnMessage(header, rest.first(needed), output, forward) || broken_) return;
     const auto whole = std::min<std::size_t>(header.body_bytes, rest.size());
