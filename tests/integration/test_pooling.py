@@ -200,6 +200,37 @@ def test_query_wait_timeout(make_waypost):
         assert after.value("SELECT count(*) FROM probe_me WHERE id IN (-7, -8)") == "0"
 
 
+def test_settings_ahead_of_a_batch_without_sync_do_not_end_it(make_waypost):
+    """The ReadyForQuery of what Waypost puts ahead came alone, and the batch that ended with Flush was forgotten."""
+    proxy = make_waypost(sections=ONE)
+    with proxy.connect() as one, proxy.connect() as other:
+        one.rows("SET work_mem = '5MB'")
+        other.rows("SET work_mem = '6MB'")
+        other.rows("SELECT pg_is_in_recovery()")
+        one.send(wire.parse("", "SELECT pg_is_in_recovery(), current_setting('work_mem')"), wire.bind("", ""),
+                 wire.execute(), wire.flush())
+        assert wire.rows(one.until("C")) == [["f", "5MB"]]
+        one.send(wire.sync())
+        assert [m.type for m in one.until()] == ["Z"]
+
+
+def test_a_skipped_parse_is_not_believed(make_waypost):
+    """After an error the server skips to Sync: what was skipped must not be taken for parsed, least of all by others."""
+    proxy = make_waypost(sections=ONE)
+    with proxy.connect() as reader, proxy.connect() as owner, proxy.connect() as breaker:
+        text = "SELECT pg_is_in_recovery(), 'mine'"
+        reader.send(wire.parse("", text), wire.sync())
+        reader.until()
+        owner.send(wire.parse("", "SELECT pg_is_in_recovery(), 'secret'"), wire.sync())
+        owner.until()
+        breaker.send(wire.bind("", "nobody"), wire.flush())
+        breaker.until("E")
+        breaker.send(wire.parse("", text), wire.sync())
+        breaker.until()
+        reader.send(wire.bind("", ""), wire.execute(), wire.sync())
+        assert wire.rows(reader.until()) == [["f", "mine"]]
+
+
 def test_a_waiter_is_served_when_the_holder_is_done(make_waypost):
     proxy = make_waypost(sections=ONE)
     with proxy.connect() as holder:
