@@ -10,12 +10,6 @@
 namespace waypost {
 namespace {
 
-std::string ErrorMessage(const ErrorFields& fields) {
-  std::string out;
-  AppendError(out, fields);
-  return out;
-}
-
 std::uint32_t RandomSecret() {
   const auto bytes = RandomBytes(4);
   return ReadU32(AsBytes(bytes).data());
@@ -279,125 +273,6 @@ void Session::OnBatchDone(char status) noexcept {
   }
   if (draining_ && (In<Idle>() || In<Pinned>()) && input_.empty()) return Drain(true);
   if (!closed_ && !input_.empty()) ProcessInput();
-}
-
-void Session::RewindBatch() {
-  // What a run that is thrown away has named, the next one names again.
-  for (std::size_t i = 0; i < batch_->effect; ++i) {
-    const auto& effect = batch_->effects[i];
-    if (effect.kind == Effect::Kind::kParsed && !effect.name.empty() && statements_) statements_->erase(effect.name);
-  }
-  batch_->sent = 0;
-  batch_->begun = false;
-  batch_->effects.clear();
-  batch_->effect = 0;
-  batch_->failed = false;
-  batch_->waited = true;
-}
-
-void Session::EndBatch() {
-  waiting_since = {};
-  large_next_ = false;
-  give_up_at = TimePoint::max();
-  if (batch_) worker_.GiveBatch(std::move(batch_));
-}
-
-void Session::AnswerBatch(const std::string& error, char status) {
-  // Everything of the batch is answered by the error alone, as PostgreSQL skips to Sync after one.
-  std::string out = error;
-  const bool large_query = large_next_ && (large_type_ == 'Q' || large_type_ == 'F');
-  const bool ready = ready_due_.value_or(batch_->facts.end_known || large_query);
-  if (ready) AppendReadyForQuery(out, status);
-  else skip_to_sync_ = true;
-  drop_next_ = large_query;
-  holding_ = false;
-  held_.clear();
-  WriteClient(AsBytes(out));
-  EndBatch();
-}
-
-void Session::AnswerRollback() {
-  // COMMIT or ROLLBACK of a block whose server is gone: it was rolled back.
-  std::string out;
-  for (const auto& message : batch_->messages) {
-    switch (message.type) {
-      case 'Q': case 'E':
-        AppendCommandComplete(out, "ROLLBACK");
-        break;
-      case 'P':
-        AppendEmpty(out, '1');
-        break;
-      case 'B':
-        AppendEmpty(out, '2');
-        break;
-      case 'C':
-        AppendEmpty(out, '3');
-        break;
-      case 'D':
-        AppendEmpty(out, 'n');
-        break;
-      default:
-        break;
-    }
-  }
-  if (batch_->facts.end_known) AppendReadyForQuery(out, 'I');
-  settings_ = transaction_settings_;
-  SettingsChanged();
-  savepoints_.clear();
-  portals_.clear();
-  read_only_block_ = false;
-  WriteClient(AsBytes(out));
-  EndBatch();
-}
-
-void Session::OnServerLost(const std::string& error, bool mid_message) noexcept {
-  if (fatal_) {
-    worker_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
-    return Close("", ClientOutcome::kProtocolError);
-  }
-  const bool partial = mid_message && !holding_;
-  if (holding_) worker_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
-  // In a block nothing was committed. Else a write that was not answered may or may not have happened.
-  const auto* relaying = std::get_if<Relaying>(&state_);
-  const bool in_block = relaying != nullptr ? relaying->block : In<InBlock>();
-  const bool may_have_run = relaying != nullptr && relaying->decision.target != Target::kReplica &&
-                            batch_ && batch_->facts.cls != Class::kRead;
-  const std::string_view sqlstate = in_block && !(batch_ && batch_->ends_block) ? "40001"
-                                    : may_have_run                              ? "08007"
-                                                                                : "08006";
-  failure_ = ErrorMessage({.sqlstate = sqlstate,
-                           .message = "the connection to server \"" + connection_->server().name + "\" was lost",
-                           .detail = last_words_.empty() ? error : last_words_,
-                           .hint = sqlstate == "08007" ? "Whether the statement was committed is not known." : ""});
-  worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
-  Lost(connection_->ledger().OwesReady(), partial);
-}
-
-// The server connection is gone; `failure_` says why. `ready_due`: the client waits for a ReadyForQuery.
-void Session::Lost(bool ready_due, bool partial) {
-  worker_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
-  last_words_.clear();
-  holding_ = false;
-  held_.clear();
-  large_next_ = false;
-  if (stream_left_ > 0) skip_left_ = std::exchange(stream_left_, 0);
-  stream_->Resume(Stream::kPeerSlow);
-  if (batch_) {
-    ready_due_ = ready_due;
-    RewindBatch();
-  }
-  if (partial) failure_.clear();  // in the middle of a message nothing can be said
-  Take(ServerLost{partial});
-  ready_due_.reset();
-  if (closed_) return;
-  if (!In<FailedBlock>()) {
-    settings_ = transaction_settings_;
-    savepoints_.clear();
-    portals_.clear();
-    if (connection_ == nullptr) read_only_block_ = false;
-    SettingsChanged();
-  }
-  ProcessInput();
 }
 
 // --- the end

@@ -1,10 +1,12 @@
 // One client: what it sends is gathered into batches, each batch is routed and sent to one server connection, and the
 // replies are relayed. What happens next is decided in routing/ (session_machine, decide, reply_ledger); this class
 // carries it out. Worker thread only; owned by its Worker.
-//   session.cc        life: login, actions of the machine, waiting, time-outs, end
-//   session_input.cc  bytes -> messages -> batch -> decision
-//   session_send.cc   batch -> bytes for the server: settings ahead, statement names rewritten
-//   session_reply.cc  replies -> client, and what they change in the session
+//   session.cc           life: login, actions of the machine, waiting, time-outs, end
+//   session_input.cc     bytes -> messages -> batch -> decision
+//   session_classify.cc  what each message says of its batch
+//   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
+//   session_reply.cc     replies -> client, and what they change in the session
+//   session_answer.cc    batches that the server did not end: errors of ours, a lost server
 #pragma once
 
 #include <memory>
@@ -88,13 +90,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void Carry(Do verb);
   void Acquire();
   void LetGo(bool clean);
-  void AnswerBatch(const std::string& error, char status);
-  void AnswerRollback();
-  void EndBatch();
-  void RewindBatch();
-  void Lost(bool ready_due, bool partial);
   void CountDecision(const Decision& decision);
-  [[nodiscard]] bool Is(std::size_t index) const { return state_.index() == index; }
   template <class S>
   [[nodiscard]] bool In() const {
     return std::holds_alternative<S>(state_);
@@ -109,19 +105,21 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void StreamCopyData(Bytes& in);
   bool TakeLarge(FrameHeader header, Bytes& in);
   void Add(FrameHeader header, Bytes message);
+  void Dispatch();
+  void Misbehaved(std::string_view message);
+  Batch& batch();
+
+  // session_classify.cc
   void Classify(BatchMessage& message, Bytes body);
   void ClassifyParse(BatchMessage& message, Bytes body);
   void ClassifyBind(BatchMessage& message, Bytes body);
   void ClassifyStatement(const CachedStatement& found, bool runs);
   void ClassifyEffect(const Facts& facts);
   void CombineClass(Class cls, Reason why);
-  void Dispatch();
   [[nodiscard]] const CachedStatement& Look(std::string_view sql);
   [[nodiscard]] const CachedStatement& Look(const SqlRef& sql);
   void FindContext();
   [[nodiscard]] StatementRef FindStatement(std::string_view name) const;
-  void Misbehaved(std::string_view message);
-  Batch& batch();
 
   // session_send.cc
   void Send();
@@ -153,6 +151,13 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   [[nodiscard]] std::string WithClientNames(std::string_view error) const;
   void SettingsChanged();
   [[nodiscard]] bool MayHeal(std::string_view sqlstate) const;
+
+  // session_answer.cc
+  void AnswerBatch(const std::string& error, char status);
+  void AnswerRollback();
+  void EndBatch();
+  void RewindBatch();
+  void Lost(bool ready_due, bool partial);
 
   Worker& worker_;
   std::unique_ptr<Stream> stream_;

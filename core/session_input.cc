@@ -1,10 +1,9 @@
-// What a client sends: bytes -> messages -> batch -> decision.
+// What a client sends: bytes -> messages -> batch -> decision. What a message says: session_classify.cc.
 #include <algorithm>
 
 #include "core/session.h"
 #include "core/worker.h"
 #include "parser/encode.h"
-#include "parser/frontend.h"
 
 namespace waypost {
 namespace {
@@ -20,23 +19,6 @@ constexpr std::size_t kReadAheadBytes = 64 * 1024;
 
 bool IsCopyData(char type) { return type == 'd' || type == 'c' || type == 'f'; }
 bool EndsBatch(char type) { return type == 'Q' || type == 'S' || type == 'F'; }
-
-bool ChangesSession(const std::vector<Facts>& list) {
-  for (const auto& facts : list) {
-    if (!facts.settings.empty()) return true;
-    switch (facts.kind) {
-      case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
-      case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
-      case StatementKind::kTwoPhase: case StatementKind::kSet: case StatementKind::kReset:
-      case StatementKind::kDiscard: case StatementKind::kDeallocate: case StatementKind::kDdl:
-      case StatementKind::kExecute: case StatementKind::kPrepare:
-        return true;
-      default:
-        break;
-    }
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -268,7 +250,6 @@ void Session::Dispatch() {
                                          : Reason::kInTransaction;
   session.synchronous_commit_lowered = sync_commit_lowered_;
   session.serializable_default = serializable_default_;
-  session.read_only_default = read_only_default_;
   if (pool_policy_.mode == PoolMode::kSession && connection_ == nullptr) {
     running.facts.cls = Class::kSession;
     running.facts.why = Reason::kSessionMode;
@@ -283,174 +264,6 @@ void Session::Dispatch() {
   if (connection_ == nullptr) rollback_unpins_ = true;
   if (In<Pinned>() || !EndsWithTransaction(running.pin)) rollback_unpins_ = false;
   Take(BatchReady{decision});
-}
-
-void Session::FindContext() {
-  if (context_generation_ == worker_.catalog_generation()) return;
-  context_generation_ = worker_.catalog_generation();
-  std::uint64_t version = 0;
-  catalog_ = worker_.CatalogOf(database_, version);
-  context_ = worker_.contexts().Intern(database_, version, role_.empty() ? user_ : role_, search_path_);
-}
-
-const CachedStatement& Session::Look(std::string_view sql) {
-  FindContext();
-  return *worker_.cache().Find(sql, lexing_, context_, catalog_);
-}
-
-const CachedStatement& Session::Look(const SqlRef& sql) {
-  FindContext();
-  return *worker_.cache().FindKept(sql, lexing_, context_, catalog_);
-}
-
-StatementRef Session::FindStatement(std::string_view name) const {
-  if (batch_) {
-    for (auto i = batch_->parsed.size(); i-- > 0;)
-      if (batch_->parsed[i].first == name) return batch_->parsed[i].second;
-    if (batch_->deallocates_all && !name.empty()) return nullptr;
-  }
-  if (name.empty()) return unnamed_;
-  if (!statements_) return nullptr;
-  const auto found = statements_->find(std::string(name));
-  return found == statements_->end() ? nullptr : found->second;
-}
-
-void Session::CombineClass(Class cls, Reason why) {
-  auto& b = *batch_;
-  const bool first = !b.any_statement;
-  b.any_statement = true;
-  if (first) {
-    b.facts.cls = cls;
-    b.facts.why = why;
-    return;
-  }
-  const bool so_far_read = b.facts.cls == Class::kRead || b.facts.begins_read_only;
-  if (!so_far_read || cls == Class::kRead) return;
-  b.facts.cls = cls;
-  b.facts.why = why;
-  b.facts.begins_read_only = false;
-}
-
-void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
-  auto& b = *batch_;
-  const bool first = !b.any_statement;
-  if (!found.facts().empty()) CombineClass(found.verdict.cls, found.verdict.why);
-  if (!found.verdict.repeatable) b.facts.repeatable = false;
-  if (found.facts().empty()) return;
-  const auto& opening = found.facts().front();
-  if (first && opening.kind == StatementKind::kBegin && found.facts().size() == 1 &&
-      opening.modes.read_only.value_or(read_only_default_) && !opening.modes.serializable.value_or(serializable_default_)) {
-    b.facts.begins_read_only = true;
-    b.facts.repeatable = true;
-  }
-  if (!runs) return;
-  if (found.verdict.pin != PinReason::kNone) b.pin = found.verdict.pin;
-  for (const auto& facts : found.facts()) ClassifyEffect(facts);
-}
-
-void Session::ClassifyEffect(const Facts& facts) {
-  auto& b = *batch_;
-  if (facts.kind == StatementKind::kBegin) b.begins = true;
-  if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) b.ends_block = true;
-  if (!facts.settings.empty()) b.changes_settings = true;
-  for (const auto& setting : facts.settings)
-    if (setting.kind != SettingEffect::Kind::kSet && setting.kind != SettingEffect::Kind::kSetLocal) b.resets = true;
-  if (facts.kind != StatementKind::kDeallocate || b.simple) return;
-  if (facts.object.empty()) {
-    std::erase_if(b.parsed, [](const auto& named) { return !named.first.empty(); });
-    b.deallocates_all = true;
-  } else {
-    b.parsed.emplace_back(facts.object, nullptr);
-  }
-}
-
-void Session::Classify(BatchMessage& message, Bytes body) {
-  auto& b = *batch_;
-  switch (message.type) {
-    case 'Q': {
-      b.simple = true;
-      const auto sql = ReadQuery(body);
-      if (!sql) return CombineClass(Class::kWrite, Reason::kProtocol);
-      const auto& found = Look(*sql);
-      ClassifyStatement(found, true);
-      if (ChangesSession(found.facts())) message.sql = found.sql;
-      return;
-    }
-    case 'P':
-      return ClassifyParse(message, body);
-    case 'B':
-      return ClassifyBind(message, body);
-    case 'C': {
-      const auto target = ReadTarget(body);
-      if (!target || target->kind == 'P') return;
-      message.statement = FindStatement(target->name);
-      b.parsed.emplace_back(std::string(target->name), nullptr);
-      return;
-    }
-    case 'D': {
-      const auto target = ReadTarget(body);
-      if (!target || target->kind == 'P') return;  // the portal was bound from a statement seen before
-      message.statement = FindStatement(target->name);
-      if (!message.statement) return CombineClass(Class::kWrite, Reason::kProtocol);
-      ClassifyStatement(Look(message.statement->sql), false);
-      return;
-    }
-    case 'E': {
-      const auto portal = ReadExecutePortal(body);
-      const auto find = [&](const std::vector<Portal>& portals) -> const Portal* {
-        for (auto i = portals.size(); i-- > 0;)
-          if (portals[i].name == *portal) return &portals[i];
-        return nullptr;
-      };
-      const auto* bound = portal ? find(b.portals) : nullptr;
-      if (portal && bound == nullptr) bound = find(portals_);
-      if (bound == nullptr) return CombineClass(Class::kWrite, Reason::kProtocol);
-      if (bound->pin != PinReason::kNone) b.pin = bound->pin;
-      message.sql = bound->sql;
-      if (message.sql)
-        for (const auto& facts : *message.sql->facts) ClassifyEffect(facts);
-      return;
-    }
-    case 'F':
-      return CombineClass(Class::kWrite, Reason::kProtocol);
-    default:
-      return;
-  }
-}
-
-void Session::ClassifyParse(BatchMessage& message, Bytes body) {
-  auto& b = *batch_;
-  const auto parse = ReadParse(body);
-  if (!parse) return CombineClass(Class::kWrite, Reason::kProtocol);
-  const auto& found = Look(parse->sql);
-  ClassifyStatement(found, false);
-  const auto sql = SqlCache::Keep(found, parse->sql);
-  // Parsed behind a SET of the same batch, it means what those settings make of it: nobody else may share it.
-  const auto settings = b.changes_settings ? std::make_shared<const SettingSet>(*settings_) : settings_;
-  message.statement = worker_.statements().Intern(sql, AsText(parse->types), settings);
-  if (!parse->name.empty()) message.existing = FindStatement(parse->name);
-  if (!message.existing)
-    b.parsed.emplace_back(std::string(parse->name), message.statement);
-}
-
-void Session::ClassifyBind(BatchMessage& message, Bytes body) {
-  auto& b = *batch_;
-  const auto bind = ReadBind(body);
-  if (!bind) return CombineClass(Class::kWrite, Reason::kProtocol);
-  message.statement = FindStatement(bind->statement);
-  if (!message.statement) return CombineClass(Class::kWrite, Reason::kProtocol);
-  const auto& found = Look(message.statement->sql);
-  const auto pin = b.pin;
-  ClassifyStatement(found, true);
-  b.pin = pin;  // only Execute runs it
-  Portal portal{std::string(bind->portal), ChangesSession(found.facts()) ? message.statement->sql : SqlRef(),
-                found.verdict.pin};
-  for (auto& old : b.portals)
-    if (old.name == portal.name) {
-      old = std::move(portal);
-      return;
-    }
-  b.portals.push_back(std::move(portal));
 }
 
 void Session::Misbehaved(std::string_view message) {

@@ -29,7 +29,7 @@ class Stream {
   // Over this much queued, the source of the bytes should stop: Write returns false.
   static constexpr std::size_t kHighMark = 256 * 1024;
   // Why reading is paused; it goes on when no reason is left.
-  enum PauseReason : std::uint8_t { kPeerSlow = 1, kQueueFull = 2, kBusy = 4 };
+  enum PauseReason : std::uint8_t { kPeerSlow = 1, kBusy = 2 };
 
   virtual ~Stream() = default;
   // Sends now what the socket takes, queues the rest. False if more is queued than kHighMark: expect OnDrained.

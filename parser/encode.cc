@@ -63,6 +63,12 @@ void AppendError(std::string& out, const ErrorFields& fields) {
   message.Byte('\0');
 }
 
+std::string ErrorMessage(const ErrorFields& fields) {
+  std::string out;
+  AppendError(out, fields);
+  return out;
+}
+
 void AppendReadyForQuery(std::string& out, char status) {
   MessageBuilder(out, 'Z').Byte(status);
 }

@@ -41,6 +41,7 @@ struct ErrorFields {
   std::string_view hint = {};
 };
 void AppendError(std::string& out, const ErrorFields& fields);
+[[nodiscard]] std::string ErrorMessage(const ErrorFields& fields);
 void AppendReadyForQuery(std::string& out, char status);
 void AppendParameterStatus(std::string& out, std::string_view name, std::string_view value);
 void AppendCommandComplete(std::string& out, std::string_view tag);

@@ -35,7 +35,6 @@ struct SessionFacts {
   Reason holds_why = Reason::kInTransaction;
   bool synchronous_commit_lowered = false;
   bool serializable_default = false;
-  bool read_only_default = false;  // default_transaction_read_only = on: BEGIN starts a read-only transaction
 };
 
 enum class Target : std::uint8_t { kPrimary, kReplica, kHeld, kRefuse, kCount };
