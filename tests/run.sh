@@ -61,7 +61,7 @@ integration_tests() {  # PRESET [pytest arguments]
   shift
   step "integration tests, $preset"
   (cd "$root/tests/integration" && WAYPOST_BINARY="$root/build/$preset/waypost" ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 \
-    UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=second_deadlock_stack=1 "${fixed[@]}" "$python" -B -m pytest "$@" "${long[@]}" \
+    UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS="second_deadlock_stack=1 suppressions=$root/tests/support/tsan.supp" "${fixed[@]}" "$python" -B -m pytest "$@" "${long[@]}" \
     --junitxml="$logs/pytest-$preset.xml") >"$logs/pytest-$preset.log" 2>&1 ||
     { grep -vE '^[.FE]+ +\[' "$logs/pytest-$preset.log" | head -n 120 | cut -c1-400; grep -E '^(FAILED|ERROR)' "$logs/pytest-$preset.log" | tail -n 60 | cut -c1-200; }
   # shellcheck disable=SC2046
