@@ -57,6 +57,7 @@ struct BatchFlags {
   bool simple = false;      // a Query, not the extended protocol
   bool failed = false;      // an error was answered
   bool begins = false;      // BEGIN
+  bool commits = false;     // COMMIT
   bool ends_block = false;  // COMMIT or ROLLBACK: what a failed block waits for
   bool dispatched = false;
   bool begun = false;       // its first bytes were sent

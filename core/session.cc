@@ -88,6 +88,7 @@ void Session::Carry(Do verb) {
       return AnswerBatch(failure_, In<FailedBlock>() ? 'E' : 'I');
     case Do::kAnswerFailed:
       if (batch_->ends_block) return Take(BlockEnded{});
+      if (!untold_.empty()) return AnswerBatch(std::exchange(untold_, {}), 'E');
       return AnswerBatch(
           ErrorMessage({.sqlstate = "25P02",
                         .message = "current transaction is aborted, commands ignored until end of transaction block"}),

@@ -194,6 +194,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   bool holding_ = false;           // the reply is held back: it may have to be thrown away
   std::string held_;
   std::string failure_;            // ErrorResponse for AnswerBatch
+  std::string untold_;             // why the block failed, while the client was not told yet
   std::string last_words_;         // what the server said before it closed the connection
 
   std::shared_ptr<const StartupSettings> startup_;

@@ -41,7 +41,16 @@ void Session::AnswerBatch(const std::string& error, char status) {
 }
 
 void Session::AnswerRollback() {
-  // COMMIT or ROLLBACK of a block whose server is gone: it was rolled back.
+  // COMMIT or ROLLBACK of a block whose server is gone: it was rolled back. Who commits must hear that it was not.
+  const auto untold = std::exchange(untold_, {});
+  if (batch_->commits && !untold.empty()) {
+    settings_ = transaction_settings_;
+    SettingsChanged();
+    savepoints_.clear();
+    portals_.clear();
+    read_only_block_ = false;
+    return AnswerBatch(untold, 'I');
+  }
   std::string out;
   for (const auto& message : batch_->messages) {
     switch (message.type) {
@@ -89,7 +98,11 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
   const std::string_view sqlstate = in_block && !(batch_ && batch_->ends_block) ? "40001"
                                     : may_have_run                              ? "08007"
                                                                                 : "08006";
-  failure_ = ErrorMessage({.sqlstate = sqlstate,
+  const auto* block = std::get_if<InBlock>(&state_);
+  const bool ends_client = In<Pinned>() || (relaying != nullptr && relaying->pin != PinReason::kNone) ||
+                           (block != nullptr && block->pin != PinReason::kNone);
+  failure_ = ErrorMessage({.severity = ends_client ? "FATAL" : "ERROR",
+                           .sqlstate = sqlstate,
                            .message = "the connection to server \"" + connection_->server().name + "\" was lost",
                            .detail = last_words_.empty() ? error : last_words_,
                            .hint = sqlstate == "08007" ? "Whether the statement was committed is not known." : ""});
@@ -111,6 +124,8 @@ void Session::Lost(bool ready_due, bool partial) {
     RewindBatch();
   }
   if (partial) failure_.clear();  // in the middle of a message nothing can be said
+  // Between two batches of a block there is nothing to answer: the next one hears of it.
+  if (In<InBlock>()) untold_ = failure_;
   Take(ServerLost{partial});
   ready_due_.reset();
   if (closed_) return;

@@ -91,6 +91,7 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
 void Session::ClassifyEffect(const Facts& facts) {
   auto& b = *batch_;
   if (facts.kind == StatementKind::kBegin) b.begins = true;
+  if (facts.kind == StatementKind::kCommit) b.commits = true;
   if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) b.ends_block = true;
   if (!facts.settings.empty()) b.changes_settings = true;
   for (const auto& setting : facts.settings)

@@ -196,10 +196,11 @@ All of it is still running, in $dir. Try:
 
   PGPASSWORD=openfire psql -h 127.0.0.1 -p $port -U openfire openfire
   $waypost route --config $dir/waypost.toml --database openfire --user openfire "SELECT add_note('x')"
-  curl -s http://127.0.0.1:$admin_port/api/v1/servers
-  curl -s http://127.0.0.1:$admin_port/metrics | grep waypost_queries_total
-  $root/deploy/cluster.sh stop-server $dir/cluster pg2     # reads go on; start-server brings it back
-  $root/deploy/demo.sh stop
+  curl -s http://127.0.0.1:$admin_port/api/v1/servers | python3 -m json.tool
+  curl -s http://127.0.0.1:$admin_port/metrics | grep waypost_queries_total | grep -v ' 0$'
+  $root/deploy/cluster.sh stop-server $dir/cluster pg2    # reads go on; writes wait, as both replicas must confirm them
+  $root/deploy/cluster.sh start-server $dir/cluster pg2   # and go on
+  ${WAYPOST_DEMO_DIR:+WAYPOST_DEMO_DIR=$WAYPOST_DEMO_DIR }$root/deploy/demo.sh stop
 TEXT
 }
 
