@@ -183,7 +183,8 @@ void Worker::Accept(std::unique_ptr<TcpStream> stream) {
     return;
   }
   auto* raw = stream.get();
-  auto peer = stream->PeerName();
+  // Named in debug lines alone, and costly for who connects for every statement.
+  auto peer = LogEnabled(LogLevel::kDebug) ? stream->PeerName() : std::string();
   ++clients_;
   slots_[slot].session = std::make_unique<Session>(*this, std::move(stream), std::move(peer), slot);
   raw->Start(*slots_[slot].session);
