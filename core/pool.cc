@@ -15,12 +15,6 @@ namespace {
 constexpr milliseconds kFirstBackoff{50};
 constexpr milliseconds kMaxBackoff{2'000};
 
-// These pass by themselves: too many connections, starting up, shutting down, a crash.
-bool IsPassing(std::string_view sqlstate) {
-  return sqlstate.empty() || sqlstate.starts_with("57P") || sqlstate.starts_with("53") ||
-         sqlstate.starts_with("08");
-}
-
 std::optional<TimePoint> Older(std::optional<TimePoint> a, std::optional<TimePoint> b) {
   if (!a) return b;
   if (!b) return a;
@@ -273,10 +267,6 @@ void PoolSet::Sweep(TimePoint now) {
 
 void PoolSet::OnConfigChanged() {
   for (auto& [key, pool] : pools_) pool->policy_ = worker_.config().PoolFor(key.user, key.database);
-}
-
-void PoolSet::CloseIdle(DisconnectCause cause) {
-  for (auto& [key, pool] : pools_) pool->CloseIdle(cause);
 }
 
 std::optional<TimePoint> PoolSet::OldestWaiter(ServerId server, const Pool* except) const {

@@ -112,7 +112,6 @@ class PoolSet {
   Pool& Get(ServerId server, const std::string& database, const std::string& user);
   void Sweep(TimePoint now);
   void OnConfigChanged();
-  void CloseIdle(DisconnectCause cause);
   // A place under the limit of `server` may be free: whoever waits longest tries.
   void PlaceFree(ServerId server);
   // Another worker has nothing left of `server`: give up an idle connection, if nobody here waits.

@@ -108,29 +108,22 @@ void ServerConnection::OnData(Bytes data) noexcept {
 
 void ServerConnection::LogIn(Bytes data) {
   std::string out;
-  while (!data.empty()) {
-    auto rest = data;
-    FrameHeader header;
-    const auto found = NextHeader(rest, header);
-    if (found == FrameStatus::kMalformed || (found == FrameStatus::kHeader && header.body_bytes > kMaxReadBytes))
-      return Broken("it sent something that is not the PostgreSQL protocol");
-    if (found == FrameStatus::kNeedMore || rest.size() < header.body_bytes) break;
-    const auto progress = login_->OnMessage(header, rest.first(header.body_bytes), out);
-    data = rest.subspan(header.body_bytes);
-    if (progress == ServerLogin::Progress::kGoOn) continue;
-    if (progress == ServerLogin::Progress::kFailed) {
+  switch (login_->OnBytes(data, out)) {
+    case ServerLogin::Progress::kGoOn:
+      stash_ = AsText(data);
+      if (!out.empty()) stream_->Write(AsBytes(out));
+      return;
+    case ServerLogin::Progress::kFailed:
       broken_ = true;
       pool_.OnLoginFailed(*this);
       return;
-    }
-    if (login_->keys()) worker_.shared().credentials.Learn(pool_.key().user, *login_->keys());
-    ready_ = true;
-    born = worker_.Now();
-    pool_.OnReady(*this);
-    return;
+    case ServerLogin::Progress::kReady:
+      if (login_->keys()) worker_.shared().credentials.Learn(pool_.key().user, *login_->keys());
+      ready_ = true;
+      born = worker_.Now();
+      pool_.OnReady(*this);
+      return;
   }
-  stash_ = AsText(data);
-  if (!out.empty()) stream_->Write(AsBytes(out));
 }
 
 void ServerConnection::Relay(Bytes data) {

@@ -20,6 +20,9 @@ constexpr std::uint32_t kAuthSaslContinue = 11;
 constexpr std::uint32_t kAuthSaslFinal = 12;
 constexpr std::string_view kMechanism = "SCRAM-SHA-256";
 
+// No honest server sends a longer message before it is ready.
+constexpr std::uint32_t kMaxMessageBytesAtStartup = 64 * 1024;
+
 bool Offers(Fields fields, std::string_view mechanism) {
   for (;;) {
     const auto offered = fields.CString();
@@ -113,6 +116,26 @@ ServerLogin::Progress ServerLogin::OnAuthentication(Bytes body, std::string& out
     default:
       return Fail("28000", where + "asks for an authentication method that Waypost does not speak (code " +
                                std::to_string(code) + ")");
+  }
+}
+
+bool IsPassing(std::string_view sqlstate) {
+  return sqlstate.empty() || sqlstate.starts_with("57P") || sqlstate.starts_with("53") ||
+         sqlstate.starts_with("08");
+}
+
+ServerLogin::Progress ServerLogin::OnBytes(Bytes& in, std::string& out) {
+  for (;;) {
+    auto rest = in;
+    FrameHeader header;
+    const auto found = NextHeader(rest, header);
+    if (found == FrameStatus::kNeedMore) return Progress::kGoOn;
+    if (found == FrameStatus::kMalformed || header.body_bytes > kMaxMessageBytesAtStartup)
+      return Fail("08P01", "server \"" + server_.name + "\" sent something that is not the PostgreSQL protocol");
+    if (rest.size() < header.body_bytes) return Progress::kGoOn;
+    const auto progress = OnMessage(header, rest.first(header.body_bytes), out);
+    in = rest.subspan(header.body_bytes);
+    if (progress != Progress::kGoOn) return progress;
   }
 }
 

@@ -27,7 +27,10 @@ class ServerLogin {
   // The StartupMessage.
   [[nodiscard]] std::string Start() const;
 
-  // Takes one whole message; what it wants sent is appended to `out`.
+  // Takes the whole messages off the front of `in`, up to the one that ends the login; what it wants sent is appended to
+  // `out`. What does not follow the protocol is kFailed with 08P01.
+  Progress OnBytes(Bytes& in, std::string& out);
+  // Takes one whole message.
   Progress OnMessage(FrameHeader header, Bytes body, std::string& out);
 
   // kFailed: the ErrorResponse for the client (whole message) and its SQLSTATE.
@@ -59,5 +62,8 @@ class ServerLogin {
   bool proved_ = false;         // the server's signature was checked
   bool authenticated_ = false;  // AuthenticationOk came
 };
+
+// True for refusals that pass by themselves: starting up, shutting down, a crash, too many connections, no answer at all.
+[[nodiscard]] bool IsPassing(std::string_view sqlstate);
 
 }  // namespace waypost

@@ -46,7 +46,7 @@ void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
   worker_.metrics().Count(Counter::kClientConnects, ClientOutcome::kOk);
   Log(LogLevel::kDebug, "client_connected", {{"peer", peer_}, {"user", user_}, {"database", database_}});
   WriteClient(AsBytes(greeting));
-  worker_.LoggedIn(*this, std::move(login_));
+  worker_.Bury(std::move(login_));
 }
 
 void Session::OnConfigChanged() {

@@ -155,6 +155,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   // session_answer.cc
   void AnswerBatch(const std::string& error, char status);
   void AnswerRollback();
+  void ForgetTransaction();
   void EndBatch();
   void RewindBatch();
   void Lost(bool ready_due, bool partial);

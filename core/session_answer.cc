@@ -40,17 +40,20 @@ void Session::AnswerBatch(const std::string& error, char status) {
   EndBatch();
 }
 
+// The transaction was rolled back where nobody could tell: so is what the session remembers of it.
+void Session::ForgetTransaction() {
+  settings_ = transaction_settings_;
+  savepoints_.clear();
+  portals_.clear();
+  SettingsChanged();
+}
+
 void Session::AnswerRollback() {
   // COMMIT or ROLLBACK of a block whose server is gone: it was rolled back. Who commits must hear that it was not.
   const auto untold = std::exchange(untold_, {});
-  if (batch_->commits && !untold.empty()) {
-    settings_ = transaction_settings_;
-    SettingsChanged();
-    savepoints_.clear();
-    portals_.clear();
-    read_only_block_ = false;
-    return AnswerBatch(untold, 'I');
-  }
+  ForgetTransaction();
+  read_only_block_ = false;
+  if (batch_->commits && !untold.empty()) return AnswerBatch(untold, 'I');
   std::string out;
   for (const auto& message : batch_->messages) {
     switch (message.type) {
@@ -74,11 +77,6 @@ void Session::AnswerRollback() {
     }
   }
   if (batch_->facts.end_known) AppendReadyForQuery(out, 'I');
-  settings_ = transaction_settings_;
-  SettingsChanged();
-  savepoints_.clear();
-  portals_.clear();
-  read_only_block_ = false;
   WriteClient(AsBytes(out));
   EndBatch();
 }
@@ -130,11 +128,8 @@ void Session::Lost(bool ready_due, bool partial) {
   ready_due_.reset();
   if (closed_) return;
   if (!In<FailedBlock>()) {
-    settings_ = transaction_settings_;
-    savepoints_.clear();
-    portals_.clear();
+    ForgetTransaction();
     if (connection_ == nullptr) read_only_block_ = false;
-    SettingsChanged();
   }
   ProcessInput();
 }

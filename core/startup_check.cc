@@ -13,13 +13,6 @@ namespace {
 constexpr seconds kRemembered{60};
 constexpr milliseconds kRetryAfter{250};
 constexpr std::size_t kMaxEntries = 1000;
-constexpr std::uint32_t kMaxMessageBytesAtStartup = 64 * 1024;
-
-// It will pass: try again instead of telling the client.
-bool IsPassing(std::string_view sqlstate) {
-  return sqlstate.empty() || sqlstate.starts_with("57P") || sqlstate.starts_with("53") ||
-         sqlstate.starts_with("08");
-}
 
 }  // namespace
 
@@ -52,25 +45,15 @@ class StartupChecks::Probe final : public StreamUser {
     input_ += AsText(data);
     auto in = AsBytes(input_);
     std::string out;
-    for (;;) {
-      auto rest = in;
-      FrameHeader header;
-      const auto found = NextHeader(rest, header);
-      if (found == FrameStatus::kMalformed ||
-          (found == FrameStatus::kHeader && header.body_bytes > kMaxMessageBytesAtStartup))
-        return OnClosed("not the PostgreSQL protocol");
-      if (found == FrameStatus::kNeedMore || rest.size() < header.body_bytes) break;
-      const auto progress = login_.OnMessage(header, rest.first(header.body_bytes), out);
-      in = rest.subspan(header.body_bytes);
-      if (progress == ServerLogin::Progress::kGoOn) continue;
-      if (progress == ServerLogin::Progress::kReady) {
-        if (login_.keys()) checks_.worker_.shared().credentials.Learn(question_.user, *login_.keys());
-        out.clear();
-        AppendEmpty(out, 'X');
-        stream_->Write(AsBytes(out));
-      }
-      return checks_.Finish(question_, progress, &login_);  // destroys this
+    const auto progress = login_.OnBytes(in, out);
+    if (progress == ServerLogin::Progress::kReady) {
+      if (login_.keys()) checks_.worker_.shared().credentials.Learn(question_.user, *login_.keys());
+      out.clear();
+      AppendEmpty(out, 'X');
+      stream_->Write(AsBytes(out));
     }
+    if (progress != ServerLogin::Progress::kGoOn)
+      return checks_.Finish(question_, progress, &login_);  // destroys this
     input_.erase(0, input_.size() - in.size());
     if (!out.empty()) stream_->Write(AsBytes(out));
   }

@@ -34,10 +34,8 @@ class Stream {
   virtual ~Stream() = default;
   // Sends now what the socket takes, queues the rest. False if more is queued than kHighMark: expect OnDrained.
   virtual bool Write(Bytes bytes) = 0;
-  [[nodiscard]] virtual std::size_t Queued() const = 0;
   virtual void Pause(PauseReason reason) = 0;
   virtual void Resume(PauseReason reason) = 0;
-  [[nodiscard]] virtual bool Paused() const = 0;
   // No more calls to the user; what is queued is still sent, within `kLinger`, then the socket closes.
   virtual void Finish() = 0;
 };

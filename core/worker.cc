@@ -195,7 +195,7 @@ bool Worker::TakeClient(const std::string& user) {
   return shared_.clients.Take(user, config_->listen.max_clients, config == nullptr ? 0 : config->max_clients);
 }
 
-void Worker::LoggedIn(Session&, std::unique_ptr<ClientLogin> login) {
+void Worker::Bury(std::unique_ptr<ClientLogin> login) {
   dead_logins_.push_back(std::move(login));
   grave_wakeup_.Send();
 }

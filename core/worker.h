@@ -97,10 +97,10 @@ class Worker {
 
   // A client asks to log in as `user`: false if there are too many. Given back when its session ends.
   [[nodiscard]] bool TakeClient(const std::string& user);
-  void LoggedIn(Session& session, std::unique_ptr<ClientLogin> login);
   // Freed when nothing of it can be on the stack any more.
   void Bury(Session& session, std::uint32_t slot);
   void Bury(std::unique_ptr<ServerConnection> connection);
+  void Bury(std::unique_ptr<ClientLogin> login);
 
   // Cancel keys name their worker: pid is (worker, slot).
   [[nodiscard]] std::uint32_t CancelPid(std::uint32_t slot) const;

@@ -256,13 +256,8 @@ bool TcpStream::Write(Bytes bytes) {
   }
   h.waiting += AsText(bytes);
   if (!h.writing) h.SendWaiting();
-  if (Queued() > kHighMark) h.over_high_mark = true;
+  if (h.sending.size() + h.waiting.size() > kHighMark) h.over_high_mark = true;
   return !h.over_high_mark;
-}
-
-std::size_t TcpStream::Queued() const {
-  if (handle_ == nullptr) return 0;
-  return handle_->sending.size() + handle_->waiting.size();
 }
 
 void TcpStream::Pause(PauseReason reason) {
@@ -279,8 +274,6 @@ void TcpStream::Resume(PauseReason reason) {
   handle_->pauses = static_cast<std::uint8_t>(handle_->pauses & ~reason);
   if (was && handle_->pauses == 0) handle_->ReadStart();
 }
-
-bool TcpStream::Paused() const { return handle_ != nullptr && handle_->pauses != 0; }
 
 void TcpStream::Finish() {
   if (handle_ == nullptr) return;

@@ -25,10 +25,8 @@ class TcpStream final : public Stream {
   void Start(StreamUser& user);
 
   bool Write(Bytes bytes) override;
-  [[nodiscard]] std::size_t Queued() const override;
   void Pause(PauseReason reason) override;
   void Resume(PauseReason reason) override;
-  [[nodiscard]] bool Paused() const override;
   void Finish() override;
 
   // "127.0.0.1:40022", or empty if the peer is gone.
