@@ -18,6 +18,7 @@ struct RoutingPolicy {
   ReadFrom read_from = ReadFrom::kSynchronous;
   ReadFromPrimary read_from_primary = ReadFromPrimary::kFallback;
   Consistency consistency = Consistency::kStrict;
+  bool lazy_begin = true;     // BEGIN is answered at once and sent with the first statement of its block
   milliseconds fence_wait{5};  // how long a read waits for a replica to catch up; used once the fence exists
 };
 
