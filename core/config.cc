@@ -21,6 +21,7 @@ constexpr unsigned kMaxWorkers = 1'024;
 constexpr unsigned kMaxConnections = 100'000;
 constexpr unsigned kMaxClients = 1'000'000;
 constexpr unsigned kMaxWeight = 1'000;
+constexpr unsigned kMaxDigests = 100'000;
 constexpr milliseconds kNone{0};
 constexpr milliseconds kTick{1};
 constexpr milliseconds kMonth = std::chrono::hours(24 * 30);
@@ -116,6 +117,7 @@ class ConfigLoad {
     ReadRouting();
     ReadPool();
     ReadLimits();
+    ReadDigests();
     ReadLog();
     ReadServers();
     ReadUsers();
@@ -227,6 +229,12 @@ class ConfigLoad {
     limits.Span("idle_in_transaction_timeout", config_.limits.idle_in_transaction_timeout, kNone,
                 kMonth);
     limits.Finish(kTopLevelKeys);
+  }
+
+  void ReadDigests() {
+    ConfigSection digests = Section("digests");
+    digests.Number("max", config_.digests.max, 0, kMaxDigests);
+    digests.Finish(kTopLevelKeys);
   }
 
   void ReadLog() {

@@ -26,6 +26,10 @@ struct AdminConfig {
   std::uint16_t port = 8432;
 };
 
+struct DigestConfig {
+  unsigned max = 1000;  // entries in each worker; 0: off
+};
+
 struct MonitorConfig {
   std::string user, password;
   std::string database = "postgres";
@@ -81,6 +85,7 @@ struct Config {
   RoutingPolicy routing;
   PoolPolicy pool;
   SessionLimits limits;
+  DigestConfig digests;
   milliseconds drain_timeout{30'000};
   unsigned workers = 0;  // 0: one per core
   LogLevel log_level = LogLevel::kInfo;

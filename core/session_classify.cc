@@ -118,6 +118,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (MayAskForRoute(*sql) && AnswerRouteQuestion(message, body)) return;
       const auto& found = Look(*sql);
       ClassifyStatement(found, true);
+      if (!found.facts().empty()) NoteRun(NoteOf(found));
       if (ChangesSession(found.facts())) message.sql = found.sql;
       return;
     }
@@ -151,6 +152,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (portal && bound == nullptr) bound = find(portals_);
       if (bound == nullptr) return CombineClass(Class::kWrite, Reason::kProtocol);
       if (bound->pin != PinReason::kNone) b.pin = bound->pin;
+      NoteRun(bound->note);
       message.sql = bound->sql;
       if (message.sql)
         for (const auto& facts : *message.sql->facts) ClassifyEffect(facts);
@@ -190,7 +192,7 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   ClassifyStatement(found, true);
   b.pin = pin;  // only Execute runs it
   Portal portal{std::string(bind->portal), ChangesSession(found.facts()) ? message.statement->sql : SqlRef(),
-                found.verdict.pin};
+                found.verdict.pin, NoteOf(found)};
   for (auto& old : b.portals)
     if (old.name == portal.name) {
       old = std::move(portal);

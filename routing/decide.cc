@@ -51,6 +51,10 @@ std::optional<Reason> ForbidsReplicas(const BatchFacts& batch, const SessionFact
 
 }  // namespace
 
+bool IsFallback(Reason reason) {
+  return reason == Reason::kNoEligibleReplica || reason == Reason::kSyncCommitLowered;
+}
+
 std::string_view TargetName(Target target) {
   switch (target) {
     case Target::kPrimary: return "primary";
@@ -92,6 +96,19 @@ Decision Decide(const BatchFacts& batch, const SessionFacts& session, const Clus
   return {Target::kReplica,
           read_only_block ? Reason::kReadOnlyTransaction : Reason::kReadSafe, *server,
           batch.retained && batch.repeatable};
+}
+
+Decision DecideAsIfReplicas(const BatchFacts& batch, const SessionFacts& session, RoutingPolicy policy) {
+  if (session.holds_connection)
+    return {session.holds_why == Reason::kReadOnlyTransaction ? Target::kReplica : Target::kPrimary, session.holds_why};
+  policy.read_from = ReadFrom::kSynchronous;
+  policy.read_from_primary = ReadFromPrimary::kFallback;
+  ClusterView view;
+  view.servers.resize(1);
+  view.servers[0].up = view.servers[0].streaming = view.servers[0].eligible = true;
+  view.servers[0].role = Role::kReplica;
+  view.servers[0].sync_state = SyncState::kSync;
+  return Decide(batch, session, view, policy, {}, {});
 }
 
 }  // namespace waypost
