@@ -162,7 +162,7 @@ DigestReport Digests::Report() const {
   report.uncounted = uncounted_;
   report.digests.reserve(index_.size());
   for (const auto& entry : entries_)
-    if (entry.used) report.digests.push_back(entry);
+    if (entry.used && entry.calls > 0) report.digests.push_back(entry);
   return report;
 }
 

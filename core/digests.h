@@ -83,6 +83,7 @@ class Digests {
 
   // From time to time: new texts may be looked into again, for so long in all.
   void Replenish(Duration budget) { budget_ = budget; }
+  // Those that were called.
   [[nodiscard]] DigestReport Report() const;
   [[nodiscard]] std::size_t size() const { return index_.size(); }
 

@@ -257,7 +257,10 @@ void Session::OnBatchDone(char status) noexcept {
   if (status != 'I' && !b.portals.empty())
     for (auto& portal : b.portals)
       if (!portal.name.empty()) portals_.push_back(std::move(portal));
-  if (status == 'I') portals_.clear();
+  if (status == 'I') {
+    portals_.clear();
+    shadow_block_ = false;
+  }
 
   auto pin = b.pin;
   if (b.failed && status == 'I' && EndsWithTransaction(pin)) pin = PinReason::kNone;

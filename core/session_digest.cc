@@ -75,7 +75,10 @@ void Session::CountBatch(const Decision& decision, Duration took) {
 }
 
 void Session::CountShadow(const Batch& running, const Decision& decision) {
-  if (!running.any_statement) return;
+  const bool runs = std::any_of(running.messages.begin(), running.messages.end(), [](const BatchMessage& message) {
+    return message.type == 'Q' || message.type == 'E' || message.type == 'F';
+  });
+  if (!runs || !running.any_statement) return;
   auto session = FactsOfSession();
   if (decision.target == Target::kHeld && shadow_block_) session.holds_why = Reason::kReadOnlyTransaction;
   const auto would = DecideAsIfReplicas(running.facts, session, routing_);

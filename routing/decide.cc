@@ -49,6 +49,15 @@ std::optional<Reason> ForbidsReplicas(const BatchFacts& batch, const SessionFact
   return std::nullopt;
 }
 
+ClusterView OneGoodReplica() {
+  ClusterView view;
+  ServerView& replica = view.servers.emplace_back();
+  replica.up = replica.streaming = replica.eligible = true;
+  replica.role = Role::kReplica;
+  replica.sync_state = SyncState::kSync;
+  return view;
+}
+
 }  // namespace
 
 bool IsFallback(Reason reason) {
@@ -103,11 +112,7 @@ Decision DecideAsIfReplicas(const BatchFacts& batch, const SessionFacts& session
     return {session.holds_why == Reason::kReadOnlyTransaction ? Target::kReplica : Target::kPrimary, session.holds_why};
   policy.read_from = ReadFrom::kSynchronous;
   policy.read_from_primary = ReadFromPrimary::kFallback;
-  ClusterView view;
-  view.servers.resize(1);
-  view.servers[0].up = view.servers[0].streaming = view.servers[0].eligible = true;
-  view.servers[0].role = Role::kReplica;
-  view.servers[0].sync_state = SyncState::kSync;
+  static const ClusterView view = OneGoodReplica();
   return Decide(batch, session, view, policy, {}, {});
 }
 
