@@ -55,7 +55,7 @@ RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config,
   const ClusterView ideal = IdealView(now);
   const ClusterView& servers = view != nullptr ? *view : ideal;
   const Decision decision = Decide(batch, SessionFacts{}, servers,
-                                   config.RoutingFor(question.user, question.database), {}, now);
+                                   config.RoutingFor({.user = question.user, .database = question.database}), {}, now);
   answer.target = TargetName(decision.target);
   answer.cls = ClassName(whole.cls);
   answer.reason = ReasonName(decision.reason);
