@@ -36,7 +36,9 @@ namespace waypost {
 
 class Session final : public StreamUser, public Waiter, public ReplyUser {
  public:
-  Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot);
+  // `listener`: the name of the one that the client came in by; outlives this.
+  Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
+          std::string_view listener);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -94,6 +96,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void Acquire();
   void LetGo(bool clean);
   void CountDecision(const Decision& decision);
+  [[nodiscard]] Asker Who() const { return {user_, database_, application_, listener_}; }
+  void OnParameter(std::string_view name, std::string_view value);
   template <class S>
   [[nodiscard]] bool In() const {
     return std::holds_alternative<S>(state_);
@@ -197,6 +201,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   std::uint32_t slot_;
   std::uint32_t secret_;
   std::string user_, database_, counted_as_;
+  std::string application_;       // application_name as the server last told it
+  std::string_view listener_;
   RoutingPolicy routing_;
   PoolPolicy pool_policy_;
 

@@ -39,10 +39,7 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
     case 'E':
       return OnError(answer, body, replacement);
     case 'S':
-      if (const auto status = ReadParameterStatus(body)) {
-        if (status->first == "standard_conforming_strings") lexing_.standard_strings = status->second == "on";
-        if (status->first == "client_encoding") lexing_.ascii_safe_encoding = IsAsciiSafeEncoding(status->second);
-      }
+      if (const auto status = ReadParameterStatus(body)) OnParameter(status->first, status->second);
       return Relayed::kForward;
     default:
       break;
