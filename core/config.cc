@@ -38,6 +38,7 @@ constexpr std::array<Choice<Consistency>, 3> kConsistency = {{{"strict", Consist
                                                               {"eventual", Consistency::kEventual},
                                                               {"primary", Consistency::kPrimary}}};
 constexpr std::array<Choice<bool>, 2> kBegin = {{{"lazy", true}, {"eager", false}}};
+constexpr std::array<Choice<Pins>, 2> kPins = {{{"allow", Pins::kAllow}, {"refuse", Pins::kRefuse}}};
 constexpr std::array<Choice<PoolMode>, 3> kPoolMode = {{{"transaction", PoolMode::kTransaction},
                                                         {"session", PoolMode::kSession},
                                                         {"statement", PoolMode::kStatement}}};
@@ -183,6 +184,7 @@ class ConfigLoad {
 
   template <class Pool>
   static void ReadPoolKeys(ConfigSection& section, Pool& pool) {
+    section.OneOf("pins", pool.pins, All(kPins));
     section.Number("min_size", pool.min_size, 0, kMaxConnections);
     section.Number("max_size", pool.max_size, 0, kMaxConnections);
     section.Span("idle_timeout", pool.idle_timeout, kNone, kMonth);
@@ -363,6 +365,7 @@ void Apply(const Overrides& overrides, RoutingPolicy& policy) {
 
 void Apply(const Overrides& overrides, PoolPolicy& policy) {
   if (overrides.pool_mode) policy.mode = *overrides.pool_mode;
+  if (overrides.pins) policy.pins = *overrides.pins;
   if (overrides.min_size) policy.min_size = *overrides.min_size;
   if (overrides.max_size) policy.max_size = *overrides.max_size;
   if (overrides.idle_timeout) policy.idle_timeout = *overrides.idle_timeout;

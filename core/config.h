@@ -54,6 +54,7 @@ struct Overrides {
   std::optional<milliseconds> fence_wait;
   std::optional<bool> lazy_begin;
   std::optional<PoolMode> pool_mode;
+  std::optional<Pins> pins;
   std::optional<unsigned> min_size, max_size;
   std::optional<milliseconds> idle_timeout, lifetime, query_wait_timeout;
 };

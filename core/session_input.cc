@@ -238,7 +238,7 @@ void Session::Add(FrameHeader header, Bytes message) {
 void Session::Dispatch() {
   auto& running = batch();
   running.dispatched = true;
-  if ((running.begins || In<Begun>()) && KeepBatch()) return;
+  if (running.refusal.empty() && (running.begins || In<Begun>()) && KeepBatch()) return;
   if (!running.any_statement && running.facts.end_known) {
     // Close, Sync alone, an empty query: nothing that could write, and nothing to read.
     running.facts.why = Reason::kProtocol;
@@ -258,6 +258,7 @@ void Session::Dispatch() {
   }
   auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
   if (pool_policy_.mode == PoolMode::kStatement && running.begins) decision = {Target::kRefuse, Reason::kTransaction};
+  if (decision.target != Target::kHeld && !running.refusal.empty()) decision = {Target::kRefuse, Reason::kRefused};
   if (decision.target == Target::kReplica &&
       (running.facts.begins_read_only || session.opens == SessionFacts::Opens::kReadOnly))
     read_only_block_ = true;

@@ -35,6 +35,7 @@ TEST_CASE("the example configuration loads, and every value in it is the default
   CHECK(config.routing.fence_wait == defaults.routing.fence_wait);
   CHECK(config.routing.lazy_begin == defaults.routing.lazy_begin);
   CHECK(config.pool.mode == defaults.pool.mode);
+  CHECK(config.pool.pins == defaults.pool.pins);
   CHECK(config.pool.min_size == defaults.pool.min_size);
   CHECK(config.pool.max_size == defaults.pool.max_size);
   CHECK(config.pool.idle_timeout == defaults.pool.idle_timeout);
