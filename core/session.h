@@ -4,6 +4,7 @@
 //   session.cc           life: login, actions of the machine, waiting, time-outs, end
 //   session_input.cc     bytes -> messages -> batch -> decision
 //   session_classify.cc  what each message says of its batch
+//   session_explain.cc   EXPLAIN ROUTE: answered by a query in its place
 //   session_begin.cc     BEGIN, answered before any server hears of it
 //   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
@@ -108,6 +109,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   bool TakeLarge(FrameHeader header, Bytes& in);
   void Add(FrameHeader header, Bytes message);
   void Dispatch();
+  [[nodiscard]] Decision DecideBatch();
   void Misbehaved(std::string_view message);
   Batch& batch();
 
@@ -123,6 +125,9 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void FindContext();
   [[nodiscard]] StatementRef FindStatement(std::string_view name) const;
 
+  // session_explain.cc
+  bool AnswerRouteQuestion(BatchMessage& message, Bytes body);
+  [[nodiscard]] std::string RouteAnswerFor(std::string_view question);
   // session_begin.cc
   struct Lone {
     const Facts* facts = nullptr;

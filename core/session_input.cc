@@ -235,10 +235,9 @@ void Session::Add(FrameHeader header, Bytes message) {
   }
 }
 
-void Session::Dispatch() {
+// Where the batch at hand would go now. Changes nothing but the batch.
+Decision Session::DecideBatch() {
   auto& running = batch();
-  running.dispatched = true;
-  if (running.refusal.empty() && (running.begins || In<Begun>()) && KeepBatch()) return;
   if (!running.any_statement && running.facts.end_known) {
     // Close, Sync alone, an empty query: nothing that could write, and nothing to read.
     running.facts.why = Reason::kProtocol;
@@ -256,11 +255,19 @@ void Session::Dispatch() {
     running.facts.cls = Class::kSession;
     running.facts.why = Reason::kSessionMode;
   }
-  auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
-  if (pool_policy_.mode == PoolMode::kStatement && running.begins) decision = {Target::kRefuse, Reason::kTransaction};
-  if (decision.target != Target::kHeld && !running.refusal.empty()) decision = {Target::kRefuse, Reason::kRefused};
+  const auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
+  if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
+  if (decision.target != Target::kHeld && !running.refusal.empty()) return {Target::kRefuse, Reason::kRefused};
+  return decision;
+}
+
+void Session::Dispatch() {
+  auto& running = batch();
+  running.dispatched = true;
+  if (running.refusal.empty() && (running.begins || In<Begun>()) && KeepBatch()) return;
+  const auto decision = DecideBatch();
   if (decision.target == Target::kReplica &&
-      (running.facts.begins_read_only || session.opens == SessionFacts::Opens::kReadOnly))
+      (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     read_only_block_ = true;
   CountDecision(decision);
   if (connection_ == nullptr || connection_->status() == 'I') transaction_settings_ = settings_;
