@@ -7,6 +7,7 @@
 //   session_explain.cc   EXPLAIN ROUTE: answered by a query in its place
 //   session_begin.cc     BEGIN, answered before any server hears of it
 //   session_digest.cc    what is counted of each statement for people: digests, shadow mode
+//   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
 //   session_reply.cc     replies -> client, and what they change in the session
 //   session_answer.cc    batches that the server did not end: errors of ours, a lost server
@@ -154,6 +155,13 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void CountBatch(const Decision& decision, Duration took);
   void CountError(bool ours);
   void CountShadow(const Batch& running, const Decision& decision);
+  // session_refuse.cc
+  // The batch fails at `message`, with `error`, a whole ErrorResponse; while it is classified. The first of a batch counts.
+  void Refuse(BatchMessage& message, std::string error);
+  // `message` ties the session to its server connection, if it succeeds; it is refused where that must not be.
+  void NotePin(BatchMessage& message, PinReason pin);
+  [[nodiscard]] std::string WhyNoPin(PinReason pin) const;
+  void AppendRefused(std::string& out, char type);
 
   // session_send.cc
   void Send();

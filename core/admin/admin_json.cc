@@ -209,6 +209,7 @@ std::string StatusJson(const StatusFacts& status) {
       if (!server.removed && !server.error.empty())
         warnings.push_back(server.name + ": " + server.error);
     }
+    if (!view->commits_wait_why.empty()) warnings.push_back(view->commits_wait_why);
     if (replicas > 0 && !view->sync_guarantee)
       warnings.push_back("no strict read from replicas: " + view->sync_guarantee_why);
   }
