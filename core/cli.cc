@@ -127,7 +127,7 @@ int AskRoute(Arguments arguments) {
   }
   // As of when the servers were looked at: reading the catalogue may take longer than a sample is
   // good for.
-  Print(ExplainRoute(question, *config, view.get(), catalog->get(), primary.sampled));
+  Print(ExplainRoute(question, *config, view.get(), catalog->catalog.get(), primary.sampled));
   return kExitOk;
 }
 
