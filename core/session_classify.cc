@@ -1,6 +1,7 @@
 // What a batch says: each message adds what it reads, writes, names and changes to the facts of its batch.
 #include "core/session.h"
 #include "core/worker.h"
+#include "parser/explain_text.h"
 #include "parser/frontend.h"
 
 namespace waypost {
@@ -84,7 +85,6 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
     b.facts.repeatable = true;
   }
   if (!runs) return;
-  if (found.verdict.pin != PinReason::kNone) b.pin = found.verdict.pin;
   for (const auto& facts : found.facts()) ClassifyEffect(facts);
 }
 
@@ -94,8 +94,10 @@ void Session::ClassifyEffect(const Facts& facts) {
   if (facts.kind == StatementKind::kCommit) b.commits = true;
   if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) b.ends_block = true;
   if (!facts.settings.empty()) b.changes_settings = true;
-  for (const auto& setting : facts.settings)
+  for (const auto& setting : facts.settings) {
+    if (setting.kind == SettingEffect::Kind::kTransaction) b.sets_transaction = true;
     if (setting.kind != SettingEffect::Kind::kSet && setting.kind != SettingEffect::Kind::kSetLocal) b.resets = true;
+  }
   if (facts.kind != StatementKind::kDeallocate || b.simple) return;
   if (facts.object.empty()) {
     std::erase_if(b.parsed, [](const auto& named) { return !named.first.empty(); });
@@ -112,8 +114,10 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       b.simple = true;
       const auto sql = ReadQuery(body);
       if (!sql) return CombineClass(Class::kWrite, Reason::kProtocol);
+      if (MayAskForRoute(*sql) && AnswerRouteQuestion(message, body)) return;
       const auto& found = Look(*sql);
       ClassifyStatement(found, true);
+      NotePin(message, found.verdict.pin);
       if (ChangesSession(found.facts())) message.sql = found.sql;
       return;
     }
@@ -146,7 +150,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       const auto* bound = portal ? find(b.portals) : nullptr;
       if (portal && bound == nullptr) bound = find(portals_);
       if (bound == nullptr) return CombineClass(Class::kWrite, Reason::kProtocol);
-      if (bound->pin != PinReason::kNone) b.pin = bound->pin;
+      NotePin(message, bound->pin);
       message.sql = bound->sql;
       if (message.sql)
         for (const auto& facts : *message.sql->facts) ClassifyEffect(facts);
@@ -163,6 +167,7 @@ void Session::ClassifyParse(BatchMessage& message, Bytes body) {
   auto& b = *batch_;
   const auto parse = ReadParse(body);
   if (!parse) return CombineClass(Class::kWrite, Reason::kProtocol);
+  if (MayAskForRoute(parse->sql) && AnswerRouteQuestion(message, body)) return;
   const auto& found = Look(parse->sql);
   ClassifyStatement(found, false);
   const auto sql = SqlCache::Keep(found, parse->sql);
@@ -181,9 +186,7 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   message.statement = FindStatement(bind->statement);
   if (!message.statement) return CombineClass(Class::kWrite, Reason::kProtocol);
   const auto& found = Look(message.statement->sql);
-  const auto pin = b.pin;
   ClassifyStatement(found, true);
-  b.pin = pin;  // only Execute runs it
   Portal portal{std::string(bind->portal), ChangesSession(found.facts()) ? message.statement->sql : SqlRef(),
                 found.verdict.pin};
   for (auto& old : b.portals)

@@ -40,6 +40,7 @@ void Session::Send() {
     b.sent_at = b.waited ? Clock::now() : b.started;
     TrimStatements(out);
     AppendSettings(out);
+    if (std::get<Relaying>(state_).opens) AppendBegin(out);
     worker_.metrics().Count(Counter::kBackendQueries, connection_->id(),
                             b.simple ? QueryKind::kSimple : QueryKind::kExtended);
   }
@@ -88,6 +89,7 @@ void Session::AppendSettings(std::string& out) {
 
 void Session::Append(std::string& out, BatchMessage& message) {
   auto& ledger = connection_->ledger();
+  if (message.refused) return AppendRefused(out, message.type);
   const auto body = BodyOf(*batch_, message);
   switch (message.type) {
     case 'Q':
