@@ -370,7 +370,7 @@ class Author:
         value = value if value.startswith(("'", "E'")) else f"'{value}'"
         return self.rng.choice([
             "CREATE TEMP TABLE tt (id int)", "CREATE TEMP TABLE tt (id int) ON COMMIT DELETE ROWS", "CREATE TEMP TABLE tt ON COMMIT DROP AS SELECT 1 AS id",
-            "INSERT INTO tt VALUES ({r})", "SELECT * FROM tt", "DROP TABLE tt", "CREATE TEMP TABLE who (w text)", "DROP TABLE IF EXISTS pg_temp.who",
+            "INSERT INTO tt VALUES ({r})", "SELECT * FROM tt", "DROP TABLE tt", "CREATE TEMP TABLE who (w text)",
             "SELECT 1 AS id INTO TEMP tt", "DISCARD TEMP", "DISCARD PLANS", "DISCARD SEQUENCES", "DISCARD ALL",
             "LISTEN ch0", "LISTEN ch{c}", "UNLISTEN ch0", "UNLISTEN *", "NOTIFY ch0, '{r}'", "SELECT pg_listening_channels()",
             "DECLARE h CURSOR WITH HOLD FOR SELECT id FROM t{c} ORDER BY id", "FETCH 2 FROM h", "CLOSE h",
