@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <csignal>
 #include <map>
 #include <memory>
@@ -11,10 +12,10 @@
 #include <vector>
 
 #include "core/admin/admin_server.h"
-#include "core/admin/explain_route.h"
 #include "core/base/log.h"
 #include "core/catalog_keeper.h"
 #include "core/cli.h"
+#include "core/explain_route.h"
 #include "core/prober.h"
 #include "core/shared.h"
 #include "core/worker.h"
@@ -23,6 +24,7 @@ namespace waypost {
 namespace {
 
 constexpr milliseconds kSignalPoll{100};
+constexpr milliseconds kCatalogPatience{2'000};
 
 // As many descriptors as the system lets us have: one a client, one a server connection.
 void RaiseFileLimit() {
@@ -81,12 +83,14 @@ class App {
  private:
   void OnView(View view);
   void OnCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog);
+  [[nodiscard]] std::shared_ptr<const Catalog> WaitForCatalog(const std::string& database);
   [[nodiscard]] AdminSources Sources();
 
   std::mutex mutex_;  // for what the prober, the keeper and the admin threads see of the rest
   ConfigSnapshot config_;
   RunStatus status_;
   std::map<std::string, std::shared_ptr<const Catalog>> catalogs_;
+  std::condition_variable catalog_came_;
   Shared shared_;
   WorkerMetrics prober_metrics_;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -103,7 +107,19 @@ void App::OnView(View view) {
 void App::OnCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog) {
   const std::scoped_lock lock(mutex_);
   catalogs_[database] = catalog;
+  catalog_came_.notify_all();
   for (const auto& worker : workers_) worker->SetCatalog(database, catalog);
+}
+
+// The catalogue of `database`; null if it does not come soon. An admin thread.
+std::shared_ptr<const Catalog> App::WaitForCatalog(const std::string& database) {
+  std::unique_lock lock(mutex_);
+  if (!catalogs_.contains(database)) {
+    keeper_.RequestCatalog(database);
+    catalog_came_.wait_for(lock, kCatalogPatience, [&] { return catalogs_.contains(database); });
+  }
+  const auto found = catalogs_.find(database);
+  return found == catalogs_.end() ? nullptr : found->second;
 }
 
 AdminSources App::Sources() {
@@ -114,14 +130,10 @@ AdminSources App::Sources() {
     return status_;
   };
   sources.route = [this](const RouteQuestion& question) {
-    ConfigSnapshot config;
-    std::shared_ptr<const Catalog> catalog;
-    {
-      const std::scoped_lock lock(mutex_);
-      config = config_;
-      if (const auto found = catalogs_.find(question.database); found != catalogs_.end()) catalog = found->second;
-    }
-    if (!catalog) keeper_.RequestCatalog(question.database);
+    const auto catalog = WaitForCatalog(question.database);
+    std::unique_lock lock(mutex_);
+    const auto config = config_;
+    lock.unlock();
     const auto view = prober_.view();
     return ExplainRoute(question, *config, view.get(), catalog.get(), Clock::now());
   };
@@ -131,8 +143,8 @@ AdminSources App::Sources() {
 }
 
 Result<bool> App::Start() {
-  if (const auto free = TcpListener::CheckFree(config_->listen.address, config_->listen.port); !free)
-    return Error{free.error()};
+  for (const auto& listener : config_->listeners)
+    if (const auto free = TcpListener::CheckFree(listener.address, listener.port); !free) return Error{free.error()};
   prober_.Start();
   {
     const std::scoped_lock lock(mutex_);
@@ -141,7 +153,7 @@ Result<bool> App::Start() {
       shared_.workers.push_back(workers_.back().get());
     }
     status_.workers = static_cast<unsigned>(workers_.size());
-    status_.max_clients = config_->listen.max_clients;
+    status_.max_clients = config_->max_clients;
     status_.config_path = config_->path;
     status_.config_loaded = std::chrono::system_clock::now();
     status_.accepting = true;
@@ -167,7 +179,11 @@ void App::Reload() {
   }
   // What a running process cannot change is kept, and said.
   const auto& old = *config_;
-  if (loaded->listen.port != old.listen.port || loaded->listen.address != old.listen.address ||
+  const auto same_place = [](const ListenConfig& a, const ListenConfig& b) {
+    return a.name == b.name && a.address == b.address && a.port == b.port;
+  };
+  if (!std::equal(loaded->listeners.begin(), loaded->listeners.end(), old.listeners.begin(), old.listeners.end(),
+                  same_place) ||
       loaded->admin.port != old.admin.port || loaded->admin.address != old.admin.address ||
       loaded->workers != old.workers)
     Log(LogLevel::kWarn, "reload_partial", {{"kept", "listen, admin and workers need a restart"}});
@@ -178,7 +194,7 @@ void App::Reload() {
   keeper_.Reload(config_);
   for (const auto& worker : workers_) worker->SetConfig(config_);
   status_.config_loaded = std::chrono::system_clock::now();
-  status_.max_clients = config_->listen.max_clients;
+  status_.max_clients = config_->max_clients;
   Log(LogLevel::kInfo, "reloaded", {{"path", config_->path}});
 }
 
@@ -202,8 +218,8 @@ void App::Stop() {
 int RunWaypost(Config config) {
   const auto signals = BlockSignals();
   RaiseFileLimit();
-  const auto address = config.listen.address;
-  const auto port = config.listen.port;
+  const auto address = config.listeners.front().address;
+  const auto port = config.listeners.front().port;
   const auto admin_port = config.admin.port;
   App app(std::move(config));
   if (const auto started = app.Start(); !started) {

@@ -17,13 +17,15 @@ std::uint32_t RandomSecret() {
 
 }  // namespace
 
-Session::Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot)
+Session::Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
+                 std::string_view listener)
     : worker_(worker),
       stream_(std::move(stream)),
       login_(std::make_unique<ClientLogin>(worker, *this)),
       peer_(std::move(peer)),
       slot_(slot),
       secret_(RandomSecret()),
+      listener_(listener),
       settings_(worker.settings().None()),
       transaction_settings_(settings_),
       last_active_(worker.Now()) {}
@@ -37,10 +39,7 @@ void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
   database_ = std::move(identity.database);
   startup_ = std::move(identity.startup);
   settings_ = transaction_settings_ = startup_->settings;
-  for (const auto& [name, value] : identity.parameters) {
-    if (name == "standard_conforming_strings") lexing_.standard_strings = value == "on";
-    if (name == "client_encoding") lexing_.ascii_safe_encoding = IsAsciiSafeEncoding(value);
-  }
+  for (const auto& [name, value] : identity.parameters) OnParameter(name, value);
   OnConfigChanged();
   SettingsChanged();
   worker_.metrics().Count(Counter::kClientConnects, ClientOutcome::kOk);
@@ -50,8 +49,20 @@ void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
 }
 
 void Session::OnConfigChanged() {
-  routing_ = worker_.config().RoutingFor(user_, database_);
+  routing_ = worker_.config().RoutingFor(Who());
   pool_policy_ = worker_.config().PoolFor(user_, database_);
+}
+
+// What the server says of a setting that others than it go by.
+void Session::OnParameter(std::string_view name, std::string_view value) {
+  if (name == "standard_conforming_strings") {
+    lexing_.standard_strings = value == "on";
+  } else if (name == "client_encoding") {
+    lexing_.ascii_safe_encoding = IsAsciiSafeEncoding(value);
+  } else if (name == "application_name" && value != application_) {
+    application_ = value;
+    OnConfigChanged();
+  }
 }
 
 void Session::WriteClient(Bytes bytes) {
@@ -93,6 +104,8 @@ void Session::Carry(Do verb) {
           ErrorMessage({.sqlstate = "25P02",
                         .message = "current transaction is aborted, commands ignored until end of transaction block"}),
           'E');
+    case Do::kAnswerKept:
+      return AnswerKept();
     case Do::kAnswerRollback:
       return AnswerRollback();
     case Do::kDiscard:
@@ -259,6 +272,7 @@ void Session::OnBatchDone(char status) noexcept {
   auto pin = b.pin;
   if (b.failed && status == 'I' && EndsWithTransaction(pin)) pin = PinReason::kNone;
   if (pool_policy_.mode == PoolMode::kSession && pin == PinReason::kNone) pin = PinReason::kSessionMode;
+  if (relaying != nullptr && relaying->opens) begin_ = std::string();
   const bool rerun = In<Discarding>();
   if (rerun) RewindBatch();
   else EndBatch();
@@ -281,7 +295,7 @@ void Session::OnBatchDone(char status) noexcept {
 ClientState Session::client_state() const {
   if (In<Acquiring>()) return ClientState::kWaiting;
   if (In<Relaying>() || In<Discarding>()) return ClientState::kActive;
-  return In<InBlock>() || In<FailedBlock>() ? ClientState::kIdleInTransaction : ClientState::kIdle;
+  return In<InBlock>() || In<Begun>() || In<FailedBlock>() ? ClientState::kIdleInTransaction : ClientState::kIdle;
 }
 
 void Session::Cancel() {
