@@ -138,7 +138,8 @@ void Session::Acquire() {
   if (give_up_at == TimePoint::max() && pool_policy_.query_wait_timeout.count() > 0)
     give_up_at = worker_.Now() + pool_policy_.query_wait_timeout;
   if (decision.target == Target::kRefuse) {
-    failure_ = decision.reason == Reason::kTransaction
+    failure_ = decision.reason == Reason::kRefused ? batch_->refusal
+               : decision.reason == Reason::kTransaction
                    ? ErrorMessage({.sqlstate = "0A000",
                                    .message = "transaction blocks are not allowed with pool mode \"statement\""})
                    : ErrorMessage({.sqlstate = "57P03",

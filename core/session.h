@@ -6,6 +6,7 @@
 //   session_classify.cc  what each message says of its batch
 //   session_explain.cc   EXPLAIN ROUTE: answered by a query in its place
 //   session_begin.cc     BEGIN, answered before any server hears of it
+//   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
 //   session_reply.cc     replies -> client, and what they change in the session
 //   session_answer.cc    batches that the server did not end: errors of ours, a lost server
@@ -144,6 +145,14 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void AnswerKept();
   void AppendBegin(std::string& out);
   [[nodiscard]] SessionFacts::Opens Opens() const;
+
+  // session_refuse.cc
+  // The batch fails at `message`, with `error`, a whole ErrorResponse; while it is classified. The first of a batch counts.
+  void Refuse(BatchMessage& message, std::string error);
+  // `message` ties the session to its server connection, if it succeeds; it is refused where that must not be.
+  void NotePin(BatchMessage& message, PinReason pin);
+  [[nodiscard]] std::string WhyNoPin(PinReason pin) const;
+  void AppendRefused(std::string& out, char type);
 
   // session_send.cc
   void Send();

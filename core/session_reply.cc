@@ -90,6 +90,10 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   ReleaseHeld();
   if (batch_) batch_->failed = true;
   worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
+  if (batch_ && answer.sequence != 0 && answer.sequence == batch_->refusal_sequence) {
+    replacement = batch_->refusal;
+    return Relayed::kForward;
+  }
   // The server knows statements by our names.
   if (AsText(body).find(worker_.statements().prefix()) != std::string_view::npos) {
     const auto fields = WithClientNames(AsText(body));
