@@ -37,16 +37,21 @@ std::string Select(const std::string& from) {
   return "SELECT v" + std::string(kWhere) + " FROM " + from + " WHERE k = $1";
 }
 
+std::string Filled(std::string sql, std::size_t key) {
+  return sql.replace(sql.find("$1"), 2, to_string(key));
+}
+
 }  // namespace
 
 std::vector<std::string> ReadKinds() {
-  return {"simple",     "extended", "prepared", "view", "function", "committed",
-          "repeatable", "pipeline", "list",     "sum",  "sums",     "ddl"};
+  return {"simple",   "extended", "prepared", "view",   "function", "trigger",   "double",
+          "large",    "connect",  "execute",  "cursor", "session",  "committed", "repeatable",
+          "pipeline", "copy",     "list",     "sum",    "sums",     "ddl"};
 }
 
 std::vector<std::string> WriteKinds() {
-  return {"simple", "extended", "prepared", "block",  "multi",  "pipeline", "async",
-          "local",  "function", "twophase", "notify", "append", "transfer"};
+  return {"simple", "extended", "prepared", "cte",      "block",  "multi",  "pipeline",
+          "async",  "local",    "function", "twophase", "notify", "append", "transfer"};
 }
 
 // What one thread has: a session through each door, and its dice.
@@ -99,6 +104,13 @@ std::string Run::SetUp(const std::string& conninfo) {
         std::string("CREATE FUNCTION reg_function(int) RETURNS TABLE (k int, v bigint) STABLE "
                     "LANGUAGE sql AS "
                     "'SELECT k, v FROM reg WHERE k = $1'"),
+        std::string("CREATE TABLE reg_copy AS SELECT * FROM reg"),
+        std::string("ALTER TABLE reg_copy ADD PRIMARY KEY (k)"),
+        std::string("CREATE FUNCTION copy_reg() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE "
+                    "reg_copy SET v = "
+                    "NEW.v WHERE k = NEW.k; RETURN NEW; END'"),
+        std::string(
+            "CREATE TRIGGER copied AFTER UPDATE ON reg FOR EACH ROW EXECUTE FUNCTION copy_reg()"),
         std::string("CREATE FUNCTION set_async(int, bigint) RETURNS void LANGUAGE plpgsql AS "
                     "'BEGIN PERFORM "
                     "set_config(''synchronous_commit'', ''off'', true); UPDATE reg SET v = $2 "
@@ -223,6 +235,9 @@ bool Run::WriteRegister(Sessions& sessions, Client& client, std::size_t key, std
     }
     return true;
   }
+  if (kind == "cte") {
+    return all({"WITH changed AS (" + filled + " RETURNING v) SELECT v FROM changed"});
+  }
   const Reply reply = client.Run(ProtocolNamed(kind), update, parameters);
   if (!reply.ok()) Failed(reply, "write-" + kind + " through " + client.name());
   if (reply.sqlstate().starts_with("08") && !reply.ok())
@@ -337,10 +352,36 @@ void Run::Read(const std::stop_token& stop, unsigned thread) {
 
 void Run::ReadOne(Sessions& sessions, Client& client, const std::string& kind, std::size_t key) {
   const std::string what = kind + " through " + client.name();
-  if (kind == "view") {
-    ReadRegister(client, sessions.AnyProtocol(), "reg_view", key, what);
-  } else if (kind == "function") {
-    ReadRegister(client, sessions.AnyProtocol(), "reg_function($1)", key, what);
+  if (kind == "view" || kind == "function" || kind == "trigger") {
+    const std::string from = kind == "view"      ? "reg_view"
+                             : kind == "trigger" ? "reg_copy"
+                                                 : "reg_function($1)";
+    ReadRegister(client, sessions.AnyProtocol(), from, key, what);
+  } else if (kind == "double") {
+    ReadBySql(client, {"SELECT 1 WHERE false; " + Filled(Select("reg_view"), key)}, key, what);
+  } else if (kind == "large") {
+    // Many rows, of which the first says what is read: more than a balancer may hold back.
+    ReadRegister(client, sessions.AnyProtocol(), "reg CROSS JOIN generate_series(1, 4000)", key,
+                 what);
+  } else if (kind == "connect") {
+    if (!sessions.Chance(0.1)) return;
+    Client fresh(client);
+    ReadRegister(fresh, sessions.AnyProtocol(), "reg", key, what);
+  } else if (kind == "execute") {
+    ReadBySql(client, {"EXECUTE by_key(" + to_string(key) + ")"}, key, what);
+  } else if (kind == "cursor") {
+    ReadBySql(client,
+              {"BEGIN READ ONLY", "DECLARE c CURSOR FOR " + Filled(Select("reg"), key), "FETCH c",
+               "COMMIT"},
+              key, what);
+  } else if (kind == "session") {
+    ReadBySql(client,
+              {"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "BEGIN",
+               Filled(Select("reg"), key), "COMMIT",
+               "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE"},
+              key, what);
+  } else if (kind == "copy") {
+    ReadCopy(client, key);
   } else if (kind == "committed" || kind == "repeatable") {
     ReadBlock(sessions, client, kind == "repeatable", key);
   } else if (kind == "pipeline") {
@@ -354,6 +395,43 @@ void Run::ReadOne(Sessions& sessions, Client& client, const std::string& kind, s
   } else {
     ReadRegister(client, ProtocolNamed(kind), "reg", key, what);
   }
+}
+
+// Runs the statements; the one that gives a row reads the register.
+void Run::ReadBySql(Client& client, const std::vector<std::string>& statements, std::size_t key,
+                    const std::string& what) {
+  const Register::Before before = registers_[key].Begin();
+  for (const std::string& sql : statements) {
+    Reply reply = client.Run(sql);
+    if (!reply.ok() && reply.sqlstate() == "26000") {
+      client.Run("PREPARE by_key(int) AS " + Select("reg"));
+      reply = client.Run(sql);
+    }
+    if (reply.ok() && reply.rows() == 0) continue;
+    Server server = kUnknownServer;
+    if (!Counted(reply, what, 1, &server)) {
+      client.Reset();
+      client.Run("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE");
+      return;
+    }
+    registers_[key].End(before, reply.Number(0, 0), server, what, findings_);
+  }
+}
+
+void Run::ReadCopy(Client& client, std::size_t key) {
+  const std::string what = "copy through " + client.name();
+  const Register::Before before = registers_[key].Begin();
+  std::string text;
+  const Reply reply = client.CopyOut("COPY (" + Filled(Select("reg"), key) + ") TO STDOUT", text);
+  const std::size_t tab = text.find('\t');
+  if (!reply.ok() || tab == std::string::npos) {
+    failed_reads_.fetch_add(1);
+    return Failed(reply, "read-" + what);
+  }
+  const Server server = Where(std::string_view(text).substr(tab + 1, text.find('\n') - tab - 1));
+  reads_on_[server].fetch_add(1);
+  reads_.fetch_add(1);
+  registers_[key].End(before, std::stoll(text), server, what, findings_);
 }
 
 bool Run::ReadRegister(Client& client, Protocol protocol, const std::string& from, std::size_t key,

@@ -67,6 +67,9 @@ class Run {
                     const std::string& what, std::int64_t* value = nullptr);
   void ReadBlock(Sessions& sessions, Client& client, bool repeatable, std::size_t key);
   void ReadPipeline(Client& client, std::size_t key);
+  void ReadBySql(Client& client, const std::vector<std::string>& statements, std::size_t key,
+                 const std::string& what);
+  void ReadCopy(Client& client, std::size_t key);
   void ReadList(Client& client, Protocol protocol);
   void ReadSum(Client& client, bool block);
   void ReadNewTable(Client& client, Protocol protocol);
