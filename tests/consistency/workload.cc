@@ -311,7 +311,10 @@ void Run::ChangeSchema(const std::stop_token& stop) {
     if (n % kColumns == 1) client.Run("CREATE TABLE " + Wide(n) + " AS SELECT 1 AS v");
     const std::pair<std::string, std::atomic<std::int64_t>&> steps[] = {
         {"CREATE TABLE made_" + to_string(n) + " AS SELECT 1 AS v", tables_},
-        {"ALTER TABLE " + Wide(n) + " ADD COLUMN c" + to_string(n) + " int DEFAULT 1", columns_}};
+        {"ALTER TABLE " + Wide(n) + " ADD COLUMN c" + to_string(n) + " int DEFAULT 1", columns_},
+        {"CREATE OR REPLACE FUNCTION answer() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT " +
+             to_string(n) + "'",
+         answers_}};
     for (const auto& [sql, made] : steps) {
       const Reply reply = sessions.Any().Run(sql);
       if (reply.ok()) made.store(n);
@@ -368,7 +371,10 @@ void Run::ReadOne(Sessions& sessions, Client& client, const std::string& kind, s
     Client fresh(client);
     ReadRegister(fresh, sessions.AnyProtocol(), "reg", key, what);
   } else if (kind == "execute") {
-    ReadBySql(client, {"EXECUTE by_key(" + to_string(key) + ")"}, key, what);
+    // A session that prepared by SQL may be the primary's from then on: one of its own.
+    if (!sessions.Chance(0.1)) return;
+    Client fresh(client);
+    ReadBySql(fresh, {"EXECUTE by_key(" + to_string(key) + ")"}, key, what);
   } else if (kind == "cursor") {
     ReadBySql(client,
               {"BEGIN READ ONLY", "DECLARE c CURSOR FOR " + Filled(Select("reg"), key), "FETCH c",
@@ -391,7 +397,7 @@ void Run::ReadOne(Sessions& sessions, Client& client, const std::string& kind, s
   } else if (kind == "sum" || kind == "sums") {
     ReadSum(client, kind == "sums");
   } else if (kind == "ddl") {
-    ReadNewTable(client, sessions.AnyProtocol());
+    ReadNew(sessions, client);
   } else {
     ReadRegister(client, ProtocolNamed(kind), "reg", key, what);
   }
@@ -524,23 +530,29 @@ void Run::ReadSum(Client& client, bool block) {
   if (total != kTotal) findings_.Add(Fault::kTorn, what + ": " + to_string(total));
 }
 
-void Run::ReadNewTable(Client& client, Protocol protocol) {
-  const bool column = columns_.load() > 0 && reads_.load() % 2 == 0;
-  const std::int64_t n = (column ? columns_ : tables_).load();
-  if (n == 0) return;
+void Run::ReadNew(Sessions& sessions, Client& client) {
   const std::string what = "ddl through " + client.name();
-  const std::string sql = column
-                              ? "SELECT c" + to_string(n) + std::string(kWhere) + " FROM " + Wide(n)
-                              : "SELECT v" + std::string(kWhere) + " FROM made_" + to_string(n);
   // A name only now known: the prepared way would leave a statement behind for each.
-  const Reply reply =
-      client.Run(protocol == Protocol::kPrepared ? Protocol::kExtended : protocol, sql);
+  const Protocol protocol = sessions.Chance(0.5) ? Protocol::kSimple : Protocol::kExtended;
+  const std::size_t dice = sessions.Roll(3);
+  const std::int64_t n = (dice == 0 ? tables_ : dice == 1 ? columns_ : answers_).load();
+  if (n == 0) return;
+  const std::string where(kWhere);
+  const std::string sql = dice == 0   ? "SELECT v" + where + " FROM made_" + to_string(n)
+                          : dice == 1 ? "SELECT c" + to_string(n) + where + " FROM " + Wide(n)
+                                      : "SELECT answer()" + where;
+  const Reply reply = client.Run(protocol, sql);
   const std::string state = reply.ok() ? "" : reply.sqlstate();
-  if (state == "42P01" || state == "42703") {
+  if (state == "42P01" || state == "42703" || state == "42883") {
     reads_.fetch_add(1);
     findings_.Add(Fault::kMissing, what + ": " + sql + ": " + reply.message());
-  } else {
-    Counted(reply, what, 1);
+    return;
+  }
+  Server server = kUnknownServer;
+  if (Counted(reply, what, 1, &server) && dice == 2 && reply.Number(0, 0) < n) {
+    findings_.Add(Fault::kStale, what + " on pg" + to_string(server) + ": a function replaced " +
+                                     to_string(n) + " times is that of " +
+                                     std::string(reply.Value(0, 0)));
   }
 }
 
