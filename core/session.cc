@@ -17,13 +17,15 @@ std::uint32_t RandomSecret() {
 
 }  // namespace
 
-Session::Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot)
+Session::Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
+                 std::string_view listener)
     : worker_(worker),
       stream_(std::move(stream)),
       login_(std::make_unique<ClientLogin>(worker, *this)),
       peer_(std::move(peer)),
       slot_(slot),
       secret_(RandomSecret()),
+      listener_(listener),
       settings_(worker.settings().None()),
       transaction_settings_(settings_),
       last_active_(worker.Now()) {}
@@ -37,10 +39,7 @@ void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
   database_ = std::move(identity.database);
   startup_ = std::move(identity.startup);
   settings_ = transaction_settings_ = startup_->settings;
-  for (const auto& [name, value] : identity.parameters) {
-    if (name == "standard_conforming_strings") lexing_.standard_strings = value == "on";
-    if (name == "client_encoding") lexing_.ascii_safe_encoding = IsAsciiSafeEncoding(value);
-  }
+  for (const auto& [name, value] : identity.parameters) OnParameter(name, value);
   OnConfigChanged();
   SettingsChanged();
   worker_.metrics().Count(Counter::kClientConnects, ClientOutcome::kOk);
@@ -50,8 +49,20 @@ void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
 }
 
 void Session::OnConfigChanged() {
-  routing_ = worker_.config().RoutingFor(user_, database_);
+  routing_ = worker_.config().RoutingFor(Who());
   pool_policy_ = worker_.config().PoolFor(user_, database_);
+}
+
+// What the server says of a setting that others than it go by.
+void Session::OnParameter(std::string_view name, std::string_view value) {
+  if (name == "standard_conforming_strings") {
+    lexing_.standard_strings = value == "on";
+  } else if (name == "client_encoding") {
+    lexing_.ascii_safe_encoding = IsAsciiSafeEncoding(value);
+  } else if (name == "application_name" && value != application_) {
+    application_ = value;
+    OnConfigChanged();
+  }
 }
 
 void Session::WriteClient(Bytes bytes) {
@@ -99,6 +110,8 @@ void Session::Carry(Do verb) {
       return AnswerRollback();
     case Do::kDiscard:
       return;  // OnReply drops what comes from now on
+    case Do::kAudit:
+      return SendAudit();
     case Do::kRelease:
       return LetGo(true);
     case Do::kCloseServer:
@@ -224,6 +237,8 @@ void Session::LetGo(bool clean) {
   holding_ = false;
   held_.clear();
   read_only_block_ = false;
+  sticky_pin_ = PinReason::kNone;
+  unseen_ = audit_due_ = false;
   if (!portals_.empty()) portals_.clear();
   savepoints_.clear();
   if (!closed_) stream_->Resume(Stream::kPeerSlow);
@@ -259,17 +274,13 @@ void Session::OnBatchDone(char status) noexcept {
       if (!portal.name.empty()) portals_.push_back(std::move(portal));
   if (status == 'I') portals_.clear();
 
-  auto pin = b.pin;
-  if (b.failed && status == 'I' && EndsWithTransaction(pin)) pin = PinReason::kNone;
-  if (pool_policy_.mode == PoolMode::kSession && pin == PinReason::kNone) pin = PinReason::kSessionMode;
+  const auto done = PinsAfter(status);
   if (relaying != nullptr && relaying->opens) begin_ = std::string();
   const bool rerun = In<Discarding>();
   if (rerun) RewindBatch();
   else EndBatch();
-  const bool unpin = std::exchange(unpin_, false);
-  const bool was_pinned = relaying != nullptr && relaying->pin != PinReason::kNone;
-  if (!was_pinned && pin != PinReason::kNone && !rerun) metrics.Count(Counter::kSessionPins, pin);
-  Take(BatchDone{status, pin, unpin});
+  Take(done);
+  if (!rerun) CountPin();
   if (pool_policy_.mode == PoolMode::kStatement && status != 'I' && !closed_) {
     Close(ErrorMessage({.severity = "FATAL", .sqlstate = "0A000",
                         .message = "transaction blocks are not allowed with pool mode \"statement\""}),
@@ -296,7 +307,7 @@ void Session::Cancel() {
     OnNoServerConnection("57014", ErrorMessage({.sqlstate = "57014",
                                                 .message = "canceling statement due to user request"}));
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
-  } else if (connection_ != nullptr && !connection_->ledger().Idle()) {
+  } else if (connection_ != nullptr && !connection_->ledger().Idle() && !In<Auditing>()) {
     worker_.SendCancel(*connection_);
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
   } else {

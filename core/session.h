@@ -8,6 +8,7 @@
 //   session_begin.cc     BEGIN, answered before any server hears of it
 //   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
+//   session_audit.cc    what ties the session to its server connection, asked of the server
 //   session_reply.cc     replies -> client, and what they change in the session
 //   session_answer.cc    batches that the server did not end: errors of ours, a lost server
 #pragma once
@@ -28,6 +29,7 @@
 #include "metrics/labels.h"
 #include "parser/encoding.h"
 #include "parser/facts.h"
+#include "routing/audit.h"
 #include "routing/decide.h"
 #include "routing/session_machine.h"
 #include "routing/settings.h"
@@ -36,7 +38,9 @@ namespace waypost {
 
 class Session final : public StreamUser, public Waiter, public ReplyUser {
  public:
-  Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot);
+  // `listener`: the name of the one that the client came in by; outlives this.
+  Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
+          std::string_view listener);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -50,6 +54,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void Cancel();
   [[nodiscard]] std::uint32_t secret() const { return secret_; }
   [[nodiscard]] ClientState client_state() const;
+  // What ties it to its server connection now; kNone: nothing.
+  [[nodiscard]] PinReason pinned_by() const;
   [[nodiscard]] bool logged_in() const { return login_ == nullptr; }
 
   // From the login.
@@ -83,6 +89,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void OnBatchDone(char status) noexcept override;
   void OnServerDrained() noexcept override;
   void OnRelayed() noexcept override;
+  void OnOwnDone() noexcept override;
   void OnServerLost(const std::string& error, bool mid_message) noexcept override;
 
  private:
@@ -94,6 +101,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void Acquire();
   void LetGo(bool clean);
   void CountDecision(const Decision& decision);
+  [[nodiscard]] Asker Who() const { return {user_, database_, application_, listener_}; }
+  void OnParameter(std::string_view name, std::string_view value);
   template <class S>
   [[nodiscard]] bool In() const {
     return std::holds_alternative<S>(state_);
@@ -146,9 +155,18 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   // The batch fails at `message`, with `error`, a whole ErrorResponse; while it is classified. The first of a batch counts.
   void Refuse(BatchMessage& message, std::string error);
   // `message` ties the session to its server connection, if it succeeds; it is refused where that must not be.
-  void NotePin(BatchMessage& message, PinReason pin);
+  void NotePin(BatchMessage& message, PinReason pin, bool unlisted);
   [[nodiscard]] std::string WhyNoPin(PinReason pin) const;
   void AppendRefused(std::string& out, char type);
+
+  // session_audit.cc
+  // What the batch at hand, that ends with `status`, leaves for BatchDone to say of pins.
+  [[nodiscard]] BatchDone PinsAfter(char status);
+  void SendAudit();
+  void EndAudit();
+  void CountPin();
+  [[nodiscard]] static bool MayEndPin(const std::vector<Facts>& list);
+  [[nodiscard]] bool Unlisted(const CachedStatement& found, std::string_view sql) const;
 
   // session_send.cc
   void Send();
@@ -196,6 +214,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   std::uint32_t slot_;
   std::uint32_t secret_;
   std::string user_, database_, counted_as_;
+  std::string application_;       // application_name as the server last told it
+  std::string_view listener_;
   RoutingPolicy routing_;
   PoolPolicy pool_policy_;
 
@@ -245,6 +265,12 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   std::string begin_;              // of a block that no server has heard of: what begins it
   TransactionModes begun_modes_;   // and what that says
   bool unpin_ = false;
+  bool unseen_ = false;            // since the last audit the session may have been changed unseen
+  bool audit_due_ = false;
+  bool audit_failed_ = false;
+  AuditReport audit_;              // of the audit that runs
+  PinReason counted_pin_ = PinReason::kNone;
+  PinReason sticky_pin_ = PinReason::kNone;  // what no audit ends
   bool rollback_unpins_ = false;   // all that could pin happened in this transaction and goes with it
   TimePoint last_active_{};
 };

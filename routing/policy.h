@@ -1,9 +1,11 @@
 // What the administrator asked for, resolved for one session: [routing] and [pool], overridden by [[database]], then by
-// [[user]]. Pure values.
+// [[user]]; routing also by [[application]], then by the listener, and for one batch by rules. Pure values.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include "core/base/time.h"
 
@@ -11,7 +13,7 @@ namespace waypost {
 
 enum class ReadFrom : std::uint8_t { kSynchronous, kStreaming, kNone };
 enum class ReadFromPrimary : std::uint8_t { kFallback, kAlways, kNever };
-enum class Consistency : std::uint8_t { kStrict, kEventual, kPrimary };
+enum class Consistency : std::uint8_t { kStrict, kBounded, kEventual, kPrimary };
 enum class Pins : std::uint8_t { kAllow, kRefuse };
 enum class PoolMode : std::uint8_t { kTransaction, kSession, kStatement };
 
@@ -21,6 +23,27 @@ struct RoutingPolicy {
   Consistency consistency = Consistency::kStrict;
   bool lazy_begin = true;     // BEGIN is answered at once and sent with the first statement of its block
   milliseconds fence_wait{5};  // how long a read waits for a replica to catch up; used once the fence exists
+  milliseconds max_lag{1'000};      // kBounded: a read may be this old
+  std::uint64_t max_lag_bytes = 0;  // kBounded: or this much WAL behind; 0: not judged by bytes
+};
+
+// Some of the same; what is empty is inherited.
+struct RoutingOverrides {
+  std::optional<ReadFrom> read_from;
+  std::optional<ReadFromPrimary> read_from_primary;
+  std::optional<Consistency> consistency;
+  std::optional<bool> lazy_begin;
+  std::optional<milliseconds> fence_wait;
+  std::optional<milliseconds> max_lag;
+  std::optional<std::uint64_t> max_lag_bytes;
+};
+void Apply(const RoutingOverrides& overrides, RoutingPolicy& policy);
+
+// Who asks, as far as policies tell sessions apart.
+struct Asker {
+  std::string_view user{}, database{};
+  std::string_view application{};  // application_name as it is now
+  std::string_view listener{};     // the name of the listener that the client came in by
 };
 
 struct PoolPolicy {
