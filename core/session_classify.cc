@@ -119,6 +119,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       ClassifyStatement(found, true);
       NotePin(message, found.verdict.pin, Unlisted(found, *sql));
       if (MayEndPin(found.facts())) b.audit = true;
+      if (!found.facts().empty()) NoteRun(NoteOf(found));
       if (ChangesSession(found.facts())) message.sql = found.sql;
       return;
     }
@@ -153,6 +154,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (bound == nullptr) return CombineClass(Class::kWrite, Reason::kProtocol);
       NotePin(message, bound->pin, bound->unlisted);
       if (bound->audit) b.audit = true;
+      NoteRun(bound->note);
       message.sql = bound->sql;
       if (message.sql)
         for (const auto& facts : *message.sql->facts) ClassifyEffect(facts);
@@ -192,7 +194,8 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   Portal portal{std::string(bind->portal), ChangesSession(found.facts()) ? message.statement->sql : SqlRef(),
                 found.verdict.pin,
                 Unlisted(found, message.statement->sql->text),
-                MayEndPin(found.facts())};
+                MayEndPin(found.facts()),
+                NoteOf(found)};
   for (auto& old : b.portals)
     if (old.name == portal.name) {
       old = std::move(portal);
