@@ -44,6 +44,8 @@ struct Portal {
   std::string name;
   SqlRef sql;
   PinReason pin = PinReason::kNone;
+  bool unlisted = false;  // kUnknownState: by its text it may set what an audit cannot find
+  bool audit = false;     // it may end a pin
   DigestNote note = 0;
 };
 
@@ -61,6 +63,9 @@ struct BatchFlags {
   PinReason pin = PinReason::kNone;
   bool any_statement = false;
   bool changes_settings = false;
+  bool unseen = false;           // it may have changed the session in a way that its text does not show,
+  bool unlisted = false;         // and that an audit cannot find
+  bool audit = false;            // it may have begun or ended what ties the session
   bool resets = false;           // RESET, DISCARD ALL: back to the start-up values
   bool deallocates_all = false;  // DEALLOCATE ALL, by the extended protocol
   bool simple = false;      // a Query, not the extended protocol

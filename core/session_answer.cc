@@ -102,7 +102,7 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
                                     : may_have_run                              ? "08007"
                                                                                 : "08006";
   const auto* block = std::get_if<InBlock>(&state_);
-  const bool ends_client = In<Pinned>() || (relaying != nullptr && relaying->pin != PinReason::kNone) ||
+  const bool ends_client = In<Pinned>() || In<Auditing>() || (relaying != nullptr && relaying->pin != PinReason::kNone) ||
                            (block != nullptr && block->pin != PinReason::kNone);
   failure_ = ErrorMessage({.severity = ends_client ? "FATAL" : "ERROR",
                            .sqlstate = sqlstate,

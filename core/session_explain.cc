@@ -23,7 +23,7 @@ std::string Session::RouteAnswerFor(std::string_view question) {
   const auto whole = found.verdict;
   ClassifyStatement(found, true);
   BatchMessage stands_in;
-  NotePin(stands_in, whole.pin);
+  NotePin(stands_in, whole.pin, false);
   const auto decision = stands_in.refused ? Decision{Target::kRefuse, Reason::kRefused} : DecideBatch();
   std::swap(asking, batch_);
   worker_.GiveBatch(std::move(asking));
