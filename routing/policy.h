@@ -11,14 +11,17 @@ namespace waypost {
 
 enum class ReadFrom : std::uint8_t { kSynchronous, kStreaming, kNone };
 enum class ReadFromPrimary : std::uint8_t { kFallback, kAlways, kNever };
-enum class Consistency : std::uint8_t { kStrict, kEventual, kPrimary };
+enum class Consistency : std::uint8_t { kStrict, kBounded, kEventual, kPrimary };
 enum class PoolMode : std::uint8_t { kTransaction, kSession, kStatement };
 
 struct RoutingPolicy {
   ReadFrom read_from = ReadFrom::kSynchronous;
   ReadFromPrimary read_from_primary = ReadFromPrimary::kFallback;
   Consistency consistency = Consistency::kStrict;
-  milliseconds fence_wait{5};  // how long a read waits for a replica to catch up; used once the fence exists
+  milliseconds fence_wait{5};  // how long a read waits for a replica to catch up
+  // kBounded: how old the state may be that is read; a bound of 0 does not count.
+  milliseconds max_lag{1'000};
+  std::uint64_t max_lag_bytes = 0;
 };
 
 struct PoolPolicy {

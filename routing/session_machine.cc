@@ -8,11 +8,52 @@ Decision OnPrimary(Decision decision) {
   return {Target::kPrimary, Reason::kRerun, decision.server, false};
 }
 
+Decision Unfenced(Decision decision) {
+  decision.fence = FencePlan::kNone;
+  return decision;
+}
+
+Decision ProbedFirst(Decision decision) {
+  decision.fence = FencePlan::kProbeFirst;
+  return decision;
+}
+
 struct Transition {
   Step operator()(const Idle&, const BatchReady& e) const {
+    switch (e.decision.fence) {
+      case FencePlan::kNone:
+        break;
+      case FencePlan::kProbeFirst:
+        return {Fencing{e.decision}, {Do::kJoinFence}};
+      case FencePlan::kOptimistic:
+        return {Acquiring{e.decision}, {Do::kJoinFence, Do::kAcquire}};
+    }
     return {Acquiring{e.decision}, {Do::kAcquire}};
   }
 
+  Step operator()(const Fencing& s, const Proven& e) const {
+    auto decision = Unfenced(s.decision);
+    decision.server = e.server;
+    return {Acquiring{decision}, {Do::kAcquire}};
+  }
+  Step operator()(const Fencing&, const Unproven&) const {
+    return {Acquiring{{Target::kPrimary, Reason::kReplicaBehind}}, {Do::kAcquire}};
+  }
+  Step operator()(const Fencing&, const GaveUp&) const { return {Idle{}, {Do::kAnswerError}}; }
+
+  Step operator()(const FencingHere& s, const Proven&) const {
+    return {Relaying{Unfenced(s.decision), false, s.block, s.pin}, {Do::kSend}};
+  }
+  Step operator()(const FencingHere& s, const GaveUp&) const {
+    if (s.pin == PinReason::kNone && s.block) return {FailedBlock{}, {Do::kCloseServer, Do::kAnswerError}};
+    return {Closed{}, {Do::kCloseClient}};
+  }
+  Step operator()(const FencingHere& s, const ServerLost&) const {
+    if (s.pin == PinReason::kNone && s.block) return {FailedBlock{}, {Do::kAnswerError}};
+    return {Closed{}, {Do::kCloseClient}};
+  }
+
+  Step operator()(const Acquiring& s, const Behind&) const { return {Fencing{ProbedFirst(s.decision)}}; }
   Step operator()(const Acquiring& s, const Leased&) const {
     return {Relaying{s.decision}, {Do::kSend}};
   }
@@ -28,6 +69,10 @@ struct Transition {
   Step operator()(const Relaying& s, const HeldError&) const {
     if (!s.decision.may_rerun || s.forwarded || s.block) return {s};
     return {Discarding{s.decision}, {Do::kDiscard}};
+  }
+  Step operator()(const Relaying& s, const Refuted&) const {
+    if (!s.decision.may_rerun || s.forwarded || s.block) return {s};
+    return {Discarding{ProbedFirst(s.decision), true}, {Do::kDiscard}};
   }
   Step operator()(const Relaying& s, const BatchDone& e) const {
     const auto pin = e.pin != PinReason::kNone || e.unpinned ? e.pin : s.pin;
@@ -45,14 +90,18 @@ struct Transition {
   }
 
   Step operator()(const Discarding& s, const BatchDone& e) const {
+    if (s.refuted)
+      return {Fencing{s.decision}, {e.status == 'I' ? Do::kRelease : Do::kCloseServer, Do::kJoinFence}};
     return {Acquiring{OnPrimary(s.decision)},
             {e.status == 'I' ? Do::kRelease : Do::kCloseServer, Do::kAcquire}};
   }
   Step operator()(const Discarding& s, const ServerLost&) const {
+    if (s.refuted) return {Fencing{s.decision}, {Do::kJoinFence}};
     return {Acquiring{OnPrimary(s.decision)}, {Do::kAcquire}};
   }
 
   Step operator()(const InBlock& s, const BatchReady& e) const {
+    if (e.decision.fence != FencePlan::kNone) return {FencingHere{e.decision, true, s.pin}, {Do::kJoinFence}};
     return {Relaying{e.decision, false, true, s.pin}, {Do::kSend}};
   }
   Step operator()(const InBlock& s, const ServerLost&) const {
@@ -61,6 +110,7 @@ struct Transition {
   }
 
   Step operator()(const Pinned& s, const BatchReady& e) const {
+    if (e.decision.fence != FencePlan::kNone) return {FencingHere{e.decision, false, s.why}, {Do::kJoinFence}};
     return {Relaying{e.decision, false, false, s.why}, {Do::kSend}};
   }
   Step operator()(const Pinned&, const ServerLost&) const {
@@ -78,6 +128,7 @@ struct Transition {
   Step operator()(const Idle&, const ClientGone&) const { return {Closed{}}; }
   Step operator()(const Acquiring&, const ClientGone&) const { return {Closed{}}; }
   Step operator()(const FailedBlock&, const ClientGone&) const { return {Closed{}}; }
+  Step operator()(const Fencing&, const ClientGone&) const { return {Closed{}}; }
   template <class S>
   Step operator()(const S&, const ClientGone&) const {
     return {Closed{}, {Do::kCloseServer}};
@@ -95,7 +146,8 @@ Step Advance(const State& state, const Event& event) { return std::visit(Transit
 
 std::string_view StateName(const State& state) {
   static constexpr std::string_view kNames[] = {"idle",    "acquiring", "relaying",     "discarding",
-                                                "inblock", "pinned",    "failed_block", "closed"};
+                                                "inblock", "pinned",    "failed_block", "closed", "fencing",
+                                                "fencing_here"};
   return kNames[state.index()];
 }
 

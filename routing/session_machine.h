@@ -3,10 +3,17 @@
 //
 //   state        event                      next          to do
 //   Idle         BatchReady                 Acquiring     acquire
+//   Idle         BatchReady, probe first    Fencing       join the fence
+//   Idle         BatchReady, optimistic     Acquiring     join the fence, acquire
+//   Fencing      Proven (server)            Acquiring     acquire (there)
+//   Fencing      Unproven                   Acquiring     acquire (on the primary)
+//   Fencing      GaveUp (error)             Idle          answer the batch with the error
 //   Acquiring    Leased                     Relaying      send
+//   Acquiring    Behind                     Fencing       (it waits for a replica)
 //   Acquiring    NoLease (error)            Idle          answer the batch with the error
 //   Acquiring    Rerouted                   Acquiring     acquire (the servers changed)
 //   Relaying     HeldError, may rerun       Discarding    throw away what was held
+//   Relaying     Refuted, may rerun         Discarding    throw away what was held
 //   Relaying     BatchDone 'I', no pin      Idle          release
 //   Relaying     BatchDone 'T' 'E', no pin  InBlock
 //   Relaying     BatchDone, pin             Pinned
@@ -15,10 +22,16 @@
 //   Relaying     ServerLost                 Idle          answer the batch with the error
 //   Relaying     ServerLost, mid-message    Closed        close the client: its stream cannot be mended
 //   Discarding   BatchDone, ServerLost      Acquiring     release, acquire (on the primary)
+//   Discarding   the same, after Refuted    Fencing       release, join the fence
 //   InBlock      BatchReady                 Relaying      send
+//   InBlock      BatchReady, probe first    FencingHere   join the fence
 //   InBlock      ServerLost                 FailedBlock
 //   Pinned       BatchReady                 Relaying      send
+//   Pinned       BatchReady, probe first    FencingHere   join the fence
 //   Pinned       ServerLost                 Closed        close the client: what it was pinned for is gone
+//   FencingHere  Proven                     Relaying      send
+//   FencingHere  GaveUp, in a block         FailedBlock   close the server connection, answer the batch with the error
+//   FencingHere  ServerLost, GaveUp         as Relaying without rerun, as ServerLost
 //   FailedBlock  BatchReady                 FailedBlock   answer 25P02
 //   FailedBlock  BlockEnded                 Idle          answer ROLLBACK
 //   any          ClientGone                 Closed        release (idle), else close the server connection
@@ -38,6 +51,11 @@ struct BatchReady { Decision decision; };
 struct Leased {};
 struct NoLease {};
 struct Rerouted { Decision decision; };
+struct Proven { ServerId server = 0; };    // this replica has replayed what the batch must see
+struct Unproven {};                        // none has, in time
+struct GaveUp {};                          // none has, and it cannot run elsewhere
+struct Behind {};                          // what was to be sent at once must be proved first after all
+struct Refuted {};                         // what was sent at once was sent too early
 struct HeldError {};                       // an error before anything was forwarded
 struct Forwarding {};                      // the first byte of the answer goes to the client
 // `unpinned`: DISCARD ALL left nothing that the session could be tied for.
@@ -46,21 +64,25 @@ struct ServerLost { bool mid_message = false; };
 struct BlockEnded {};
 struct ClientGone {};
 using Event = std::variant<BatchReady, Leased, NoLease, Rerouted, HeldError, Forwarding, BatchDone,
-                           ServerLost, BlockEnded, ClientGone>;
+                           ServerLost, BlockEnded, ClientGone, Proven, Unproven, GaveUp, Behind, Refuted>;
 
 struct Idle {};
 struct Acquiring { Decision decision; };
 // `block`, `pin`: what the session was in when the batch was sent.
 struct Relaying { Decision decision; bool forwarded = false; bool block = false; PinReason pin = PinReason::kNone; };
-struct Discarding { Decision decision; };
+struct Discarding { Decision decision; bool refuted = false; };  // refuted: it runs on a replica again
 struct InBlock { PinReason pin = PinReason::kNone; };
 struct Pinned { PinReason why; };
 struct FailedBlock {};
 struct Closed {};
-using State = std::variant<Idle, Acquiring, Relaying, Discarding, InBlock, Pinned, FailedBlock, Closed>;
+struct Fencing { Decision decision; };
+// The batch can run on the connection that the session holds, and nowhere else.
+struct FencingHere { Decision decision; bool block = false; PinReason pin = PinReason::kNone; };
+using State = std::variant<Idle, Acquiring, Relaying, Discarding, InBlock, Pinned, FailedBlock, Closed, Fencing, FencingHere>;
 
 enum class Do : std::uint8_t {
   kNothing,
+  kJoinFence,     // ask for the read index
   kAcquire,       // ask the pool for what the state's decision says
   kSend,
   kAnswerError,   // answer the whole batch with the error at hand
