@@ -37,6 +37,7 @@ constexpr std::array<Choice<ReadFromPrimary>, 3> kReadFromPrimary = {
 constexpr std::array<Choice<Consistency>, 3> kConsistency = {{{"strict", Consistency::kStrict},
                                                               {"eventual", Consistency::kEventual},
                                                               {"primary", Consistency::kPrimary}}};
+constexpr std::array<Choice<bool>, 2> kBegin = {{{"lazy", true}, {"eager", false}}};
 constexpr std::array<Choice<PoolMode>, 3> kPoolMode = {{{"transaction", PoolMode::kTransaction},
                                                         {"session", PoolMode::kSession},
                                                         {"statement", PoolMode::kStatement}}};
@@ -177,6 +178,7 @@ class ConfigLoad {
     else
       section.OneOf("consistency", routing.consistency, All(kConsistency));
     section.Span("fence_wait", routing.fence_wait, kNone, kMinute);
+    section.OneOf("begin", routing.lazy_begin, All(kBegin));
   }
 
   template <class Pool>
@@ -356,6 +358,7 @@ void Apply(const Overrides& overrides, RoutingPolicy& policy) {
   if (overrides.read_from_primary) policy.read_from_primary = *overrides.read_from_primary;
   if (overrides.consistency) policy.consistency = *overrides.consistency;
   if (overrides.fence_wait) policy.fence_wait = *overrides.fence_wait;
+  if (overrides.lazy_begin) policy.lazy_begin = *overrides.lazy_begin;
 }
 
 void Apply(const Overrides& overrides, PoolPolicy& policy) {

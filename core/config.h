@@ -52,6 +52,7 @@ struct Overrides {
   std::optional<ReadFromPrimary> read_from_primary;
   std::optional<Consistency> consistency;
   std::optional<milliseconds> fence_wait;
+  std::optional<bool> lazy_begin;
   std::optional<PoolMode> pool_mode;
   std::optional<unsigned> min_size, max_size;
   std::optional<milliseconds> idle_timeout, lifetime, query_wait_timeout;

@@ -1,6 +1,7 @@
 // What a batch says: each message adds what it reads, writes, names and changes to the facts of its batch.
 #include "core/session.h"
 #include "core/worker.h"
+#include "parser/explain_text.h"
 #include "parser/frontend.h"
 
 namespace waypost {
@@ -94,8 +95,10 @@ void Session::ClassifyEffect(const Facts& facts) {
   if (facts.kind == StatementKind::kCommit) b.commits = true;
   if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) b.ends_block = true;
   if (!facts.settings.empty()) b.changes_settings = true;
-  for (const auto& setting : facts.settings)
+  for (const auto& setting : facts.settings) {
+    if (setting.kind == SettingEffect::Kind::kTransaction) b.sets_transaction = true;
     if (setting.kind != SettingEffect::Kind::kSet && setting.kind != SettingEffect::Kind::kSetLocal) b.resets = true;
+  }
   if (facts.kind != StatementKind::kDeallocate || b.simple) return;
   if (facts.object.empty()) {
     std::erase_if(b.parsed, [](const auto& named) { return !named.first.empty(); });
@@ -112,6 +115,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       b.simple = true;
       const auto sql = ReadQuery(body);
       if (!sql) return CombineClass(Class::kWrite, Reason::kProtocol);
+      if (MayAskForRoute(*sql) && AnswerRouteQuestion(message, body)) return;
       const auto& found = Look(*sql);
       ClassifyStatement(found, true);
       if (ChangesSession(found.facts())) message.sql = found.sql;
@@ -163,6 +167,7 @@ void Session::ClassifyParse(BatchMessage& message, Bytes body) {
   auto& b = *batch_;
   const auto parse = ReadParse(body);
   if (!parse) return CombineClass(Class::kWrite, Reason::kProtocol);
+  if (MayAskForRoute(parse->sql) && AnswerRouteQuestion(message, body)) return;
   const auto& found = Look(parse->sql);
   ClassifyStatement(found, false);
   const auto sql = SqlCache::Keep(found, parse->sql);

@@ -61,7 +61,7 @@ bool Session::MustPause() const {
 }
 
 bool Session::Accepts(char type) const {
-  if (In<Idle>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
+  if (In<Idle>() || In<Begun>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
   if (!In<Relaying>()) return false;
   // The running batch goes on: a COPY, a series without its Sync, a message too large to gather.
   const auto& ledger = connection_->ledger();
@@ -235,9 +235,9 @@ void Session::Add(FrameHeader header, Bytes message) {
   }
 }
 
-void Session::Dispatch() {
+// Where the batch at hand would go now. Changes nothing but the batch.
+Decision Session::DecideBatch() {
   auto& running = batch();
-  running.dispatched = true;
   if (!running.any_statement && running.facts.end_known) {
     // Close, Sync alone, an empty query: nothing that could write, and nothing to read.
     running.facts.why = Reason::kProtocol;
@@ -250,14 +250,23 @@ void Session::Dispatch() {
                                          : Reason::kInTransaction;
   session.synchronous_commit_lowered = sync_commit_lowered_;
   session.serializable_default = serializable_default_;
+  session.opens = Opens();
   if (pool_policy_.mode == PoolMode::kSession && connection_ == nullptr) {
     running.facts.cls = Class::kSession;
     running.facts.why = Reason::kSessionMode;
   }
-  auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
-  if (pool_policy_.mode == PoolMode::kStatement && running.begins) decision = {Target::kRefuse, Reason::kTransaction};
-  if (decision.target != Target::kHeld && running.facts.begins_read_only &&
-      decision.target == Target::kReplica)
+  const auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
+  if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
+  return decision;
+}
+
+void Session::Dispatch() {
+  auto& running = batch();
+  running.dispatched = true;
+  if ((running.begins || In<Begun>()) && KeepBatch()) return;
+  const auto decision = DecideBatch();
+  if (decision.target == Target::kReplica &&
+      (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     read_only_block_ = true;
   CountDecision(decision);
   if (connection_ == nullptr || connection_->status() == 'I') transaction_settings_ = settings_;

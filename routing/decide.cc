@@ -100,11 +100,10 @@ std::optional<ServerId> ReplicaBehind(Lsn index, const ClusterView& view, const 
 namespace {
 
 // How a read that a replica may take is proved to see all it must.
-FencePlan PlanFor(const Decision& decision, const BatchFacts& batch, Load load, TimePoint now) {
+FencePlan PlanFor(const Decision& decision, bool block, Load load, TimePoint now) {
   if (load.fence == nullptr) return FencePlan::kNone;
-  const bool twice = decision.may_rerun && !batch.begins_read_only;
   const bool likely = load.fence->Quiet(now) && load.fence->SeenOf(decision.server).replay >= load.fence->position();
-  return twice && likely ? FencePlan::kOptimistic : FencePlan::kProbeFirst;
+  return decision.may_rerun && !block && likely ? FencePlan::kOptimistic : FencePlan::kProbeFirst;
 }
 
 }  // namespace
@@ -118,7 +117,11 @@ Decision Decide(const BatchFacts& batch, const SessionFacts& session, const Clus
     if (fenced && session.held_by_replica && !session.snapshot_taken) held.fence = FencePlan::kProbeFirst;
     return held;
   }
-  const bool read = batch.cls == Class::kRead || batch.begins_read_only;
+  using Opens = SessionFacts::Opens;
+  if (session.opens == Opens::kReadWrite) return {Target::kPrimary, Reason::kInTransaction};
+  // What a READ ONLY block may not do fails on either side, and what only the primary can tell is asked there.
+  const bool read_only_block = batch.begins_read_only || (session.opens == Opens::kReadOnly && batch.cls != Class::kWrite);
+  const bool read = batch.cls == Class::kRead || read_only_block;
   if (!read) return {Target::kPrimary, batch.why};
   if (const auto why = ForbidsReplicas(batch, session, policy)) return {Target::kPrimary, *why};
 
@@ -145,9 +148,9 @@ Decision Decide(const BatchFacts& batch, const SessionFacts& session, const Clus
     return {Target::kRefuse, Reason::kNoEligibleReplica};
   if (!server) return {Target::kPrimary, Reason::kNoEligibleReplica};
   if (view.primary == *server) return {Target::kPrimary, Reason::kPrimaryShare};
-  Decision decision{Target::kReplica, batch.begins_read_only ? Reason::kReadOnlyTransaction : Reason::kReadSafe, *server,
+  Decision decision{Target::kReplica, read_only_block ? Reason::kReadOnlyTransaction : Reason::kReadSafe, *server,
                     batch.retained && batch.repeatable};
-  if (!proved) decision.fence = PlanFor(decision, batch, load, now);
+  if (!proved) decision.fence = PlanFor(decision, read_only_block, load, now);
   return decision;
 }
 

@@ -18,10 +18,10 @@ struct RoutingPolicy {
   ReadFrom read_from = ReadFrom::kSynchronous;
   ReadFromPrimary read_from_primary = ReadFromPrimary::kFallback;
   Consistency consistency = Consistency::kStrict;
+  bool lazy_begin = true;     // BEGIN is answered at once and sent with the first statement of its block
   milliseconds fence_wait{5};  // how long a read waits for a replica to catch up
-  // kBounded: how old the state may be that is read; a bound of 0 does not count.
-  milliseconds max_lag{1'000};
-  std::uint64_t max_lag_bytes = 0;
+  milliseconds max_lag{1'000};      // kBounded: a read may be this old; 0: not judged by time
+  std::uint64_t max_lag_bytes = 0;  // kBounded: and this much WAL behind; 0: not judged by bytes
 };
 
 struct PoolPolicy {

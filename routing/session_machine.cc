@@ -18,28 +18,41 @@ Decision ProbedFirst(Decision decision) {
   return decision;
 }
 
+// A batch that holds no server connection: to the fence first, or to the pool, or to both.
+Step Begin(const Decision& decision, bool opens) {
+  switch (decision.fence) {
+    case FencePlan::kNone:
+      break;
+    case FencePlan::kProbeFirst:
+      return {Fencing{decision, opens}, {Do::kJoinFence}};
+    case FencePlan::kOptimistic:
+      return {Acquiring{decision, opens}, {Do::kJoinFence, Do::kAcquire}};
+  }
+  return {Acquiring{decision, opens}, {Do::kAcquire}};
+}
+
 struct Transition {
   Step operator()(const Idle&, const BatchReady& e) const {
-    switch (e.decision.fence) {
-      case FencePlan::kNone:
-        break;
-      case FencePlan::kProbeFirst:
-        return {Fencing{e.decision}, {Do::kJoinFence}};
-      case FencePlan::kOptimistic:
-        return {Acquiring{e.decision}, {Do::kJoinFence, Do::kAcquire}};
-    }
-    return {Acquiring{e.decision}, {Do::kAcquire}};
+    return Begin(e.decision, false);
   }
+  Step operator()(const Idle&, const Kept&) const { return {Begun{}, {Do::kAnswerKept}}; }
+
+  Step operator()(const Begun& s, const Kept&) const { return {s, {Do::kAnswerKept}}; }
+  Step operator()(const Begun&, const BlockEnded&) const { return {Idle{}, {Do::kAnswerKept}}; }
+  Step operator()(const Begun&, const BatchReady& e) const { return Begin(e.decision, true); }
 
   Step operator()(const Fencing& s, const Proven& e) const {
     auto decision = Unfenced(s.decision);
     decision.server = e.server;
-    return {Acquiring{decision}, {Do::kAcquire}};
+    return {Acquiring{decision, s.opens}, {Do::kAcquire}};
   }
-  Step operator()(const Fencing&, const Unproven&) const {
-    return {Acquiring{{Target::kPrimary, Reason::kReplicaBehind}}, {Do::kAcquire}};
+  Step operator()(const Fencing& s, const Unproven&) const {
+    return {Acquiring{{Target::kPrimary, Reason::kReplicaBehind}, s.opens}, {Do::kAcquire}};
   }
-  Step operator()(const Fencing&, const GaveUp&) const { return {Idle{}, {Do::kAnswerError}}; }
+  Step operator()(const Fencing& s, const GaveUp&) const {
+    if (s.opens) return {FailedBlock{}, {Do::kAnswerError}};
+    return {Idle{}, {Do::kAnswerError}};
+  }
 
   Step operator()(const FencingHere& s, const Proven&) const {
     return {Relaying{Unfenced(s.decision), false, s.block, s.pin}, {Do::kSend}};
@@ -53,13 +66,16 @@ struct Transition {
     return {Closed{}, {Do::kCloseClient}};
   }
 
-  Step operator()(const Acquiring& s, const Behind&) const { return {Fencing{ProbedFirst(s.decision)}}; }
+  Step operator()(const Acquiring& s, const Behind&) const { return {Fencing{ProbedFirst(s.decision), s.opens}}; }
   Step operator()(const Acquiring& s, const Leased&) const {
-    return {Relaying{s.decision}, {Do::kSend}};
+    return {Relaying{.decision = s.decision, .block = s.opens, .opens = s.opens}, {Do::kSend}};
   }
-  Step operator()(const Acquiring&, const NoLease&) const { return {Idle{}, {Do::kAnswerError}}; }
-  Step operator()(const Acquiring&, const Rerouted& e) const {
-    return {Acquiring{e.decision}, {Do::kAcquire}};
+  Step operator()(const Acquiring& s, const NoLease&) const {
+    if (s.opens) return {FailedBlock{}, {Do::kAnswerError}};
+    return {Idle{}, {Do::kAnswerError}};
+  }
+  Step operator()(const Acquiring& s, const Rerouted& e) const {
+    return {Acquiring{e.decision, s.opens}, {Do::kAcquire}};
   }
 
   Step operator()(Relaying s, const Forwarding&) const {
@@ -67,12 +83,12 @@ struct Transition {
     return {s};
   }
   Step operator()(const Relaying& s, const HeldError&) const {
-    if (!s.decision.may_rerun || s.forwarded || s.block) return {s};
-    return {Discarding{s.decision}, {Do::kDiscard}};
+    if (!s.MayRerun()) return {s};
+    return {Discarding{s.decision, s.opens}, {Do::kDiscard}};
   }
   Step operator()(const Relaying& s, const Refuted&) const {
-    if (!s.decision.may_rerun || s.forwarded || s.block) return {s};
-    return {Discarding{ProbedFirst(s.decision), true}, {Do::kDiscard}};
+    if (!s.MayRerun()) return {s};
+    return {Discarding{ProbedFirst(s.decision), s.opens, true}, {Do::kDiscard}};
   }
   Step operator()(const Relaying& s, const BatchDone& e) const {
     const auto pin = e.pin != PinReason::kNone || e.unpinned ? e.pin : s.pin;
@@ -82,8 +98,7 @@ struct Transition {
   }
   Step operator()(const Relaying& s, const ServerLost& e) const {
     if (e.mid_message) return {Closed{}, {Do::kCloseClient}};
-    if (s.decision.may_rerun && !s.forwarded && !s.block)
-      return {Acquiring{OnPrimary(s.decision)}, {Do::kAcquire}};
+    if (s.MayRerun()) return {Acquiring{OnPrimary(s.decision), s.opens}, {Do::kAcquire}};
     if (s.pin != PinReason::kNone) return {Closed{}, {Do::kCloseClient}};
     if (s.block) return {FailedBlock{}, {Do::kAnswerError}};
     return {Idle{}, {Do::kAnswerError}};
@@ -91,13 +106,13 @@ struct Transition {
 
   Step operator()(const Discarding& s, const BatchDone& e) const {
     if (s.refuted)
-      return {Fencing{s.decision}, {e.status == 'I' ? Do::kRelease : Do::kCloseServer, Do::kJoinFence}};
-    return {Acquiring{OnPrimary(s.decision)},
+      return {Fencing{s.decision, s.opens}, {e.status == 'I' ? Do::kRelease : Do::kCloseServer, Do::kJoinFence}};
+    return {Acquiring{OnPrimary(s.decision), s.opens},
             {e.status == 'I' ? Do::kRelease : Do::kCloseServer, Do::kAcquire}};
   }
   Step operator()(const Discarding& s, const ServerLost&) const {
-    if (s.refuted) return {Fencing{s.decision}, {Do::kJoinFence}};
-    return {Acquiring{OnPrimary(s.decision)}, {Do::kAcquire}};
+    if (s.refuted) return {Fencing{s.decision, s.opens}, {Do::kJoinFence}};
+    return {Acquiring{OnPrimary(s.decision), s.opens}, {Do::kAcquire}};
   }
 
   Step operator()(const InBlock& s, const BatchReady& e) const {
@@ -126,6 +141,7 @@ struct Transition {
 
   Step operator()(const Closed& s, const ClientGone&) const { return {s}; }
   Step operator()(const Idle&, const ClientGone&) const { return {Closed{}}; }
+  Step operator()(const Begun&, const ClientGone&) const { return {Closed{}}; }
   Step operator()(const Acquiring&, const ClientGone&) const { return {Closed{}}; }
   Step operator()(const FailedBlock&, const ClientGone&) const { return {Closed{}}; }
   Step operator()(const Fencing&, const ClientGone&) const { return {Closed{}}; }
@@ -145,9 +161,8 @@ struct Transition {
 Step Advance(const State& state, const Event& event) { return std::visit(Transition{}, state, event); }
 
 std::string_view StateName(const State& state) {
-  static constexpr std::string_view kNames[] = {"idle",    "acquiring", "relaying",     "discarding",
-                                                "inblock", "pinned",    "failed_block", "closed", "fencing",
-                                                "fencing_here"};
+  static constexpr std::string_view kNames[] = {"idle",    "begun",   "fencing",      "acquiring",   "relaying", "discarding",
+                                                "inblock", "pinned",  "fencing_here", "failed_block", "closed"};
   return kNames[state.index()];
 }
 
