@@ -48,7 +48,7 @@ struct Portal {
 struct BatchFlags {
   std::size_t effect = 0;  // the first effect that is not done
   std::size_t sent = 0;    // messages sent
-  BatchFacts facts;
+  BatchFacts facts{.needs_fence = false};
   PinReason pin = PinReason::kNone;
   bool any_statement = false;
   bool changes_settings = false;

@@ -14,7 +14,7 @@ namespace waypost {
 namespace {
 
 // An honest server sends nothing longer on such a connection.
-constexpr std::uint32_t kMaxMessageBytes = 64 * 1024;
+constexpr std::uint32_t kMaxAnswerBytes = 64 * 1024;
 
 // Columns as in ServerIdentity.
 constexpr std::string_view kIdentityQuery = R"(
@@ -30,6 +30,7 @@ constexpr int kIdentityColumns = 6;
 constexpr std::string_view kReplayQuery =
     "SELECT pg_last_wal_replay_lsn(), (pg_stat_get_wal_receiver()).received_tli";
 constexpr std::string_view kReplayName = "replay";
+constexpr std::string_view kNoTypes("\0\0", 2);
 
 constexpr std::string_view kNudgeQuery = "SELECT pg_logical_emit_message(true, 'waypost', '')";
 
@@ -159,7 +160,7 @@ void FenceLink::OnData(Bytes data) noexcept {
     auto rest = data;
     FrameHeader header;
     const auto found = NextHeader(rest, header);
-    if (found == FrameStatus::kMalformed || (found == FrameStatus::kHeader && header.body_bytes > kMaxMessageBytes)) {
+    if (found == FrameStatus::kMalformed || (found == FrameStatus::kHeader && header.body_bytes > kMaxAnswerBytes)) {
       (void)Fail("it sent a message of an impossible length");
       return;
     }
@@ -258,7 +259,7 @@ bool FenceLink::Answered() {
     row_came_ = false;
     if (identity_.recovering) {
       std::string out;
-      AppendParse(out, kReplayName, kReplayQuery, {});
+      AppendParse(out, kReplayName, kReplayQuery, AsBytes(kNoTypes));
       AppendEmpty(out, 'S');
       stream_->Write(AsBytes(out));
     }

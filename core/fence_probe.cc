@@ -155,7 +155,7 @@ void FenceProbe::Watch(TimePoint now) {
     const auto& seen = view.servers[id];
     const bool primary = view.primary == id;
     if (seen.removed || !seen.up || (!primary && (seen.role != Role::kReplica || seen.weight == 0))) continue;
-    if (!server.link) server.link = std::make_unique<FenceLink>(worker_.loop(), *this, id);
+    if (!server.link) server.link = std::make_unique<FenceLink>(worker_.loop(), static_cast<FenceLinkUser&>(*this), id);
     if (server.link->state() != FenceLink::State::kClosed || now < server.retry_at) continue;
     auto config = worker_.ServerFor(id);
     if (!config) continue;
@@ -183,8 +183,6 @@ void FenceProbe::OnLinkOpen(FenceLink& link, const ServerIdentity& identity) noe
                                                                  : "it is not what the last look at it found";
     return link.Close();
   }
-  server.failures = 0;
-  server.error.clear();
   if (!server.as_primary) {
     if (fence_.epoch() == epoch) fence_.OpenReplica(link.id(), identity.replay);
     return;
@@ -228,9 +226,15 @@ void FenceProbe::BeforeWait() {
   Arm();
 }
 
+void FenceProbe::Well(ServerId id) {
+  worker_.metrics().Count(Counter::kFenceProbes, id, FenceProbeOutcome::kOk);
+  servers_[id].failures = 0;
+  if (!servers_[id].error.empty()) servers_[id].error.clear();
+}
+
 void FenceProbe::OnInsert(FenceLink& link, Lsn insert) noexcept {
   const auto now = Clock::now();
-  worker_.metrics().Count(Counter::kFenceProbes, link.id(), FenceProbeOutcome::kOk);
+  Well(link.id());
   if (!Stands(now)) {
     fence_.VoidTickets();
     return Void();
@@ -253,7 +257,7 @@ void FenceProbe::OnInsert(FenceLink& link, Lsn insert) noexcept {
 
 void FenceProbe::OnReplay(FenceLink& link, Lsn replay, std::uint32_t timeline) noexcept {
   const auto id = link.id();
-  worker_.metrics().Count(Counter::kFenceProbes, id, FenceProbeOutcome::kOk);
+  Well(id);
   // On another timeline its position says nothing of this one.
   if (timeline != 0 && timeline != fence_.epoch().timeline) return CloseLink(id);
   if (timeline == 0) return;

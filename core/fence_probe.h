@@ -83,6 +83,7 @@ class FenceProbe final : private FenceLinkUser {
   void OnTimer();
   void CloseLink(ServerId id);
   void CloseEpoch();
+  void Well(ServerId id);
   void Void();
   [[nodiscard]] Epoch ViewEpoch() const;
   [[nodiscard]] bool Stands(TimePoint now) const;

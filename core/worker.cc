@@ -43,7 +43,8 @@ Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View vi
           SqlText{"<too long to read>", std::make_shared<const std::vector<Facts>>(1)})),
       cache_(SqlCacheLimits{}, random_()),
       startup_checks_(*this),
-      pools_(*this) {
+      pools_(*this),
+      fence_(*this) {
   FindServers();
 }
 
@@ -107,6 +108,7 @@ void Worker::OnView(View view) {
   const bool more_servers = view->servers.size() != view_->servers.size();
   view_ = std::move(view);
   if (more_servers) FindServers();
+  fence_.OnView();
   if (!primary_changed) return;
   startup_checks_.Clear();
   for (std::size_t i = 0; i < slots_.size(); ++i)
@@ -128,6 +130,7 @@ void Worker::SetConfig(ConfigSnapshot config) {
     config_ = config;
     FindServers();
     pools_.OnConfigChanged();
+    fence_.OnConfigChanged();
     startup_checks_.Clear();
     for (auto& slot : slots_)
       if (slot.session && slot.session->logged_in()) slot.session->OnConfigChanged();
@@ -289,6 +292,7 @@ void Worker::Tick() {
   metrics_.Observe(Histogram::kEventLoopLag, 0, now - next_tick_);
   next_tick_ = now + kTick;
   pools_.Sweep(now);
+  fence_.Sweep(now);
   startup_checks_.Sweep(now);
   for (std::size_t i = cancels_.size(); i-- > 0;) cancels_[i]->Sweep(now);
   if (++ticks_ % kTicksPerSweep != 0) return;

@@ -15,6 +15,7 @@
 
 #include "core/batch.h"
 #include "core/config.h"
+#include "core/fence_probe.h"
 #include "core/pool.h"
 #include "core/session.h"
 #include "core/shared.h"
@@ -81,7 +82,8 @@ class Worker {
   [[nodiscard]] std::shared_ptr<const ServerConfig> ServerFor(ServerId id) const {
     return id < servers_.size() ? servers_[id] : nullptr;
   }
-  [[nodiscard]] Load load() { return {outstanding_, turn_++}; }
+  [[nodiscard]] Load load() { return {outstanding_, turn_++, &fence_.fence()}; }
+  FenceProbe& fence() { return fence_; }
   void AddOutstanding(ServerId id, int change);
 
   // Changes whenever any catalogue does; never 0.
@@ -158,6 +160,7 @@ class Worker {
 
   StartupChecks startup_checks_;
   PoolSet pools_;
+  FenceProbe fence_;
   struct Slot {
     std::unique_ptr<Session> session;
   };

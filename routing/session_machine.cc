@@ -59,7 +59,7 @@ struct Transition {
   }
   Step operator()(const FencingHere& s, const GaveUp&) const {
     if (s.pin == PinReason::kNone && s.block) return {FailedBlock{}, {Do::kCloseServer, Do::kAnswerError}};
-    return {Closed{}, {Do::kCloseClient}};
+    return {Closed{}, {Do::kCloseServer, Do::kCloseClient}};
   }
   Step operator()(const FencingHere& s, const ServerLost&) const {
     if (s.pin == PinReason::kNone && s.block) return {FailedBlock{}, {Do::kAnswerError}};

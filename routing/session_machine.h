@@ -37,7 +37,8 @@
 //   Pinned       ServerLost                 Closed        close the client: what it was pinned for is gone
 //   FencingHere  Proven                     Relaying      send
 //   FencingHere  GaveUp, in a block         FailedBlock   close the server connection, answer the batch with the error
-//   FencingHere  ServerLost, GaveUp         as Relaying without rerun, as ServerLost
+//   FencingHere  GaveUp, pinned             Closed        close the server connection, close the client
+//   FencingHere  ServerLost                 as Relaying that may not run again
 //   FailedBlock  BatchReady                 FailedBlock   answer 25P02
 //   FailedBlock  BlockEnded                 Idle          answer ROLLBACK
 //   any          ClientGone                 Closed        release (idle), else close the server connection
