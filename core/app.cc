@@ -143,8 +143,8 @@ AdminSources App::Sources() {
 }
 
 Result<bool> App::Start() {
-  if (const auto free = TcpListener::CheckFree(config_->listen.address, config_->listen.port); !free)
-    return Error{free.error()};
+  for (const auto& listener : config_->listeners)
+    if (const auto free = TcpListener::CheckFree(listener.address, listener.port); !free) return Error{free.error()};
   prober_.Start();
   {
     const std::scoped_lock lock(mutex_);
@@ -153,7 +153,7 @@ Result<bool> App::Start() {
       shared_.workers.push_back(workers_.back().get());
     }
     status_.workers = static_cast<unsigned>(workers_.size());
-    status_.max_clients = config_->listen.max_clients;
+    status_.max_clients = config_->max_clients;
     status_.config_path = config_->path;
     status_.config_loaded = std::chrono::system_clock::now();
     status_.accepting = true;
@@ -179,7 +179,11 @@ void App::Reload() {
   }
   // What a running process cannot change is kept, and said.
   const auto& old = *config_;
-  if (loaded->listen.port != old.listen.port || loaded->listen.address != old.listen.address ||
+  const auto same_place = [](const ListenConfig& a, const ListenConfig& b) {
+    return a.name == b.name && a.address == b.address && a.port == b.port;
+  };
+  if (!std::equal(loaded->listeners.begin(), loaded->listeners.end(), old.listeners.begin(), old.listeners.end(),
+                  same_place) ||
       loaded->admin.port != old.admin.port || loaded->admin.address != old.admin.address ||
       loaded->workers != old.workers)
     Log(LogLevel::kWarn, "reload_partial", {{"kept", "listen, admin and workers need a restart"}});
@@ -190,7 +194,7 @@ void App::Reload() {
   keeper_.Reload(config_);
   for (const auto& worker : workers_) worker->SetConfig(config_);
   status_.config_loaded = std::chrono::system_clock::now();
-  status_.max_clients = config_->listen.max_clients;
+  status_.max_clients = config_->max_clients;
   Log(LogLevel::kInfo, "reloaded", {{"path", config_->path}});
 }
 
@@ -214,8 +218,8 @@ void App::Stop() {
 int RunWaypost(Config config) {
   const auto signals = BlockSignals();
   RaiseFileLimit();
-  const auto address = config.listen.address;
-  const auto port = config.listen.port;
+  const auto address = config.listeners.front().address;
+  const auto port = config.listeners.front().port;
   const auto admin_port = config.admin.port;
   App app(std::move(config));
   if (const auto started = app.Start(); !started) {

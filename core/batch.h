@@ -20,6 +20,7 @@ struct BatchMessage {
   SqlRef sql;               // Q, E: set if a statement of it changes the session
   StatementRef statement;   // P, and B, D or C of a statement: which one
   StatementRef existing;    // P: the name is taken, by this one: an error
+  bool refused = false;     // by Waypost, with Batch::refusal
 };
 
 // What a message does to the session when its answer says that it succeeded.
@@ -59,6 +60,7 @@ struct BatchFlags {
   bool begins = false;      // BEGIN
   bool commits = false;     // COMMIT
   bool sets_transaction = false;  // SET TRANSACTION
+  std::uint64_t refusal_sequence = 0;  // in the ledger: what stands for the refused message
   std::uint64_t begin_sequence = 0;  // in the ledger: the BEGIN that goes ahead of it
   bool ends_block = false;  // COMMIT or ROLLBACK: what a failed block waits for
   bool dispatched = false;
@@ -73,6 +75,7 @@ struct Batch : BatchFlags {
   std::vector<Effect> effects;
   std::vector<std::pair<std::string, StatementRef>> parsed;  // statements named in this batch; null: closed
   std::vector<Portal> portals;
+  std::string refusal;  // an ErrorResponse, if a message of it is refused
 
   // As new, but what memory it has it keeps, within reason.
   void Clear() {
@@ -84,6 +87,7 @@ struct Batch : BatchFlags {
     effects.clear();
     parsed.clear();
     portals.clear();
+    refusal.clear();
   }
 };
 

@@ -15,10 +15,12 @@
 
 namespace waypost {
 
+// Where applications connect. Those who come in by it may be given a policy of their own.
 struct ListenConfig {
+  std::string name;  // default: "ADDRESS:PORT"
   std::string address = "127.0.0.1";
   std::uint16_t port = 6432;
-  unsigned max_clients = 10'000;  // over all workers; one more gets 53300
+  RoutingOverrides overrides;
 };
 
 struct AdminConfig {
@@ -47,13 +49,9 @@ struct ServerConfig {
 };
 
 // [routing] and [pool] keys given in [[user]] or [[database]]; what is empty is inherited.
-struct Overrides {
-  std::optional<ReadFrom> read_from;
-  std::optional<ReadFromPrimary> read_from_primary;
-  std::optional<Consistency> consistency;
-  std::optional<milliseconds> fence_wait;
-  std::optional<bool> lazy_begin;
+struct Overrides : RoutingOverrides {
   std::optional<PoolMode> pool_mode;
+  std::optional<Pins> pins;
   std::optional<unsigned> min_size, max_size;
   std::optional<milliseconds> idle_timeout, lifetime, query_wait_timeout;
 };
@@ -73,14 +71,21 @@ struct DatabaseConfig {
   Overrides overrides;
 };
 
+struct ApplicationConfig {
+  std::string name;
+  RoutingOverrides overrides;
+};
+
 struct Config {
   std::string path;
-  ListenConfig listen;
+  std::vector<ListenConfig> listeners;  // at least one
   AdminConfig admin;
   MonitorConfig monitor;
   RoutingPolicy routing;
   PoolPolicy pool;
   SessionLimits limits;
+  unsigned max_clients = 10'000;  // over all workers and listeners; one more gets 53300
+  bool comment_hints = false;     // what comments say of where a statement goes counts
   milliseconds drain_timeout{30'000};
   unsigned workers = 0;  // 0: one per core
   LogLevel log_level = LogLevel::kInfo;
@@ -88,12 +93,14 @@ struct Config {
   std::vector<ServerConfig> servers;
   std::vector<UserConfig> users;
   std::vector<DatabaseConfig> databases;
+  std::vector<ApplicationConfig> applications;
 
   // nullptr if there is none of that name.
   [[nodiscard]] const UserConfig* FindUser(std::string_view name) const;
   [[nodiscard]] const DatabaseConfig* FindDatabase(std::string_view name) const;
-  // The policies of a session: the global ones, overridden by the database's, then by the user's.
-  [[nodiscard]] RoutingPolicy RoutingFor(std::string_view user, std::string_view database) const;
+  // The policies of a session: the global ones, overridden by the database's, then by the user's;
+  // routing also by the application's, then by the listener's.
+  [[nodiscard]] RoutingPolicy RoutingFor(const Asker& asker) const;
   [[nodiscard]] PoolPolicy PoolFor(std::string_view user, std::string_view database) const;
 };
 

@@ -5,18 +5,20 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
+#include "core/config_units.h"
+
 namespace waypost {
 namespace {
 
 constexpr std::size_t kMaxSecretBytes = 4096;
 constexpr std::size_t kMaxShownBytes = 40;
+constexpr std::size_t kMaxTexts = 1'000;
 
 bool HasControl(std::string_view text) {
   return std::any_of(text.begin(), text.end(),
@@ -65,30 +67,6 @@ std::string_view Nearest(std::string_view key, const std::set<std::string, std::
     best_distance = distance;
   }
   return best;
-}
-
-constexpr std::array<std::pair<std::string_view, std::int64_t>, 5> kUnits = {
-    {{"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
-
-std::optional<milliseconds> ParseSpan(std::string_view text) {
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || number < 0) return std::nullopt;
-  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  for (const auto& [name, factor] : kUnits) {
-    if (unit != name) continue;
-    if (number > INT64_MAX / factor) return std::nullopt;
-    return milliseconds(number * factor);
-  }
-  return std::nullopt;
-}
-
-std::string FormatSpan(milliseconds span) {
-  if (span.count() == 0) return "0";
-  for (auto unit = kUnits.rbegin(); unit != kUnits.rend(); ++unit)
-    if (span.count() % unit->second == 0)
-      return std::to_string(span.count() / unit->second) + std::string(unit->first);
-  return std::to_string(span.count()) + "ms";
 }
 
 }  // namespace
@@ -223,6 +201,46 @@ void ConfigSection::Span(std::string_view key, milliseconds& out, milliseconds l
   if (found) out = *found;
 }
 
+void ConfigSection::Size(std::string_view key, std::optional<std::uint64_t>& out) {
+  const TomlValue* value = Take(key);
+  if (value == nullptr) return;
+  std::optional<std::uint64_t> size;
+  if (const auto* text = std::get_if<std::string>(&value->value)) size = ParseSize(*text);
+  if (const auto* number = std::get_if<std::int64_t>(&value->value); number != nullptr && *number >= 0)
+    size = static_cast<std::uint64_t>(*number);
+  if (size)
+    out = size;
+  else
+    Expected(key, "a size, as \"64kB\", \"16MB\", \"1GB\" or a number of bytes");
+}
+
+void ConfigSection::Size(std::string_view key, std::uint64_t& out) {
+  std::optional<std::uint64_t> found;
+  Size(key, found);
+  if (found) out = *found;
+}
+
+void ConfigSection::Texts(std::string_view key, std::vector<std::string>& out, std::size_t max_bytes) {
+  const TomlValue* value = Take(key);
+  if (value == nullptr) return;
+  std::vector<std::string> texts;
+  const auto add = [&](const TomlValue& item) {
+    const auto* text = std::get_if<std::string>(&item.value);
+    if (text == nullptr || text->empty() || text->size() > max_bytes || HasControl(*text)) return false;
+    texts.push_back(*text);
+    return true;
+  };
+  const auto* array = std::get_if<TomlArray>(&value->value);
+  const bool good = array == nullptr ? add(*value)
+                                     : !array->items.empty() && array->items.size() <= kMaxTexts &&
+                                           std::all_of(array->items.begin(), array->items.end(), add);
+  if (good)
+    out = std::move(texts);
+  else
+    Expected(key, "a text of 1 to " + std::to_string(max_bytes) + " bytes, or an array of 1 to " +
+                      std::to_string(kMaxTexts) + " such");
+}
+
 void ConfigSection::Address(std::string_view key, std::string& out) {
   constexpr std::string_view kExpected = "an IP address, as \"127.0.0.1\", \"0.0.0.0\" or \"::1\"";
   const std::string* text = TakeText(key, kExpected);
@@ -331,6 +349,17 @@ std::vector<std::pair<const TomlTable*, unsigned>> ConfigSection::Tables(std::st
   }
   Expected(key, "tables, each begun by [[" + std::string(key) + "]]");
   return tables;
+}
+
+std::vector<std::pair<const TomlTable*, unsigned>> ConfigSection::TableOrTables(
+    std::string_view key) {
+  const TomlValue* value = Take(key);
+  if (value == nullptr) return {};
+  if (const auto* table = std::get_if<TomlTable>(&value->value)) return {{table, value->line}};
+  if (const auto* array = std::get_if<TomlArray>(&value->value); array != nullptr && !array->items.empty())
+    return Tables(key);
+  Expected(key, "a table, [" + std::string(key) + "], or several, each begun by [[" + std::string(key) + "]]");
+  return {};
 }
 
 void ConfigSection::Finish(std::span<const std::string_view> top_level_keys) {

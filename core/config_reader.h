@@ -62,6 +62,11 @@ class ConfigSection {
   void Span(std::string_view key, milliseconds& out, milliseconds low, milliseconds high);
   void Span(std::string_view key, std::optional<milliseconds>& out, milliseconds low,
             milliseconds high);
+  // "64kB", "16MB", or an integer of bytes.
+  void Size(std::string_view key, std::uint64_t& out);
+  void Size(std::string_view key, std::optional<std::uint64_t>& out);
+  // One text, or an array of them.
+  void Texts(std::string_view key, std::vector<std::string>& out, std::size_t max_bytes = 1024);
   // An IPv4 or IPv6 address.
   void Address(std::string_view key, std::string& out);
   // One of the secrets KEY, KEY_env, KEY_file; never quotes a value. False if none was given.
@@ -84,6 +89,10 @@ class ConfigSection {
   [[nodiscard]] const TomlTable* Table(std::string_view key, unsigned& line);
   // The tables of [[key]]; empty if absent or of another form.
   [[nodiscard]] std::vector<std::pair<const TomlTable*, unsigned>> Tables(std::string_view key);
+
+  // [key] or [[key]].
+  [[nodiscard]] std::vector<std::pair<const TomlTable*, unsigned>> TableOrTables(
+      std::string_view key);
 
   // Unknown keys become faults, with the nearest known one; `elsewhere` says where a key belongs
   // that is known there.

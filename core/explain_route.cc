@@ -98,7 +98,7 @@ RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config,
   const ClusterView ideal = IdealView(now);
   const ClusterView& servers = view != nullptr ? *view : ideal;
   const Decision decision = Decide(batch, SessionFacts{}, servers,
-                                   config.RoutingFor(question.user, question.database), {}, now);
+                                   config.RoutingFor({.user = question.user, .database = question.database}), {}, now);
   return DescribeRoute(question.sql, verdicts, whole, decision, servers);
 }
 

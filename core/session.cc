@@ -17,13 +17,15 @@ std::uint32_t RandomSecret() {
 
 }  // namespace
 
-Session::Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot)
+Session::Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
+                 std::string_view listener)
     : worker_(worker),
       stream_(std::move(stream)),
       login_(std::make_unique<ClientLogin>(worker, *this)),
       peer_(std::move(peer)),
       slot_(slot),
       secret_(RandomSecret()),
+      listener_(listener),
       settings_(worker.settings().None()),
       transaction_settings_(settings_),
       last_active_(worker.Now()) {}
@@ -37,10 +39,7 @@ void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
   database_ = std::move(identity.database);
   startup_ = std::move(identity.startup);
   settings_ = transaction_settings_ = startup_->settings;
-  for (const auto& [name, value] : identity.parameters) {
-    if (name == "standard_conforming_strings") lexing_.standard_strings = value == "on";
-    if (name == "client_encoding") lexing_.ascii_safe_encoding = IsAsciiSafeEncoding(value);
-  }
+  for (const auto& [name, value] : identity.parameters) OnParameter(name, value);
   OnConfigChanged();
   SettingsChanged();
   worker_.metrics().Count(Counter::kClientConnects, ClientOutcome::kOk);
@@ -50,8 +49,20 @@ void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
 }
 
 void Session::OnConfigChanged() {
-  routing_ = worker_.config().RoutingFor(user_, database_);
+  routing_ = worker_.config().RoutingFor(Who());
   pool_policy_ = worker_.config().PoolFor(user_, database_);
+}
+
+// What the server says of a setting that others than it go by.
+void Session::OnParameter(std::string_view name, std::string_view value) {
+  if (name == "standard_conforming_strings") {
+    lexing_.standard_strings = value == "on";
+  } else if (name == "client_encoding") {
+    lexing_.ascii_safe_encoding = IsAsciiSafeEncoding(value);
+  } else if (name == "application_name" && value != application_) {
+    application_ = value;
+    OnConfigChanged();
+  }
 }
 
 void Session::WriteClient(Bytes bytes) {
@@ -129,7 +140,8 @@ void Session::Acquire() {
   if (give_up_at == TimePoint::max() && pool_policy_.query_wait_timeout.count() > 0)
     give_up_at = worker_.Now() + pool_policy_.query_wait_timeout;
   if (decision.target == Target::kRefuse) {
-    failure_ = decision.reason == Reason::kTransaction
+    failure_ = decision.reason == Reason::kRefused ? batch_->refusal
+               : decision.reason == Reason::kTransaction
                    ? ErrorMessage({.sqlstate = "0A000",
                                    .message = "transaction blocks are not allowed with pool mode \"statement\""})
                    : ErrorMessage({.sqlstate = "57P03",

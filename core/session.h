@@ -7,6 +7,7 @@
 //   session_explain.cc   EXPLAIN ROUTE: answered by a query in its place
 //   session_begin.cc     BEGIN, answered before any server hears of it
 //   session_fence.cc     reads on replicas and their proof
+//   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
 //   session_reply.cc     replies -> client, and what they change in the session
 //   session_answer.cc    batches that the server did not end: errors of ours, a lost server
@@ -37,7 +38,9 @@ namespace waypost {
 
 class Session final : public StreamUser, public Waiter, public ReplyUser, public FenceUser {
  public:
-  Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot);
+  // `listener`: the name of the one that the client came in by; outlives this.
+  Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
+          std::string_view listener);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -100,6 +103,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Acquire();
   void LetGo(bool clean);
   void CountDecision(const Decision& decision);
+  [[nodiscard]] Asker Who() const { return {user_, database_, application_, listener_}; }
+  void OnParameter(std::string_view name, std::string_view value);
   template <class S>
   [[nodiscard]] bool In() const {
     return std::holds_alternative<S>(state_);
@@ -160,6 +165,14 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Discard();
   void CountFence(FenceOutcome outcome);
 
+  // session_refuse.cc
+  // The batch fails at `message`, with `error`, a whole ErrorResponse; while it is classified. The first of a batch counts.
+  void Refuse(BatchMessage& message, std::string error);
+  // `message` ties the session to its server connection, if it succeeds; it is refused where that must not be.
+  void NotePin(BatchMessage& message, PinReason pin);
+  [[nodiscard]] std::string WhyNoPin(PinReason pin) const;
+  void AppendRefused(std::string& out, char type);
+
   // session_send.cc
   void Send();
   void Append(std::string& out, BatchMessage& message);
@@ -206,6 +219,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::uint32_t slot_;
   std::uint32_t secret_;
   std::string user_, database_, counted_as_;
+  std::string application_;       // application_name as the server last told it
+  std::string_view listener_;
   RoutingPolicy routing_;
   PoolPolicy pool_policy_;
 

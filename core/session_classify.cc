@@ -104,7 +104,6 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
     b.facts.repeatable = true;
   }
   if (!runs) return;
-  if (found.verdict.pin != PinReason::kNone) b.pin = found.verdict.pin;
   for (const auto& facts : found.facts()) ClassifyEffect(facts);
 }
 
@@ -137,6 +136,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (MayAskForRoute(*sql) && AnswerRouteQuestion(message, body)) return;
       const auto& found = Look(*sql);
       ClassifyStatement(found, true);
+      NotePin(message, found.verdict.pin);
       if (ChangesSession(found.facts())) message.sql = found.sql;
       return;
     }
@@ -169,7 +169,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       const auto* bound = portal ? find(b.portals) : nullptr;
       if (portal && bound == nullptr) bound = find(portals_);
       if (bound == nullptr) return CombineClass(Class::kWrite, Reason::kProtocol);
-      if (bound->pin != PinReason::kNone) b.pin = bound->pin;
+      NotePin(message, bound->pin);
       message.sql = bound->sql;
       if (message.sql)
         for (const auto& facts : *message.sql->facts) ClassifyEffect(facts);
@@ -206,9 +206,7 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   message.statement = FindStatement(bind->statement);
   if (!message.statement) return CombineClass(Class::kWrite, Reason::kProtocol);
   const auto& found = Look(message.statement->sql);
-  const auto pin = b.pin;
   ClassifyStatement(found, true);
-  b.pin = pin;  // only Execute runs it
   Portal portal{std::string(bind->portal), ChangesSession(found.facts()) ? message.statement->sql : SqlRef(),
                 found.verdict.pin};
   for (auto& old : b.portals)

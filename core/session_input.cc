@@ -259,13 +259,14 @@ Decision Session::DecideBatch() {
   }
   const auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
   if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
+  if (decision.target != Target::kHeld && !running.refusal.empty()) return {Target::kRefuse, Reason::kRefused};
   return decision;
 }
 
 void Session::Dispatch() {
   auto& running = batch();
   running.dispatched = true;
-  if ((running.begins || In<Begun>()) && KeepBatch()) return;
+  if (running.refusal.empty() && (running.begins || In<Begun>()) && KeepBatch()) return;
   const auto decision = DecideBatch();
   if (decision.target == Target::kReplica &&
       (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))

@@ -33,10 +33,7 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
     case 'E':
       return OnError(answer, body, replacement);
     case 'S':
-      if (const auto status = ReadParameterStatus(body)) {
-        if (status->first == "standard_conforming_strings") lexing_.standard_strings = status->second == "on";
-        if (status->first == "client_encoding") lexing_.ascii_safe_encoding = IsAsciiSafeEncoding(status->second);
-      }
+      if (const auto status = ReadParameterStatus(body)) OnParameter(status->first, status->second);
       return Relayed::kForward;
     default:
       if (holding_ && answer.reply == Reply::kForward && IsDecisive(header.type)) ReleaseHeld();
@@ -93,6 +90,10 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   ReleaseHeld();
   if (batch_) batch_->failed = true;
   worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
+  if (batch_ && answer.sequence != 0 && answer.sequence == batch_->refusal_sequence) {
+    replacement = batch_->refusal;
+    return Relayed::kForward;
+  }
   // The server knows statements by our names.
   if (AsText(body).find(worker_.statements().prefix()) != std::string_view::npos) {
     const auto fields = WithClientNames(AsText(body));

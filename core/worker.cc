@@ -50,17 +50,20 @@ Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View vi
 
 Worker::~Worker() {
   Join();
-  listener_.reset();
+  listeners_.clear();
   for (auto& slot : slots_) slot.session.reset();
   dead_sessions_.clear();
   cancels_.clear();
 }
 
 Result<bool> Worker::Listen() {
-  auto listener = TcpListener::Listen(loop_, config_->listen.address, config_->listen.port,
-                                      [this](std::unique_ptr<TcpStream> stream) { Accept(std::move(stream)); });
-  if (!listener) return Error{listener.error()};
-  listener_ = std::move(*listener);
+  for (const auto& configured : config_->listeners) {
+    const auto& name = listener_names_.emplace_back(configured.name);
+    auto listener = TcpListener::Listen(loop_, configured.address, configured.port,
+                                        [this, &name](std::unique_ptr<TcpStream> stream) { Accept(std::move(stream), name); });
+    if (!listener) return Error{listener.error()};
+    listeners_.push_back(std::move(*listener));
+  }
   return true;
 }
 
@@ -174,7 +177,7 @@ void Worker::AddOutstanding(ServerId id, int change) {
 
 // --- clients
 
-void Worker::Accept(std::unique_ptr<TcpStream> stream) {
+void Worker::Accept(std::unique_ptr<TcpStream> stream, std::string_view listener) {
   std::uint32_t slot = 0;
   if (!free_slots_.empty()) {
     slot = free_slots_.back();
@@ -189,13 +192,13 @@ void Worker::Accept(std::unique_ptr<TcpStream> stream) {
   // Named in debug lines alone, and costly for who connects for every statement.
   auto peer = LogEnabled(LogLevel::kDebug) ? stream->PeerName() : std::string();
   ++clients_;
-  slots_[slot].session = std::make_unique<Session>(*this, std::move(stream), std::move(peer), slot);
+  slots_[slot].session = std::make_unique<Session>(*this, std::move(stream), std::move(peer), slot, listener);
   raw->Start(*slots_[slot].session);
 }
 
 bool Worker::TakeClient(const std::string& user) {
   const auto* config = config_->FindUser(user);
-  return shared_.clients.Take(user, config_->listen.max_clients, config == nullptr ? 0 : config->max_clients);
+  return shared_.clients.Take(user, config_->max_clients, config == nullptr ? 0 : config->max_clients);
 }
 
 void Worker::Bury(std::unique_ptr<ClientLogin> login) {
@@ -333,7 +336,7 @@ void Worker::PublishGauges() {
 void Worker::Drain(bool at_once) {
   Post([this, at_once] {
     draining_ = true;
-    listener_.reset();
+    listeners_.clear();
     for (std::size_t i = 0; i < slots_.size(); ++i)
       if (slots_[i].session) slots_[i].session->Drain(at_once);
     if (clients_ == 0) drained_.store(true, std::memory_order_release);

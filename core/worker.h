@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -114,7 +115,7 @@ class Worker {
   void TellPlaceFree(std::size_t worker, ServerId server);
 
  private:
-  void Accept(std::unique_ptr<TcpStream> stream);
+  void Accept(std::unique_ptr<TcpStream> stream, std::string_view listener);
   void Tick();
   void RunPosted();
   void EmptyGrave();
@@ -170,7 +171,8 @@ class Worker {
   std::vector<std::unique_ptr<ServerConnection>> dead_connections_;
   std::vector<std::unique_ptr<ClientLogin>> dead_logins_;
   std::vector<std::unique_ptr<CancelRequest>> cancels_;
-  std::unique_ptr<TcpListener> listener_;
+  std::deque<std::string> listener_names_;  // sessions refer to them
+  std::vector<std::unique_ptr<TcpListener>> listeners_;
   std::size_t clients_ = 0;
   bool draining_ = false;
   std::atomic<bool> drained_{false};

@@ -45,6 +45,7 @@ enum class Reason : std::uint8_t {
   kRerun,                // run again on the primary after a replica failed
   kSessionMode,          // session pooling: the session's own primary connection
   kNoPrimary,            // nothing to write to
+  kRefused,              // not allowed by the configuration
   kCount
 };
 

@@ -1,9 +1,11 @@
 // What the administrator asked for, resolved for one session: [routing] and [pool], overridden by [[database]], then by
-// [[user]]. Pure values.
+// [[user]]; routing also by [[application]], then by the listener, and for one batch by rules. Pure values.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include "core/base/time.h"
 
@@ -12,6 +14,7 @@ namespace waypost {
 enum class ReadFrom : std::uint8_t { kSynchronous, kStreaming, kNone };
 enum class ReadFromPrimary : std::uint8_t { kFallback, kAlways, kNever };
 enum class Consistency : std::uint8_t { kStrict, kBounded, kEventual, kPrimary };
+enum class Pins : std::uint8_t { kAllow, kRefuse };
 enum class PoolMode : std::uint8_t { kTransaction, kSession, kStatement };
 
 struct RoutingPolicy {
@@ -24,8 +27,28 @@ struct RoutingPolicy {
   std::uint64_t max_lag_bytes = 0;  // kBounded: and this much WAL behind; 0: not judged by bytes
 };
 
+// Some of the same; what is empty is inherited.
+struct RoutingOverrides {
+  std::optional<ReadFrom> read_from;
+  std::optional<ReadFromPrimary> read_from_primary;
+  std::optional<Consistency> consistency;
+  std::optional<bool> lazy_begin;
+  std::optional<milliseconds> fence_wait;
+  std::optional<milliseconds> max_lag;
+  std::optional<std::uint64_t> max_lag_bytes;
+};
+void Apply(const RoutingOverrides& overrides, RoutingPolicy& policy);
+
+// Who asks, as far as policies tell sessions apart.
+struct Asker {
+  std::string_view user{}, database{};
+  std::string_view application{};  // application_name as it is now
+  std::string_view listener{};     // the name of the listener that the client came in by
+};
+
 struct PoolPolicy {
   PoolMode mode = PoolMode::kTransaction;
+  Pins pins = Pins::kAllow;           // kRefuse: a statement that would tie its session to a connection is an error
   unsigned min_size = 0;              // server connections kept open per pool and worker, once it was used
   unsigned max_size = 0;              // server connections per pool and worker; 0: only the server's max_connections
   milliseconds idle_timeout{600'000};  // an idle server connection above min_size is closed after this

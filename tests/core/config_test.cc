@@ -55,8 +55,8 @@ std::string ErrorOfTop(const std::string& lines) {
 TEST_CASE("the shortest useful configuration loads, all else by default", "[core][config]") {
   const auto config = ParseConfig(kWhole, "w.toml");
   REQUIRE(config);
-  CHECK(config->listen.address == "127.0.0.1");
-  CHECK(config->listen.port == 6432);
+  CHECK(config->listeners.at(0).address == "127.0.0.1");
+  CHECK(config->listeners.at(0).port == 6432);
   CHECK(config->servers.size() == 2);
   CHECK(config->servers[1].name == "pg1");
   CHECK(config->servers[1].port == 15433);
@@ -94,14 +94,24 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
        "w.toml:2:listen.workers: unknown key; it belongs before the first [table] of the file"},
       {"[listne]\nport = 1", "w.toml:1:listne: unknown table; did you mean listen?"},
       {"zzz = 1", "w.toml:1:zzz: unknown key"},
-      {"listen = 3", "w.toml:1:listen: found 3, expected a table, [listen]"},
+      {"listen = 3", "w.toml:1:listen: found 3, expected a table, [listen], or several, each begun by [[listen]]"},
+      {"listen = []", "w.toml:1:listen: found an array, expected a table, [listen], or several, each begun by [[listen]]"},
+      {"[[listen]]\nport = 1\n[[listen]]\nport = 1\nname = 'b'",
+       "w.toml:4:listen.port: found 127.0.0.1:1 a second time, expected another port"},
+      {"[[listen]]\nport = 1\nname = 'a'\n[[listen]]\nport = 2\nname = 'a'",
+       "w.toml:6:listen.name: found \"a\" a second time, expected each name once"},
+      {"[[listen]]\nport = 1\nmax_clients = 1\n[[listen]]\nport = 2\nmax_clients = 2",
+       "w.toml:6:listen.max_clients: found for two listeners, expected it once, in [limits]"},
+      {"[routing]\nmax_lag_bytes = '16 MB'",
+       "w.toml:2:routing.max_lag_bytes: found \"16 MB\", expected a size, as \"64kB\", \"16MB\", \"1GB\" or a "
+       "number of bytes"},
+      {"[[application]]\nname = 'x'\npool_mode = 'session'", "w.toml:3:application.pool_mode: unknown key"},
       {"database = 3", "w.toml:1:database: found 3, expected tables, each begun by [[database]]"},
       {"[admin]\nport = 6432",
        "w.toml:2:admin.port: found 6432 for [listen] and [admin] alike, expected two ports"},
-      {"[routing]\nconsistency = 'bounded'",
-       "w.toml:2:routing.consistency: \"bounded\" is not supported yet, expected one of "
-       "\"strict\", \"eventual\", "
-       "\"primary\""},
+      {"[routing]\nconsistency = 'stale'",
+       "w.toml:2:routing.consistency: found \"stale\", expected one of \"strict\", \"bounded\", "
+       "\"eventual\", \"primary\""},
       {"[routing]\nread_from = 'async'",
        "w.toml:2:routing.read_from: found \"async\", expected one of \"synchronous\", "
        "\"streaming\", \"none\""},
@@ -258,14 +268,33 @@ TEST_CASE("the user's policy overrides the database's, and that the general one"
           kWhole,
       "w.toml");
   REQUIRE(config);
-  CHECK(config->RoutingFor("openfire", "d").consistency == Consistency::kEventual);
-  CHECK(config->RoutingFor("v", "d").consistency == Consistency::kPrimary);
-  CHECK(config->RoutingFor("v", "d").read_from == ReadFrom::kStreaming);
-  CHECK(config->RoutingFor("v", "d").fence_wait == milliseconds(7));
-  CHECK(config->RoutingFor("v", "other").read_from == ReadFrom::kSynchronous);
+  CHECK(config->RoutingFor({.user = "openfire", .database = "d"}).consistency == Consistency::kEventual);
+  CHECK(config->RoutingFor({.user = "v", .database = "d"}).consistency == Consistency::kPrimary);
+  CHECK(config->RoutingFor({.user = "v", .database = "d"}).read_from == ReadFrom::kStreaming);
+  CHECK(config->RoutingFor({.user = "v", .database = "d"}).fence_wait == milliseconds(7));
+  CHECK(config->RoutingFor({.user = "v", .database = "other"}).read_from == ReadFrom::kSynchronous);
   CHECK(config->PoolFor("v", "d").mode == PoolMode::kSession);
   CHECK(config->PoolFor("v", "d").max_size == 3);
   CHECK(config->PoolFor("nobody", "other").mode == PoolMode::kTransaction);
+}
+
+TEST_CASE("of all who may say how a session reads, the listener has the last word", "[core][config]") {
+  const auto config = ParseConfig(
+      "[[listen]]\nport = 1\n[[listen]]\nname = 'reports'\nport = 2\nmax_lag_bytes = '16MB'\n"
+      "consistency = 'bounded'\n[[application]]\nname = 'nightly'\nconsistency = 'eventual'\nmax_lag = '3s'\n"
+      "[monitor]\nuser='m'\n[[server]]\nname='a'\nhost='::1'\n"
+      "[[user]]\nname='u'\npassword='p'\nconsistency='primary'\n",
+      "w.toml");
+  if (!config) FAIL(config.error());
+  CHECK(config->listeners.at(0).name == "127.0.0.1:1");
+  const auto consistency = [&](const Asker& asker) { return config->RoutingFor(asker).consistency; };
+  CHECK(consistency({.user = "v"}) == Consistency::kStrict);
+  CHECK(consistency({.user = "u"}) == Consistency::kPrimary);
+  CHECK(consistency({.user = "u", .application = "nightly"}) == Consistency::kEventual);
+  const Asker last{.user = "u", .application = "nightly", .listener = "reports"};
+  CHECK(consistency(last) == Consistency::kBounded);
+  CHECK(config->RoutingFor(last).max_lag == seconds(3));
+  CHECK(config->RoutingFor(last).max_lag_bytes == 16 << 20);
 }
 
 TEST_CASE("a file that cannot be read is a fault of its own", "[core][config]") {

@@ -21,9 +21,10 @@ TEST_CASE("the example configuration loads, and every value in it is the default
   const Config defaults;
   CHECK(config.workers == defaults.workers);
   CHECK(config.drain_timeout == defaults.drain_timeout);
-  CHECK(config.listen.address == defaults.listen.address);
-  CHECK(config.listen.port == defaults.listen.port);
-  CHECK(config.listen.max_clients == defaults.listen.max_clients);
+  REQUIRE(config.listeners.size() == 1);
+  CHECK(config.listeners[0].address == ListenConfig{}.address);
+  CHECK(config.listeners[0].port == ListenConfig{}.port);
+  CHECK(config.max_clients == defaults.max_clients);
   CHECK(config.admin.address == defaults.admin.address);
   CHECK(config.admin.port == defaults.admin.port);
   CHECK(config.monitor.database == defaults.monitor.database);
@@ -34,7 +35,11 @@ TEST_CASE("the example configuration loads, and every value in it is the default
   CHECK(config.routing.consistency == defaults.routing.consistency);
   CHECK(config.routing.fence_wait == defaults.routing.fence_wait);
   CHECK(config.routing.lazy_begin == defaults.routing.lazy_begin);
+  CHECK(config.routing.max_lag == defaults.routing.max_lag);
+  CHECK(config.routing.max_lag_bytes == defaults.routing.max_lag_bytes);
+  CHECK(config.comment_hints == defaults.comment_hints);
   CHECK(config.pool.mode == defaults.pool.mode);
+  CHECK(config.pool.pins == defaults.pool.pins);
   CHECK(config.pool.min_size == defaults.pool.min_size);
   CHECK(config.pool.max_size == defaults.pool.max_size);
   CHECK(config.pool.idle_timeout == defaults.pool.idle_timeout);

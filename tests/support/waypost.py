@@ -46,7 +46,7 @@ def toml_table(header, table):
 
 class Waypost:
     """One process. `sections` are merged into the tables of the configuration: {"pool": {...}}; those of "server" go into
-    each server, those of "top" before all tables; `users`, `databases` and `servers` replace or extend the lists."""
+    each server, those of "top" before all tables; a list makes [[tables]]; `users`, `databases` and `servers` replace or extend the lists."""
 
     def __init__(self, cluster, sections=None, users=None, databases=(), servers=None, raw="", env=None):
         self.cluster = cluster
@@ -65,7 +65,9 @@ class Waypost:
             "monitor": {"user": "postgres", "password": "secret"},
         }
         for name, table in self.sections.items():
-            if name not in ("server", "top"):
+            if isinstance(table, list):
+                tables[name] = table
+            elif name not in ("server", "top"):
                 tables.setdefault(name, {}).update(table)
         servers = self.servers or [
             {"name": n, "host": "127.0.0.1", "port": p, **self.sections.get("server", {})}
@@ -73,7 +75,8 @@ class Waypost:
         ]
         users = self.users or [{"name": "openfire", "password": "openfire"}]
         parts = [toml_table("", self.sections.get("top", {}))]
-        parts += [toml_table(f"[{name}]", table) for name, table in tables.items()]
+        for name, table in tables.items():
+            parts += [toml_table(f"[[{name}]]", t) for t in table] if isinstance(table, list) else [toml_table(f"[{name}]", table)]
         parts += [toml_table("[[server]]", s) for s in servers]
         parts += [toml_table("[[user]]", u) for u in users]
         parts += [toml_table("[[database]]", d) for d in self.databases]
