@@ -289,6 +289,8 @@ void Session::OnBatchDone(char status) noexcept {
       if (!portal.name.empty()) portals_.push_back(std::move(portal));
   if (status == 'I') portals_.clear();
 
+  if (b.facts.cls != Class::kRead) worker_.NoteWrite();
+
   auto pin = b.pin;
   if (b.failed && status == 'I' && EndsWithTransaction(pin)) pin = PinReason::kNone;
   if (pool_policy_.mode == PoolMode::kSession && pin == PinReason::kNone) pin = PinReason::kSessionMode;

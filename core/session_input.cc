@@ -272,6 +272,7 @@ void Session::Dispatch() {
       (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     read_only_block_ = true;
   fenced_ = decision.fence != FencePlan::kNone;
+  if (running.facts.cls != Class::kRead) worker_.NoteWrite();
   // Where a read goes that is to be proved first is known when it is proved.
   if (decision.fence != FencePlan::kProbeFirst || decision.target == Target::kHeld) CountDecision(decision);
   if (connection_ != nullptr && running.sets_transaction) begun_modes_.repeatable_read.reset();

@@ -83,7 +83,12 @@ class Worker {
   [[nodiscard]] std::shared_ptr<const ServerConfig> ServerFor(ServerId id) const {
     return id < servers_.size() ? servers_[id] : nullptr;
   }
-  [[nodiscard]] Load load() { return {outstanding_, turn_++, &fence_.fence()}; }
+  [[nodiscard]] Load load() {
+    return {outstanding_, turn_++, &fence_.fence(),
+            TimePoint(Duration(shared_.last_write.load(std::memory_order_relaxed)))};
+  }
+  // A statement that may write is sent or was answered.
+  void NoteWrite() { shared_.last_write.store(Now().time_since_epoch().count(), std::memory_order_relaxed); }
   FenceProbe& fence() { return fence_; }
   void AddOutstanding(ServerId id, int change);
 

@@ -102,7 +102,7 @@ namespace {
 // How a read that a replica may take is proved to see all it must.
 FencePlan PlanFor(const Decision& decision, bool block, Load load, TimePoint now) {
   if (load.fence == nullptr) return FencePlan::kNone;
-  const bool likely = load.fence->Quiet(now) && load.fence->SeenOf(decision.server).replay >= load.fence->position();
+  const bool likely = load.fence->Quiet(now, load.last_write) && load.fence->SeenOf(decision.server).replay >= load.fence->position();
   return decision.may_rerun && !block && likely ? FencePlan::kOptimistic : FencePlan::kProbeFirst;
 }
 
@@ -140,7 +140,7 @@ Decision Decide(const BatchFacts& batch, const SessionFacts& session, const Clus
     });
     proved = server.has_value();
   }
-  if (!server && fenced && load.fence != nullptr && load.fence->Quiet(now))
+  if (!server && fenced && load.fence != nullptr && load.fence->Quiet(now, load.last_write))
     server = ReplicaBehind(load.fence->position(), view, policy, load, now);
   if (!server)
     server = LeastOutstanding(view, load, [&](ServerId id) { return primary_too(id) || (fenced ? known(id) : open(id)); });

@@ -68,6 +68,7 @@ struct Load {
   std::span<const std::uint32_t> outstanding;  // batches by ServerId; may be shorter than the server list
   std::uint32_t turn = 0;                      // counts up: of servers that are equally busy each gets its turn
   const Fence* fence = nullptr;                // null: taken to be able to prove anything
+  TimePoint last_write{};                      // when a statement that may write was last under way
 };
 
 [[nodiscard]] Decision Decide(const BatchFacts& batch, const SessionFacts& session,

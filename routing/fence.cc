@@ -121,8 +121,8 @@ Proof Fence::Check(Ticket ticket, ServerId replica, Seen seen) const {
   return seen.replay >= *index ? Proof::kProven : Proof::kBehind;
 }
 
-bool Fence::Quiet(TimePoint now) const {
-  return open_ && position_.value != 0 && now - moved_at_ >= kQuiet;
+bool Fence::Quiet(TimePoint now, TimePoint last_write) const {
+  return open_ && position_.value != 0 && now - moved_at_ >= kQuiet && asked_at_ > last_write;
 }
 
 TimePoint Fence::FreshAsOf(ServerId replica) const {

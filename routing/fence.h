@@ -83,8 +83,9 @@ class Fence {
 
   // The position last heard of the primary.
   [[nodiscard]] Lsn position() const { return position_; }
-  // True if a read sent together with its probe is likely to be confirmed: the position has not moved for a while.
-  [[nodiscard]] bool Quiet(TimePoint now) const;
+  // True if a read sent together with its probe is likely to be confirmed: the position has not moved for a while, and
+  // nothing is known to have written since `last_write`.
+  [[nodiscard]] bool Quiet(TimePoint now, TimePoint last_write) const;
   // `replica` shows every commit that was acknowledged before this time; TimePoint{}: not known.
   [[nodiscard]] TimePoint FreshAsOf(ServerId replica) const;
 

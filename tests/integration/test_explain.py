@@ -60,9 +60,9 @@ def test_it_is_the_sessions_own_answer(conn):
         (row,) = explain(conn, "SELECT 1")
         assert (row["target"], row["server"], row["reason"], row["verdict"]) == (
             "held", "pg0", "in_transaction", "read_safe")  # fmt: skip
-    conn.execute("SET synchronous_commit = off")
+    conn.execute("SET default_transaction_isolation = serializable")
     (row,) = explain(conn, "SELECT 1")
-    assert (row["target"], row["reason"]) == ("primary", "sync_commit_lowered")
+    assert (row["target"], row["reason"]) == ("primary", "serializable")
 
 
 def test_a_failed_block_stays_failed(conn):
