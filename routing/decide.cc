@@ -48,7 +48,20 @@ std::optional<Reason> ForbidsReplicas(const BatchFacts& batch, const SessionFact
   return std::nullopt;
 }
 
+ClusterView OneGoodReplica() {
+  ClusterView view;
+  ServerView& replica = view.servers.emplace_back();
+  replica.up = replica.streaming = replica.eligible = true;
+  replica.role = Role::kReplica;
+  replica.sync_state = SyncState::kSync;
+  return view;
+}
+
 }  // namespace
+
+bool IsFallback(Reason reason) {
+  return reason == Reason::kNoEligibleReplica || reason == Reason::kReplicaBehind;
+}
 
 std::string_view TargetName(Target target) {
   switch (target) {
@@ -152,6 +165,15 @@ Decision Decide(const BatchFacts& batch, const SessionFacts& session, const Clus
                     batch.retained && batch.repeatable};
   if (!proved) decision.fence = PlanFor(decision, read_only_block, load, now);
   return decision;
+}
+
+Decision DecideAsIfReplicas(const BatchFacts& batch, const SessionFacts& session, RoutingPolicy policy) {
+  if (session.holds_connection)
+    return {session.holds_why == Reason::kReadOnlyTransaction ? Target::kReplica : Target::kPrimary, session.holds_why};
+  policy.read_from = ReadFrom::kSynchronous;
+  policy.read_from_primary = ReadFromPrimary::kFallback;
+  static const ClusterView view = OneGoodReplica();
+  return Decide(batch, session, view, policy, {}, {});
 }
 
 }  // namespace waypost

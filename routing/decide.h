@@ -80,6 +80,13 @@ struct Load {
 [[nodiscard]] std::optional<ServerId> ReplicaBehind(Lsn index, const ClusterView& view, const RoutingPolicy& policy,
                                                     Load load, TimePoint now);
 
+// What Decide() would say if replicas were allowed and there was one: `read_from = "none"` shows by it what share of the
+// statements could move, and why the rest could not. Only target (kPrimary, kReplica) and reason are set.
+[[nodiscard]] Decision DecideAsIfReplicas(const BatchFacts& batch, const SessionFacts& session, RoutingPolicy policy);
+
+// True if a read went to the primary for this reason alone.
+[[nodiscard]] bool IsFallback(Reason reason);
+
 // True if a replica of this policy may be read from at `now`, once the fence lets it: seen at most two probe intervals
 // ago, and one of those that read_from names.
 [[nodiscard]] bool MayReadFrom(const ServerView& server, const ClusterView& view,
