@@ -169,8 +169,10 @@ void ClusterHealth::JudgeAge(const ServerSample& replica, ServerView& server, Se
     server.readable = memory.streaming;
     server.sync_state = memory.sync_state;
   } else {
-    server.readable = memory.streaming = server.streaming;
-    memory.sync_state = server.sync_state;
+    server.readable = server.streaming;
+    // Its receiver may be gone before the primary is found to be.
+    if (server.streaming) memory.sync_state = server.sync_state;
+    memory.streaming = memory.streaming || server.streaming;
   }
   if (server.streaming || orphaned)
     for (auto position = positions_.rbegin(); position != positions_.rend(); ++position) {

@@ -101,7 +101,7 @@ class ClusterHealth {
     std::int64_t started_us = 0;
     TimePoint fresh_as_of{};
     SyncState sync_state = SyncState::kNone;
-    bool streaming = false;
+    bool streaming = false;  // it has been
   };
 
   void FindPrimary(std::span<const ServerProbe> servers, ClusterView& view);

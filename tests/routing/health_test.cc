@@ -111,6 +111,15 @@ TEST_CASE("a replica is as fresh as the last position of the primary that it has
     CHECK(view.servers[1].sync_state == SyncState::kSync);
     CHECK_FALSE(view.servers[1].streaming);
   }
+  SECTION("also if its receiver went first") {
+    cluster.replica(1).receiving = false;
+    cluster.primary().standbys.erase(cluster.primary().standbys.begin());
+    CHECK_FALSE(cluster.Tick().servers[1].readable);
+    cluster.servers[0].up = false;
+    const auto view = cluster.Tick();
+    CHECK(view.servers[1].readable);
+    CHECK(view.servers[1].sync_state == SyncState::kSync);
+  }
   SECTION("after a restart it may be further back") {
     cluster.servers[1].sample->started_us = 200;
     cluster.replica(1).replay_lsn = {900};
