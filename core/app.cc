@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <csignal>
 #include <map>
 #include <memory>
@@ -11,10 +12,10 @@
 #include <vector>
 
 #include "core/admin/admin_server.h"
-#include "core/admin/explain_route.h"
 #include "core/base/log.h"
 #include "core/catalog_keeper.h"
 #include "core/cli.h"
+#include "core/explain_route.h"
 #include "core/prober.h"
 #include "core/shared.h"
 #include "core/worker.h"
@@ -23,6 +24,7 @@ namespace waypost {
 namespace {
 
 constexpr milliseconds kSignalPoll{100};
+constexpr milliseconds kCatalogPatience{2'000};
 
 // As many descriptors as the system lets us have: one a client, one a server connection.
 void RaiseFileLimit() {
@@ -81,12 +83,14 @@ class App {
  private:
   void OnView(View view);
   void OnCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog);
+  [[nodiscard]] std::shared_ptr<const Catalog> WaitForCatalog(const std::string& database);
   [[nodiscard]] AdminSources Sources();
 
   std::mutex mutex_;  // for what the prober, the keeper and the admin threads see of the rest
   ConfigSnapshot config_;
   RunStatus status_;
   std::map<std::string, std::shared_ptr<const Catalog>> catalogs_;
+  std::condition_variable catalog_came_;
   Shared shared_;
   WorkerMetrics prober_metrics_;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -103,7 +107,19 @@ void App::OnView(View view) {
 void App::OnCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog) {
   const std::scoped_lock lock(mutex_);
   catalogs_[database] = catalog;
+  catalog_came_.notify_all();
   for (const auto& worker : workers_) worker->SetCatalog(database, catalog);
+}
+
+// The catalogue of `database`; null if it does not come soon. An admin thread.
+std::shared_ptr<const Catalog> App::WaitForCatalog(const std::string& database) {
+  std::unique_lock lock(mutex_);
+  if (!catalogs_.contains(database)) {
+    keeper_.RequestCatalog(database);
+    catalog_came_.wait_for(lock, kCatalogPatience, [&] { return catalogs_.contains(database); });
+  }
+  const auto found = catalogs_.find(database);
+  return found == catalogs_.end() ? nullptr : found->second;
 }
 
 AdminSources App::Sources() {
@@ -114,14 +130,10 @@ AdminSources App::Sources() {
     return status_;
   };
   sources.route = [this](const RouteQuestion& question) {
-    ConfigSnapshot config;
-    std::shared_ptr<const Catalog> catalog;
-    {
-      const std::scoped_lock lock(mutex_);
-      config = config_;
-      if (const auto found = catalogs_.find(question.database); found != catalogs_.end()) catalog = found->second;
-    }
-    if (!catalog) keeper_.RequestCatalog(question.database);
+    const auto catalog = WaitForCatalog(question.database);
+    std::unique_lock lock(mutex_);
+    const auto config = config_;
+    lock.unlock();
     const auto view = prober_.view();
     return ExplainRoute(question, *config, view.get(), catalog.get(), Clock::now());
   };

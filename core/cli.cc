@@ -9,11 +9,11 @@
 #include <thread>
 #include <utility>
 
-#include "core/admin/explain_route.h"
 #include "core/app.h"
 #include "core/base/log.h"
 #include "core/catalog_loader.h"
 #include "core/control_query.h"
+#include "core/explain_route.h"
 #include "core/prober.h"
 
 namespace waypost {
@@ -84,16 +84,21 @@ std::string WhyNoPrimary(const ClusterView& view) {
   return why;
 }
 
-void Print(const RouteAnswer& answer) {
-  std::printf("target:  %s%s\n", answer.target.c_str(),
+void Print(const RouteQuestion& question, const RouteAnswer& answer) {
+  std::printf("database: %s\n", question.database.c_str());
+  std::printf("target:   %s%s\n", answer.target.c_str(),
               answer.server.empty() ? "" : (" (" + answer.server + ")").c_str());
-  std::printf("class:   %s\nreason:  %s\n", answer.cls.c_str(), answer.reason.c_str());
-  for (const std::string& step : answer.path) std::printf("path:    %s\n", step.c_str());
+  std::printf("class:    %s\nreason:   %s\n", answer.cls.c_str(), answer.reason.c_str());
+  for (const std::string& step : answer.path) std::printf("path:     %s\n", step.c_str());
+  for (const std::string& why : answer.no_replica) std::printf("path:     %s\n", why.c_str());
+  if (!answer.pin.empty()) std::printf("pin:      %s\n", answer.pin.c_str());
   if (answer.statements.size() < 2) return;
   for (std::size_t i = 0; i < answer.statements.size(); ++i) {
     const RouteStatement& statement = answer.statements[i];
-    std::printf("statement %zu: %s, %s\n", i + 1, statement.cls.c_str(), statement.reason.c_str());
-    for (const std::string& step : statement.path) std::printf("  path:  %s\n", step.c_str());
+    std::printf("statement %zu: %s, %s: %s\n", i + 1, statement.cls.c_str(),
+                statement.reason.c_str(), statement.sql.c_str());
+    for (const std::string& step : statement.path) std::printf("  path:   %s\n", step.c_str());
+    if (!statement.pin.empty()) std::printf("  pin:    %s\n", statement.pin.c_str());
   }
 }
 
@@ -106,9 +111,13 @@ int AskRoute(Arguments arguments) {
   (void)ConfigureLog(LogLevel::kError, "");
   const auto config = std::make_shared<const Config>(std::move(*loaded));
   RouteQuestion& question = arguments.question;
-  if (question.database.empty()) question.database = config->monitor.database;
+  if (question.database.empty()) {
+    question.database = config->monitor.database;
+    Complain("waypost: no --database given: answering for \"" + question.database +
+             "\", the monitor's");
+  }
   if (arguments.offline) {
-    Print(ExplainRoute(question, *config, nullptr, nullptr, Clock::now()));
+    Print(question, ExplainRoute(question, *config, nullptr, nullptr, Clock::now()));
     return kExitOk;
   }
   const View view = LookAtServers(config);
@@ -127,7 +136,7 @@ int AskRoute(Arguments arguments) {
   }
   // As of when the servers were looked at: reading the catalogue may take longer than a sample is
   // good for.
-  Print(ExplainRoute(question, *config, view.get(), catalog->get(), primary.sampled));
+  Print(question, ExplainRoute(question, *config, view.get(), catalog->get(), primary.sampled));
   return kExitOk;
 }
 
@@ -150,6 +159,10 @@ int Parse(int argc, const char* const* argv) {
   route->add_option("-d,--database", arguments.question.database,
                     "The database (default: the monitor's)");
   route->add_option("-u,--user", arguments.question.user, "The user whose policy applies");
+  route->add_option("--search-path", arguments.question.search_path,
+                    "The schemas where names are looked for, as SET search_path takes them");
+  route->add_option("--application-name", arguments.question.application_name,
+                    "The application_name whose rules apply");
   route->add_flag("--offline", arguments.offline, "Ask no server: by the statement's text alone");
   route->add_option("sql", arguments.question.sql, "The statement, or several separated by ';'")
       ->required()

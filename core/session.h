@@ -4,6 +4,7 @@
 //   session.cc           life: login, actions of the machine, waiting, time-outs, end
 //   session_input.cc     bytes -> messages -> batch -> decision
 //   session_classify.cc  what each message says of its batch
+//   session_explain.cc   EXPLAIN ROUTE: answered by a query in its place
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
 //   session_reply.cc     replies -> client, and what they change in the session
 //   session_answer.cc    batches that the server did not end: errors of ours, a lost server
@@ -110,6 +111,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   bool TakeLarge(FrameHeader header, Bytes& in);
   void Add(FrameHeader header, Bytes message);
   void Dispatch();
+  [[nodiscard]] Decision DecideBatch();
   void Misbehaved(std::string_view message);
   Batch& batch();
 
@@ -124,6 +126,10 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   [[nodiscard]] const CachedStatement& Look(const SqlRef& sql);
   void FindContext();
   [[nodiscard]] StatementRef FindStatement(std::string_view name) const;
+
+  // session_explain.cc
+  bool AnswerRouteQuestion(BatchMessage& message, Bytes body);
+  [[nodiscard]] std::string RouteAnswerFor(std::string_view question);
 
   // session_send.cc
   void Send();

@@ -1,6 +1,7 @@
 // What a batch says: each message adds what it reads, writes, names and changes to the facts of its batch.
 #include "core/session.h"
 #include "core/worker.h"
+#include "parser/explain_text.h"
 #include "parser/frontend.h"
 
 namespace waypost {
@@ -112,6 +113,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       b.simple = true;
       const auto sql = ReadQuery(body);
       if (!sql) return CombineClass(Class::kWrite, Reason::kProtocol);
+      if (MayAskForRoute(*sql) && AnswerRouteQuestion(message, body)) return;
       const auto& found = Look(*sql);
       ClassifyStatement(found, true);
       if (ChangesSession(found.facts())) message.sql = found.sql;
@@ -163,6 +165,7 @@ void Session::ClassifyParse(BatchMessage& message, Bytes body) {
   auto& b = *batch_;
   const auto parse = ReadParse(body);
   if (!parse) return CombineClass(Class::kWrite, Reason::kProtocol);
+  if (MayAskForRoute(parse->sql) && AnswerRouteQuestion(message, body)) return;
   const auto& found = Look(parse->sql);
   ClassifyStatement(found, false);
   const auto sql = SqlCache::Keep(found, parse->sql);

@@ -235,9 +235,9 @@ void Session::Add(FrameHeader header, Bytes message) {
   }
 }
 
-void Session::Dispatch() {
+// Where the batch at hand would go now. Changes nothing but the batch.
+Decision Session::DecideBatch() {
   auto& running = batch();
-  running.dispatched = true;
   if (!running.any_statement && running.facts.end_known) {
     // Close, Sync alone, an empty query: nothing that could write, and nothing to read.
     running.facts.why = Reason::kProtocol;
@@ -254,8 +254,15 @@ void Session::Dispatch() {
     running.facts.cls = Class::kSession;
     running.facts.why = Reason::kSessionMode;
   }
-  auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
-  if (pool_policy_.mode == PoolMode::kStatement && running.begins) decision = {Target::kRefuse, Reason::kTransaction};
+  const auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
+  if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
+  return decision;
+}
+
+void Session::Dispatch() {
+  auto& running = batch();
+  running.dispatched = true;
+  const auto decision = DecideBatch();
   if (decision.target != Target::kHeld && running.facts.begins_read_only &&
       decision.target == Target::kReplica)
     read_only_block_ = true;

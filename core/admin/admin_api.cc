@@ -137,7 +137,8 @@ const std::vector<AdminApi::Route>& AdminApi::Routes() {
       {"GET", "/api/v1/servers", "each server: role, lag, whether it may be read from and why not",
        &AdminApi::Servers},
       {"POST", "/api/v1/route",
-       "where a statement would go and why: {\"sql\", \"database\", \"user\"}",
+       "where a statement would go and why: {\"sql\", \"database\", \"user\", \"search_path\", "
+       "\"application_name\"}",
        &AdminApi::AskRoute},
   };
   return routes;
@@ -279,21 +280,34 @@ AdminResponse AdminApi::AskRoute(const AdminRequest& request) {
   question.user = TextField(body, "user", "", false, problem);
   question.database = TextField(body, "database", sources_.default_database, false, problem);
   question.sql = TextField(body, "sql", "", true, problem);
+  question.search_path = TextField(body, "search_path", "", false, problem);
+  question.application_name = TextField(body, "application_name", "", false, problem);
   for (const auto& [key, value] : body.items())
-    if (key != "sql" && key != "database" && key != "user")
+    if (key != "sql" && key != "database" && key != "user" && key != "search_path" &&
+        key != "application_name")
       problem = "unknown field \"" + key + "\"";
   if (!problem.empty()) return Problem(400, "Bad request", problem);
   if (!sources_.route) return Problem(503, "Not ready", "routing is not running yet");
   const RouteAnswer answer = sources_.route(question);
+  const auto text = [](const std::string& value) {
+    return value.empty() ? json(nullptr) : json(value);
+  };
   json statements = json::array();
   for (const RouteStatement& statement : answer.statements)
-    statements.push_back(
-        {{"class", statement.cls}, {"reason", statement.reason}, {"path", statement.path}});
-  return Json({{"target", answer.target},
-               {"server", answer.server.empty() ? json(nullptr) : json(answer.server)},
+    statements.push_back({{"sql", statement.sql},
+                          {"class", statement.cls},
+                          {"reason", statement.reason},
+                          {"path", statement.path},
+                          {"pin", text(statement.pin)}});
+  return Json({{"database", question.database},
+               {"user", text(question.user)},
+               {"target", answer.target},
+               {"server", text(answer.server)},
                {"class", answer.cls},
                {"reason", answer.reason},
                {"path", answer.path},
+               {"pin", text(answer.pin)},
+               {"no_replica", answer.no_replica},
                {"statements", std::move(statements)}});
 }
 

@@ -12,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "core/explain_route.h"
 #include "metrics/exporter.h"
 #include "metrics/worker_metrics.h"
 #include "routing/cluster_view.h"
@@ -19,24 +20,6 @@
 namespace waypost {
 
 inline constexpr std::size_t kMaxAdminBodyBytes = 1U << 20U;
-
-// "Where would this go, and why?"
-struct RouteQuestion {
-  std::string sql;
-  std::string database;
-  std::string user;
-};
-struct RouteStatement {
-  std::string cls, reason;        // ClassName, ReasonName
-  std::vector<std::string> path;  // how the verdict was reached, for people
-};
-struct RouteAnswer {
-  std::string target;  // "primary", "replica", "refused"
-  std::string server;  // by name; empty if none can take it now
-  std::string cls, reason;
-  std::vector<std::string> path;
-  std::vector<RouteStatement> statements;
-};
 
 // What the process knows of itself.
 struct RunStatus {

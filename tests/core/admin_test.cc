@@ -9,7 +9,7 @@
 #include <tuple>
 
 #include "core/admin/admin_server.h"
-#include "core/admin/explain_route.h"
+#include "core/explain_route.h"
 
 namespace waypost {
 namespace {
@@ -64,7 +64,7 @@ struct Fixture {
       answer.cls = "write";
       answer.reason = question.database + "|" + question.user;
       answer.path = {question.sql};
-      answer.statements = {{"write", "write", {"\xff is no UTF-8"}}};
+      answer.statements = {{"select 1", "write", "write", {"\xff is no UTF-8"}, "listen"}};
       return answer;
     };
     return sources;
@@ -74,6 +74,12 @@ struct Fixture {
     return AdminApi(Sources()).Handle({method, path, body});
   }
 };
+
+RouteQuestion AskAbout(const char* sql) {
+  RouteQuestion question;
+  question.sql = sql;
+  return question;
+}
 
 bool Contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -237,7 +243,7 @@ TEST_CASE("bad requests get a problem that says what was expected", "[core][admi
 TEST_CASE("a statement is explained by the text alone, or with servers", "[core][admin]") {
   Config config;
   const auto offline = [&](const char* sql) {
-    return ExplainRoute({sql, "", ""}, config, nullptr, nullptr, Clock::now());
+    return ExplainRoute(AskAbout(sql), config, nullptr, nullptr, Clock::now());
   };
   CHECK(offline("select 1").target == "replica");
   CHECK(offline("select 1").reason == "read_safe");
@@ -250,11 +256,11 @@ TEST_CASE("a statement is explained by the text alone, or with servers", "[core]
   const auto view = MakeView();
   view->servers[1].eligible = false;
   view->servers[1].ineligible_why = "its sync_state is async";
-  const auto answer = ExplainRoute({"select 1", "", ""}, config, view.get(), nullptr, Clock::now());
+  const auto answer = ExplainRoute(AskAbout("select 1"), config, view.get(), nullptr, Clock::now());
   CHECK(answer.target == "primary");
   CHECK(answer.server == "pg0");
   CHECK(answer.reason == "no_eligible_replica");
-  CHECK(answer.path.back() == "pg1 may not be read from: its sync_state is async");
+  CHECK(answer.no_replica.back() == "pg1 may not be read from: its sync_state is async");
 }
 
 TEST_CASE("the port answers HTTP, refuses garbage, and is not shared", "[core][admin]") {

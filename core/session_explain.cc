@@ -1,0 +1,53 @@
+// EXPLAIN ROUTE: the client's Query or Parse is replaced by one that any server answers with the rows wanted. From then on
+// it is a statement like every other, in a transaction, a pipeline or under a name.
+#include "core/explain_route.h"
+#include "core/session.h"
+#include "core/worker.h"
+#include "parser/encode.h"
+#include "parser/explain_text.h"
+#include "parser/frontend.h"
+#include "parser/resolve.h"
+#include "parser/tokens.h"
+
+namespace waypost {
+
+// What would become of `question` if it stood here, under all that the session and the batch so far are in.
+std::string Session::RouteAnswerFor(std::string_view question) {
+  // The data path itself decides, on a batch that is thrown away.
+  auto asking = worker_.TakeBatch();
+  static_cast<BatchFlags&>(*asking) = *batch_;
+  asking->parsed = batch_->parsed;
+  std::swap(asking, batch_);
+  const auto& found = Look(question);
+  const auto list = found.sql->facts;
+  const auto whole = found.verdict;
+  ClassifyStatement(found, true);
+  const auto decision = DecideBatch();
+  std::swap(asking, batch_);
+  worker_.GiveBatch(std::move(asking));
+
+  std::vector<Verdict> each;
+  for (const auto& facts : *list) each.push_back(list->size() == 1 ? whole : Resolve(facts, catalog_));
+  auto answer = DescribeRoute(question, each, whole, decision, worker_.view());
+  if (decision.target == Target::kHeld && connection_ != nullptr) answer.server = connection_->server().name;
+  return RouteRows(answer, HighestParameter(question, lexing_), lexing_);
+}
+
+// `message`, the last of its batch, is replaced if it asks for a route. `body`: its own, outside the batch.
+bool Session::AnswerRouteQuestion(BatchMessage& message, Bytes body) {
+  const auto parse = message.type == 'P' ? ReadParse(body) : std::nullopt;
+  const auto sql = parse ? parse->sql : ReadQuery(body).value_or("");
+  const auto question = RouteQuestionIn(sql, lexing_);
+  if (!question) return false;
+  const auto answer = RouteAnswerFor(*question);
+  auto& bytes = batch_->bytes;
+  bytes.resize(message.offset);
+  if (parse) waypost::AppendParse(bytes, parse->name, answer, parse->types);
+  else AppendQuery(bytes, answer);
+  message.size = static_cast<std::uint32_t>(bytes.size()) - message.offset;
+  const std::string own(bytes, message.offset + kHeaderBytes);
+  Classify(message, AsBytes(own));
+  return true;
+}
+
+}  // namespace waypost
