@@ -58,6 +58,8 @@ struct BatchFlags {
   bool failed = false;      // an error was answered
   bool begins = false;      // BEGIN
   bool commits = false;     // COMMIT
+  bool sets_transaction = false;  // SET TRANSACTION
+  std::uint64_t begin_sequence = 0;  // in the ledger: the BEGIN that goes ahead of it
   bool ends_block = false;  // COMMIT or ROLLBACK: what a failed block waits for
   bool dispatched = false;
   bool begun = false;       // its first bytes were sent

@@ -37,6 +37,7 @@ inline constexpr std::array<Choice<Consistency>, 4> kConsistency = {{{"strict", 
                                                               {"bounded", Consistency::kBounded},
                                                               {"eventual", Consistency::kEventual},
                                                               {"primary", Consistency::kPrimary}}};
+inline constexpr std::array<Choice<bool>, 2> kBegin = {{{"lazy", true}, {"eager", false}}};
 inline bool IsLabel(std::string_view name) {
   return std::all_of(name.begin(), name.end(), [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
@@ -58,6 +59,7 @@ void ReadRoutingKeys(ConfigSection& section, Routing& routing) {
   section.OneOf("read_from", routing.read_from, All(kReadFrom));
   section.OneOf("read_from_primary", routing.read_from_primary, All(kReadFromPrimary));
   ReadConsistencyKeys(section, routing);
+  section.OneOf("begin", routing.lazy_begin, All(kBegin));
 }
 
 }  // namespace waypost

@@ -104,6 +104,8 @@ void Session::Carry(Do verb) {
           ErrorMessage({.sqlstate = "25P02",
                         .message = "current transaction is aborted, commands ignored until end of transaction block"}),
           'E');
+    case Do::kAnswerKept:
+      return AnswerKept();
     case Do::kAnswerRollback:
       return AnswerRollback();
     case Do::kDiscard:
@@ -270,6 +272,7 @@ void Session::OnBatchDone(char status) noexcept {
   auto pin = b.pin;
   if (b.failed && status == 'I' && EndsWithTransaction(pin)) pin = PinReason::kNone;
   if (pool_policy_.mode == PoolMode::kSession && pin == PinReason::kNone) pin = PinReason::kSessionMode;
+  if (relaying != nullptr && relaying->opens) begin_ = std::string();
   const bool rerun = In<Discarding>();
   if (rerun) RewindBatch();
   else EndBatch();
@@ -292,7 +295,7 @@ void Session::OnBatchDone(char status) noexcept {
 ClientState Session::client_state() const {
   if (In<Acquiring>()) return ClientState::kWaiting;
   if (In<Relaying>() || In<Discarding>()) return ClientState::kActive;
-  return In<InBlock>() || In<FailedBlock>() ? ClientState::kIdleInTransaction : ClientState::kIdle;
+  return In<InBlock>() || In<Begun>() || In<FailedBlock>() ? ClientState::kIdleInTransaction : ClientState::kIdle;
 }
 
 void Session::Cancel() {

@@ -5,6 +5,7 @@
 //   session_input.cc     bytes -> messages -> batch -> decision
 //   session_classify.cc  what each message says of its batch
 //   session_explain.cc   EXPLAIN ROUTE: answered by a query in its place
+//   session_begin.cc     BEGIN, answered before any server hears of it
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
 //   session_reply.cc     replies -> client, and what they change in the session
 //   session_answer.cc    batches that the server did not end: errors of ours, a lost server
@@ -130,6 +131,19 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   // session_explain.cc
   bool AnswerRouteQuestion(BatchMessage& message, Bytes body);
   [[nodiscard]] std::string RouteAnswerFor(std::string_view question);
+  // session_begin.cc
+  struct Lone {
+    const Facts* facts = nullptr;
+    std::string_view text;
+  };
+  // The statement of a batch that is one statement alone, in a form that cannot fail before it runs; empty if it is not.
+  // Valid as long as the batch.
+  [[nodiscard]] Lone LoneStatement() const;
+  // True if the batch needs no server (yet) and was answered.
+  bool KeepBatch();
+  void AnswerKept();
+  void AppendBegin(std::string& out);
+  [[nodiscard]] SessionFacts::Opens Opens() const;
 
   // session_send.cc
   void Send();
@@ -150,7 +164,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
 
   // session_reply.cc
   Relayed OnError(const Answer& answer, Bytes body, std::string& replacement);
-  void SettingsFailed(Bytes body);
+  void SettingsFailed(Bytes body, bool begin);
   void RunEffects(const Answer& answer, char type, Bytes body);
   void Undo(const Effect& effect);
   void Apply(const SqlRef& sql, const Facts& facts, std::string_view tag);
@@ -225,6 +239,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   bool serializable_default_ = false;
   bool read_only_default_ = false;
   bool read_only_block_ = false;
+  std::string begin_;              // of a block that no server has heard of: what begins it
+  TransactionModes begun_modes_;   // and what that says
   bool unpin_ = false;
   bool rollback_unpins_ = false;   // all that could pin happened in this transaction and goes with it
   TimePoint last_active_{};

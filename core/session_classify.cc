@@ -95,8 +95,10 @@ void Session::ClassifyEffect(const Facts& facts) {
   if (facts.kind == StatementKind::kCommit) b.commits = true;
   if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) b.ends_block = true;
   if (!facts.settings.empty()) b.changes_settings = true;
-  for (const auto& setting : facts.settings)
+  for (const auto& setting : facts.settings) {
+    if (setting.kind == SettingEffect::Kind::kTransaction) b.sets_transaction = true;
     if (setting.kind != SettingEffect::Kind::kSet && setting.kind != SettingEffect::Kind::kSetLocal) b.resets = true;
+  }
   if (facts.kind != StatementKind::kDeallocate || b.simple) return;
   if (facts.object.empty()) {
     std::erase_if(b.parsed, [](const auto& named) { return !named.first.empty(); });

@@ -61,7 +61,7 @@ bool Session::MustPause() const {
 }
 
 bool Session::Accepts(char type) const {
-  if (In<Idle>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
+  if (In<Idle>() || In<Begun>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
   if (!In<Relaying>()) return false;
   // The running batch goes on: a COPY, a series without its Sync, a message too large to gather.
   const auto& ledger = connection_->ledger();
@@ -250,6 +250,7 @@ Decision Session::DecideBatch() {
                                          : Reason::kInTransaction;
   session.synchronous_commit_lowered = sync_commit_lowered_;
   session.serializable_default = serializable_default_;
+  session.opens = Opens();
   if (pool_policy_.mode == PoolMode::kSession && connection_ == nullptr) {
     running.facts.cls = Class::kSession;
     running.facts.why = Reason::kSessionMode;
@@ -262,9 +263,10 @@ Decision Session::DecideBatch() {
 void Session::Dispatch() {
   auto& running = batch();
   running.dispatched = true;
+  if ((running.begins || In<Begun>()) && KeepBatch()) return;
   const auto decision = DecideBatch();
-  if (decision.target != Target::kHeld && running.facts.begins_read_only &&
-      decision.target == Target::kReplica)
+  if (decision.target == Target::kReplica &&
+      (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     read_only_block_ = true;
   CountDecision(decision);
   if (connection_ == nullptr || connection_->status() == 'I') transaction_settings_ = settings_;

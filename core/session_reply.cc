@@ -52,10 +52,12 @@ bool Session::MayHeal(std::string_view sqlstate) const {
 Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacement) {
   const auto error = ReadError(body);
   if (answer.reply == Reply::kSwallow) {
-    if (answer.entry == 'Q') SettingsFailed(body);
+    if (answer.entry == 'Q') SettingsFailed(body, batch_ && answer.sequence == batch_->begin_sequence);
     return Relayed::kSkip;
   }
-  if (holding_ && MayHeal(error.sqlstate)) {
+  // In a block that the client made READ ONLY that error is its own.
+  const bool own = error.sqlstate == "25006" && In<Relaying>() && std::get<Relaying>(state_).opens;
+  if (holding_ && !own && MayHeal(error.sqlstate)) {
     Take(HeldError{});
     if (In<Discarding>()) {
       held_.clear();
@@ -109,20 +111,21 @@ std::string Session::WithClientNames(std::string_view error) const {
   return text;
 }
 
-void Session::SettingsFailed(Bytes body) {
+void Session::SettingsFailed(Bytes body, bool begin) {
   const auto error = ReadError(body);
-  Log(LogLevel::kWarn, "settings_failed",
+  Log(LogLevel::kWarn, begin ? "begin_failed" : "settings_failed",
       {{"server", connection_->server().name}, {"user", user_}, {"sqlstate", error.sqlstate}});
   // What follows runs under settings that are not the client's: nothing of it may be shown, and the connection goes.
   failure_.clear();
   AppendError(failure_, {.sqlstate = error.sqlstate.empty() ? "XX000" : error.sqlstate,
-                         .message = "could not restore the session's settings on the server",
+                         .message = begin ? "could not begin the transaction on the server"
+                                          : "could not restore the session's settings on the server",
                          .detail = error.message});
   auto* lost = connection_;
   const bool ready_due = lost->ledger().OwesReady();
   lost->EndLease();
   Lost(ready_due, false);
-  lost->OnClosed("the session's settings could not be restored on it");
+  lost->OnClosed(begin ? "a transaction could not be begun on it" : "the session's settings could not be restored on it");
 }
 
 void Session::RunEffects(const Answer& answer, char type, Bytes body) {

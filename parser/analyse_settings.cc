@@ -284,11 +284,13 @@ std::string SetStatement(std::string_view name, std::string_view value, bool loc
 
 void AnalyseTransaction(const TransactionStmt* stmt, Facts& facts) {
   facts.form_reason = Reason::kTransaction;
+  facts.chain = stmt->chain;
   if (stmt->savepoint_name != nullptr) facts.object = stmt->savepoint_name;
   switch (stmt->kind) {
     case TRANS_STMT_BEGIN:
     case TRANS_STMT_START:
       facts.kind = StatementKind::kBegin;
+      facts.start = stmt->kind == TRANS_STMT_START;
       return ApplyModes(stmt->options, facts.modes);
     case TRANS_STMT_COMMIT:
       facts.kind = StatementKind::kCommit;

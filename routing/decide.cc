@@ -77,7 +77,11 @@ bool MayReadFrom(const ServerView& server, const ClusterView& view, const Routin
 Decision Decide(const BatchFacts& batch, const SessionFacts& session, const ClusterView& view,
                 const RoutingPolicy& policy, Load load, TimePoint now) {
   if (session.holds_connection) return {Target::kHeld, session.holds_why};
-  const bool read = batch.cls == Class::kRead || batch.begins_read_only;
+  using Opens = SessionFacts::Opens;
+  if (session.opens == Opens::kReadWrite) return {Target::kPrimary, Reason::kInTransaction};
+  // What a READ ONLY block may not do fails on either side, and what only the primary can tell is asked there.
+  const bool read_only_block = batch.begins_read_only || (session.opens == Opens::kReadOnly && batch.cls != Class::kWrite);
+  const bool read = batch.cls == Class::kRead || read_only_block;
   if (!read) return {Target::kPrimary, batch.why};
   if (const auto why = ForbidsReplicas(batch, session, policy)) return {Target::kPrimary, *why};
   const auto server = LeastOutstanding(view, policy, load, now);
@@ -86,7 +90,7 @@ Decision Decide(const BatchFacts& batch, const SessionFacts& session, const Clus
   if (!server) return {Target::kPrimary, Reason::kNoEligibleReplica};
   if (view.primary == *server) return {Target::kPrimary, Reason::kPrimaryShare};
   return {Target::kReplica,
-          batch.begins_read_only ? Reason::kReadOnlyTransaction : Reason::kReadSafe, *server,
+          read_only_block ? Reason::kReadOnlyTransaction : Reason::kReadSafe, *server,
           batch.retained && batch.repeatable};
 }
 

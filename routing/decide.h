@@ -2,6 +2,7 @@
 // reason out. Read it from top to bottom, the first row that applies wins:
 //
 //   the session holds a server connection (pinned, in a transaction, session pooling)   -> that connection
+//   it opens a transaction block that is not READ ONLY                                  -> primary
 //   the end of the batch is not known, or it is too large to keep                       -> primary
 //   a statement in it is no read (or not understood)                                    -> primary
 //   the policy or the session's settings forbid replicas                                -> primary
@@ -35,6 +36,8 @@ struct SessionFacts {
   Reason holds_why = Reason::kInTransaction;
   bool synchronous_commit_lowered = false;
   bool serializable_default = false;
+  // The batch is the first of a block whose BEGIN no server has seen.
+  enum class Opens : std::uint8_t { kNothing, kReadWrite, kReadOnly } opens = Opens::kNothing;
 };
 
 enum class Target : std::uint8_t { kPrimary, kReplica, kHeld, kRefuse, kCount };

@@ -20,6 +20,7 @@ struct RoutingPolicy {
   ReadFrom read_from = ReadFrom::kSynchronous;
   ReadFromPrimary read_from_primary = ReadFromPrimary::kFallback;
   Consistency consistency = Consistency::kStrict;
+  bool lazy_begin = true;     // BEGIN is answered at once and sent with the first statement of its block
   milliseconds fence_wait{5};  // how long a read waits for a replica to catch up; used once the fence exists
   milliseconds max_lag{1'000};      // kBounded: a read may be this old
   std::uint64_t max_lag_bytes = 0;  // kBounded: or this much WAL behind; 0: not judged by bytes
@@ -31,6 +32,7 @@ struct RoutingOverrides {
   std::optional<ReadFromPrimary> read_from_primary;
   std::optional<Consistency> consistency;
   std::optional<milliseconds> fence_wait;
+  std::optional<bool> lazy_begin;
   std::optional<milliseconds> max_lag;
   std::optional<std::uint64_t> max_lag_bytes;
 };

@@ -12,13 +12,23 @@ struct Transition {
   Step operator()(const Idle&, const BatchReady& e) const {
     return {Acquiring{e.decision}, {Do::kAcquire}};
   }
+  Step operator()(const Idle&, const Kept&) const { return {Begun{}, {Do::kAnswerKept}}; }
+
+  Step operator()(const Begun& s, const Kept&) const { return {s, {Do::kAnswerKept}}; }
+  Step operator()(const Begun&, const BlockEnded&) const { return {Idle{}, {Do::kAnswerKept}}; }
+  Step operator()(const Begun&, const BatchReady& e) const {
+    return {Acquiring{e.decision, true}, {Do::kAcquire}};
+  }
 
   Step operator()(const Acquiring& s, const Leased&) const {
-    return {Relaying{s.decision}, {Do::kSend}};
+    return {Relaying{.decision = s.decision, .block = s.opens, .opens = s.opens}, {Do::kSend}};
   }
-  Step operator()(const Acquiring&, const NoLease&) const { return {Idle{}, {Do::kAnswerError}}; }
-  Step operator()(const Acquiring&, const Rerouted& e) const {
-    return {Acquiring{e.decision}, {Do::kAcquire}};
+  Step operator()(const Acquiring& s, const NoLease&) const {
+    if (s.opens) return {FailedBlock{}, {Do::kAnswerError}};
+    return {Idle{}, {Do::kAnswerError}};
+  }
+  Step operator()(const Acquiring& s, const Rerouted& e) const {
+    return {Acquiring{e.decision, s.opens}, {Do::kAcquire}};
   }
 
   Step operator()(Relaying s, const Forwarding&) const {
@@ -26,8 +36,8 @@ struct Transition {
     return {s};
   }
   Step operator()(const Relaying& s, const HeldError&) const {
-    if (!s.decision.may_rerun || s.forwarded || s.block) return {s};
-    return {Discarding{s.decision}, {Do::kDiscard}};
+    if (!s.MayRerun()) return {s};
+    return {Discarding{s.decision, s.opens}, {Do::kDiscard}};
   }
   Step operator()(const Relaying& s, const BatchDone& e) const {
     const auto pin = e.pin != PinReason::kNone || e.unpinned ? e.pin : s.pin;
@@ -37,19 +47,18 @@ struct Transition {
   }
   Step operator()(const Relaying& s, const ServerLost& e) const {
     if (e.mid_message) return {Closed{}, {Do::kCloseClient}};
-    if (s.decision.may_rerun && !s.forwarded && !s.block)
-      return {Acquiring{OnPrimary(s.decision)}, {Do::kAcquire}};
+    if (s.MayRerun()) return {Acquiring{OnPrimary(s.decision), s.opens}, {Do::kAcquire}};
     if (s.pin != PinReason::kNone) return {Closed{}, {Do::kCloseClient}};
     if (s.block) return {FailedBlock{}, {Do::kAnswerError}};
     return {Idle{}, {Do::kAnswerError}};
   }
 
   Step operator()(const Discarding& s, const BatchDone& e) const {
-    return {Acquiring{OnPrimary(s.decision)},
+    return {Acquiring{OnPrimary(s.decision), s.opens},
             {e.status == 'I' ? Do::kRelease : Do::kCloseServer, Do::kAcquire}};
   }
   Step operator()(const Discarding& s, const ServerLost&) const {
-    return {Acquiring{OnPrimary(s.decision)}, {Do::kAcquire}};
+    return {Acquiring{OnPrimary(s.decision), s.opens}, {Do::kAcquire}};
   }
 
   Step operator()(const InBlock& s, const BatchReady& e) const {
@@ -76,6 +85,7 @@ struct Transition {
 
   Step operator()(const Closed& s, const ClientGone&) const { return {s}; }
   Step operator()(const Idle&, const ClientGone&) const { return {Closed{}}; }
+  Step operator()(const Begun&, const ClientGone&) const { return {Closed{}}; }
   Step operator()(const Acquiring&, const ClientGone&) const { return {Closed{}}; }
   Step operator()(const FailedBlock&, const ClientGone&) const { return {Closed{}}; }
   template <class S>
@@ -94,8 +104,8 @@ struct Transition {
 Step Advance(const State& state, const Event& event) { return std::visit(Transition{}, state, event); }
 
 std::string_view StateName(const State& state) {
-  static constexpr std::string_view kNames[] = {"idle",    "acquiring", "relaying",     "discarding",
-                                                "inblock", "pinned",    "failed_block", "closed"};
+  static constexpr std::string_view kNames[] = {"idle",    "begun",  "acquiring",    "relaying", "discarding",
+                                                "inblock", "pinned", "failed_block", "closed"};
   return kNames[state.index()];
 }
 

@@ -3,8 +3,13 @@
 //
 //   state        event                      next          to do
 //   Idle         BatchReady                 Acquiring     acquire
+//   Idle         Kept (BEGIN)               Begun         answer the batch ourselves
+//   Begun        Kept (SET TRANSACTION)     Begun         answer the batch ourselves
+//   Begun        BlockEnded                 Idle          answer the batch ourselves
+//   Begun        BatchReady                 Acquiring     acquire; what was kept goes ahead of the batch
 //   Acquiring    Leased                     Relaying      send
 //   Acquiring    NoLease (error)            Idle          answer the batch with the error
+//   Acquiring    NoLease, behind Begun      FailedBlock   answer the batch with the error
 //   Acquiring    Rerouted                   Acquiring     acquire (the servers changed)
 //   Relaying     HeldError, may rerun       Discarding    throw away what was held
 //   Relaying     BatchDone 'I', no pin      Idle          release
@@ -35,6 +40,7 @@
 namespace waypost {
 
 struct BatchReady { Decision decision; };
+struct Kept {};                            // a batch that no server need see yet: BEGIN, SET TRANSACTION
 struct Leased {};
 struct NoLease {};
 struct Rerouted { Decision decision; };
@@ -45,19 +51,29 @@ struct BatchDone { char status = 'I'; PinReason pin = PinReason::kNone; bool unp
 struct ServerLost { bool mid_message = false; };
 struct BlockEnded {};
 struct ClientGone {};
-using Event = std::variant<BatchReady, Leased, NoLease, Rerouted, HeldError, Forwarding, BatchDone,
+using Event = std::variant<BatchReady, Kept, Leased, NoLease, Rerouted, HeldError, Forwarding, BatchDone,
                            ServerLost, BlockEnded, ClientGone>;
 
 struct Idle {};
-struct Acquiring { Decision decision; };
+struct Begun {};  // in a transaction block that no server has heard of yet
+// `opens`: the batch is the first of a block that the client was told is begun; the BEGIN goes ahead of it.
+struct Acquiring { Decision decision; bool opens = false; };
 // `block`, `pin`: what the session was in when the batch was sent.
-struct Relaying { Decision decision; bool forwarded = false; bool block = false; PinReason pin = PinReason::kNone; };
-struct Discarding { Decision decision; };
+struct Relaying {
+  Decision decision;
+  bool forwarded = false;
+  bool block = false;
+  PinReason pin = PinReason::kNone;
+  bool opens = false;
+  // The batch may go to another server as if it had not been sent: nothing of its block was seen by anybody.
+  [[nodiscard]] bool MayRerun() const { return decision.may_rerun && !forwarded && (!block || opens); }
+};
+struct Discarding { Decision decision; bool opens = false; };
 struct InBlock { PinReason pin = PinReason::kNone; };
 struct Pinned { PinReason why; };
 struct FailedBlock {};
 struct Closed {};
-using State = std::variant<Idle, Acquiring, Relaying, Discarding, InBlock, Pinned, FailedBlock, Closed>;
+using State = std::variant<Idle, Begun, Acquiring, Relaying, Discarding, InBlock, Pinned, FailedBlock, Closed>;
 
 enum class Do : std::uint8_t {
   kNothing,
@@ -65,6 +81,7 @@ enum class Do : std::uint8_t {
   kSend,
   kAnswerError,   // answer the whole batch with the error at hand
   kAnswerFailed,  // answer the whole batch with 25P02
+  kAnswerKept,    // answer the whole batch as the server would
   kAnswerRollback,
   kDiscard,       // throw away what is held and what still comes of this batch
   kRelease,       // the server connection goes back to its pool

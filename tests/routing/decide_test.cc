@@ -74,6 +74,21 @@ TEST_CASE("a read that does harm twice runs once", "[routing][decide]") {
   CHECK_FALSE(scene.Go().may_rerun);
 }
 
+TEST_CASE("the first statement of a block takes it where the block may run", "[routing][decide]") {
+  using Opens = SessionFacts::Opens;
+  Scene scene;
+  scene.session.opens = Opens::kReadWrite;
+  CHECK(scene.Said() == "primary in_transaction");
+  scene.session.opens = Opens::kReadOnly;
+  CHECK(scene.Said() == "replica read_only_transaction");
+  scene.batch.cls = Class::kSession;  // SET, DECLARE
+  scene.batch.why = Reason::kSession;
+  CHECK(scene.Said() == "replica read_only_transaction");
+  scene.batch.cls = Class::kWrite;  // what fails on either side, or what only the primary can tell
+  scene.batch.why = Reason::kServerLocal;
+  CHECK(scene.Said() == "primary server_local");
+}
+
 TEST_CASE("a held connection is used whatever the batch is", "[routing][decide]") {
   Scene scene;
   scene.session.holds_connection = true;

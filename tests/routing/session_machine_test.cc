@@ -16,6 +16,8 @@ const Decision kOnce{Target::kReplica, Reason::kReadSafe, 1, false};
 const Decision kWrite{Target::kPrimary, Reason::kWrite, 0, false};
 const Decision kHeld{Target::kHeld, Reason::kInTransaction, 0, false};
 const Decision kReadAgain{Target::kPrimary, Reason::kRerun, 2, false};
+// The first batch of a block whose BEGIN was kept.
+const Relaying kOpening{kRead, false, true, PinReason::kNone, true};
 constexpr auto kTemp = PinReason::kTemporaryTable;
 constexpr auto kListen = PinReason::kListen;
 
@@ -27,12 +29,14 @@ std::string Text(const Decision& decision) {
 // Everything that a state holds, as text.
 struct StateText {
   std::string operator()(const Idle&) const { return ""; }
-  std::string operator()(const Acquiring& s) const { return Text(s.decision); }
+  std::string operator()(const Begun&) const { return ""; }
+  std::string operator()(const Acquiring& s) const { return Text(s.decision) + (s.opens ? " opens" : ""); }
   std::string operator()(const Relaying& s) const {
-    return Text(s.decision) + (s.forwarded ? " forwarded" : "") + (s.block ? " block" : "") + " " +
+    return Text(s.decision) + (s.forwarded ? " forwarded" : "") + (s.block ? " block" : "") +
+           (s.opens ? " opens " : " ") +
            std::string(PinReasonName(s.pin));
   }
-  std::string operator()(const Discarding& s) const { return Text(s.decision); }
+  std::string operator()(const Discarding& s) const { return Text(s.decision) + (s.opens ? " opens" : ""); }
   std::string operator()(const InBlock& s) const { return std::string(PinReasonName(s.pin)); }
   std::string operator()(const Pinned& s) const { return std::string(PinReasonName(s.why)); }
   std::string operator()(const FailedBlock&) const { return ""; }
@@ -61,6 +65,22 @@ struct Row {
 const std::vector<Row>& Rows() {
   static const std::vector<Row> kRows = {
       {Idle{}, BatchReady{kRead}, Acquiring{kRead}, {Do::kAcquire}},
+      {Idle{}, Kept{}, Begun{}, {Do::kAnswerKept}},
+      {Begun{}, Kept{}, Begun{}, {Do::kAnswerKept}},
+      {Begun{}, BlockEnded{}, Idle{}, {Do::kAnswerKept}},
+      {Begun{}, BatchReady{kRead}, Acquiring{kRead, true}, {Do::kAcquire}},
+      {Begun{}, ClientGone{}, Closed{}, {}},
+      {Acquiring{kRead, true}, Leased{}, kOpening, {Do::kSend}},
+      {Acquiring{kRead, true}, NoLease{}, FailedBlock{}, {Do::kAnswerError}},
+      {Acquiring{kRead, true}, Rerouted{kWrite}, Acquiring{kWrite, true}, {Do::kAcquire}},
+      // The first batch of such a block may run again as a whole, BEGIN and all.
+      {kOpening, HeldError{}, Discarding{kRead, true}, {Do::kDiscard}},
+      {kOpening, ServerLost{}, Acquiring{kReadAgain, true}, {Do::kAcquire}},
+      {kOpening, BatchDone{'T'}, InBlock{}, {}},
+      {Relaying{kOnce, false, true, PinReason::kNone, true}, ServerLost{}, FailedBlock{}, {Do::kAnswerError}},
+      {Relaying{kRead, true, true, PinReason::kNone, true}, ServerLost{}, FailedBlock{}, {Do::kAnswerError}},
+      {Discarding{kRead, true}, BatchDone{'E'}, Acquiring{kReadAgain, true}, {Do::kCloseServer, Do::kAcquire}},
+      {Discarding{kRead, true}, ServerLost{}, Acquiring{kReadAgain, true}, {Do::kAcquire}},
       {Acquiring{kRead}, Leased{}, Relaying{kRead}, {Do::kSend}},
       {Acquiring{kRead}, NoLease{}, Idle{}, {Do::kAnswerError}},
       {Acquiring{kRead}, Rerouted{kWrite}, Acquiring{kWrite}, {Do::kAcquire}},
@@ -120,14 +140,14 @@ const std::vector<Row>& Rows() {
 
 const std::vector<State>& EveryState() {
   static const std::vector<State> kStates = {
-      Idle{},    Acquiring{kRead}, Relaying{kRead}, Discarding{kRead},
-      InBlock{}, Pinned{kTemp},    FailedBlock{},   Closed{}};
+      Idle{},    Begun{},       Acquiring{kRead}, Relaying{kRead}, Discarding{kRead},
+      InBlock{}, Pinned{kTemp}, FailedBlock{},    Closed{}};
   return kStates;
 }
 
 const std::vector<Event>& EveryEvent() {
   static const std::vector<Event> kEvents = {
-      BatchReady{kRead}, Leased{},    NoLease{},    Rerouted{kWrite}, HeldError{},
+      BatchReady{kRead}, Kept{},      Leased{},     NoLease{},    Rerouted{kWrite}, HeldError{},
       Forwarding{},      BatchDone{}, ServerLost{}, BlockEnded{},     ClientGone{}};
   return kEvents;
 }
@@ -135,7 +155,7 @@ const std::vector<Event>& EveryEvent() {
 Event AnyEvent(std::mt19937& random) {
   const auto any = [&random](unsigned bound) { return random() % bound; };
   const auto pin = [&] { return any(4) == 0 ? kTemp : PinReason::kNone; };
-  switch (any(10)) {
+  switch (any(11)) {
     case 0:
       return BatchReady{any(2) == 0 ? kRead : kWrite};
     case 1:
@@ -154,6 +174,8 @@ Event AnyEvent(std::mt19937& random) {
       return ServerLost{any(4) == 0};
     case 8:
       return BlockEnded{};
+    case 9:
+      return Kept{};
     default:
       return any(8) == 0 ? Event{ClientGone{}} : Event{Forwarding{}};
   }
@@ -167,7 +189,7 @@ struct Held {
     if (std::holds_alternative<Leased>(event)) connection = std::exchange(asked, false);
     if (std::holds_alternative<NoLease>(event)) asked = false;
     if (std::holds_alternative<ServerLost>(event)) connection = false;
-    if (std::holds_alternative<BatchReady>(event)) answering = true;
+    if (std::holds_alternative<BatchReady>(event) || std::holds_alternative<Kept>(event)) answering = true;
     if (std::holds_alternative<BatchDone>(event)) answering = false;
   }
   void Carry(Do what) {
@@ -188,6 +210,7 @@ struct Held {
         break;
       case Do::kAnswerError:
       case Do::kAnswerFailed:
+      case Do::kAnswerKept:
       case Do::kAnswerRollback:
         answering = false;
         break;
@@ -209,6 +232,8 @@ bool CanHappen(const State& state, const Event& event, const Held& held) {
       std::holds_alternative<Rerouted>(event))
     return held.asked;
   if (std::holds_alternative<ServerLost>(event)) return held.connection;
+  if (std::holds_alternative<Kept>(event))
+    return std::holds_alternative<Idle>(state) || std::holds_alternative<Begun>(state);
   if (std::holds_alternative<BatchReady>(event))
     return !held.asked && !std::holds_alternative<Relaying>(state) &&
            !std::holds_alternative<Discarding>(state);
