@@ -31,6 +31,7 @@ struct RoutingOverrides {
   std::optional<ReadFrom> read_from;
   std::optional<ReadFromPrimary> read_from_primary;
   std::optional<Consistency> consistency;
+  std::optional<bool> lazy_begin;
   std::optional<milliseconds> fence_wait;
   std::optional<bool> lazy_begin;
   std::optional<milliseconds> max_lag;

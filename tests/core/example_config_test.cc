@@ -34,10 +34,10 @@ TEST_CASE("the example configuration loads, and every value in it is the default
   CHECK(config.routing.read_from_primary == defaults.routing.read_from_primary);
   CHECK(config.routing.consistency == defaults.routing.consistency);
   CHECK(config.routing.fence_wait == defaults.routing.fence_wait);
+  CHECK(config.routing.lazy_begin == defaults.routing.lazy_begin);
   CHECK(config.routing.max_lag == defaults.routing.max_lag);
   CHECK(config.routing.max_lag_bytes == defaults.routing.max_lag_bytes);
   CHECK(config.comment_hints == defaults.comment_hints);
-  CHECK(config.routing.lazy_begin == defaults.routing.lazy_begin);
   CHECK(config.pool.mode == defaults.pool.mode);
   CHECK(config.pool.min_size == defaults.pool.min_size);
   CHECK(config.pool.max_size == defaults.pool.max_size);
