@@ -8,7 +8,6 @@ void Apply(const RoutingOverrides& overrides, RoutingPolicy& policy) {
   if (overrides.consistency) policy.consistency = *overrides.consistency;
   if (overrides.lazy_begin) policy.lazy_begin = *overrides.lazy_begin;
   if (overrides.fence_wait) policy.fence_wait = *overrides.fence_wait;
-  if (overrides.lazy_begin) policy.lazy_begin = *overrides.lazy_begin;
   if (overrides.max_lag) policy.max_lag = *overrides.max_lag;
   if (overrides.max_lag_bytes) policy.max_lag_bytes = *overrides.max_lag_bytes;
 }

@@ -33,7 +33,6 @@ struct RoutingOverrides {
   std::optional<Consistency> consistency;
   std::optional<bool> lazy_begin;
   std::optional<milliseconds> fence_wait;
-  std::optional<bool> lazy_begin;
   std::optional<milliseconds> max_lag;
   std::optional<std::uint64_t> max_lag_bytes;
 };
