@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "parser/verdict.h"
 #include "routing/decide.h"
 #include "routing/prepared.h"
+#include "routing/rules.h"
 
 namespace waypost {
 
@@ -54,6 +56,10 @@ struct BatchFlags {
   bool changes_settings = false;
   bool resets = false;           // RESET, DISCARD ALL: back to the start-up values
   bool deallocates_all = false;  // DEALLOCATE ALL, by the extended protocol
+  std::optional<Handling> handling{};  // if rules or hints have a say: of all its statements
+  RuleMask rules = 0;            // what matched
+  bool denied_at_once = false;   // its first message is denied
+  bool timed_out = false;        // we asked the server to cancel it
   bool simple = false;      // a Query, not the extended protocol
   bool failed = false;      // an error was answered
   bool begins = false;      // BEGIN
@@ -73,6 +79,7 @@ struct Batch : BatchFlags {
   std::vector<Effect> effects;
   std::vector<std::pair<std::string, StatementRef>> parsed;  // statements named in this batch; null: closed
   std::vector<Portal> portals;
+  std::string denial;  // ErrorResponse instead of the one that the server raises; empty: nothing is denied
 
   // As new, but what memory it has it keeps, within reason.
   void Clear() {
@@ -84,6 +91,7 @@ struct Batch : BatchFlags {
     effects.clear();
     parsed.clear();
     portals.clear();
+    denial.clear();
   }
 };
 

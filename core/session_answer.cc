@@ -23,7 +23,7 @@ void Session::RewindBatch() {
 void Session::EndBatch() {
   waiting_since = {};
   large_next_ = false;
-  give_up_at = TimePoint::max();
+  give_up_at = deadline_ = TimePoint::max();
   if (batch_) worker_.GiveBatch(std::move(batch_));
 }
 

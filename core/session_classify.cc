@@ -117,6 +117,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (!sql) return CombineClass(Class::kWrite, Reason::kProtocol);
       if (MayAskForRoute(*sql) && AnswerRouteQuestion(message, body)) return;
       const auto& found = Look(*sql);
+      if (!Treat(found, true)) return Deny(message);
       ClassifyStatement(found, true);
       if (ChangesSession(found.facts())) message.sql = found.sql;
       return;
@@ -169,6 +170,7 @@ void Session::ClassifyParse(BatchMessage& message, Bytes body) {
   if (!parse) return CombineClass(Class::kWrite, Reason::kProtocol);
   if (MayAskForRoute(parse->sql) && AnswerRouteQuestion(message, body)) return;
   const auto& found = Look(parse->sql);
+  if (!Treat(found, false)) return Deny(message);
   ClassifyStatement(found, false);
   const auto sql = SqlCache::Keep(found, parse->sql);
   // Parsed behind a SET of the same batch, it means what those settings make of it: nobody else may share it.
@@ -186,6 +188,7 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   message.statement = FindStatement(bind->statement);
   if (!message.statement) return CombineClass(Class::kWrite, Reason::kProtocol);
   const auto& found = Look(message.statement->sql);
+  if (!Treat(found, true)) return Deny(message);
   const auto pin = b.pin;
   ClassifyStatement(found, true);
   b.pin = pin;  // only Execute runs it

@@ -61,6 +61,8 @@ bool Session::MustPause() const {
 }
 
 bool Session::Accepts(char type) const {
+  // What is on its way to cancel the batch before must not hit the next one.
+  if (connection_ != nullptr && connection_->cancelling() && !In<Relaying>()) return false;
   if (In<Idle>() || In<Begun>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
   if (!In<Relaying>()) return false;
   // The running batch goes on: a COPY, a series without its Sync, a message too large to gather.
@@ -224,6 +226,7 @@ void Session::Add(FrameHeader header, Bytes message) {
   if (gathered.bytes.size() > kKeepBytes) gathered.facts.retained = false;
 
   if (gathered.dispatched) {  // the running batch goes on
+    WatchTimeout();
     Send();
     return;
   }
@@ -255,7 +258,10 @@ Decision Session::DecideBatch() {
     running.facts.cls = Class::kSession;
     running.facts.why = Reason::kSessionMode;
   }
-  const auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
+  if (running.denied_at_once && In<Idle>()) return {Target::kRefuse, Reason::kDenied};
+  if (running.handling) running.facts.to_primary = running.handling->to_primary;
+  const auto& policy = running.handling ? running.handling->policy : routing_;
+  const auto decision = Decide(running.facts, session, worker_.view(), policy, worker_.load(), worker_.Now());
   if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
   return decision;
 }
@@ -269,6 +275,7 @@ void Session::Dispatch() {
       (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     read_only_block_ = true;
   CountDecision(decision);
+  WatchTimeout();
   if (connection_ == nullptr || connection_->status() == 'I') transaction_settings_ = settings_;
   if (connection_ == nullptr) rollback_unpins_ = true;
   if (In<Pinned>() || !EndsWithTransaction(running.pin)) rollback_unpins_ = false;

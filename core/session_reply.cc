@@ -90,8 +90,12 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   ReleaseHeld();
   if (batch_) batch_->failed = true;
   worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
+  if (IsDenial(error.sqlstate, body)) {
+    replacement += batch_->denial;
+  } else if (IsTimeout(error.sqlstate)) {
+    AppendTimeout(replacement);
   // The server knows statements by our names.
-  if (AsText(body).find(worker_.statements().prefix()) != std::string_view::npos) {
+  } else if (AsText(body).find(worker_.statements().prefix()) != std::string_view::npos) {
     const auto fields = WithClientNames(AsText(body));
     MessageBuilder(replacement, 'E').Raw(AsBytes(fields));
   }

@@ -14,6 +14,7 @@
 
 #include "parser/catalog.h"
 #include "parser/facts.h"
+#include "parser/hints.h"
 #include "parser/verdict.h"
 
 namespace waypost {
@@ -42,6 +43,13 @@ struct SqlText {
   FactsList facts;
 };
 
+// What the caller found out about a text and wants to find again: kept with the entry, and forgotten with it.
+struct TextMarks {
+  std::uint64_t generation = 0;       // of what it was found out by; 0: nothing is there
+  Hint hint = Hint::kNone;
+  std::vector<std::uint64_t> rules;   // one mask a statement
+};
+
 // What the cache answers.
 struct CachedStatement {
   // Its facts are those of the text that was asked for. Its text is that text, or, if
@@ -49,6 +57,7 @@ struct CachedStatement {
   std::shared_ptr<const SqlText> sql;
   Verdict verdict;  // of all statements of the text together
   bool by_literals = false;
+  mutable TextMarks marks{};
 
   [[nodiscard]] const std::vector<Facts>& facts() const { return *sql->facts; }
 };

@@ -5,13 +5,14 @@
 //   it opens a transaction block that is not READ ONLY                                  -> primary
 //   the end of the batch is not known, or it is too large to keep                       -> primary
 //   a statement in it is no read (or not understood)                                    -> primary
-//   the policy or the session's settings forbid replicas                                -> primary
+//   a rule or a comment hint says so, or the policy or the session's settings forbid replicas                                -> primary
 //   a replica is eligible                                                               -> the least busy, by weight
 //   none is: read_from_primary = "never"                                                -> refused
 //   otherwise                                                                           -> primary
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "parser/verdict.h"
@@ -28,6 +29,7 @@ struct BatchFacts {
   bool end_known = true;          // it ends with Sync, Query or FunctionCall
   bool retained = true;           // its bytes are kept: it can be sent again
   bool repeatable = true;         // running it twice does no harm
+  std::optional<Reason> to_primary{};  // a rule or a hint sends it there, even if it is a read: why
 };
 
 // What of the session decides.
