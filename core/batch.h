@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct BatchMessage {
   SqlRef sql;               // Q, E: set if a statement of it changes the session
   StatementRef statement;   // P, and B, D or C of a statement: which one
   StatementRef existing;    // P: the name is taken, by this one: an error
+  bool refused = false;     // by Waypost, with Batch::refusal
 };
 
 // What a message does to the session when its answer says that it succeeded.
@@ -41,6 +43,9 @@ struct Effect {
   bool sent = false;           // kParsed, kInjected: the server was asked to parse it
 };
 
+// What a server says of the statement that stands in place of a refused one: undefined_function.
+inline constexpr std::string_view kRefusedState = "42883";
+
 struct Portal {
   std::string name;
   SqlRef sql;
@@ -58,13 +63,13 @@ struct BatchFlags {
   bool deallocates_all = false;  // DEALLOCATE ALL, by the extended protocol
   std::optional<Handling> handling{};  // if rules or hints have a say: of all its statements
   RuleMask rules = 0;            // what matched
-  bool denied_at_once = false;   // its first message is denied
   bool timed_out = false;        // we asked the server to cancel it
   bool simple = false;      // a Query, not the extended protocol
   bool failed = false;      // an error was answered
   bool begins = false;      // BEGIN
   bool commits = false;     // COMMIT
   bool sets_transaction = false;  // SET TRANSACTION
+  std::uint64_t refusal_sequence = 0;  // in the ledger: what stands for the refused message
   std::uint64_t begin_sequence = 0;  // in the ledger: the BEGIN that goes ahead of it
   bool ends_block = false;  // COMMIT or ROLLBACK: what a failed block waits for
   bool dispatched = false;
@@ -79,7 +84,7 @@ struct Batch : BatchFlags {
   std::vector<Effect> effects;
   std::vector<std::pair<std::string, StatementRef>> parsed;  // statements named in this batch; null: closed
   std::vector<Portal> portals;
-  std::string denial;  // ErrorResponse instead of the one that the server raises; empty: nothing is denied
+  std::string refusal;  // an ErrorResponse, if a message of it is refused
 
   // As new, but what memory it has it keeps, within reason.
   void Clear() {
@@ -91,7 +96,7 @@ struct Batch : BatchFlags {
     effects.clear();
     parsed.clear();
     portals.clear();
-    denial.clear();
+    refusal.clear();
   }
 };
 

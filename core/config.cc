@@ -21,6 +21,7 @@ const Item* Find(const std::vector<Item>& items, std::string_view name) {
 
 void Apply(const Overrides& overrides, PoolPolicy& policy) {
   if (overrides.pool_mode) policy.mode = *overrides.pool_mode;
+  if (overrides.pins) policy.pins = *overrides.pins;
   if (overrides.min_size) policy.min_size = *overrides.min_size;
   if (overrides.max_size) policy.max_size = *overrides.max_size;
   if (overrides.idle_timeout) policy.idle_timeout = *overrides.idle_timeout;

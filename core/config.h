@@ -52,6 +52,7 @@ struct ServerConfig {
 // [routing] and [pool] keys given in [[user]] or [[database]]; what is empty is inherited.
 struct Overrides : RoutingOverrides {
   std::optional<PoolMode> pool_mode;
+  std::optional<Pins> pins;
   std::optional<unsigned> min_size, max_size;
   std::optional<milliseconds> idle_timeout, lifetime, query_wait_timeout;
 };

@@ -18,6 +18,7 @@ constexpr unsigned kMaxConnections = 100'000;
 constexpr unsigned kMaxClients = 1'000'000;
 constexpr unsigned kMaxWeight = 1'000;
 
+constexpr std::array<Choice<Pins>, 2> kPins = {{{"allow", Pins::kAllow}, {"refuse", Pins::kRefuse}}};
 constexpr std::array<Choice<PoolMode>, 3> kPoolMode = {{{"transaction", PoolMode::kTransaction},
                                                         {"session", PoolMode::kSession},
                                                         {"statement", PoolMode::kStatement}}};
@@ -123,6 +124,7 @@ class ConfigLoad {
 
   template <class Pool>
   static void ReadPoolKeys(ConfigSection& section, Pool& pool) {
+    section.OneOf("pins", pool.pins, All(kPins));
     section.Number("min_size", pool.min_size, 0, kMaxConnections);
     section.Number("max_size", pool.max_size, 0, kMaxConnections);
     section.Span("idle_timeout", pool.idle_timeout, kNone, kMonth);

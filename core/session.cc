@@ -141,7 +141,7 @@ void Session::Acquire() {
   if (give_up_at == TimePoint::max() && pool_policy_.query_wait_timeout.count() > 0)
     give_up_at = worker_.Now() + pool_policy_.query_wait_timeout;
   if (decision.target == Target::kRefuse) {
-    failure_ = decision.reason == Reason::kDenied ? batch_->denial
+    failure_ = decision.reason == Reason::kRefused ? batch_->refusal
                : decision.reason == Reason::kTransaction
                    ? ErrorMessage({.sqlstate = "0A000",
                                    .message = "transaction blocks are not allowed with pool mode \"statement\""})

@@ -7,6 +7,7 @@
 //   session_explain.cc   EXPLAIN ROUTE: answered by a query in its place
 //   session_rules.cc     rules and comment hints: where it may go, for how long, or not at all
 //   session_begin.cc     BEGIN, answered before any server hears of it
+//   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
 //   session_reply.cc     replies -> client, and what they change in the session
 //   session_answer.cc    batches that the server did not end: errors of ours, a lost server
@@ -138,15 +139,11 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   [[nodiscard]] std::string RouteAnswerFor(std::string_view question);
   // session_rules.cc
   [[nodiscard]] const TextMarks& MarksOf(const CachedStatement& found);
-  [[nodiscard]] bool Treat(const CachedStatement& found, bool runs);
+  [[nodiscard]] bool Treat(BatchMessage& message, const CachedStatement& found, bool runs);
   [[nodiscard]] std::vector<const Rule*> RulesOf(const CachedStatement& found);
   void CountRule(std::size_t index);
   [[nodiscard]] std::string DenialBy(const Rule& rule) const;
-  void Deny(BatchMessage& message);
-  [[nodiscard]] bool IsDenial(std::string_view sqlstate, Bytes error) const;
   void WatchTimeout();
-  [[nodiscard]] bool IsTimeout(std::string_view sqlstate) const;
-  void AppendTimeout(std::string& out) const;
 
   // session_begin.cc
   struct Lone {
@@ -161,6 +158,14 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void AnswerKept();
   void AppendBegin(std::string& out);
   [[nodiscard]] SessionFacts::Opens Opens() const;
+
+  // session_refuse.cc
+  // The batch fails at `message`, with `error`, a whole ErrorResponse; while it is classified. The first of a batch counts.
+  void Refuse(BatchMessage& message, std::string error);
+  // `message` ties the session to its server connection, if it succeeds; it is refused where that must not be.
+  void NotePin(BatchMessage& message, PinReason pin);
+  [[nodiscard]] std::string WhyNoPin(PinReason pin) const;
+  void AppendRefused(std::string& out, char type);
 
   // session_send.cc
   void Send();

@@ -14,6 +14,7 @@ void Session::RewindBatch() {
   batch_->sent = 0;
   batch_->begun = false;
   batch_->begin_sequence = 0;
+  batch_->refusal_sequence = 0;
   batch_->effects.clear();
   batch_->effect = 0;
   batch_->failed = false;

@@ -85,7 +85,6 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
     b.facts.repeatable = true;
   }
   if (!runs) return;
-  if (found.verdict.pin != PinReason::kNone) b.pin = found.verdict.pin;
   for (const auto& facts : found.facts()) ClassifyEffect(facts);
 }
 
@@ -117,8 +116,9 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (!sql) return CombineClass(Class::kWrite, Reason::kProtocol);
       if (MayAskForRoute(*sql) && AnswerRouteQuestion(message, body)) return;
       const auto& found = Look(*sql);
-      if (!Treat(found, true)) return Deny(message);
+      if (!Treat(message, found, true)) return;
       ClassifyStatement(found, true);
+      NotePin(message, found.verdict.pin);
       if (ChangesSession(found.facts())) message.sql = found.sql;
       return;
     }
@@ -151,7 +151,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       const auto* bound = portal ? find(b.portals) : nullptr;
       if (portal && bound == nullptr) bound = find(portals_);
       if (bound == nullptr) return CombineClass(Class::kWrite, Reason::kProtocol);
-      if (bound->pin != PinReason::kNone) b.pin = bound->pin;
+      NotePin(message, bound->pin);
       message.sql = bound->sql;
       if (message.sql)
         for (const auto& facts : *message.sql->facts) ClassifyEffect(facts);
@@ -170,7 +170,7 @@ void Session::ClassifyParse(BatchMessage& message, Bytes body) {
   if (!parse) return CombineClass(Class::kWrite, Reason::kProtocol);
   if (MayAskForRoute(parse->sql) && AnswerRouteQuestion(message, body)) return;
   const auto& found = Look(parse->sql);
-  if (!Treat(found, false)) return Deny(message);
+  if (!Treat(message, found, false)) return;
   ClassifyStatement(found, false);
   const auto sql = SqlCache::Keep(found, parse->sql);
   // Parsed behind a SET of the same batch, it means what those settings make of it: nobody else may share it.
@@ -188,10 +188,8 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   message.statement = FindStatement(bind->statement);
   if (!message.statement) return CombineClass(Class::kWrite, Reason::kProtocol);
   const auto& found = Look(message.statement->sql);
-  if (!Treat(found, true)) return Deny(message);
-  const auto pin = b.pin;
+  if (!Treat(message, found, true)) return;
   ClassifyStatement(found, true);
-  b.pin = pin;  // only Execute runs it
   Portal portal{std::string(bind->portal), ChangesSession(found.facts()) ? message.statement->sql : SqlRef(),
                 found.verdict.pin};
   for (auto& old : b.portals)

@@ -21,13 +21,18 @@ std::string Session::RouteAnswerFor(std::string_view question) {
   const auto& found = Look(question);
   const auto list = found.sql->facts;
   const auto whole = found.verdict;
+  const auto rules = RulesOf(found);
+  BatchMessage probe;
+  const bool allowed = Treat(probe, found, true);
   ClassifyStatement(found, true);
-  const auto decision = DecideBatch();
+  const auto decision = allowed ? DecideBatch() : Decision{Target::kRefuse, Reason::kRefused};
   std::swap(asking, batch_);
   worker_.GiveBatch(std::move(asking));
 
   std::vector<Verdict> each;
   for (const auto& facts : *list) each.push_back(list->size() == 1 ? whole : Resolve(facts, catalog_));
+  for (std::size_t i = 0; i < each.size(); ++i)
+    if (rules[i] != nullptr) each[i].path.push_back(RuleWords(*rules[i]));
   auto answer = DescribeRoute(question, each, whole, decision, worker_.view());
   if (decision.target == Target::kHeld && connection_ != nullptr) answer.server = connection_->server().name;
   return RouteRows(answer, HighestParameter(question, lexing_), lexing_);

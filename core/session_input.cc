@@ -258,18 +258,20 @@ Decision Session::DecideBatch() {
     running.facts.cls = Class::kSession;
     running.facts.why = Reason::kSessionMode;
   }
-  if (running.denied_at_once && In<Idle>()) return {Target::kRefuse, Reason::kDenied};
   if (running.handling) running.facts.to_primary = running.handling->to_primary;
   const auto& policy = running.handling ? running.handling->policy : routing_;
   const auto decision = Decide(running.facts, session, worker_.view(), policy, worker_.load(), worker_.Now());
   if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
+  // Nothing stands before it that a server would answer, and no block fails by it.
+  if (!running.refusal.empty() && running.messages.front().refused && In<Idle>())
+    return {Target::kRefuse, Reason::kRefused};
   return decision;
 }
 
 void Session::Dispatch() {
   auto& running = batch();
   running.dispatched = true;
-  if ((running.begins || In<Begun>()) && KeepBatch()) return;
+  if (running.refusal.empty() && (running.begins || In<Begun>()) && KeepBatch()) return;
   const auto decision = DecideBatch();
   if (decision.target == Target::kReplica &&
       (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))

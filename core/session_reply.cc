@@ -90,12 +90,18 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   ReleaseHeld();
   if (batch_) batch_->failed = true;
   worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
-  if (IsDenial(error.sqlstate, body)) {
-    replacement += batch_->denial;
-  } else if (IsTimeout(error.sqlstate)) {
-    AppendTimeout(replacement);
+  // 25P02 stays: in a failed block nothing is looked at.
+  if (batch_ && answer.sequence != 0 && answer.sequence == batch_->refusal_sequence &&
+      error.sqlstate == kRefusedState) {
+    replacement = batch_->refusal;
+    return Relayed::kForward;
+  }
+  if (batch_ && batch_->timed_out && error.sqlstate == "57014") {
+    AppendError(replacement, {.sqlstate = "57014", .message = "canceling statement due to statement timeout"});
+    return Relayed::kForward;
+  }
   // The server knows statements by our names.
-  } else if (AsText(body).find(worker_.statements().prefix()) != std::string_view::npos) {
+  if (AsText(body).find(worker_.statements().prefix()) != std::string_view::npos) {
     const auto fields = WithClientNames(AsText(body));
     MessageBuilder(replacement, 'E').Raw(AsBytes(fields));
   }

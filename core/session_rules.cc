@@ -1,14 +1,13 @@
 // What rules and comment hints make of the statements of a batch: where it may go, how long it may take, and what does
 // not run at all.
 #include <algorithm>
-#include <array>
+#include <optional>
 #include <utility>
 
 #include "core/session.h"
 #include "core/worker.h"
 #include "parser/encode.h"
-#include "parser/explain_text.h"
-#include "parser/fingerprint.h"
+#include "routing/rule_marks.h"
 
 namespace waypost {
 namespace {
@@ -16,44 +15,20 @@ namespace {
 // A cancel that came too early is asked for again after this.
 constexpr milliseconds kCancelAgain{1'000};
 
-// The server itself must raise the error of a denied statement, so that it undoes what it would undo. This fails on every
-// server (nobody makes functions in pg_catalog), but not before a failed transaction block is told to be one.
-constexpr std::string_view kDeniedFunction = "waypost_denies_this";
-constexpr std::string_view kDeniedSql = "SELECT pg_catalog.waypost_denies_this()";
-constexpr std::string_view kDeniedState = "42883";  // undefined_function
-constexpr std::string_view kDeniedName = "waypost_denied";  // never stored, and the unnamed statement is left alone
-
 }  // namespace
 
 const TextMarks& Session::MarksOf(const CachedStatement& found) {
   auto& marks = found.marks;
   const auto generation = worker_.rules_generation();
   if (marks.generation == generation) return marks;
-  const auto& config = worker_.config();
-  const auto& text = found.sql->text;
-  const auto& list = found.facts();
-  const auto hint = config.comment_hints ? HintIn(text, lexing_) : std::string();
   marks.generation = generation;
-  marks.hint = HintOf(hint);
-  marks.rules.clear();
-  // A statement goes by its own fingerprint and by that of the whole text.
-  std::array<std::uint64_t, 2> fingerprints{};
-  const auto add = [&](std::size_t count, std::string_view sql) {
-    if (const auto made = config.rules.asks_for_fingerprints() ? Fingerprint(sql) : std::nullopt)
-      fingerprints[count++] = *made;
-    return count;
-  };
-  const auto whole = add(0, text);
-  const auto texts = list.size() > 1 ? SplitStatements(text) : std::vector<std::string_view>();
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    const auto count = texts.size() == list.size() ? add(whole, texts[i]) : whole;
-    marks.rules.push_back(config.rules.StatementMask(list[i], {fingerprints.data(), count}, hint));
-  }
+  const auto& config = worker_.config();
+  MarkText(found.sql->text, lexing_, found.facts(), config.rules, config.comment_hints, marks);
   return marks;
 }
 
-// What is to be done with a statement of the batch at hand. False: it must not run.
-bool Session::Treat(const CachedStatement& found, bool runs) {
+// What is to be done with what `message` parses or runs. False: it must not, and is refused.
+bool Session::Treat(BatchMessage& message, const CachedStatement& found, bool runs) {
   const auto& config = worker_.config();
   if (config.rules.empty() && !config.comment_hints) return true;
   auto& b = *batch_;
@@ -65,7 +40,8 @@ bool Session::Treat(const CachedStatement& found, bool runs) {
     const bool denied = rule != nullptr && rule->route == RuleRoute::kDeny;
     if (rule != nullptr && (runs || denied)) CountRule(*first);
     if (denied) {
-      if (b.denial.empty()) b.denial = DenialBy(*rule);
+      Refuse(message, DenialBy(*rule));
+      CombineClass(Class::kWrite, Reason::kRefused);
       return false;
     }
     const bool ordinary = rule == nullptr && marks.hint == Hint::kNone;
@@ -104,30 +80,6 @@ std::string Session::DenialBy(const Rule& rule) const {
   return denial;
 }
 
-// `message`, the last of its batch, is replaced by one that fails.
-void Session::Deny(BatchMessage& message) {
-  auto& b = *batch_;
-  b.denied_at_once = b.messages.size() == 1;
-  b.bytes.resize(message.offset);
-  if (message.type == 'Q') {
-    AppendQuery(b.bytes, kDeniedSql);
-  } else {
-    message.type = 'P';
-    waypost::AppendParse(b.bytes, kDeniedName, kDeniedSql, {});
-  }
-  message.size = static_cast<std::uint32_t>(b.bytes.size()) - message.offset;
-  message.sql.reset();
-  message.statement.reset();
-  message.existing.reset();
-  CombineClass(Class::kWrite, Reason::kDenied);
-}
-
-// The client's own error, if `error` is what the server says of a denied statement.
-bool Session::IsDenial(std::string_view sqlstate, Bytes error) const {
-  return batch_ && !batch_->denial.empty() && sqlstate == kDeniedState &&
-         AsText(error).find(kDeniedFunction) != std::string_view::npos;
-}
-
 // --- time-outs
 
 void Session::WatchTimeout() {
@@ -151,15 +103,6 @@ bool Session::CheckDeadline(TimePoint now) {
     worker_.SendCancel(*connection_);
   }
   return true;
-}
-
-// What the server says of a batch that we had it cancel, in the words of its own statement_timeout.
-bool Session::IsTimeout(std::string_view sqlstate) const {
-  return batch_ && batch_->timed_out && sqlstate == "57014";
-}
-
-void Session::AppendTimeout(std::string& out) const {
-  AppendError(out, {.sqlstate = "57014", .message = "canceling statement due to statement timeout"});
 }
 
 }  // namespace waypost

@@ -89,6 +89,7 @@ void Session::AppendSettings(std::string& out) {
 
 void Session::Append(std::string& out, BatchMessage& message) {
   auto& ledger = connection_->ledger();
+  if (message.refused) return AppendRefused(out, message.type);
   const auto body = BodyOf(*batch_, message);
   switch (message.type) {
     case 'Q':

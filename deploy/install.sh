@@ -5,14 +5,14 @@
 #
 #   build   compiler and libraries
 #   demo    PostgreSQL 15 (without the default cluster that Debian would start), psql, pgbench, curl
-#   test    what tests/run.sh needs besides: pytest, psycopg, Java with Maven, Prometheus
+#   test    what tests/run.sh needs besides: pytest, psycopg, Java with Maven, Prometheus, nft
 set -euo pipefail
 
 build=(g++ cmake ninja-build ccache pkg-config catch2 libbenchmark-dev libcli11-dev libcpp-httplib-dev libpg-query-dev
   libpq-dev prometheus-cpp-dev libspdlog-dev libssl-dev libtomlplusplus-dev libuv1-dev libxxhash-dev
   nlohmann-json3-dev postgresql-server-dev-15)
 demo=(postgresql-15 postgresql-client-15 ca-certificates curl procps python3)
-test=(maven openjdk-17-jdk-headless prometheus python3-psycopg python3-pytest python3-pytest-timeout)
+test=(maven nftables openjdk-17-jdk-headless prometheus python3-psycopg python3-pytest python3-pytest-timeout)
 
 die() { echo "install.sh: $*" >&2; exit 1; }
 say() { echo "[install] $*"; }

@@ -37,11 +37,11 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Reason::kCount)>
     "consistency_primary",
     "rule",
     "hint",
-    "denied",
     "primary_share",
     "rerun",
     "session_mode",
     "no_primary",
+    "refused",
 };
 static_assert(!kReasonNames.back().empty(), "every Reason needs a name");
 

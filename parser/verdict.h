@@ -43,11 +43,11 @@ enum class Reason : std::uint8_t {
   kConsistencyPrimary,   // a read, but `consistency = "primary"` or `read_from = "none"`
   kRule,                 // a read, but a rule says the primary
   kHint,                 // a read, but its comment says the primary
-  kDenied,               // a rule does not let it run
   kPrimaryShare,         // a read, taken by the primary since read_from_primary = "always"
   kRerun,                // run again on the primary after a replica failed
   kSessionMode,          // session pooling: the session's own primary connection
   kNoPrimary,            // nothing to write to
+  kRefused,              // not allowed by the configuration
   kCount
 };
 

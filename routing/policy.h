@@ -14,6 +14,7 @@ namespace waypost {
 enum class ReadFrom : std::uint8_t { kSynchronous, kStreaming, kNone };
 enum class ReadFromPrimary : std::uint8_t { kFallback, kAlways, kNever };
 enum class Consistency : std::uint8_t { kStrict, kBounded, kEventual, kPrimary };
+enum class Pins : std::uint8_t { kAllow, kRefuse };
 enum class PoolMode : std::uint8_t { kTransaction, kSession, kStatement };
 
 struct RoutingPolicy {
@@ -47,6 +48,7 @@ struct Asker {
 
 struct PoolPolicy {
   PoolMode mode = PoolMode::kTransaction;
+  Pins pins = Pins::kAllow;           // kRefuse: a statement that would tie its session to a connection is an error
   unsigned min_size = 0;              // server connections kept open per pool and worker, once it was used
   unsigned max_size = 0;              // server connections per pool and worker; 0: only the server's max_connections
   milliseconds idle_timeout{600'000};  // an idle server connection above min_size is closed after this

@@ -1,6 +1,7 @@
 #include "routing/rules.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <utility>
 
@@ -134,6 +135,20 @@ RuleMask RuleSet::SessionMask(const Asker& asker) const {
 std::optional<std::size_t> RuleSet::First(RuleMask mask) {
   if (mask == 0) return std::nullopt;
   return static_cast<std::size_t>(std::countr_zero(mask));
+}
+
+std::string RuleWords(const Rule& rule) {
+  std::string words;
+  const auto add = [&](std::string_view word) { words.append(words.empty() ? "" : ", ").append(word); };
+  if (rule.route == RuleRoute::kDeny) add("deny");
+  if (rule.route == RuleRoute::kPrimary) add("primary");
+  if (rule.route == RuleRoute::kReplica) add("replica");
+  if (rule.overrides.consistency) {
+    static constexpr std::array<std::string_view, 4> kNames = {"strict", "bounded", "eventual", "primary"};
+    add("consistency " + std::string(kNames[static_cast<std::size_t>(*rule.overrides.consistency)]));
+  }
+  if (rule.timeout.count() > 0) add("timeout " + std::to_string(rule.timeout.count()) + " ms");
+  return "rule " + rule.name + ": " + (words.empty() ? "nothing" : words);
 }
 
 Handling HandlingOf(const RoutingPolicy& session, Hint hint, const Rule* rule) {

@@ -64,6 +64,9 @@ class RuleSet {
   bool asks_for_fingerprints_ = false;
 };
 
+// For people: "rule nightly: consistency eventual, timeout 500 ms".
+[[nodiscard]] std::string RuleWords(const Rule& rule);
+
 // True if `text` is `pattern`, in which '*' stands for any run of characters.
 [[nodiscard]] bool MatchesGlob(std::string_view pattern, std::string_view text);
 

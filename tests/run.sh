@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold: installs what is missing, builds, runs unit and integration tests with the release build,
-# the same with AddressSanitizer and UBSan, and the threaded part with ThreadSanitizer. Needs root (PostgreSQL servers are
-# started as user postgres). The last line is "N passed, N failed".
+# the same with AddressSanitizer and UBSan, the threaded part with ThreadSanitizer, and looks for stale reads. Needs root
+# (PostgreSQL servers are started as user postgres). The last line is "N passed, N failed".
 #
 #   run.sh [--long]    --long adds what takes minutes or gigabytes
 set -uo pipefail
@@ -57,15 +57,19 @@ PY
 }
 
 integration_tests() {  # PRESET [pytest arguments]
-  local preset=$1
-  shift
-  step "integration tests, $preset"
-  (cd "$root/tests/integration" && WAYPOST_BINARY="$root/build/$preset/waypost" ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 \
-    UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS="second_deadlock_stack=1 suppressions=$root/tests/support/tsan.supp" "${fixed[@]}" "$python" -B -m pytest "$@" "${long[@]}" \
-    --junitxml="$logs/pytest-$preset.xml") >"$logs/pytest-$preset.log" 2>&1 ||
-    { grep -vE '^[.FE]+ +\[' "$logs/pytest-$preset.log" | head -n 120 | cut -c1-400; grep -E '^(FAILED|ERROR)' "$logs/pytest-$preset.log" | tail -n 60 | cut -c1-200; }
+  pytest_suite integration "$@" "${long[@]}"
+}
+
+pytest_suite() {  # FOLDER PRESET [pytest arguments]
+  local folder=$1 preset=$2 name=$1-$2
+  shift 2
+  step "$folder tests, $preset"
+  (cd "$root/tests/$folder" && WAYPOST_BINARY="$root/build/$preset/waypost" ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 \
+    UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS="second_deadlock_stack=1 suppressions=$root/tests/support/tsan.supp" "${fixed[@]}" "$python" -B -m pytest "$@" \
+    --junitxml="$logs/pytest-$name.xml") >"$logs/pytest-$name.log" 2>&1 ||
+    { grep -vE '^[.FE]+ +\[' "$logs/pytest-$name.log" | head -n 120 | cut -c1-400; grep -E '^(FAILED|ERROR)' "$logs/pytest-$name.log" | tail -n 60 | cut -c1-200; }
   # shellcheck disable=SC2046
-  count $("$python" - "$logs/pytest-$preset.xml" <<'PY'
+  count $("$python" - "$logs/pytest-$name.xml" <<'PY'
 import sys, xml.etree.ElementTree as tree
 try:
     suite = tree.parse(sys.argv[1]).getroot().find("testsuite")
@@ -97,6 +101,7 @@ main() {
   integration_tests release
   integration_tests sanitize
   integration_tests tsan -m threads
+  pytest_suite consistency release
 
   step "done; logs in $logs"
   [ $((passed + failed)) -gt 0 ] || failed=1

@@ -39,6 +39,7 @@ TEST_CASE("the example configuration loads, and every value in it is the default
   CHECK(config.routing.max_lag_bytes == defaults.routing.max_lag_bytes);
   CHECK(config.comment_hints == defaults.comment_hints);
   CHECK(config.pool.mode == defaults.pool.mode);
+  CHECK(config.pool.pins == defaults.pool.pins);
   CHECK(config.pool.min_size == defaults.pool.min_size);
   CHECK(config.pool.max_size == defaults.pool.max_size);
   CHECK(config.pool.idle_timeout == defaults.pool.idle_timeout);

@@ -345,7 +345,7 @@ TEST_CASE("every reason, class and pin has a name of its own", "[parser][verdict
   CHECK(ReasonName(Reason::kMultiStatement) == "multi_statement");
   CHECK(ReasonName(Reason::kTaught) == "taught");
   CHECK(ReasonName(Reason::kConsistencyPrimary) == "consistency_primary");
-  CHECK(names.back() == "no_primary");
+  CHECK(names.back() == "refused");
   std::sort(names.begin(), names.end());
   CHECK(std::adjacent_find(names.begin(), names.end()) == names.end());
   CHECK(PinReasonName(PinReason::kUnknownState) == "unknown_state");

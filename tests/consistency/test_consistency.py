@@ -1,0 +1,77 @@
+"""No read misses what was acknowledged before it began, and none goes back: two Wayposts, three standbys, writers past both."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+import balancers  # noqa: E402
+import checker  # noqa: E402
+import settings  # noqa: E402
+from servers import Servers  # noqa: E402
+
+SECONDS = 4
+DISTURBED_SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def servers():
+    made = Servers()
+    try:
+        yield made.start()
+    finally:
+        made.destroy()
+
+
+@pytest.fixture(scope="module")
+def pairs(servers):
+    """pairs(**routing) -> the ports of two Wayposts with these settings."""
+    running = {}
+
+    def pair(**routing):
+        key = tuple(sorted(routing.items()))
+        if key not in running:
+            running[key] = [balancers.start_waypost(servers, **routing) for _ in range(2)]
+        for waypost in running[key]:
+            assert waypost.process.poll() is None, waypost.log()[-3000:]
+        return [waypost.port for waypost in running[key]]
+
+    yield pair
+    for two in running.values():
+        for waypost in two:
+            waypost.close()
+
+
+def checked(servers, ports, setting, **options):
+    settings.apply(servers, setting)
+    result = checker.check(servers, ports, setting, **options)
+    print({key: result[key] for key in ("reads", "writes", "replica_share", "faults", "errors", "disturbed")})
+    return result
+
+
+def test_the_checker_finds_what_eventual_consistency_allows(servers, pairs):
+    """A checker that finds nothing proves nothing."""
+    result = checked(servers, pairs(consistency="eventual", read_from="streaming"), settings.SETTINGS["async"],
+                     seconds=SECONDS)
+    assert result["faults"]["stale"] > 10 and result["faults"]["backward"] > 10, result["faults"]
+    assert result["replica_share"] > 0.4
+
+
+@pytest.mark.parametrize("name", settings.SETTINGS)
+def test_nothing_is_stale(servers, pairs, name):
+    setting = settings.SETTINGS[name]
+    result = checked(servers, pairs(read_from=setting.read_from), setting, seconds=SECONDS)
+    assert not checker.broken(result), "\n".join(result["samples"])
+    assert not result["errors"], result["errors"]
+    assert result["reads"] > 1000 and result["writes"] > 100
+
+
+@pytest.mark.parametrize("name", ["async", "first-2"])
+def test_nothing_is_stale_whatever_happens_to_the_servers(servers, pairs, name):
+    setting = settings.SETTINGS[name]
+    result = checked(servers, pairs(read_from=setting.read_from), setting, nemeses=list(settings.NEMESES),
+                     seconds=DISTURBED_SECONDS)
+    assert not checker.broken(result), "\n".join(result["samples"])
+    assert result["reads"] > 1000 and len(result["disturbed"]) > 5, result["disturbed"]
