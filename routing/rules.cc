@@ -22,8 +22,9 @@ bool HoldsFor(const std::vector<std::string>& patterns, std::string_view text) {
 bool Names(std::string_view pattern, const NameRef& ref) {
   const auto dot = pattern.find('.');
   if (dot == std::string_view::npos) return MatchesGlob(pattern, ref.name);
-  return (ref.schema.empty() || MatchesGlob(pattern.substr(0, dot), ref.schema)) &&
-         MatchesGlob(pattern.substr(dot + 1), ref.name);
+  const auto name = pattern.substr(dot + 1);
+  if (ref.schema.empty()) return name != "*" && MatchesGlob(name, ref.name);
+  return MatchesGlob(pattern.substr(0, dot), ref.schema) && MatchesGlob(name, ref.name);
 }
 
 bool HoldsFor(const std::vector<std::string>& patterns, const Facts& facts, NameRef::Kind kind) {

@@ -50,7 +50,7 @@ class RuleSet {
   [[nodiscard]] const std::vector<Rule>& rules() const { return rules_; }
 
   // The rules whose conditions on statements hold. `fingerprints`: those that go for it.
-  // An unqualified name in the statement matches "schema.name" whatever search_path says.
+  // An unqualified name in the statement matches "schema.name" whatever search_path says, but never "schema.*".
   [[nodiscard]] RuleMask StatementMask(const Facts& facts,
                                        std::span<const std::uint64_t> fingerprints,
                                        std::string_view hint) const;

@@ -70,6 +70,7 @@ TEST_CASE("a rule for a table matches what the statement names", "[routing][rule
       {"audit.*", "SELECT * FROM audit.log", true},
       {"audit.*", "SELECT * FROM sales.log", false},
       {"audit.log", "SELECT * FROM log", true},  // it may be found there
+      {"audit.*", "SELECT * FROM log", false},
       {"sales.item*", "SELECT * FROM sales.items", true},
       {"sales.item*", "SELECT * FROM other.items", false},
   }));
