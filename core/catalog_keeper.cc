@@ -77,6 +77,7 @@ class CatalogKeeper::Loop {
     TimePoint loaded{};  // the same, if it succeeded; zero: never
     TimePoint due = TimePoint::max();
     unsigned failures = 0;  // in a row
+    std::uint64_t fingerprint = 0;  // of the catalogue published last
   };
   using Databases = std::map<std::string, Entry, std::less<>>;
 
@@ -109,25 +110,27 @@ class CatalogKeeper::Loop {
       // Set before loading: a request during the load makes another.
       next->second.due = now + kRefresh;
       const std::string database = next->first;
+      const std::uint64_t known = next->second.fingerprint;
       const ConfigSnapshot config = config_;
       lock.unlock();
       const ServerView& primary = view->servers[*view->primary];
       const auto loaded = LoadCatalog(
           MonitorConninfo(config->monitor, primary.host, primary.port, database, kLoadTimeout),
-          kLoadTimeout);
-      if (loaded) publish_(database, *loaded);
+          kLoadTimeout, known);
+      if (loaded && loaded->catalog) publish_(database, loaded->catalog);
       lock.lock();
-      Note(database, loaded.ok() ? "" : loaded.error());
+      Note(database, loaded.ok() ? loaded->fingerprint : 0, loaded.ok() ? "" : loaded.error());
     }
   }
 
-  void Note(const std::string& database, const std::string& error) {
+  void Note(const std::string& database, std::uint64_t fingerprint, const std::string& error) {
     const auto at = databases_.find(database);
     if (at == databases_.end()) return;  // forgotten meanwhile
     Entry& entry = at->second;
     entry.tried = Clock::now();
     if (error.empty()) {
       entry.loaded = entry.tried;
+      entry.fingerprint = fingerprint;
       entry.failures = 0;
       Log(LogLevel::kDebug, "catalog_loaded", {{"database", database}});
       return;

@@ -4,9 +4,10 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 #include <utility>
+
+#include "core/catalog_loader_rows.h"
 
 namespace waypost {
 namespace {
@@ -14,103 +15,7 @@ namespace {
 struct CloseConnection {
   void operator()(PGconn* connection) const { PQfinish(connection); }
 };
-struct ClearResult {
-  void operator()(PGresult* result) const { PQclear(result); }
-};
 using Connection = std::unique_ptr<PGconn, CloseConnection>;
-using Rows = std::unique_ptr<PGresult, ClearResult>;
-
-// What each statement below reads, in their order.
-enum Part : std::size_t {
-  kBegin,
-  kPath,
-  kFunctions,
-  kOperators,
-  kRelations,
-  kParents,
-  kTypes,
-  kCasts,
-  kSettings,
-  kParts
-};
-
-// One round trip, one snapshot. With an empty search_path only pg_catalog is searched for operators
-// and functions, so that nobody's objects are taken for the system's. 16384 is FirstNormalObjectId
-// of access/transam.h: what initdb made is below.
-constexpr const char* kQuery = R"(
-BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-SET LOCAL search_path TO '';
-SELECT n.nspname, p.proname, p.provolatile, p.oid >= 16384,
-       l.lanname NOT IN ('internal', 'c'), p.oid IN (
-         SELECT a.aggfnoid FROM pg_catalog.pg_aggregate a
-           JOIN pg_catalog.pg_proc f ON f.oid = ANY (ARRAY[
-                a.aggtransfn::oid, a.aggfinalfn, a.aggcombinefn, a.aggserialfn,
-                a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn])
-           JOIN pg_catalog.pg_language fl ON fl.oid = f.prolang
-          WHERE a.aggfnoid >= 16384
-            AND (f.provolatile = 'v' OR (fl.lanname NOT IN ('internal', 'c') AND f.oid >= 16384))),
-       p.oid >= 16384 AND t.typtype IN ('c', 'd', 'p')
-         AND (p.pronargs - p.pronargdefaults) <= 1
-  FROM pg_catalog.pg_proc p
-  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-  JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-  LEFT JOIN pg_catalog.pg_type t ON p.pronargs > 0 AND t.oid = p.proargtypes[0];
-SELECT n.nspname, o.oprname, p.provolatile, o.oid >= 16384,
-       l.lanname NOT IN ('internal', 'c') AND p.oid >= 16384
-  FROM pg_catalog.pg_operator o
-  JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
-  JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
-  JOIN pg_catalog.pg_language l ON l.oid = p.prolang;
-SELECT n.nspname, c.relname, c.relkind, c.relpersistence, c.relrowsecurity, c.oid >= 16384
-  FROM pg_catalog.pg_class c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't';
-WITH RECURSIVE up AS (
-  SELECT i.inhparent, c.relkind, c.relpersistence FROM pg_catalog.pg_class c
-    JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
-   WHERE c.relkind = 'f' OR c.relpersistence = 'u'
-  UNION
-  SELECT i.inhparent, up.relkind, up.relpersistence FROM up
-    JOIN pg_catalog.pg_inherits i ON i.inhrelid = up.inhparent)
-SELECT n.nspname, c.relname, up.relkind, up.relpersistence FROM up
-  JOIN pg_catalog.pg_class c ON c.oid = up.inhparent
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace;
-SELECT n.nspname, t.typname, t.typtype, t.oid >= 16384,
-       p.provolatile = 'v' OR l.lanname NOT IN ('internal', 'c')
-  FROM pg_catalog.pg_type t
-  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-  LEFT JOIN pg_catalog.pg_proc p ON p.oid = t.typinput
-  LEFT JOIN pg_catalog.pg_language l ON l.oid = p.prolang
- WHERE t.typcategory <> 'A'
-   AND (t.typtype <> 'c' OR t.oid >= 16384);
-SELECT n.nspname, t.typname, c.castcontext = 'i' OR t.typname IN ('json', 'jsonb')
-  FROM pg_catalog.pg_cast c
-  JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
-  JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-  JOIN pg_catalog.pg_type a ON a.oid = c.casttarget
-  JOIN pg_catalog.pg_type t ON t.oid =
-       CASE WHEN a.typcategory = 'A' THEN a.typelem ELSE a.oid END
-  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
- WHERE c.oid >= 16384
-   AND (p.provolatile = 'v'
-        OR (l.lanname NOT IN ('internal', 'c') AND p.oid >= 16384));
-SELECT 1 FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) AS one(setting)
- WHERE (s.setdatabase = 0 OR s.setdatabase =
-        (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))
-   AND one.setting ~~ 'synchronous\_commit=%'
-   AND one.setting <> 'synchronous_commit=remote_apply' LIMIT 1;
-COMMIT)";
-
-std::string_view Text(const PGresult* rows, int row, int column) {
-  return {PQgetvalue(rows, row, column), static_cast<std::size_t>(PQgetlength(rows, row, column))};
-}
-char Letter(const PGresult* rows, int row, int column) {
-  const std::string_view text = Text(rows, row, column);
-  return text.empty() ? '\0' : text.front();
-}
-bool IsTrue(const PGresult* rows, int row, int column) {
-  return Letter(rows, row, column) == 't';
-}
 
 // "message" without the newline that libpq ends it with.
 Error Failure(std::string_view what, const PGconn* connection) {
@@ -142,11 +47,12 @@ class Reader {
     return true;
   }
 
-  // All results of kQuery, in order.
-  Result<std::array<Rows, kParts>> Read() {
-    if (PQsendQuery(connection_.get(), kQuery) == 0)
+  // All results of CatalogQuery(), in order.
+  Result<CatalogParts> Read() {
+    const std::string query = CatalogQuery(PQserverVersion(connection_.get()));
+    if (PQsendQuery(connection_.get(), query.c_str()) == 0)
       return Failure("catalogue: cannot ask", connection_.get());
-    std::array<Rows, kParts> parts;
+    CatalogParts parts;
     for (std::size_t next = 0;; ++next) {
       while (PQisBusy(connection_.get()) != 0) {
         if (!Wait(POLLIN)) return Error{"catalogue: no answer within the time allowed"};
@@ -155,14 +61,14 @@ class Reader {
       }
       Rows rows(PQgetResult(connection_.get()));
       if (rows == nullptr) {
-        if (next < kParts) return Error{"catalogue: the answer ended early"};
+        if (next < parts.size()) return Error{"catalogue: the answer ended early"};
         return parts;
       }
       const ExecStatusType status = PQresultStatus(rows.get());
       if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
         return Failure("catalogue: cannot read", connection_.get());
       }
-      if (next < kParts) parts[next] = std::move(rows);
+      if (next < parts.size()) parts[next] = std::move(rows);
     }
   }
 
@@ -184,107 +90,22 @@ class Reader {
   Connection connection_;
 };
 
-std::uint16_t Volatility(char provolatile) {
-  if (provolatile == 's') return function_flag::kStable;
-  return provolatile == 'i' ? std::uint16_t{0} : function_flag::kVolatile;
-}
-
-void AddFunctions(const PGresult* rows, CatalogBuilder& builder) {
-  namespace flag = function_flag;
-  for (int row = 0; row < PQntuples(rows); ++row) {
-    unsigned flags = Volatility(Letter(rows, row, 2));
-    const bool user = IsTrue(rows, row, 3);
-    flags |= user ? flag::kUser : flag::kBuiltIn;
-    if (user && IsTrue(rows, row, 4)) flags |= flag::kInterpreted;
-    if (user && IsTrue(rows, row, 5)) flags |= flag::kAggregate;
-    builder.Function(Text(rows, row, 0), Text(rows, row, 1), static_cast<std::uint16_t>(flags));
-    constexpr unsigned kUnsafe = flag::kVolatile | flag::kInterpreted | flag::kAggregate;
-    if (IsTrue(rows, row, 6) && (flags & kUnsafe) != 0) {
-      builder.Attribute(Text(rows, row, 0), Text(rows, row, 1));
-    }
-  }
-}
-
-void AddOperators(const PGresult* rows, CatalogBuilder& builder) {
-  namespace flag = function_flag;
-  for (int row = 0; row < PQntuples(rows); ++row) {
-    unsigned flags = Volatility(Letter(rows, row, 2));
-    flags |= IsTrue(rows, row, 3) ? flag::kUser : flag::kBuiltIn;
-    if (IsTrue(rows, row, 4)) flags |= flag::kInterpreted;
-    builder.Operator(Text(rows, row, 0), Text(rows, row, 1), static_cast<std::uint16_t>(flags));
-  }
-}
-
-void AddRelations(const PGresult* rows, CatalogBuilder& builder) {
-  namespace flag = relation_flag;
-  for (int row = 0; row < PQntuples(rows); ++row) {
-    unsigned flags = 0;
-    const char kind = Letter(rows, row, 2);
-    const bool user = IsTrue(rows, row, 5);
-    if (!user) flags |= flag::kSystem;
-    if (kind == 'v' && user) flags |= flag::kUserView;
-    if (kind == 'f') flags |= flag::kForeign;
-    if (kind == 'S') flags |= flag::kSequence;
-    if (Letter(rows, row, 3) != 'p') flags |= flag::kUnlogged;
-    if (IsTrue(rows, row, 4)) flags |= flag::kRowPolicy;
-    builder.Relation(Text(rows, row, 0), Text(rows, row, 1), static_cast<std::uint16_t>(flags));
-  }
-}
-
-// Parents of foreign and unlogged tables: who reads the parent reads those.
-void AddParents(const PGresult* rows, CatalogBuilder& builder) {
-  for (int row = 0; row < PQntuples(rows); ++row) {
-    unsigned flags = 0;
-    if (Letter(rows, row, 2) == 'f') flags |= relation_flag::kForeign;
-    if (Letter(rows, row, 3) == 'u') flags |= relation_flag::kUnlogged;
-    builder.Relation(Text(rows, row, 0), Text(rows, row, 1), static_cast<std::uint16_t>(flags));
-  }
-}
-
-std::uint16_t TypeFlags(char kind, bool user, bool unsafe_input, std::string_view name) {
-  namespace flag = type_flag;
-  if (!user) return name.starts_with("reg") ? flag::kLooksUp : std::uint16_t{0};
-  unsigned flags = flag::kUser;
-  if (kind == 'd') flags |= flag::kDomain;
-  if (kind == 'b' && unsafe_input) flags |= flag::kUnsafeInput;
-  if (kind != 'b' && kind != 'd' && kind != 'e') flags |= flag::kOpaque;
-  return static_cast<std::uint16_t>(flags);
-}
-
-void AddTypes(const PGresult* rows, CatalogBuilder& builder) {
-  for (int row = 0; row < PQntuples(rows); ++row) {
-    const std::string_view name = Text(rows, row, 1);
-    builder.Type(Text(rows, row, 0), name,
-                 TypeFlags(Letter(rows, row, 2), IsTrue(rows, row, 3), IsTrue(rows, row, 4), name));
-  }
-}
-
-// Casts that are not safe; the query leaves out the others.
-void AddCasts(const PGresult* rows, CatalogBuilder& builder) {
-  for (int row = 0; row < PQntuples(rows); ++row) {
-    builder.Type(Text(rows, row, 0), Text(rows, row, 1), type_flag::kUnsafeCast);
-    if (IsTrue(rows, row, 2))
-      builder.UnsafeImplicitCast();  // to_json() looks for casts to json by itself
-  }
-}
-
 }  // namespace
 
-Result<std::shared_ptr<const Catalog>> LoadCatalog(const std::string& conninfo,
-                                                   milliseconds timeout) {
+Result<LoadedCatalog> LoadCatalog(const std::string& conninfo, milliseconds timeout,
+                                  std::uint64_t known) {
   Reader reader(timeout);
-  if (const auto connected = reader.Connect(conninfo); !connected) return Error{connected.error()};
+  // Without the search_path that the control plane sets: what the server's own is, is asked.
+  const std::string own_path =
+      conninfo + " options='-c jit=off -c statement_timeout=" + std::to_string(timeout.count()) + "'";
+  if (const auto connected = reader.Connect(own_path); !connected) return Error{connected.error()};
   const auto parts = reader.Read();
   if (!parts) return Error{parts.error()};
-  CatalogBuilder builder;
-  AddFunctions((*parts)[kFunctions].get(), builder);
-  AddOperators((*parts)[kOperators].get(), builder);
-  AddRelations((*parts)[kRelations].get(), builder);
-  AddParents((*parts)[kParents].get(), builder);
-  AddTypes((*parts)[kTypes].get(), builder);
-  AddCasts((*parts)[kCasts].get(), builder);
-  if (PQntuples((*parts)[kSettings].get()) > 0) builder.SynchronousCommitOverridden();
-  return std::make_shared<const Catalog>(builder.Take());
+  LoadedCatalog loaded;
+  loaded.fingerprint = Fingerprint(*parts);
+  if (loaded.fingerprint != known)
+    loaded.catalog = std::make_shared<const Catalog>(ReadCatalog(*parts));
+  return loaded;
 }
 
 }  // namespace waypost

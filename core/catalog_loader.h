@@ -2,6 +2,7 @@
 // plane's threads, never a worker's.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -11,10 +12,16 @@
 
 namespace waypost {
 
+struct LoadedCatalog {
+  std::shared_ptr<const Catalog> catalog;  // null: it is the one whose fingerprint was known
+  std::uint64_t fingerprint = 0;
+};
+
 // Connects with `conninfo` (a libpq connection string naming server, database and monitor user),
 // reads the catalogue in one snapshot, and disconnects. Any role may read it. Fails, in words for
-// the log, when that takes longer than `timeout` or the server refuses.
-[[nodiscard]] Result<std::shared_ptr<const Catalog>> LoadCatalog(const std::string& conninfo,
-                                                                 milliseconds timeout);
+// the log, when that takes longer than `timeout` or the server refuses. `known`: the fingerprint of
+// the catalogue that is there already, which is then not built again.
+[[nodiscard]] Result<LoadedCatalog> LoadCatalog(const std::string& conninfo, milliseconds timeout,
+                                                std::uint64_t known = 0);
 
 }  // namespace waypost

@@ -136,7 +136,8 @@ int AskRoute(Arguments arguments) {
   }
   // As of when the servers were looked at: reading the catalogue may take longer than a sample is
   // good for.
-  Print(question, ExplainRoute(question, *config, view.get(), catalog->get(), primary.sampled));
+  Print(question,
+        ExplainRoute(question, *config, view.get(), catalog->catalog.get(), primary.sampled));
   return kExitOk;
 }
 

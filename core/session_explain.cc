@@ -22,10 +22,10 @@ std::string Session::RouteAnswerFor(std::string_view question) {
   const auto list = found.sql->facts;
   const auto whole = found.verdict;
   const auto rules = RulesOf(found);
-  BatchMessage probe;
-  const bool allowed = Treat(probe, found, true);
-  ClassifyStatement(found, true);
-  const auto decision = allowed ? DecideBatch() : Decision{Target::kRefuse, Reason::kRefused};
+  BatchMessage stands_in;
+  if (Treat(stands_in, found, true)) ClassifyStatement(found, true);
+  NotePin(stands_in, whole.pin);
+  const auto decision = stands_in.refused ? Decision{Target::kRefuse, Reason::kRefused} : DecideBatch();
   std::swap(asking, batch_);
   worker_.GiveBatch(std::move(asking));
 

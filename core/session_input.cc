@@ -245,15 +245,7 @@ Decision Session::DecideBatch() {
     // Close, Sync alone, an empty query: nothing that could write, and nothing to read.
     running.facts.why = Reason::kProtocol;
   }
-  SessionFacts session;
-  session.holds_connection = connection_ != nullptr;
-  session.holds_why = In<Pinned>() ? (pool_policy_.mode == PoolMode::kSession ? Reason::kSessionMode
-                                                                              : Reason::kSessionPinned)
-                      : read_only_block_ ? Reason::kReadOnlyTransaction
-                                         : Reason::kInTransaction;
-  session.synchronous_commit_lowered = sync_commit_lowered_;
-  session.serializable_default = serializable_default_;
-  session.opens = Opens();
+  const auto session = FactsOfSession();
   if (pool_policy_.mode == PoolMode::kSession && connection_ == nullptr) {
     running.facts.cls = Class::kSession;
     running.facts.why = Reason::kSessionMode;
@@ -263,9 +255,22 @@ Decision Session::DecideBatch() {
   const auto decision = Decide(running.facts, session, worker_.view(), policy, worker_.load(), worker_.Now());
   if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
   // Nothing stands before it that a server would answer, and no block fails by it.
-  if (!running.refusal.empty() && running.messages.front().refused && In<Idle>())
+  if (In<Idle>() && !running.messages.empty() && running.messages.front().refused)
     return {Target::kRefuse, Reason::kRefused};
   return decision;
+}
+
+SessionFacts Session::FactsOfSession() const {
+  SessionFacts session;
+  session.holds_connection = connection_ != nullptr;
+  session.holds_why = In<Pinned>() ? (pool_policy_.mode == PoolMode::kSession ? Reason::kSessionMode
+                                                                              : Reason::kSessionPinned)
+                      : read_only_block_ ? Reason::kReadOnlyTransaction
+                                         : Reason::kInTransaction;
+  session.synchronous_commit_lowered = sync_commit_lowered_;
+  session.serializable_default = serializable_default_;
+  session.opens = Opens();
+  return session;
 }
 
 void Session::Dispatch() {
@@ -278,6 +283,7 @@ void Session::Dispatch() {
     read_only_block_ = true;
   CountDecision(decision);
   WatchTimeout();
+  if (routing_.read_from == ReadFrom::kNone) CountShadow(running, decision);
   if (connection_ == nullptr || connection_->status() == 'I') transaction_settings_ = settings_;
   if (connection_ == nullptr) rollback_unpins_ = true;
   if (In<Pinned>() || !EndsWithTransaction(running.pin)) rollback_unpins_ = false;

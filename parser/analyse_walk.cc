@@ -1,8 +1,9 @@
 #include "parser/analyse_walk.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
+
+#include "parser/server_local.h"
 
 namespace waypost {
 namespace {
@@ -51,25 +52,10 @@ Qualified Split(const List* parts) {
   return result;
 }
 
-// What a built-in function leaves behind in the session that no setting shows.
-PinReason PinOfCall(std::string_view name) {
-  // Transaction-level locks end by themselves, unlocking leaves nothing.
-  constexpr std::array<std::string_view, 4> kSessionLocks = {
-      "pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock",
-      "pg_try_advisory_lock_shared"};
-  if (std::find(kSessionLocks.begin(), kSessionLocks.end(), name) != kSessionLocks.end()) {
-    return PinReason::kAdvisoryLock;
-  }
-  if (name == "currval" || name == "lastval") return PinReason::kSequenceValue;
-  if (name == "setseed") return PinReason::kSetSeed;
-  // Temporary slots and a session's replication origin belong to the server connection.
-  if (name == "pg_create_physical_replication_slot" ||
-      name == "pg_create_logical_replication_slot" || name == "pg_copy_physical_replication_slot" ||
-      name == "pg_copy_logical_replication_slot" ||
-      name.starts_with("pg_replication_origin_session_")) {
-    return PinReason::kUnknownState;
-  }
-  return PinReason::kNone;
+// -1: VARIADIC may stand for any number. WITHIN GROUP hands over its ORDER BY too.
+int ArgumentsOf(const FuncCall* call) {
+  if (call->func_variadic) return -1;
+  return ListSize(call->args) + (call->agg_within_group ? ListSize(call->agg_order) : 0);
 }
 
 // SELECT a, b, c and nothing else: each target runs exactly once.
@@ -165,7 +151,7 @@ void QueryWalk::Visit(const Item& item) {
       return VisitFields(As<A_Indirection>(node)->indirection, 0);
     case T_SQLValueFunction:  // CURRENT_SCHEMA looks at the catalogue, the others do not
       if (As<SQLValueFunction>(node)->op == SVFOP_CURRENT_SCHEMA) {
-        Add(NameRef::Kind::kFunction, "pg_catalog", "current_schema");
+        Add(NameRef::Kind::kFunction, "pg_catalog", "current_schema", 0);
       }
       return;
     case T_CurrentOfExpr:  // a cursor of the session
@@ -249,10 +235,10 @@ void QueryWalk::Relation(const RangeVar* relation) {
 
 void QueryWalk::VisitCall(const FuncCall* call) {
   const auto [schema, name] = Split(call->funcname);
-  Add(NameRef::Kind::kFunction, schema, name);
+  Add(NameRef::Kind::kFunction, schema, name, ArgumentsOf(call));
   if (!runs_ || (!schema.empty() && schema != "pg_catalog")) return;
   if (name == "set_config") return VisitSetConfig(call);
-  if (const PinReason pin = PinOfCall(name); pin != PinReason::kNone) Pin(pin);
+  if (const PinReason pin = PinOfBuiltIn(name); pin != PinReason::kNone) Pin(pin);
 }
 
 // What it sets is known only if it runs once, with constants. Otherwise the setting is unknown from
@@ -320,14 +306,17 @@ void QueryWalk::AddQualified(NameRef::Kind kind, const List* name) {
   if (!last.empty()) Add(kind, schema, last);
 }
 
-void QueryWalk::Add(NameRef::Kind kind, std::string_view schema, std::string_view name) {
+void QueryWalk::Add(NameRef::Kind kind, std::string_view schema, std::string_view name, int args) {
   if (IsTemporarySchema(schema)) Pin(PinReason::kTemporaryTable);
   auto& names = facts_.names;
   if (!names.empty() && names.back().kind == kind && names.back().name == name &&
-      names.back().schema == schema) {
+      names.back().schema == schema && names.back().args == args) {
     return;
   }
-  names.push_back({.kind = kind, .schema = std::string(schema), .name = std::string(name)});
+  names.push_back({.kind = kind,
+                   .schema = std::string(schema),
+                   .name = std::string(name),
+                   .args = args});
   if (names.size() >= compact_at_) Compact();
 }
 

@@ -50,7 +50,7 @@ class QueryWalk {
   void VisitSample(const RangeTableSample* sample);
   void VisitFields(const List* fields, int first);
   void Children(const Item& item);
-  void Add(NameRef::Kind kind, std::string_view schema, std::string_view name);
+  void Add(NameRef::Kind kind, std::string_view schema, std::string_view name, int args = -1);
   void AddQualified(NameRef::Kind kind, const List* name);
   void Refuse(Reason why);
   void Pin(PinReason why);

@@ -1,83 +1,69 @@
-// An immutable picture of one database's catalogue, as far as classification needs it. Pure; built
+// An immutable picture of one database's catalogue, as far as classification needs it: for each
+// name whether a replica may run what it stands for and all that this can reach in turn. Pure; built
 // by the control plane with a CatalogBuilder, then shared by all workers as shared_ptr<const
 // Catalog>.
-//
-// Names are looked up without search_path: an unqualified name stands for every object of that name
-// in any schema, and any of them being unsafe makes it unsafe.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "parser/facts.h"
+#include "parser/search_path.h"
+#include "parser/verdict.h"
 
 namespace waypost {
 
-// What is true of at least one object of a name: one bit each, so that overloads and schemas
-// combine by OR.
-namespace function_flag {
-inline constexpr std::uint16_t kStable = 1 << 0;    // provolatile 's'
-inline constexpr std::uint16_t kVolatile = 1 << 1;  // provolatile 'v'
-inline constexpr std::uint16_t kUser = 1 << 2;      // not made by initdb
-inline constexpr std::uint16_t kInterpreted =
-    1 << 3;  // user-made, in a language that can run SQL (not C, not internal)
-inline constexpr std::uint16_t kAggregate =
-    1 << 4;  // a user-made aggregate, some function of which is volatile or kInterpreted
-inline constexpr std::uint16_t kBuiltIn = 1 << 5;  // made by initdb
-}  // namespace function_flag
+// What is known of all objects that one name may stand for, together.
+struct Finding {
+  bool known = false;      // there is such an object
+  bool user_made = false;  // at least one of them was not made by initdb
+  bool needs_fence = false;
+  Reason why = Reason::kReadSafe;    // anything else: it must run on the primary
+  PinReason pin = PinReason::kNone;  // what it may leave behind, reached through user-made objects
+  std::uint32_t step = 0;            // for Catalog::Explain
+  bool operator==(const Finding&) const = default;
+};
 
-namespace relation_flag {
-inline constexpr std::uint16_t kUserView = 1 << 0;
-inline constexpr std::uint16_t kForeign = 1 << 1;    // itself, or a partition or child of it
-inline constexpr std::uint16_t kRowPolicy = 1 << 2;  // row security is on
-inline constexpr std::uint16_t kSequence = 1 << 3;
-inline constexpr std::uint16_t kUnlogged =
-    1 << 4;  // or temporary; itself, or a partition or child of it
-inline constexpr std::uint16_t kSystem = 1 << 5;  // made by initdb
-}  // namespace relation_flag
-
-namespace type_flag {
-inline constexpr std::uint16_t kUser = 1 << 0;
-inline constexpr std::uint16_t kDomain = 1 << 1;  // user-made: its checks may call anything
-inline constexpr std::uint16_t kOpaque =
-    1 << 2;  // user-made composite or range: what it holds is not followed
-inline constexpr std::uint16_t kUnsafeInput =
-    1 << 3;  // user-made, and reading a text into it is volatile
-inline constexpr std::uint16_t kUnsafeCast =
-    1 << 4;  // a user-made cast to it runs SQL or is volatile
-inline constexpr std::uint16_t kLooksUp =
-    1 << 5;  // regclass and the like: reading a text looks at the catalogue
-}  // namespace type_flag
-
-// Flags by (schema, name), sorted, in two blocks of memory.
+// Findings by (name, schema, number of arguments), sorted, in two blocks of memory.
 class NameTable {
  public:
-  // The flags of that object, or of all objects of that name if `schema` is empty; nothing if there
-  // is none.
-  [[nodiscard]] std::optional<std::uint16_t> Find(std::string_view schema,
-                                                  std::string_view name) const;
+  static constexpr std::uint8_t kAnyArguments = 255;
+  struct Object {
+    std::string schema, name;
+    std::uint8_t min_args = 0, max_args = kAnyArguments;
+    Finding finding;
+  };
+
+  NameTable() = default;
+  explicit NameTable(std::vector<Object> objects);
+
+  // All objects of that name that take `args` arguments (-1: whatever they take): in `schema`; if
+  // that is empty, in the schemas of `path`; if that is null or not known, in any schema.
+  [[nodiscard]] Finding Find(std::string_view schema, std::string_view name, int args = -1,
+                             const SearchPath* path = nullptr) const;
   [[nodiscard]] std::size_t size() const { return rows_.size(); }
   [[nodiscard]] std::size_t bytes() const {
     return rows_.capacity() * sizeof(Row) + text_.capacity();
   }
 
  private:
-  friend class CatalogBuilder;
   struct Row {
     std::uint32_t name_at;
     std::uint32_t schema_at;
-    std::uint8_t name_size;
-    std::uint8_t schema_size;
-    std::uint16_t flags;
+    std::uint32_t step;
+    std::uint8_t name_size, schema_size;
+    std::uint8_t min_args, max_args;
+    Reason why;
+    PinReason pin;
+    bool needs_fence, user_made;
   };
-  struct Named {
-    std::string schema, name;
-    std::uint16_t flags;
-  };
-  explicit NameTable(std::vector<Named> objects);
-  NameTable() = default;
-  friend class Catalog;
+  [[nodiscard]] static Finding FindingOf(const Row& row) {
+    return {.known = true, .user_made = row.user_made, .needs_fence = row.needs_fence,
+            .why = row.why, .pin = row.pin, .step = row.step};
+  }
   [[nodiscard]] std::string_view NameOf(const Row& row) const {
     return {text_.data() + row.name_at, row.name_size};
   }
@@ -86,49 +72,52 @@ class NameTable {
   }
 
   std::string text_;
-  std::vector<Row> rows_;  // by name, then schema
+  std::vector<Row> rows_;
 };
 
 class Catalog {
  public:
-  NameTable functions;  // function_flag; aggregates and procedures too
-  NameTable operators;  // function_flag, of the functions that do the work
-  NameTable relations;  // relation_flag; without temporary ones, which other sessions cannot see
-  NameTable types;  // type_flag; base, domain, enum, range, pseudo, and user-made composite types
-  NameTable attributes;  // functions of one row that are not proved safe: "t.f" may call them; all
-                         // flags 0
-  bool unsafe_implicit_cast =
-      false;  // a user-made cast that runs SQL or is volatile may apply without being named
+  // What `ref` may stand for in a session with that search_path. Attributes that are no function
+  // are not known, which is no harm.
+  [[nodiscard]] Finding Find(const NameRef& ref, const SearchPath* path) const;
+  // A cast that applies without being named, if one of them is not safe.
+  [[nodiscard]] const Finding& implicit_cast() const { return implicit_cast_; }
+  // How a finding came to be, for people: "view public.v → function public.f(integer) is volatile".
+  // Empty for step 0.
+  [[nodiscard]] std::string Explain(std::uint32_t step) const;
+  // The search_path of a session of `user` that sets none.
+  [[nodiscard]] SearchPath DefaultPath(std::string_view user) const;
+
   // ALTER ROLE or DATABASE ... SET synchronous_commit to something other than remote_apply, for
   // this database.
-  bool synchronous_commit_overridden = false;
-
-  [[nodiscard]] std::size_t bytes() const {
-    return functions.bytes() + operators.bytes() + relations.bytes() + types.bytes() +
-           attributes.bytes();
+  [[nodiscard]] bool synchronous_commit_overridden() const {
+    return synchronous_commit_overridden_;
   }
+  [[nodiscard]] std::size_t size() const;
+  [[nodiscard]] std::size_t bytes() const;
 
  private:
   friend class CatalogBuilder;
+  // One link of an explanation.
+  struct Step {
+    std::uint32_t text_at;
+    std::uint32_t text_size;
+    std::uint32_t next;  // 0: the end
+  };
   Catalog() = default;
-};
 
-// Collects objects in any order; several of one name combine. Take() ends it.
-class CatalogBuilder {
- public:
-  CatalogBuilder& Function(std::string_view schema, std::string_view name, std::uint16_t flags);
-  CatalogBuilder& Operator(std::string_view schema, std::string_view name, std::uint16_t flags);
-  CatalogBuilder& Relation(std::string_view schema, std::string_view name, std::uint16_t flags);
-  CatalogBuilder& Type(std::string_view schema, std::string_view name, std::uint16_t flags);
-  CatalogBuilder& Attribute(std::string_view schema, std::string_view name);
-  CatalogBuilder& UnsafeImplicitCast();
-  CatalogBuilder& SynchronousCommitOverridden();
-  [[nodiscard]] Catalog Take();
-
- private:
-  using Objects = std::vector<NameTable::Named>;
-  Objects functions_, operators_, relations_, types_, attributes_;
-  bool unsafe_implicit_cast_ = false;
+  NameTable functions_;   // aggregates too
+  NameTable operators_;
+  NameTable relations_;   // without temporary ones, which other sessions cannot see
+  NameTable types_;       // that a value is made of by naming them
+  NameTable attributes_;  // functions of one row that are not safe: "t.f" may call them
+  Finding implicit_cast_;
+  std::vector<Step> steps_;  // the first is of no use
+  std::string step_text_;
+  std::string default_path_;
+  bool default_path_known_ = false;
+  // search_path of roles in this database; the role "": of all others.
+  std::vector<std::pair<std::string, std::string>> role_paths_;
   bool synchronous_commit_overridden_ = false;
 };
 

@@ -63,6 +63,7 @@ struct NameRef {
   Kind kind;
   std::string schema;  // empty if not qualified
   std::string name;    // folded as PostgreSQL folds it
+  int args = -1;       // kFunction: how many arguments the call gives; -1: not known
   auto operator<=>(const NameRef&) const = default;
 };
 

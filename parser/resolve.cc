@@ -4,8 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "parser/server_local.h"
-
 namespace waypost {
 namespace {
 
@@ -29,11 +27,42 @@ Reason ReasonOfForm(const Facts& facts) {
   return Reason::kTransaction;
 }
 
+std::string_view KindName(NameRef::Kind kind) {
+  switch (kind) {
+    case NameRef::Kind::kFunction:
+      return "function ";
+    case NameRef::Kind::kRelation:
+      return "relation ";
+    case NameRef::Kind::kType:
+      return "type ";
+    case NameRef::Kind::kOperator:
+      return "operator ";
+    case NameRef::Kind::kAttribute:
+      return "column ";
+  }
+  return "";
+}
+
+Reason ReasonIfUnknown(NameRef::Kind kind) {
+  switch (kind) {
+    case NameRef::Kind::kFunction:
+    case NameRef::Kind::kOperator:
+      return Reason::kUnknownFunction;
+    case NameRef::Kind::kRelation:
+      return Reason::kUnknownRelation;
+    case NameRef::Kind::kType:
+    case NameRef::Kind::kAttribute:
+      return Reason::kNotUnderstood;
+  }
+  return Reason::kNotUnderstood;
+}
+
 // Looks at every name of one statement and lowers the verdict from "read" as soon as one is not
 // safe.
 class Resolution {
  public:
-  Resolution(const Facts& facts, const Catalog& catalog) : facts_(facts), catalog_(catalog) {}
+  Resolution(const Facts& facts, const Catalog& catalog, Outlook outlook)
+      : facts_(facts), catalog_(catalog), outlook_(outlook) {}
 
   Verdict Run() {
     verdict_.cls = ClassOfForm(facts_);
@@ -41,8 +70,11 @@ class Resolution {
     verdict_.pin = facts_.pin;
     verdict_.needs_fence = false;
     for (const NameRef& ref : facts_.names) Look(ref);
-    if (catalog_.unsafe_implicit_cast && !facts_.names.empty()) {
-      Refuse(Reason::kNotUnderstood, "a user-defined implicit cast runs code");
+    if (!facts_.names.empty()) {
+      const Finding& cast = catalog_.implicit_cast();
+      if (cast.why != Reason::kReadSafe) Refuse(cast.why, cast.step);
+      Pin(cast.pin);
+      if (outlook_.stale) Refuse(Reason::kNoCatalog, "the catalogue has changed and is being read");
     }
     verdict_.repeatable =
         facts_.repeatable && (verdict_.cls == Class::kRead || facts_.names.empty());
@@ -52,149 +84,48 @@ class Resolution {
 
  private:
   void Look(const NameRef& ref) {
-    switch (ref.kind) {
-      case NameRef::Kind::kFunction:
-        return Function(ref);
-      case NameRef::Kind::kRelation:
-        return Relation(ref);
-      case NameRef::Kind::kType:
-        return Type(ref);
-      case NameRef::Kind::kOperator:
-        return Operator(ref);
-      case NameRef::Kind::kAttribute:
-        if (catalog_.attributes.Find("", ref.name)) {
-          Refuse(Reason::kNotUnderstood, "." + ref.name + " may call a function of that name");
-        }
-        return;
+    const Finding found = catalog_.Find(ref, outlook_.path);
+    if (!found.known) {
+      if (ref.kind == NameRef::Kind::kAttribute) return;
+      // It may be a function made since, of any kind.
+      if (ref.kind == NameRef::Kind::kFunction || ref.kind == NameRef::Kind::kOperator)
+        Pin(PinReason::kUnknownState);
+      return Refuse(ReasonIfUnknown(ref.kind), std::string(KindName(ref.kind)) + Display(ref) +
+                                                   " is not in the catalogue");
     }
+    if (ref.kind == NameRef::Kind::kRelation) verdict_.needs_fence = true;
+    verdict_.needs_fence |= found.needs_fence;
+    Pin(found.pin);
+    if (outlook_.stale && found.user_made && ref.kind != NameRef::Kind::kRelation)
+      Pin(PinReason::kUnknownState);
+    if (found.why != Reason::kReadSafe) Refuse(found.why, found.step);
   }
-
-  void Function(const NameRef& ref) {
-    const auto found = catalog_.functions.Find(ref.schema, ref.name);
-    if (!found) {
-      return Refuse(Reason::kUnknownFunction,
-                    "function " + Display(ref) + " is not in the catalogue");
-    }
-    const std::uint16_t flags = *found;
-    if ((flags & function_flag::kBuiltIn) != 0) {
-      if (const std::string_view why = WhyServerLocalFunction(ref.name); !why.empty()) {
-        return Refuse(Reason::kServerLocal, "function " + Display(ref) + ": " + std::string(why));
-      }
-      if (RunsWhatItIsGiven(ref.name)) {
-        return Refuse(Reason::kNotUnderstood,
-                      "function " + Display(ref) + " reads what its arguments name");
-      }
-    }
-    if ((flags & function_flag::kVolatile) != 0 &&
-        !(IsHarmlessVolatile(ref.name) && !Interpreted(flags))) {
-      Refuse(Reason::kVolatileFunction, "function " + Display(ref) + " is volatile");
-      // It may SET, lock or make temporary tables for all that we can see.
-      if ((flags & function_flag::kUser) != 0) Pin(PinReason::kUnknownState);
-      return;
-    }
-    Judge("function ", ref, flags);
-  }
-
-  void Operator(const NameRef& ref) {
-    const auto found = catalog_.operators.Find(ref.schema, ref.name);
-    if (!found) {
-      return Refuse(Reason::kUnknownFunction,
-                    "operator " + Display(ref) + " is not in the catalogue");
-    }
-    if ((*found & function_flag::kVolatile) != 0) {
-      if ((*found & function_flag::kUser) != 0) Pin(PinReason::kUnknownState);
-      return Refuse(Reason::kVolatileFunction, "operator " + Display(ref) + " is volatile");
-    }
-    Judge("operator ", ref, *found);
-  }
-
-  // Of what is not volatile.
-  void Judge(std::string_view what, const NameRef& ref, std::uint16_t flags) {
-    if (Interpreted(flags)) {
-      return Refuse(Reason::kNotUnderstood, std::string(what) + Display(ref) +
-                                                " is user-defined, its body is not followed");
-    }
-    if ((flags & function_flag::kAggregate) != 0) {
-      return Refuse(Reason::kNotUnderstood,
-                    "aggregate " + Display(ref) + " is user-defined and runs code");
-    }
-    if ((flags & (function_flag::kStable | function_flag::kVolatile)) != 0) NeedFence();
-  }
-
-  void Relation(const NameRef& ref) {
-    NeedFence();
-    const auto found = catalog_.relations.Find(ref.schema, ref.name);
-    if (!found) {
-      return Refuse(Reason::kUnknownRelation,
-                    "relation " + Display(ref) + " is not in the catalogue");
-    }
-    const std::string what = "relation " + Display(ref);
-    if ((*found & relation_flag::kSystem) != 0) {
-      if (const std::string_view why = WhyServerLocalRelation(ref.name); !why.empty()) {
-        return Refuse(Reason::kServerLocal, what + ": " + std::string(why));
-      }
-    }
-    if ((*found & relation_flag::kSequence) != 0) {
-      return Refuse(Reason::kServerLocal,
-                    what + " is a sequence, which a replica sees ahead of its value");
-    }
-    if ((*found & relation_flag::kUnlogged) != 0) {
-      return Refuse(Reason::kPinnedRelation,
-                    what + " is unlogged or temporary, or has such a partition");
-    }
-    if ((*found & relation_flag::kUserView) != 0) {
-      return Refuse(Reason::kNotUnderstood, what + " is a view, its definition is not followed");
-    }
-    if ((*found & relation_flag::kForeign) != 0) {
-      return Refuse(Reason::kNotUnderstood, what + " is a foreign table, or has such a partition");
-    }
-    if ((*found & relation_flag::kRowPolicy) != 0) {
-      return Refuse(Reason::kNotUnderstood,
-                    what + " has row security, its policies are not followed");
-    }
-  }
-
-  void Type(const NameRef& ref) {
-    const auto found = catalog_.types.Find(ref.schema, ref.name);
-    const std::string what = "type " + Display(ref);
-    if (!found) return Refuse(Reason::kNotUnderstood, what + " is not in the catalogue");
-    if ((*found & type_flag::kUnsafeCast) != 0) {
-      return Refuse(Reason::kNotUnderstood, "a user-defined cast to " + what + " runs code");
-    }
-    if ((*found & type_flag::kUnsafeInput) != 0) {
-      return Refuse(Reason::kNotUnderstood, what + " has a volatile input function");
-    }
-    if ((*found & type_flag::kDomain) != 0) {
-      return Refuse(Reason::kNotUnderstood, what + " is a domain, its checks are not followed");
-    }
-    if ((*found & type_flag::kOpaque) != 0) {
-      return Refuse(Reason::kNotUnderstood,
-                    what + " is composite or a range, its parts are not followed");
-    }
-    if ((*found & (type_flag::kUser | type_flag::kLooksUp)) != 0) NeedFence();
-  }
-
-  static bool Interpreted(std::uint16_t flags) {
-    return (flags & function_flag::kInterpreted) != 0;
-  }
-
-  void NeedFence() { verdict_.needs_fence = true; }
 
   void Pin(PinReason pin) {
     if (verdict_.pin == PinReason::kNone) verdict_.pin = pin;
   }
 
-  void Refuse(Reason why, std::string explanation) {
+  void Lower(Reason why) {
+    if (verdict_.cls != Class::kRead) return;
+    verdict_.cls = Class::kWrite;
+    verdict_.why = why;
+  }
+  [[nodiscard]] bool TellsMore() const {
     constexpr std::size_t kMaxPath = 8;  // for people
-    if (verdict_.cls == Class::kRead) {
-      verdict_.cls = Class::kWrite;
-      verdict_.why = why;
-    }
-    if (verdict_.path.size() < kMaxPath) verdict_.path.push_back(std::move(explanation));
+    return verdict_.path.size() < kMaxPath;
+  }
+  void Refuse(Reason why, std::string explanation) {
+    Lower(why);
+    if (TellsMore()) verdict_.path.push_back(std::move(explanation));
+  }
+  void Refuse(Reason why, std::uint32_t step) {
+    Lower(why);
+    if (TellsMore()) verdict_.path.push_back(catalog_.Explain(step));
   }
 
   const Facts& facts_;
   const Catalog& catalog_;
+  const Outlook outlook_;
   Verdict verdict_;
 };
 
@@ -226,8 +157,8 @@ Verdict WithoutCatalog(const Facts& facts) {
 
 }  // namespace
 
-Verdict Resolve(const Facts& facts, const Catalog* catalog) {
-  return catalog == nullptr ? WithoutCatalog(facts) : Resolution(facts, *catalog).Run();
+Verdict Resolve(const Facts& facts, const Catalog* catalog, Outlook outlook) {
+  return catalog == nullptr ? WithoutCatalog(facts) : Resolution(facts, *catalog, outlook).Run();
 }
 
 Verdict CombineVerdicts(std::span<const Verdict> verdicts) {
@@ -250,11 +181,15 @@ Verdict CombineVerdicts(std::span<const Verdict> verdicts) {
   return all;
 }
 
-Verdict ResolveAll(const std::vector<Facts>& list, const Catalog* catalog) {
-  if (list.size() == 1) return Resolve(list.front(), catalog);
+Verdict ResolveAll(const std::vector<Facts>& list, const Catalog* catalog, Outlook outlook) {
+  if (list.size() == 1) return Resolve(list.front(), catalog, outlook);
   std::vector<Verdict> verdicts;
   verdicts.reserve(list.size());
-  for (const Facts& facts : list) verdicts.push_back(Resolve(facts, catalog));
+  for (const Facts& facts : list) {
+    verdicts.push_back(Resolve(facts, catalog, outlook));
+    const bool unseen = facts.state_unknown || verdicts.back().pin == PinReason::kUnknownState;
+    if (unseen || !facts.settings.empty()) outlook.path = nullptr;
+  }
   return CombineVerdicts(verdicts);
 }
 

@@ -13,17 +13,26 @@
 
 namespace waypost {
 
+// How the session looks at the catalogue.
+struct Outlook {
+  const SearchPath* path = nullptr;  // null: not known, a name then stands for all of that name
+  // True: the catalogue has changed since, and it is not known how. Nothing is a read by it.
+  bool stale = false;
+};
+
 // The verdict of one statement. `catalog` may be null (not loaded yet): then whatever needs it is a
 // write by Reason::kNoCatalog, and only what names no function, operator, type or relation (SELECT
 // 1) is a read.
-[[nodiscard]] Verdict Resolve(const Facts& facts, const Catalog* catalog);
+[[nodiscard]] Verdict Resolve(const Facts& facts, const Catalog* catalog, Outlook outlook = {});
 
 // The verdict of all statements of one Query together, since PostgreSQL runs them as one implicit
 // transaction. One: its own. All reads (or none at all): a read. Else Class::kWrite by
 // Reason::kMultiStatement. The first pin stays. What they do to settings is in the facts of each.
 [[nodiscard]] Verdict CombineVerdicts(std::span<const Verdict> verdicts);
 
-// Both at once, for a whole text.
-[[nodiscard]] Verdict ResolveAll(const std::vector<Facts>& list, const Catalog* catalog);
+// Both at once, for a whole text. Behind a statement that changes settings, names may mean something
+// else: they are then looked up in all schemas.
+[[nodiscard]] Verdict ResolveAll(const std::vector<Facts>& list, const Catalog* catalog,
+                                 Outlook outlook = {});
 
 }  // namespace waypost

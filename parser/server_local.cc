@@ -1,6 +1,7 @@
 #include "parser/server_local.h"
 
 #include <algorithm>
+#include <array>
 #include <span>
 
 namespace waypost {
@@ -196,6 +197,26 @@ bool IsHarmlessVolatile(std::string_view name) {
 bool RunsWhatItIsGiven(std::string_view name) {
   return std::find(std::begin(kRunsArguments), std::end(kRunsArguments), name) !=
          std::end(kRunsArguments);
+}
+
+PinReason PinOfBuiltIn(std::string_view name) {
+  // Transaction-level locks end by themselves, unlocking leaves nothing.
+  constexpr std::array<std::string_view, 4> kSessionLocks = {
+      "pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock",
+      "pg_try_advisory_lock_shared"};
+  if (std::find(kSessionLocks.begin(), kSessionLocks.end(), name) != kSessionLocks.end()) {
+    return PinReason::kAdvisoryLock;
+  }
+  if (name == "currval" || name == "lastval") return PinReason::kSequenceValue;
+  if (name == "setseed") return PinReason::kSetSeed;
+  // Temporary slots and a session's replication origin belong to the server connection.
+  if (name == "pg_create_physical_replication_slot" ||
+      name == "pg_create_logical_replication_slot" || name == "pg_copy_physical_replication_slot" ||
+      name == "pg_copy_logical_replication_slot" ||
+      name.starts_with("pg_replication_origin_session_")) {
+    return PinReason::kUnknownState;
+  }
+  return PinReason::kNone;
 }
 
 }  // namespace waypost

@@ -3,6 +3,8 @@
 
 #include <string_view>
 
+#include "parser/verdict.h"
+
 namespace waypost {
 
 // Why the built-in function answers differently, or not at all, on another server: words for
@@ -19,5 +21,8 @@ namespace waypost {
 // Not volatile in pg_proc, but reads tables or runs input functions that its arguments name, so
 // that no name in the statement shows what it touches.
 [[nodiscard]] bool RunsWhatItIsGiven(std::string_view name);
+
+// What a call of the built-in function leaves behind in the session that no setting shows.
+[[nodiscard]] PinReason PinOfBuiltIn(std::string_view name);
 
 }  // namespace waypost

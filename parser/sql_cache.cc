@@ -132,6 +132,8 @@ const CachedStatement* SqlCache::Answer(Slot& slot, ContextId context, const Cat
   answer.sql = slot.sql;
   answer.verdict = ResolveAll(*slot.sql->facts, catalog);
   answer.by_literals = by_literals;
+  answer.lexing = slot.lexing;
+  answer.note = 0;
   if (slot.taught) MarkTaught(answer.verdict);
   slot.contexts[place] = context;
   if (slot.used) Account(slot, slot.bytes - before + BytesOf(answer.verdict));
@@ -146,7 +148,7 @@ const CachedStatement* SqlCache::Miss(std::string_view text, Lexing lexing, Cont
     FactsList facts = Analyse(text, lexing);
     if (NotUnderstood(*facts)) ++counters_.parse_errors;
     kept = std::make_shared<const SqlText>(
-        SqlText{.text = std::string(text), .facts = std::move(facts)});
+        SqlText{std::string(text), std::move(facts)});
   }
   const bool by_literals = literal_hash.has_value() && !LiteralsMatter(*kept->facts);
   const std::size_t bytes = sizeof(Slot) + sizeof(SqlText) + kept->text.capacity() +
@@ -154,6 +156,7 @@ const CachedStatement* SqlCache::Miss(std::string_view text, Lexing lexing, Cont
   if (text.size() > limits_.max_text_bytes || bytes > limits_.max_bytes) {
     uncached_ = Slot{};
     uncached_.sql = std::move(kept);
+    uncached_.lexing = lexing;
     return Answer(uncached_, context, catalog, false);
   }
   const std::uint32_t index = TakeSlot(bytes);
@@ -219,7 +222,7 @@ void SqlCache::Account(Slot& slot, std::size_t bytes) {
 std::shared_ptr<const SqlText> SqlCache::Keep(const CachedStatement& found, std::string_view text) {
   if (!found.by_literals || found.sql->text == text) return found.sql;
   return std::make_shared<const SqlText>(
-      SqlText{.text = std::string(text), .facts = found.sql->facts});
+      SqlText{std::string(text), found.sql->facts});
 }
 
 void SqlCache::MarkTaught(Verdict& verdict) {

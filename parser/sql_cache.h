@@ -41,6 +41,9 @@ class ContextTable {
 struct SqlText {
   std::string text;
   FactsList facts;
+  // For whoever counts by it; made when it is first wanted. Only the thread of the cache may look.
+  mutable bool fingerprint_known = false;
+  mutable std::optional<std::uint64_t> fingerprint{};
 };
 
 // What the caller found out about a text and wants to find again: kept with the entry, and forgotten with it.
@@ -49,6 +52,8 @@ struct TextMarks {
   Hint hint = Hint::kNone;
   std::vector<std::uint64_t> rules;   // one mask a statement
 };
+// Where whoever counts statements counts this one; 0: nowhere yet. The cache keeps it and does not look at it.
+using DigestNote = std::uint64_t;
 
 // What the cache answers.
 struct CachedStatement {
@@ -58,6 +63,8 @@ struct CachedStatement {
   Verdict verdict;  // of all statements of the text together
   bool by_literals = false;
   mutable TextMarks marks{};
+  Lexing lexing;
+  mutable DigestNote note = 0;
 
   [[nodiscard]] const std::vector<Facts>& facts() const { return *sql->facts; }
 };

@@ -12,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "core/digests.h"
 #include "core/explain_route.h"
 #include "metrics/exporter.h"
 #include "metrics/worker_metrics.h"
@@ -38,6 +39,7 @@ struct RunStatus {
 struct AdminSources {
   std::function<View()> view;                              // may answer null: nothing is known yet
   std::function<RouteAnswer(const RouteQuestion&)> route;  // empty: 503
+  std::function<DigestReport()> digests;                   // empty: 503
   std::function<RunStatus()> run;
   std::function<std::vector<std::string>()> rules;  // names, as they are numbered in the metrics; may be empty
   std::vector<const WorkerMetrics*> threads;  // workers and prober; must outlive the API
@@ -46,6 +48,7 @@ struct AdminSources {
 
 struct AdminRequest {
   std::string method, path, body;
+  std::map<std::string, std::string> query = {};  // of the URL
 };
 struct AdminResponse {
   int status = 200;
@@ -78,6 +81,8 @@ class AdminApi {
   AdminResponse Status(const AdminRequest&);
   AdminResponse Servers(const AdminRequest&);
   AdminResponse AskRoute(const AdminRequest& request);
+  AdminResponse AskDigests(const AdminRequest& request);
+  AdminResponse Shadow(const AdminRequest&);
 
   void AddOwnMetrics(ScrapeOutput& output);
 

@@ -203,7 +203,7 @@ TEST_CASE("names are found, folded and listed once", "[parser][analyse]") {
       One("SELECT Lower(a.B), lower('x') FROM Public.T a, \"T\" WHERE a.b = 1 AND a.c = 2");
   using Kind = NameRef::Kind;
   const std::vector<NameRef> expected = {
-      {Kind::kFunction, "", "lower"}, {Kind::kRelation, "", "T"},  {Kind::kRelation, "public", "t"},
+      {Kind::kFunction, "", "lower", 1}, {Kind::kRelation, "", "T"},  {Kind::kRelation, "public", "t"},
       {Kind::kOperator, "", "="},     {Kind::kAttribute, "", "b"}, {Kind::kAttribute, "", "c"}};
   CHECK(facts.names == expected);
 }

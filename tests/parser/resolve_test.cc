@@ -65,6 +65,10 @@ TEST_CASE("what only reads is a read, at every depth", "[parser][resolve]") {
       {"SELECT uuid_generate_v4()", kR, kSafe},
       {"SELECT pure_c(1), lower('x')", kR, kSafe},
       {"SELECT a <-> b FROM t", kR, kSafe},
+      {"SELECT pure_sql(1), 7 %% 8", kR, kSafe},
+      {"SELECT stable_reader()", kR, kSafe},
+      {"SELECT * FROM safe_view", kR, kSafe},
+      {"SELECT by_count(1)", kR, kSafe},
       {"SELECT 'happy'::mood", kR, kSafe},
       {"SELECT now(), CURRENT_TIMESTAMP, CURRENT_USER, CURRENT_SCHEMA", kR, kSafe},
       {"SELECT * FROM pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid", kR, kSafe},
@@ -138,36 +142,39 @@ TEST_CASE("what writes, locks or hides a write is never a read", "[parser][resol
       {"VALUES (writer(1))", kW, Reason::kVolatileFunction, kUnseen},
       {"SELECT overloaded(1)", kW, Reason::kVolatileFunction, kUnseen},
       {"SELECT timeofday()", kW, Reason::kVolatileFunction, kUnseen},
-      {"SELECT stable_calls_volatile(1)", kW, Reason::kNotUnderstood},
-      {"SELECT pure_sql(1)", kW, Reason::kNotUnderstood},
-      {"SELECT upper('x')", kW, Reason::kNotUnderstood},
-      {"SELECT wagg(id) FROM t", kW, Reason::kNotUnderstood},
-      {"SELECT missing(1)", kW, Reason::kUnknownFunction},
-      {"SELECT public.now()", kW, Reason::kUnknownFunction},
+      {"SELECT stable_calls_volatile(1)", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT upper('x')", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT wagg(id) FROM t", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT missing(1)", kW, Reason::kUnknownFunction, kUnseen},
+      {"SELECT public.now()", kW, Reason::kUnknownFunction, kUnseen},
       {"SELECT 7 <+> 8", kW, Reason::kVolatileFunction, kUnseen},
       {"SELECT 7 OPERATOR(public.<+>) 8", kW, Reason::kVolatileFunction, kUnseen},
-      {"SELECT 7 %% 8", kW, Reason::kNotUnderstood},
       {"SELECT 7 <+> ANY (ARRAY[1])", kW, Reason::kVolatileFunction, kUnseen},
       {"SELECT 7 <+> ALL (SELECT 1)", kW, Reason::kVolatileFunction, kUnseen},
       {"SELECT * FROM t ORDER BY a USING <+>", kW, Reason::kVolatileFunction, kUnseen},
-      {"SELECT 7 @@@ 8", kW, Reason::kUnknownFunction},
-      {"SELECT 'x'::text::wtype", kW, Reason::kNotUnderstood},
-      {"SELECT CAST('x' AS wtype)", kW, Reason::kNotUnderstood},
-      {"SELECT '{x}'::wtype[]", kW, Reason::kNotUnderstood},
-      {"SELECT wtype 'x'", kW, Reason::kNotUnderstood},
-      {"SELECT 'x'::dom", kW, Reason::kNotUnderstood},
-      {"SELECT NULL::comp", kW, Reason::kNotUnderstood},
-      {"SELECT 'x'::badin", kW, Reason::kNotUnderstood},
+      {"SELECT 7 @@@ 8", kW, Reason::kUnknownFunction, kUnseen},
+      {"SELECT 'x'::text::wtype", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT CAST('x' AS wtype)", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT '{x}'::wtype[]", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT wtype 'x'", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT 'x'::dom", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT NULL::comp", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT 'x'::badin", kW, Reason::kVolatileFunction, kUnseen},
       {"SELECT 'x'::nowhere", kW, Reason::kNotUnderstood},
       {"SELECT * FROM xmltable('/a' PASSING '<a/>' COLUMNS b wtype PATH 'b')", kW,
-       Reason::kNotUnderstood},
-      {"SELECT * FROM v", kW, Reason::kNotUnderstood},
-      {"SELECT * FROM seqview", kW, Reason::kNotUnderstood},
-      {"SELECT * FROM rls", kW, Reason::kNotUnderstood},
+       Reason::kVolatileFunction, kUnseen},
+      {"SELECT sql_writer()", kW, Reason::kVolatileFunction},
+      {"SELECT sql_setter()", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT stable_dynamic()", kW, Reason::kNotUnderstood, kUnseen},
+      {"SELECT by_count(1, 2)", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT by_count(VARIADIC ARRAY[1])", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT * FROM v", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT * FROM seqview", kW, Reason::kVolatileFunction},
+      {"SELECT * FROM rls", kW, Reason::kVolatileFunction, kUnseen},
       {"SELECT * FROM ft", kW, Reason::kNotUnderstood},
-      {"COPY rls TO STDOUT", kW, Reason::kNotUnderstood},
-      {"SELECT t.row_writer FROM t", kW, Reason::kNotUnderstood},
-      {"SELECT (t).row_writer FROM t", kW, Reason::kNotUnderstood},
+      {"COPY rls TO STDOUT", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT t.row_writer FROM t", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT (t).row_writer FROM t", kW, Reason::kVolatileFunction, kUnseen},
       {"SELECT * FROM missing", kW, Reason::kUnknownRelation},
       {"SELECT * FROM nowhere.t", kW, Reason::kUnknownRelation},
       {"CREATE TABLE x (a int)", kW, Reason::kDdl},
@@ -215,7 +222,6 @@ TEST_CASE("what another server answers differently stays on the primary", "[pars
       {"SELECT * FROM pg_settings", kW, Reason::kServerLocal},
       {"SELECT * FROM pg_sequences", kW, Reason::kServerLocal},
       {"SELECT last_value FROM s", kW, Reason::kServerLocal},
-      {"SELECT * FROM pg_stat_statements", kW, Reason::kNotUnderstood},
       {"SELECT * FROM u", kW, Reason::kPinnedRelation},
       {"SELECT pg_advisory_lock(1)", kW, Reason::kServerLocal, PinReason::kAdvisoryLock},
       {"SELECT pg_catalog.pg_advisory_lock(1)", kW, Reason::kServerLocal, PinReason::kAdvisoryLock},
@@ -275,14 +281,14 @@ TEST_CASE("session and transaction statements have classes of their own", "[pars
 TEST_CASE("a CTE hides a table only where it is in scope", "[parser][resolve]") {
   Check(GENERATE(values<Row>({
       {"WITH v AS (SELECT 1) SELECT * FROM v", kR, kSafe},
-      {"WITH v AS (SELECT 1) SELECT * FROM public.v", kW, Reason::kNotUnderstood},
-      {"SELECT * FROM (WITH v AS (SELECT 1) SELECT * FROM v) s, v", kW, Reason::kNotUnderstood},
-      {"WITH v AS (SELECT * FROM v) SELECT * FROM v", kW, Reason::kNotUnderstood},
+      {"WITH v AS (SELECT 1) SELECT * FROM public.v", kW, Reason::kVolatileFunction, kUnseen},
+      {"SELECT * FROM (WITH v AS (SELECT 1) SELECT * FROM v) s, v", kW, Reason::kVolatileFunction, kUnseen},
+      {"WITH v AS (SELECT * FROM v) SELECT * FROM v", kW, Reason::kVolatileFunction, kUnseen},
       {"WITH RECURSIVE v AS (SELECT 1 UNION SELECT * FROM v) SELECT * FROM v", kR, kSafe},
-      {"WITH a AS (SELECT * FROM v), v AS (SELECT 1) SELECT * FROM a", kW, Reason::kNotUnderstood},
+      {"WITH a AS (SELECT * FROM v), v AS (SELECT 1) SELECT * FROM a", kW, Reason::kVolatileFunction, kUnseen},
       {"WITH v AS (SELECT 1) SELECT * FROM t WHERE EXISTS (SELECT 1 FROM v)", kR, kSafe},
       {"WITH v AS (SELECT 1) SELECT (WITH w AS (SELECT * FROM v) SELECT 1 FROM w)", kR, kSafe},
-      {"(WITH v AS (SELECT 1) SELECT * FROM v) UNION SELECT * FROM v", kW, Reason::kNotUnderstood},
+      {"(WITH v AS (SELECT 1) SELECT * FROM v) UNION SELECT * FROM v", kW, Reason::kVolatileFunction, kUnseen},
   })));
 }
 
@@ -323,9 +329,14 @@ TEST_CASE("only reads and settings may run twice", "[parser][resolve]") {
 TEST_CASE("an unsafe implicit cast keeps everything that names anything on the primary",
           "[parser][resolve]") {
   CatalogBuilder builder;
-  builder.Relation("public", "t", 0).UnsafeImplicitCast();
+  builder.Relation({.schema = "public", .name = "t"})
+      .Function({.id = 16400, .schema = "public", .name = "f", .arguments = "public.x"})
+      .Cast({.source = "public.x", .target = "text", .target_type = 25, .function = 16400,
+             .implicit = true, .built_in_target = true});
   const Catalog catalog = builder.Take();
-  CHECK(Judge("SELECT * FROM t", &catalog).why == Reason::kNotUnderstood);
+  const Verdict verdict = Judge("SELECT * FROM t", &catalog);
+  CHECK(verdict.why == Reason::kVolatileFunction);
+  CHECK(verdict.path.at(0) == "cast (public.x AS text) → function public.f(public.x) is volatile");
   CHECK(Judge("SELECT 1", &catalog).cls == Class::kRead);
 }
 
@@ -333,8 +344,47 @@ TEST_CASE("a verdict says how it was reached", "[parser][resolve]") {
   const Catalog catalog = DemoCatalog();
   const Verdict verdict = Judge("SELECT public.writer(1) FROM missing", &catalog);
   REQUIRE(verdict.path.size() == 2);
-  CHECK(verdict.path[0] == "function public.writer is volatile");
+  CHECK(verdict.path[0] == "function public.writer(integer) is volatile");
   CHECK(verdict.path[1] == "relation missing is not in the catalogue");
+  CHECK(Judge("SELECT * FROM v", &catalog).path.at(0) ==
+        "view public.v → function public.writer(integer) is volatile");
+  CHECK(Judge("TABLE rls", &catalog).path.at(0) ==
+        "table public.rls → policy p → operator public.<+> → "
+        "function public.writer(integer) is volatile");
+  CHECK(Judge("SELECT NULL::comp", &catalog).path.at(0) ==
+        "type public.comp → domain public.dom → check c → "
+        "function public.writer(integer) is volatile");
+  CHECK(Judge("SELECT stable_dynamic()", &catalog).path.at(0) ==
+        "function public.stable_dynamic() runs dynamic SQL");
+}
+
+TEST_CASE("names are looked up under the session's search_path", "[parser][resolve]") {
+  const Catalog catalog = DemoCatalog();
+  const auto judge = [&](std::string_view sql, const SearchPath& path) {
+    return ResolveAll(*Analyse(sql, Lexing{}), &catalog, {.path = &path});
+  };
+  const SearchPath with{.known = true, .schemas = {"public"}};
+  const SearchPath other{.known = true, .schemas = {"other"}};
+  CHECK(judge("SELECT overloaded(1)", with).cls == Class::kRead);
+  CHECK(judge("SELECT overloaded(1)", other).why == Reason::kVolatileFunction);
+  CHECK(judge("SELECT other.overloaded(1)", with).why == Reason::kVolatileFunction);
+  CHECK(judge("SELECT * FROM t", other).why == Reason::kUnknownRelation);
+  CHECK(judge("SELECT lower('x') FROM pg_class", other).cls == Class::kRead);
+  // Behind a SET nobody knows.
+  CHECK(judge("SET search_path = other; SELECT overloaded(1)", with).pin ==
+        PinReason::kUnknownState);
+}
+
+TEST_CASE("nothing is a read by a catalogue that has changed since", "[parser][resolve]") {
+  const Catalog catalog = DemoCatalog();
+  const auto judge = [&](std::string_view sql) {
+    return ResolveAll(*Analyse(sql, Lexing{}), &catalog, {.path = nullptr, .stale = true});
+  };
+  CHECK(judge("SELECT * FROM t").why == Reason::kNoCatalog);
+  CHECK(judge("SELECT count(*) FROM t").pin == PinReason::kNone);
+  CHECK(judge("SELECT pure_c(1)").pin == PinReason::kUnknownState);  // it may be another by now
+  CHECK(judge("SELECT 1").cls == Class::kRead);
+  CHECK(judge("SELECT writer(1)").why == Reason::kVolatileFunction);
 }
 
 TEST_CASE("every reason, class and pin has a name of its own", "[parser][verdict]") {

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "parser/catalog_builder.h"
 #include "tests/support/demo_catalog.h"
 
 namespace waypost {
@@ -106,7 +107,7 @@ TEST_CASE("how the lexer reads is part of the key", "[parser][sql_cache]") {
 TEST_CASE("another context is another verdict of the same facts", "[parser][sql_cache]") {
   Fixture f;
   CatalogBuilder builder;
-  builder.Relation("public", "t", relation_flag::kUserView);
+  builder.Relation({.schema = "public", .name = "t", .persistence = 'u'});
   const Catalog changed = builder.Take();
   CHECK(f.Find("SELECT * FROM t", 1)->verdict.cls == Class::kRead);
   CHECK(f.cache.Find("SELECT * FROM t", kPlain, 2, &changed)->verdict.cls == Class::kWrite);
