@@ -5,6 +5,7 @@
 
 #include "parser/explain_text.h"
 #include "parser/resolve.h"
+#include "parser/search_path.h"
 #include "routing/rule_marks.h"
 
 namespace waypost {
@@ -111,8 +112,10 @@ RouteAnswer DescribeRoute(std::string_view sql, std::span<const Verdict> each, c
 RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config,
                          const ClusterView* view, const Catalog* catalog, TimePoint now) {
   const FactsList list = Analyse(question.sql, Lexing{});
-  std::vector<Verdict> verdicts;
-  for (const Facts& facts : *list) verdicts.push_back(Resolve(facts, catalog));
+  SearchPath path;
+  if (!question.search_path.empty()) path = ReadSearchPath(question.search_path, question.user);
+  else if (catalog != nullptr) path = catalog->DefaultPath(question.user);
+  auto verdicts = ResolveEach(*list, catalog, {.path = &path});
   const Asker asker{.user = question.user, .database = question.database, .application = question.application_name};
   const auto rules = ApplyRules(question.sql, *list, config, asker, verdicts);
   const Verdict whole = CombineVerdicts(verdicts);

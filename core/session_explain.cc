@@ -24,13 +24,13 @@ std::string Session::RouteAnswerFor(std::string_view question) {
   const auto rules = RulesOf(found);
   BatchMessage stands_in;
   if (Treat(stands_in, found, true)) ClassifyStatement(found, true);
-  NotePin(stands_in, whole.pin);
+  NotePin(stands_in, whole.pin, false);
   const auto decision = stands_in.refused ? Decision{Target::kRefuse, Reason::kRefused} : DecideBatch();
   std::swap(asking, batch_);
   worker_.GiveBatch(std::move(asking));
 
-  std::vector<Verdict> each;
-  for (const auto& facts : *list) each.push_back(list->size() == 1 ? whole : Resolve(facts, catalog_));
+  auto each = ResolveEach(*list, catalog_, {});
+  if (each.size() == 1) each.front() = whole;  // what was learnt of it counts
   for (std::size_t i = 0; i < each.size(); ++i)
     if (rules[i] != nullptr) each[i].path.push_back(RuleWords(*rules[i]));
   auto answer = DescribeRoute(question, each, whole, decision, worker_.view());
