@@ -157,6 +157,7 @@ AdminSources App::Sources() {
     const auto view = prober_.view();
     return ExplainRoute(question, *config, view.get(), catalog.get(), Clock::now());
   };
+  sources.rules = [this] { return shared_.rule_names.All(); };
   sources.digests = [this] { return CollectDigests(); };
   for (const auto& worker : workers_) sources.threads.push_back(&worker->metrics());
   sources.threads.push_back(&prober_metrics_);

@@ -43,6 +43,8 @@ class ReplyUser {
   virtual void OnOwnDone() noexcept = 0;
   // What the server sent in one go was relayed.
   virtual void OnRelayed() noexcept = 0;
+  // No cancel request is on its way to the server any more.
+  virtual void OnCancelEnded() noexcept = 0;
   // The server's queue has room again.
   virtual void OnServerDrained() noexcept = 0;
   // The connection failed. `mid_message`: the client got a part of a message.

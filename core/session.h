@@ -5,6 +5,7 @@
 //   session_input.cc     bytes -> messages -> batch -> decision
 //   session_classify.cc  what each message says of its batch
 //   session_explain.cc   EXPLAIN ROUTE: answered by a query in its place
+//   session_rules.cc     rules and comment hints: where it may go, for how long, or not at all
 //   session_begin.cc     BEGIN, answered before any server hears of it
 //   session_fence.cc     reads on replicas and their proof
 //   session_digest.cc    what is counted of each statement for people: digests, shadow mode
@@ -50,6 +51,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
 
   // From the worker.
   void Sweep(TimePoint now);
+  // Ends what has taken too long. False: there is no deadline, look no more.
+  [[nodiscard]] bool CheckDeadline(TimePoint now);
   void OnViewChanged();
   void OnConfigChanged();
   // Closes with 57P01 as soon as nothing is under way; `now`: at once.
@@ -97,6 +100,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void OnBatchDone(char status) noexcept override;
   void OnServerDrained() noexcept override;
   void OnRelayed() noexcept override;
+  void OnCancelEnded() noexcept override;
   void OnOwnDone() noexcept override;
   void OnServerLost(const std::string& error, bool mid_message) noexcept override;
 
@@ -107,6 +111,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Take(const Event& event);
   void Carry(Do verb);
   void Acquire();
+  void StopWaiting(std::string_view why);
   void LetGo(bool clean);
   void CountDecision(const Decision& decision);
   [[nodiscard]] Asker Who() const { return {user_, database_, application_, listener_}; }
@@ -126,6 +131,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   bool TakeLarge(FrameHeader header, Bytes& in);
   void Add(FrameHeader header, Bytes message);
   void Dispatch();
+  [[nodiscard]] const RoutingPolicy& Policy() const;
   [[nodiscard]] Decision DecideBatch();
   [[nodiscard]] SessionFacts FactsOfSession() const;
   void Misbehaved(std::string_view message);
@@ -146,6 +152,14 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // session_explain.cc
   bool AnswerRouteQuestion(BatchMessage& message, Bytes body);
   [[nodiscard]] std::string RouteAnswerFor(std::string_view question);
+  // session_rules.cc
+  [[nodiscard]] const TextMarks& MarksOf(const CachedStatement& found);
+  [[nodiscard]] bool Treat(BatchMessage& message, const CachedStatement& found, bool runs);
+  [[nodiscard]] std::vector<const Rule*> RulesOf(const CachedStatement& found);
+  void CountRule(std::size_t index);
+  [[nodiscard]] std::string DenialBy(const Rule& rule) const;
+  void WatchTimeout();
+
   // session_begin.cc
   struct Lone {
     const Facts* facts = nullptr;
@@ -244,6 +258,9 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::string user_, database_, counted_as_;
   std::string application_;       // application_name as the server last told it
   std::string_view listener_;
+  RuleMask session_rules_ = 0;    // whose conditions on the session hold
+  TimePoint deadline_ = TimePoint::max();  // of the batch under way
+  bool watched_ = false;          // the worker looks at the deadline
   RoutingPolicy routing_;
   PoolPolicy pool_policy_;
 

@@ -27,7 +27,7 @@ void Session::EndBatch() {
   LeaveFence();
   waiting_since = {};
   large_next_ = false;
-  give_up_at = TimePoint::max();
+  give_up_at = deadline_ = TimePoint::max();
   if (batch_) worker_.GiveBatch(std::move(batch_));
 }
 

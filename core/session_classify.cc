@@ -135,6 +135,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (!sql) return CombineClass(Class::kWrite, Reason::kProtocol);
       if (MayAskForRoute(*sql) && AnswerRouteQuestion(message, body)) return;
       const auto& found = Look(*sql);
+      if (!Treat(message, found, true)) return;
       ClassifyStatement(found, true);
       NotePin(message, found.verdict.pin, Unlisted(found, *sql));
       if (MayEndPin(found.facts())) b.audit = true;
@@ -193,6 +194,7 @@ void Session::ClassifyParse(BatchMessage& message, Bytes body) {
   if (!parse) return CombineClass(Class::kWrite, Reason::kProtocol);
   if (MayAskForRoute(parse->sql) && AnswerRouteQuestion(message, body)) return;
   const auto& found = Look(parse->sql);
+  if (!Treat(message, found, false)) return;
   ClassifyStatement(found, false);
   const auto sql = SqlCache::Keep(found, parse->sql);
   // Parsed behind a SET of the same batch, it means what those settings make of it: nobody else may share it.
@@ -210,6 +212,7 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   message.statement = FindStatement(bind->statement);
   if (!message.statement) return CombineClass(Class::kWrite, Reason::kProtocol);
   const auto& found = Look(message.statement->sql);
+  if (!Treat(message, found, true)) return;
   ClassifyStatement(found, true);
   Portal portal{std::string(bind->portal), ChangesSession(found.facts()) ? message.statement->sql : SqlRef(),
                 found.verdict.pin,

@@ -64,7 +64,8 @@ std::string Session::WhyNoPin(PinReason pin) const {
 
 // In place of the refused message goes one that the server is sure to refuse; OnError puts our words into its answer.
 void Session::AppendRefused(std::string& out, char type) {
-  static constexpr std::string_view kSql = "REFUSED BY WAYPOST";
+  // It parses, so that a failed block answers 25P02 first, and nobody makes functions in pg_catalog.
+  static constexpr std::string_view kSql = "SELECT pg_catalog.refused_by_waypost()";
   const bool simple = type == 'Q' || type == 'F';
   auto& connection = *connection_;
   const auto sequence = connection.ledger().Sent(simple ? 'Q' : 'P', Reply::kForward);

@@ -99,8 +99,14 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   if (batch_ && !batch_->failed) CountError(false);
   if (batch_) batch_->failed = true;
   worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
-  if (batch_ && answer.sequence != 0 && answer.sequence == batch_->refusal_sequence) {
+  // 25P02 stays: in a failed block nothing is looked at.
+  if (batch_ && answer.sequence != 0 && answer.sequence == batch_->refusal_sequence &&
+      error.sqlstate == kRefusedState) {
     replacement = batch_->refusal;
+    return Relayed::kForward;
+  }
+  if (batch_ && batch_->timed_out && error.sqlstate == "57014") {
+    AppendError(replacement, {.sqlstate = "57014", .message = "canceling statement due to statement timeout"});
     return Relayed::kForward;
   }
   // The server knows statements by our names.

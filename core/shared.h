@@ -1,6 +1,7 @@
 // What the workers share: limits that are global, and who waits longest for them. Thread-safe, lock-free.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -94,9 +95,32 @@ class ClientCount {
   std::unordered_map<std::string, unsigned> by_user_;
 };
 
+// Names of rules, each with a number for the metrics that it keeps over reloads. Thread-safe; met at a reload and a scrape.
+class RuleNames {
+ public:
+  [[nodiscard]] std::size_t IdOf(const std::string& name) {
+    const std::scoped_lock lock(mutex_);
+    for (std::size_t id = 0; id < names_.size(); ++id)
+      if (names_[id] == name) return id;
+    names_.push_back(name);  // beyond kMaxRuleNames it is not counted
+    return names_.size() - 1;
+  }
+  [[nodiscard]] std::vector<std::string> All() const {
+    const std::scoped_lock lock(mutex_);
+    auto names = names_;
+    names.resize(std::min(names.size(), kMaxRuleNames));
+    return names;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::string> names_;
+};
+
 struct Shared {
   std::array<ServerBudget, kMaxServers> budgets;
   ClientCount clients;
+  RuleNames rule_names;
   Credentials credentials;
   // When a statement that may write was last sent or answered, in any worker.
   std::atomic<Duration::rep> last_write{0};

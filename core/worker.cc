@@ -50,6 +50,7 @@ Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View vi
   digests_.SetLimit(config_->digests.max);
   digests_.Replenish(kDigestBudget);
   FindServers();
+  FindRules();
 }
 
 Worker::~Worker() {
@@ -132,10 +133,17 @@ void Worker::FindServers() {
   outstanding_.resize(std::max(outstanding_.size(), servers_.size()));
 }
 
+void Worker::FindRules() {
+  ++rules_generation_;
+  rule_ids_.clear();
+  for (const auto& rule : config_->rules.rules()) rule_ids_.push_back(shared_.rule_names.IdOf(rule.name));
+}
+
 void Worker::SetConfig(ConfigSnapshot config) {
   Post([this, config = std::move(config)] {
     config_ = config;
     FindServers();
+    FindRules();
     pools_.OnConfigChanged();
     fence_.OnConfigChanged();
     startup_checks_.Clear();
@@ -304,10 +312,19 @@ void Worker::Tick() {
   fence_.Sweep(now);
   startup_checks_.Sweep(now);
   for (std::size_t i = cancels_.size(); i-- > 0;) cancels_[i]->Sweep(now);
+  CheckDeadlines(now);
   if (++ticks_ % kTicksPerSweep != 0) return;
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (slots_[i].session) slots_[i].session->Sweep(now);
   PublishGauges();
+}
+
+// Others may begin to be watched while these are looked at.
+void Worker::CheckDeadlines(TimePoint now) {
+  looked_at_.swap(watched_);
+  for (const auto slot : looked_at_)
+    if (slots_[slot].session && slots_[slot].session->CheckDeadline(now)) watched_.push_back(slot);
+  looked_at_.clear();
 }
 
 void Worker::PublishGauges() {

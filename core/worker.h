@@ -118,6 +118,15 @@ class Worker {
   void SendCancel(ServerConnection& connection);
   void CancelDone(CancelRequest& request);
 
+  // The session in `slot` has a deadline to keep.
+  void Watch(std::uint32_t slot) { watched_.push_back(slot); }
+  // What the rules in force made of a text is of this generation; never 0.
+  [[nodiscard]] std::uint64_t rules_generation() const { return rules_generation_; }
+  // The label of a rule in the metrics.
+  [[nodiscard]] std::size_t RuleId(std::size_t index) const {
+    return index < rule_ids_.size() ? rule_ids_[index] : kMaxRuleNames;
+  }
+
   void AskOthersToYield(ServerId server);
   void TellPlaceFree(std::size_t worker, ServerId server);
 
@@ -127,6 +136,8 @@ class Worker {
   void RunPosted();
   void EmptyGrave();
   void FindServers();
+  void FindRules();
+  void CheckDeadlines(TimePoint now);
   void OnView(View view);
   void CancelHere(std::uint32_t pid, std::uint32_t secret);
   void PublishGauges();
@@ -149,6 +160,8 @@ class Worker {
 
   std::vector<std::shared_ptr<const ServerConfig>> servers_;  // by ServerId
   std::vector<std::uint32_t> outstanding_;
+  std::vector<std::size_t> rule_ids_;  // by index of a rule
+  std::uint64_t rules_generation_ = 0;
   std::uint32_t turn_ = 0;
   struct CatalogEntry {
     std::shared_ptr<const Catalog> catalog;
@@ -175,6 +188,7 @@ class Worker {
   };
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;
+  std::vector<std::uint32_t> watched_, looked_at_;  // slots
   std::vector<std::unique_ptr<Session>> dead_sessions_;
   std::vector<std::unique_ptr<ServerConnection>> dead_connections_;
   std::vector<std::unique_ptr<ClientLogin>> dead_logins_;

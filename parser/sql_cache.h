@@ -14,6 +14,7 @@
 
 #include "parser/catalog.h"
 #include "parser/facts.h"
+#include "parser/hints.h"
 #include "parser/verdict.h"
 
 namespace waypost {
@@ -45,6 +46,12 @@ struct SqlText {
   mutable std::optional<std::uint64_t> fingerprint{};
 };
 
+// What the caller found out about a text and wants to find again: kept with the entry, and forgotten with it.
+struct TextMarks {
+  std::uint64_t generation = 0;       // of what it was found out by; 0: nothing is there
+  Hint hint = Hint::kNone;
+  std::vector<std::uint64_t> rules;   // one mask a statement
+};
 // Where whoever counts statements counts this one; 0: nowhere yet. The cache keeps it and does not look at it.
 using DigestNote = std::uint64_t;
 
@@ -55,6 +62,7 @@ struct CachedStatement {
   std::shared_ptr<const SqlText> sql;
   Verdict verdict;  // of all statements of the text together
   bool by_literals = false;
+  mutable TextMarks marks{};
   Lexing lexing;
   mutable DigestNote note = 0;
 
