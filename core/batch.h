@@ -53,6 +53,7 @@ struct BatchFlags {
   PinReason pin = PinReason::kNone;
   bool any_statement = false;
   bool changes_settings = false;
+  bool changes_catalog = false;  // DDL
   bool resets = false;           // RESET, DISCARD ALL: back to the start-up values
   bool deallocates_all = false;  // DEALLOCATE ALL, by the extended protocol
   bool simple = false;      // a Query, not the extended protocol

@@ -27,7 +27,7 @@ std::string Session::RouteAnswerFor(std::string_view question) {
   worker_.GiveBatch(std::move(asking));
 
   std::vector<Verdict> each;
-  for (const auto& facts : *list) each.push_back(list->size() == 1 ? whole : Resolve(facts, catalog_));
+  for (const auto& facts : *list) each.push_back(list->size() == 1 ? whole : Resolve(facts, catalog_, FindPlace().outlook));
   auto answer = DescribeRoute(question, each, whole, decision, worker_.view());
   if (decision.target == Target::kHeld && connection_ != nullptr) answer.server = connection_->server().name;
   return RouteRows(answer, HighestParameter(question, lexing_), lexing_);

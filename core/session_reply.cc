@@ -32,6 +32,7 @@ std::string Replaced(std::string text, std::string_view what, std::string_view w
 Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept {
   if (batch_ && !batch_->effects.empty()) RunEffects(answer, header.type, body);
   if (In<Discarding>()) return Relayed::kDrop;
+  if (header.type == 'Z' && connection_->status() == 'I') TransactionEnded();
   switch (header.type) {
     case 'E':
       return OnError(answer, body, replacement);
@@ -209,13 +210,27 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
       (*statements_)[facts.object] = std::make_shared<const Statement>(std::move(statement));
       break;
     }
-    case StatementKind::kDdl:
-      worker_.shared().catalog_changed(database_);
-      break;
     default:
       break;
   }
   for (const auto& effect : facts.settings) ApplySetting(effect);
+  if (facts.catalog == CatalogChange::kLater) worker_.shared().want_catalog(database_);
+  if (facts.catalog != CatalogChange::kNow) return;
+  ddl_pending_ = true;
+  // Outside a block a simple Query has committed by now, and the client may hear of it at once.
+  if (connection_->status() == 'I') CatalogChanged();
+}
+
+// What was read of the catalogue is out of date, for every client of every worker; it is read again.
+void Session::CatalogChanged() {
+  worker_.shared().catalog_clock.Tick(database_);
+  worker_.shared().want_catalog(database_);
+}
+
+void Session::TransactionEnded() {
+  if (std::exchange(local_path_, false)) SettingsChanged();
+  // Only now it is sure that it was committed.
+  if (std::exchange(ddl_pending_, false)) CatalogChanged();
 }
 
 void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
@@ -286,6 +301,10 @@ void Session::ApplySetting(const SettingEffect& effect) {
     case SettingEffect::Kind::kSetLocal:
       // Others may read before the replicas have applied what this transaction commits.
       if (effect.name == "synchronous_commit") sync_commit_lowered_ = true;
+      if (effect.name == "search_path" || effect.name == "role") {
+        local_path_ = true;
+        SettingsChanged();
+      }
       return;
     case SettingEffect::Kind::kReset:
       settings_ = table.Reset(settings_, effect.name, startup_->settings);

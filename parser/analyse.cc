@@ -11,6 +11,7 @@ namespace {
 Facts Unreadable(Reason why) {
   Facts facts;
   facts.form_reason = why;
+  facts.catalog = CatalogChange::kNow;
   facts.state_unknown = true;
   facts.pin = PinReason::kUnknownState;
   return facts;
@@ -28,6 +29,52 @@ bool SpeaksOfTemporarySchema(std::string_view sql) {
   constexpr std::string_view kName = "pg_temp";
   const auto same = [](char a, char b) { return (a | 0x20) == b || a == b; };
   return std::search(sql.begin(), sql.end(), kName.begin(), kName.end(), same) != sql.end();
+}
+
+// Temporary objects are their own session's, which is pinned.
+bool IsTemporary(const RangeVar* relation) {
+  constexpr char kTemporary = 't';  // RELPERSISTENCE_TEMP, catalog/pg_class.h
+  return relation != nullptr && relation->relpersistence == kTemporary;
+}
+
+// Of what is not a query. What is not named here may change anything.
+CatalogChange ChangeOf(const Node* stmt) {
+  const auto unless_temporary = [](const RangeVar* relation) {
+    return IsTemporary(relation) ? CatalogChange::kNone : CatalogChange::kNow;
+  };
+  switch (stmt->type) {
+    case T_CreateStmt:
+      return unless_temporary(As<CreateStmt>(stmt)->relation);
+    case T_CreateSeqStmt:
+      return unless_temporary(As<CreateSeqStmt>(stmt)->sequence);
+    case T_ViewStmt:
+      return unless_temporary(As<ViewStmt>(stmt)->view);
+    case T_CreateTableAsStmt: {
+      const IntoClause* into = As<CreateTableAsStmt>(stmt)->into;
+      return unless_temporary(into == nullptr ? nullptr : into->rel);
+    }
+    case T_DropStmt:  // of two objects of one name both were looked at before
+    case T_DropRoleStmt:
+    case T_DropdbStmt:
+      return CatalogChange::kLater;
+    case T_TruncateStmt:
+    case T_VacuumStmt:
+    case T_CheckPointStmt:
+    case T_ClusterStmt:
+    case T_ReindexStmt:
+    case T_RefreshMatViewStmt:
+    case T_CommentStmt:
+    case T_SecLabelStmt:
+    case T_GrantStmt:
+    case T_GrantRoleStmt:
+    case T_AlterDefaultPrivilegesStmt:
+    case T_IndexStmt:
+    case T_CreateStatsStmt:
+    case T_AlterStatsStmt:
+      return CatalogChange::kNone;
+    default:
+      return CatalogChange::kNow;
+  }
 }
 
 // One statement of a text. Statements nest at most three deep: EXPLAIN, CREATE TABLE AS or DECLARE,
@@ -59,6 +106,14 @@ Facts Statement::Analyse(const Node* stmt) {
   facts_.form_reason = Reason::kDdl;
   Top(stmt, true);
   walk_.Finish();
+  if (facts_.kind == StatementKind::kDdl) facts_.catalog = ChangeOf(stmt);
+  // What stands in a DO, or was prepared for two phases, nobody sees.
+  if (facts_.kind == StatementKind::kDo || facts_.kind == StatementKind::kTwoPhase)
+    facts_.catalog = CatalogChange::kNow;
+  if (stmt->type == T_SelectStmt && facts_.form_reason == Reason::kSelectInto &&
+      facts_.pin != PinReason::kTemporaryTable) {
+    facts_.catalog = CatalogChange::kNow;
+  }
   return std::move(facts_);
 }
 
