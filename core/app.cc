@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <csignal>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -25,6 +26,7 @@ namespace {
 
 constexpr milliseconds kSignalPoll{100};
 constexpr milliseconds kCatalogPatience{2'000};
+constexpr milliseconds kDigestPatience{1'000};
 
 // As many descriptors as the system lets us have: one a client, one a server connection.
 void RaiseFileLimit() {
@@ -81,6 +83,7 @@ class App {
   void OnView(View view);
   void OnCatalog(const std::string& database, const KnownCatalog& known);
   [[nodiscard]] std::shared_ptr<const Catalog> WaitForCatalog(const std::string& database);
+  [[nodiscard]] DigestReport CollectDigests() const;
   [[nodiscard]] AdminSources Sources();
 
   std::mutex mutex_;  // for what the prober, the keeper and the admin threads see of the rest
@@ -119,6 +122,23 @@ std::shared_ptr<const Catalog> App::WaitForCatalog(const std::string& database) 
   return found == catalogs_.end() ? nullptr : found->second;
 }
 
+// Each worker copies its own between two statements. An admin thread.
+DigestReport App::CollectDigests() const {
+  std::vector<std::future<DigestReport>> parts;
+  for (const auto& worker : workers_) {
+    auto part = std::make_shared<std::promise<DigestReport>>();
+    parts.push_back(part->get_future());
+    worker->Post([&digests = worker->digests(), part = std::move(part)] { part->set_value(digests.Report()); });
+  }
+  DigestReport report;
+  const auto deadline = Clock::now() + kDigestPatience;
+  for (auto& part : parts) {
+    if (part.wait_until(deadline) == std::future_status::ready) report.Add(part.get());
+    else ++report.workers_missing;
+  }
+  return report;
+}
+
 AdminSources App::Sources() {
   AdminSources sources;
   sources.view = [this] { return prober_.view(); };
@@ -134,6 +154,7 @@ AdminSources App::Sources() {
     const auto view = prober_.view();
     return ExplainRoute(question, *config, view.get(), catalog.get(), Clock::now());
   };
+  sources.digests = [this] { return CollectDigests(); };
   for (const auto& worker : workers_) sources.threads.push_back(&worker->metrics());
   sources.threads.push_back(&prober_metrics_);
   return sources;

@@ -44,11 +44,13 @@ struct Portal {
   std::string name;
   SqlRef sql;
   PinReason pin = PinReason::kNone;
+  DigestNote note = 0;
 };
 
 struct BatchFlags {
   std::size_t effect = 0;  // the first effect that is not done
   std::size_t sent = 0;    // messages sent
+  std::size_t ran_at = 0;  // in `ran`: the one that is answered next
   BatchFacts facts;
   PinReason pin = PinReason::kNone;
   bool any_statement = false;
@@ -66,6 +68,7 @@ struct BatchFlags {
   bool ends_block = false;  // COMMIT or ROLLBACK: what a failed block waits for
   bool dispatched = false;
   bool begun = false;       // its first bytes were sent
+  bool would_move = false;  // read_from = "none": a replica could have taken it
   bool waited = false;      // for a server connection, or to be sent again
   TimePoint started{}, sent_at{};
 };
@@ -76,6 +79,7 @@ struct Batch : BatchFlags {
   std::vector<Effect> effects;
   std::vector<std::pair<std::string, StatementRef>> parsed;  // statements named in this batch; null: closed
   std::vector<Portal> portals;
+  std::vector<DigestNote> ran;  // of each Query and Execute, while digests are on
   std::string refusal;  // an ErrorResponse, if a message of it is refused
 
   // As new, but what memory it has it keeps, within reason.
@@ -88,6 +92,7 @@ struct Batch : BatchFlags {
     effects.clear();
     parsed.clear();
     portals.clear();
+    ran.clear();
     refusal.clear();
   }
 };

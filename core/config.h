@@ -28,6 +28,10 @@ struct AdminConfig {
   std::uint16_t port = 8432;
 };
 
+struct DigestConfig {
+  unsigned max = 1000;  // entries in each worker; 0: off
+};
+
 struct MonitorConfig {
   std::string user, password;
   std::string database = "postgres";
@@ -84,6 +88,7 @@ struct Config {
   RoutingPolicy routing;
   PoolPolicy pool;
   SessionLimits limits;
+  DigestConfig digests;
   unsigned max_clients = 10'000;  // over all workers and listeners; one more gets 53300
   bool comment_hints = false;     // what comments say of where a statement goes counts
   milliseconds drain_timeout{30'000};

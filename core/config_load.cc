@@ -16,6 +16,7 @@ constexpr unsigned kMaxWorkers = 1'024;
 constexpr unsigned kMaxConnections = 100'000;
 constexpr unsigned kMaxClients = 1'000'000;
 constexpr unsigned kMaxWeight = 1'000;
+constexpr unsigned kMaxDigests = 100'000;
 
 constexpr std::array<Choice<Pins>, 2> kPins = {{{"allow", Pins::kAllow}, {"refuse", Pins::kRefuse}}};
 constexpr std::array<Choice<PoolMode>, 3> kPoolMode = {{{"transaction", PoolMode::kTransaction},
@@ -49,6 +50,7 @@ class ConfigLoad {
     ReadRouting();
     ReadPool();
     ReadLimits();
+    ReadDigests();
     ReadLog();
     ReadServers();
     ReadUsers();
@@ -168,6 +170,12 @@ class ConfigLoad {
     limits.Span("idle_in_transaction_timeout", config_.limits.idle_in_transaction_timeout, kNone,
                 kMonth);
     limits.Finish(kTopLevelKeys);
+  }
+
+  void ReadDigests() {
+    ConfigSection digests = Section("digests");
+    digests.Number("max", config_.digests.max, 0, kMaxDigests);
+    digests.Finish(kTopLevelKeys);
   }
 
   void ReadLog() {

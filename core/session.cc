@@ -234,7 +234,7 @@ void Session::LetGo(bool clean) {
   }
   holding_ = false;
   held_.clear();
-  read_only_block_ = false;
+  read_only_block_ = shadow_block_ = false;
   if (!portals_.empty()) portals_.clear();
   savepoints_.clear();
   if (!closed_) stream_->Resume(Stream::kPeerSlow);
@@ -259,6 +259,7 @@ void Session::OnBatchDone(char status) noexcept {
   const auto* relaying = std::get_if<Relaying>(&state_);
   if (relaying != nullptr)
     metrics.Observe(Histogram::kQueryDuration, relaying->decision.target, now - b.started);
+  if (relaying != nullptr) CountBatch(relaying->decision, now - b.started);
   if (b.failed && status == 'I') {
     // An implicit transaction, or one that COMMIT could not save: its settings went with it.
     settings_ = transaction_settings_;
@@ -268,7 +269,10 @@ void Session::OnBatchDone(char status) noexcept {
   if (status != 'I' && !b.portals.empty())
     for (auto& portal : b.portals)
       if (!portal.name.empty()) portals_.push_back(std::move(portal));
-  if (status == 'I') portals_.clear();
+  if (status == 'I') {
+    portals_.clear();
+    shadow_block_ = false;
+  }
 
   auto pin = b.pin;
   if (b.failed && status == 'I' && EndsWithTransaction(pin)) pin = PinReason::kNone;

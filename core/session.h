@@ -6,6 +6,7 @@
 //   session_classify.cc  what each message says of its batch
 //   session_explain.cc   EXPLAIN ROUTE: answered by a query in its place
 //   session_begin.cc     BEGIN, answered before any server hears of it
+//   session_digest.cc    what is counted of each statement for people: digests, shadow mode
 //   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
 //   session_reply.cc     replies -> client, and what they change in the session
@@ -116,6 +117,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void Add(FrameHeader header, Bytes message);
   void Dispatch();
   [[nodiscard]] Decision DecideBatch();
+  [[nodiscard]] SessionFacts FactsOfSession() const;
   void Misbehaved(std::string_view message);
   Batch& batch();
 
@@ -157,6 +159,13 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void AppendBegin(std::string& out);
   [[nodiscard]] SessionFacts::Opens Opens() const;
 
+  // session_digest.cc
+  [[nodiscard]] DigestNote NoteOf(const CachedStatement& found);
+  void NoteRun(DigestNote note);
+  void CountCompletion(const Answer& answer, char type, Bytes body);
+  void CountBatch(const Decision& decision, Duration took);
+  void CountError(bool ours);
+  void CountShadow(const Batch& running, const Decision& decision);
   // session_refuse.cc
   // The batch fails at `message`, with `error`, a whole ErrorResponse; while it is classified. The first of a batch counts.
   void Refuse(BatchMessage& message, std::string error);
@@ -265,6 +274,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   bool serializable_default_ = false;
   bool read_only_default_ = false;
   bool read_only_block_ = false;
+  bool shadow_block_ = false;  // read_from = "none": a block that a replica could have taken
   std::string begin_;              // of a block that no server has heard of: what begins it
   TransactionModes begun_modes_;   // and what that says
   bool unpin_ = false;

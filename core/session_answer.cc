@@ -19,6 +19,7 @@ void Session::RewindBatch() {
   batch_->effect = 0;
   batch_->failed = false;
   batch_->waited = true;
+  batch_->ran_at = 0;
 }
 
 void Session::EndBatch() {
@@ -30,6 +31,7 @@ void Session::EndBatch() {
 
 void Session::AnswerBatch(const std::string& error, char status) {
   // Everything of the batch is answered by the error alone, as PostgreSQL skips to Sync after one.
+  CountError(true);
   std::string out = error;
   const bool large_query = large_next_ && (large_type_ == 'Q' || large_type_ == 'F');
   const bool ready = ready_due_.value_or(batch_->facts.end_known || large_query);

@@ -138,6 +138,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (MayAskForRoute(*sql) && AnswerRouteQuestion(message, body)) return;
       const auto& found = Look(*sql);
       ClassifyStatement(found, true);
+      if (!found.facts().empty()) NoteRun(NoteOf(found));
       NotePin(message, found.verdict.pin);
       if (ChangesSession(found.facts())) message.sql = found.sql;
       return;
@@ -172,6 +173,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (portal && bound == nullptr) bound = find(portals_);
       if (bound == nullptr) return CombineClass(Class::kWrite, Reason::kProtocol);
       NotePin(message, bound->pin);
+      NoteRun(bound->note);
       message.sql = bound->sql;
       if (message.sql)
         for (const auto& facts : *message.sql->facts) ClassifyEffect(facts);
@@ -209,7 +211,7 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   const auto& found = Look(message.statement->sql);
   ClassifyStatement(found, true);
   Portal portal{std::string(bind->portal), ChangesSession(found.facts()) ? message.statement->sql : SqlRef(),
-                found.verdict.pin};
+                found.verdict.pin, NoteOf(found)};
   for (auto& old : b.portals)
     if (old.name == portal.name) {
       old = std::move(portal);

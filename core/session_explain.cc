@@ -22,7 +22,9 @@ std::string Session::RouteAnswerFor(std::string_view question) {
   const auto list = found.sql->facts;
   const auto whole = found.verdict;
   ClassifyStatement(found, true);
-  const auto decision = DecideBatch();
+  BatchMessage stands_in;
+  NotePin(stands_in, whole.pin);
+  const auto decision = stands_in.refused ? Decision{Target::kRefuse, Reason::kRefused} : DecideBatch();
   std::swap(asking, batch_);
   worker_.GiveBatch(std::move(asking));
 

@@ -242,6 +242,18 @@ Decision Session::DecideBatch() {
     // Close, Sync alone, an empty query: nothing that could write, and nothing to read.
     running.facts.why = Reason::kProtocol;
   }
+  const auto session = FactsOfSession();
+  if (pool_policy_.mode == PoolMode::kSession && connection_ == nullptr) {
+    running.facts.cls = Class::kSession;
+    running.facts.why = Reason::kSessionMode;
+  }
+  const auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
+  if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
+  if (decision.target != Target::kHeld && !running.refusal.empty()) return {Target::kRefuse, Reason::kRefused};
+  return decision;
+}
+
+SessionFacts Session::FactsOfSession() const {
   SessionFacts session;
   session.holds_connection = connection_ != nullptr;
   session.holds_why = In<Pinned>() ? (pool_policy_.mode == PoolMode::kSession ? Reason::kSessionMode
@@ -251,14 +263,7 @@ Decision Session::DecideBatch() {
   session.synchronous_commit_lowered = sync_commit_lowered_;
   session.serializable_default = serializable_default_;
   session.opens = Opens();
-  if (pool_policy_.mode == PoolMode::kSession && connection_ == nullptr) {
-    running.facts.cls = Class::kSession;
-    running.facts.why = Reason::kSessionMode;
-  }
-  const auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
-  if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
-  if (decision.target != Target::kHeld && !running.refusal.empty()) return {Target::kRefuse, Reason::kRefused};
-  return decision;
+  return session;
 }
 
 void Session::Dispatch() {
@@ -270,6 +275,7 @@ void Session::Dispatch() {
       (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     read_only_block_ = true;
   CountDecision(decision);
+  if (routing_.read_from == ReadFrom::kNone) CountShadow(running, decision);
   if (connection_ == nullptr || connection_->status() == 'I') transaction_settings_ = settings_;
   if (connection_ == nullptr) rollback_unpins_ = true;
   if (In<Pinned>() || !EndsWithTransaction(running.pin)) rollback_unpins_ = false;

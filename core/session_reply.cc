@@ -34,15 +34,19 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
   if (In<Discarding>()) return Relayed::kDrop;
   if (header.type == 'Z' && connection_->status() == 'I') TransactionEnded();
   switch (header.type) {
+    case 'C': case 'I': case 's':
+      CountCompletion(answer, header.type, body);
+      break;
     case 'E':
       return OnError(answer, body, replacement);
     case 'S':
       if (const auto status = ReadParameterStatus(body)) OnParameter(status->first, status->second);
       return Relayed::kForward;
     default:
-      if (holding_ && answer.reply == Reply::kForward && IsDecisive(header.type)) ReleaseHeld();
-      return Relayed::kForward;
+      break;
   }
+  if (holding_ && answer.reply == Reply::kForward && IsDecisive(header.type)) ReleaseHeld();
+  return Relayed::kForward;
 }
 
 bool Session::MayHeal(std::string_view sqlstate) const {
@@ -89,6 +93,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
     return Relayed::kSkip;
   }
   ReleaseHeld();
+  if (batch_ && !batch_->failed) CountError(false);
   if (batch_) batch_->failed = true;
   worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
   if (batch_ && answer.sequence != 0 && answer.sequence == batch_->refusal_sequence) {

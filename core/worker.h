@@ -16,6 +16,7 @@
 
 #include "core/batch.h"
 #include "core/config.h"
+#include "core/digests.h"
 #include "core/pool.h"
 #include "core/session.h"
 #include "core/shared.h"
@@ -72,6 +73,7 @@ class Worker {
   const SqlRef& unread_sql() const { return unread_sql_; }
   SqlCache& cache() { return cache_; }
   ContextTable& contexts() { return contexts_; }
+  Digests& digests() { return digests_; }
   // Buffers for one call; not for use across calls.
   std::string& scratch_in() { return scratch_in_; }
   std::string& scratch_out() { return scratch_out_; }
@@ -156,6 +158,7 @@ class Worker {
   SqlRef unread_sql_;
   SqlCache cache_;
   ContextTable contexts_;
+  Digests digests_;
   std::string scratch_in_, scratch_out_;
   std::vector<std::unique_ptr<Batch>> spare_batches_;
 

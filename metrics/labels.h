@@ -11,6 +11,7 @@
 
 namespace waypost {
 
+enum class Would : std::uint8_t { kReplica, kPrimary };
 enum class QueryKind : std::uint8_t { kSimple, kExtended, kCopy, kFunction };
 enum class ClientState : std::uint8_t { kActive, kIdle, kIdleInTransaction, kWaiting };
 enum class ClientOutcome : std::uint8_t {
@@ -64,6 +65,7 @@ enum class Label : std::uint8_t {
   kReason,
   kPin,
   kServer,  // kTarget .. kServer are named at run time
+  kWould,
   kQueryKind,
   kClientState,
   kClientOutcome,
@@ -89,6 +91,7 @@ inline constexpr std::size_t kMaxReasons = 48;
 inline constexpr std::size_t kMaxPins = 16;
 
 namespace label_values {
+inline constexpr auto kWould = std::to_array<std::string_view>({"replica", "primary"});
 inline constexpr auto kQueryKind =
     std::to_array<std::string_view>({"simple", "extended", "copy", "function"});
 inline constexpr auto kClientState =
@@ -143,6 +146,8 @@ struct LabelInfo {
       return {"reason", kMaxPins, {}};
     case Label::kServer:
       return {"server", kMaxServers, {}};
+    case Label::kWould:
+      return {"would", v::kWould.size(), v::kWould};
     case Label::kQueryKind:
       return {"kind", v::kQueryKind.size(), v::kQueryKind};
     case Label::kClientState:

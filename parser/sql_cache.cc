@@ -134,6 +134,8 @@ const CachedStatement* SqlCache::Answer(Slot& slot, const Setting& setting, bool
   answer.sql = slot.sql;
   answer.verdict = ResolveAll(*slot.sql->facts, setting.catalog, setting.outlook);
   answer.by_literals = by_literals;
+  answer.lexing = slot.lexing;
+  answer.note = 0;
   if (slot.taught) MarkTaught(answer.verdict);
   slot.contexts[place] = setting.context;
   if (slot.used) Account(slot, slot.bytes - before + BytesOf(answer.verdict));
@@ -148,7 +150,7 @@ const CachedStatement* SqlCache::Miss(std::string_view text, Lexing lexing, cons
     FactsList facts = Analyse(text, lexing);
     if (NotUnderstood(*facts)) ++counters_.parse_errors;
     kept = std::make_shared<const SqlText>(
-        SqlText{.text = std::string(text), .facts = std::move(facts)});
+        SqlText{std::string(text), std::move(facts)});
   }
   const bool by_literals = literal_hash.has_value() && !LiteralsMatter(*kept->facts);
   const std::size_t bytes = sizeof(Slot) + sizeof(SqlText) + kept->text.capacity() +
@@ -156,6 +158,7 @@ const CachedStatement* SqlCache::Miss(std::string_view text, Lexing lexing, cons
   if (text.size() > limits_.max_text_bytes || bytes > limits_.max_bytes) {
     uncached_ = Slot{};
     uncached_.sql = std::move(kept);
+    uncached_.lexing = lexing;
     return Answer(uncached_, setting, false);
   }
   const std::uint32_t index = TakeSlot(bytes);
@@ -221,7 +224,7 @@ void SqlCache::Account(Slot& slot, std::size_t bytes) {
 std::shared_ptr<const SqlText> SqlCache::Keep(const CachedStatement& found, std::string_view text) {
   if (!found.by_literals || found.sql->text == text) return found.sql;
   return std::make_shared<const SqlText>(
-      SqlText{.text = std::string(text), .facts = found.sql->facts});
+      SqlText{std::string(text), found.sql->facts});
 }
 
 void SqlCache::MarkTaught(Verdict& verdict) {

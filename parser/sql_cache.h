@@ -42,7 +42,13 @@ class ContextTable {
 struct SqlText {
   std::string text;
   FactsList facts;
+  // For whoever counts by it; made when it is first wanted. Only the thread of the cache may look.
+  mutable bool fingerprint_known = false;
+  mutable std::optional<std::uint64_t> fingerprint{};
 };
+
+// Where whoever counts statements counts this one; 0: nowhere yet. The cache keeps it and does not look at it.
+using DigestNote = std::uint64_t;
 
 // What the cache answers.
 struct CachedStatement {
@@ -51,6 +57,8 @@ struct CachedStatement {
   std::shared_ptr<const SqlText> sql;
   Verdict verdict;  // of all statements of the text together
   bool by_literals = false;
+  Lexing lexing;
+  mutable DigestNote note = 0;
 
   [[nodiscard]] const std::vector<Facts>& facts() const { return *sql->facts; }
 };

@@ -48,6 +48,7 @@ struct ClusterView {
   std::optional<ServerId> primary;   // none: not found, or two claim it
   bool sync_guarantee = false;       // every readable standby confirms each commit at remote_apply
   std::string sync_guarantee_why;    // why not
+  std::string commits_wait_why;      // commits on the primary wait for a standby that is not there; empty: they do not
   milliseconds probe_interval{250};
 };
 

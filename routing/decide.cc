@@ -49,7 +49,20 @@ std::optional<Reason> ForbidsReplicas(const BatchFacts& batch, const SessionFact
   return std::nullopt;
 }
 
+ClusterView OneGoodReplica() {
+  ClusterView view;
+  ServerView& replica = view.servers.emplace_back();
+  replica.up = replica.streaming = replica.eligible = true;
+  replica.role = Role::kReplica;
+  replica.sync_state = SyncState::kSync;
+  return view;
+}
+
 }  // namespace
+
+bool IsFallback(Reason reason) {
+  return reason == Reason::kNoEligibleReplica || reason == Reason::kSyncCommitLowered;
+}
 
 std::string_view TargetName(Target target) {
   switch (target) {
@@ -92,6 +105,15 @@ Decision Decide(const BatchFacts& batch, const SessionFacts& session, const Clus
   return {Target::kReplica,
           read_only_block ? Reason::kReadOnlyTransaction : Reason::kReadSafe, *server,
           batch.retained && batch.repeatable};
+}
+
+Decision DecideAsIfReplicas(const BatchFacts& batch, const SessionFacts& session, RoutingPolicy policy) {
+  if (session.holds_connection)
+    return {session.holds_why == Reason::kReadOnlyTransaction ? Target::kReplica : Target::kPrimary, session.holds_why};
+  policy.read_from = ReadFrom::kSynchronous;
+  policy.read_from_primary = ReadFromPrimary::kFallback;
+  static const ClusterView view = OneGoodReplica();
+  return Decide(batch, session, view, policy, {}, {});
 }
 
 }  // namespace waypost

@@ -60,6 +60,13 @@ struct Load {
                               const ClusterView& view, const RoutingPolicy& policy, Load load,
                               TimePoint now);
 
+// What Decide() would say if replicas were allowed and there was one: `read_from = "none"` shows by it what share of the
+// statements could move, and why the rest could not. Only target (kPrimary, kReplica) and reason are set.
+[[nodiscard]] Decision DecideAsIfReplicas(const BatchFacts& batch, const SessionFacts& session, RoutingPolicy policy);
+
+// True if a read went to the primary for this reason alone.
+[[nodiscard]] bool IsFallback(Reason reason);
+
 // True if a replica of this policy may be read from at `now`: seen at most two probe intervals ago, and eligible.
 [[nodiscard]] bool MayReadFrom(const ServerView& server, const ClusterView& view,
                                const RoutingPolicy& policy, TimePoint now);

@@ -65,6 +65,20 @@ std::string WhyNoGuarantee(const PrimarySample& primary) {
   return "";
 }
 
+// "" if as many synchronous standbys stream as each commit waits for.
+std::string WhyCommitsWait(const PrimarySample& primary) {
+  const auto names = ParseStandbyNames(primary.synchronous_standby_names);
+  if (!names || names->count == 0 || primary.synchronous_commit == "off" || primary.synchronous_commit == "local")
+    return "";
+  const auto there = std::count_if(primary.standbys.begin(), primary.standbys.end(), [&](const ReplicationRow& row) {
+    return row.state == "streaming" && names->Lists(row.application_name);
+  });
+  if (static_cast<std::size_t>(there) >= names->count) return "";
+  return "commits wait: synchronous_standby_names = '" + primary.synchronous_standby_names + "' asks for " +
+         std::to_string(names->count) + " standby" + (names->count == 1 ? "" : "s") + ", and " + std::to_string(there) +
+         (there == 1 ? " streams" : " stream");
+}
+
 std::uint64_t Behind(Lsn primary, Lsn replica) {
   return primary > replica ? primary.value - replica.value : 0;
 }
@@ -101,6 +115,8 @@ ClusterView ClusterHealth::Judge(std::span<const ServerProbe> servers,
   else
     view.sync_guarantee_why = WhyNoGuarantee(*AsPrimary(servers[*view.primary]));
   view.sync_guarantee = view.sync_guarantee_why.empty();
+  if (view.primary && servers[*view.primary].sample->statistics_visible)
+    view.commits_wait_why = WhyCommitsWait(*AsPrimary(servers[*view.primary]));
   for (ServerId id = 0; id < servers.size(); ++id) {
     ServerView& server = view.servers[id];
     bool member = false;

@@ -1,50 +1,24 @@
 #include "core/admin/admin_api.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/admin/admin_json.h"
 #include "core/admin/cluster_metrics.h"
-#include "routing/health.h"
 
 namespace waypost {
 namespace {
-
-using nlohmann::json;
 
 constexpr const char* kJson = "application/json";
 constexpr const char* kProblem = "application/problem+json";
 constexpr const char* kText = "text/plain; charset=utf-8";
 
-// Bytes that are not UTF-8 (an error text of a server in another encoding) are replaced, not thrown
-// at.
-std::string Dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-AdminResponse Json(const json& value) {
-  return {200, kJson, Dump(value) + "\n", ""};
+AdminResponse Json(std::string body) {
+  return {200, kJson, std::move(body), ""};
 }
 
 double UnixSeconds(std::chrono::system_clock::time_point time) {
   return std::chrono::duration<double>(time.time_since_epoch()).count();
-}
-
-std::int64_t Sum(const std::vector<const WorkerMetrics*>& threads, Gauge gauge, LabelIndex first,
-                 LabelIndex second = 0) {
-  std::int64_t sum = 0;
-  for (const WorkerMetrics* thread : threads) sum += thread->Read(gauge, first, second);
-  return sum;
-}
-
-std::uint64_t SumAll(const std::vector<const WorkerMetrics*>& threads, Counter counter) {
-  const MetricInfo& info = kCounters[static_cast<std::size_t>(counter)];
-  std::uint64_t sum = 0;
-  for (const WorkerMetrics* thread : threads)
-    for (std::size_t i = 0; i < InfoOf(info.labels[0]).capacity; ++i)
-      for (std::size_t j = 0; j < InfoOf(info.labels[1]).capacity; ++j)
-        sum += thread->Read(counter, i, j);
-  return sum;
 }
 
 // "" if statements can be served; else why not.
@@ -53,66 +27,6 @@ std::string WhyNotReady(const View& view, const RunStatus& run) {
   if (!run.accepting) return "workers do not accept clients yet";
   if (!view || !view->primary) return "no primary is known";
   return "";
-}
-
-json ServerJson(const ServerView& server, ServerId id, const ClusterView& view,
-                const AdminSources& sources) {
-  json connections = json::object();
-  for (std::size_t i = 0; i < label_values::kServerConnState.size(); ++i)
-    connections[std::string(label_values::kServerConnState[i])] =
-        Sum(sources.threads, Gauge::kServerConnections, id, i);
-  connections["max"] = server.max_connections;
-  connections["waiting_sessions"] = Sum(sources.threads, Gauge::kPoolWaiting, id);
-  json result = {{"name", server.name},
-                 {"host", server.host},
-                 {"port", server.port},
-                 {"up", server.up},
-                 {"role", RoleName(server.role)},
-                 {"weight", server.weight},
-                 {"connections", std::move(connections)}};
-  result["error"] = server.error.empty() ? json(nullptr) : json(server.error);
-  result["eligible"] = server.eligible;
-  result["ineligible_why"] = server.eligible ? json(nullptr) : json(server.ineligible_why);
-  const bool sampled = server.sampled != TimePoint{};
-  result["sample_age_ms"] =
-      sampled
-          ? json(std::chrono::duration_cast<milliseconds>(Clock::now() - server.sampled).count())
-          : json(nullptr);
-  result["timeline"] = sampled ? json(server.timeline) : json(nullptr);
-  // A string: JSON readers lose digits of a number this large.
-  result["system_identifier"] =
-      sampled ? json(std::to_string(server.system_identifier)) : json(nullptr);
-  if (server.role == Role::kPrimary) {
-    result["insert_lsn"] = FormatLsn(server.insert_lsn);
-    result["flush_lsn"] = FormatLsn(server.flush_lsn);
-  } else if (server.role == Role::kReplica) {
-    result["receive_lsn"] = FormatLsn(server.receive_lsn);
-    result["replay_lsn"] = FormatLsn(server.replay_lsn);
-    result["streaming"] = server.streaming;
-    result["sync_state"] = SyncStateName(server.sync_state);
-    result["lag_bytes"] = view.primary ? json(server.lag_bytes) : json(nullptr);
-    result["lag_ms"] =
-        view.primary ? json(static_cast<double>(server.lag_time.count()) / 1000) : json(nullptr);
-  }
-  return result;
-}
-
-// The text under `key`; `fallback` if absent. Faults go to `problem`.
-std::string TextField(const json& body, const char* key, const std::string& fallback, bool required,
-                      std::string& problem) {
-  const auto at = body.find(key);
-  if (at == body.end()) {
-    if (required) problem = std::string("found no \"") + key + "\", expected a text";
-    return fallback;
-  }
-  if (!at->is_string()) {
-    problem = std::string("found ") + at->type_name() + " as \"" + key + "\", expected a text";
-    return fallback;
-  }
-  auto text = at->get<std::string>();
-  if (text.find('\0') != std::string::npos)
-    problem = std::string("\"") + key + "\" contains a NUL character";
-  return text;
 }
 
 constexpr const char* kIndexHead =
@@ -136,6 +50,13 @@ const std::vector<AdminApi::Route>& AdminApi::Routes() {
       {"GET", "/api/v1/status", "the state in short", &AdminApi::Status},
       {"GET", "/api/v1/servers", "each server: role, lag, whether it may be read from and why not",
        &AdminApi::Servers},
+      {"GET", "/api/v1/digests",
+       "what ran, by class of statement: ?sort=calls|time|rows|errors|fallbacks&limit=n",
+       &AdminApi::AskDigests},
+      {"GET", "/api/v1/shadow",
+       "with read_from = \"none\": what share of the statements could move to replicas, and what "
+       "keeps the rest",
+       &AdminApi::Shadow},
       {"POST", "/api/v1/route",
        "where a statement would go and why: {\"sql\", \"database\", \"user\", \"search_path\", "
        "\"application_name\"}",
@@ -151,9 +72,7 @@ AdminApi::AdminApi(AdminSources sources)
                 {[this](ScrapeOutput& output) { AddOwnMetrics(output); }, AddProcessMetrics}) {}
 
 AdminResponse AdminApi::Problem(int status, std::string_view title, std::string_view detail) {
-  const json body = {
-      {"type", "about:blank"}, {"title", title}, {"status", status}, {"detail", detail}};
-  return {status, kProblem, Dump(body) + "\n", ""};
+  return {status, kProblem, ProblemJson(status, title, detail), ""};
 }
 
 AdminResponse AdminApi::Handle(const AdminRequest& request) noexcept {
@@ -215,100 +134,29 @@ AdminResponse AdminApi::Index(const AdminRequest&) {
 AdminResponse AdminApi::Status(const AdminRequest&) {
   const View view = sources_.view();
   const RunStatus run = sources_.run();
-  const auto now = std::chrono::system_clock::now();
-  json clients = {{"max", run.max_clients}};
-  for (std::size_t i = 0; i < label_values::kClientState.size(); ++i)
-    clients[std::string(label_values::kClientState[i])] =
-        Sum(sources_.threads, Gauge::kClientConnections, i);
-  json warnings = json::array();
-  const std::string not_ready = WhyNotReady(view, run);
-  if (!not_ready.empty()) warnings.push_back(not_ready);
-  if (!run.reload_ok)
-    warnings.push_back("the last reload failed, the old configuration stays: " + run.reload_error);
-  json result = {{"version", WAYPOST_VERSION},
-                 {"ready", not_ready.empty()},
-                 {"draining", run.draining},
-                 {"uptime_seconds", std::chrono::duration<double>(now - started_).count()},
-                 {"workers", run.workers},
-                 {"clients", std::move(clients)},
-                 {"queries_total", SumAll(sources_.threads, Counter::kQueries)},
-                 {"config",
-                  {{"path", run.config_path},
-                   {"loaded_at_unix_seconds", UnixSeconds(run.config_loaded)},
-                   {"last_reload_ok", run.reload_ok}}}};
-  unsigned replicas = 0, eligible = 0;
-  result["primary"] = nullptr;
-  if (view) {
-    if (view->primary) result["primary"] = view->servers[*view->primary].name;
-    for (const ServerView& server : view->servers) {
-      replicas += server.role == Role::kReplica && !server.removed ? 1 : 0;
-      eligible += server.eligible ? 1 : 0;
-      if (!server.removed && !server.error.empty())
-        warnings.push_back(server.name + ": " + server.error);
-    }
-    if (replicas > 0 && !view->sync_guarantee)
-      warnings.push_back("no strict read from replicas: " + view->sync_guarantee_why);
-  }
-  result["replicas"] = replicas;
-  result["replicas_eligible"] = eligible;
-  result["sync_guarantee"] = view && view->sync_guarantee;
-  result["sync_guarantee_why"] =
-      view && view->sync_guarantee ? json(nullptr)
-                                   : json(view ? view->sync_guarantee_why : "nothing is known yet");
-  result["warnings"] = std::move(warnings);
-  return Json(result);
+  return Json(StatusJson({view, run, sources_.threads, WhyNotReady(view, run), started_}));
 }
 
 AdminResponse AdminApi::Servers(const AdminRequest&) {
-  const View view = sources_.view();
-  json servers = json::array();
-  if (view)
-    for (ServerId id = 0; id < view->servers.size(); ++id)
-      if (!view->servers[id].removed)
-        servers.push_back(ServerJson(view->servers[id], id, *view, sources_));
-  return Json({{"servers", std::move(servers)}});
+  return Json(ServersJson(sources_.view(), sources_.threads));
 }
 
 AdminResponse AdminApi::AskRoute(const AdminRequest& request) {
-  const json body = json::parse(request.body, nullptr, false);
-  if (body.is_discarded()) return Problem(400, "Bad JSON", "The body is not valid JSON.");
-  if (!body.is_object())
-    return Problem(400, "Bad request",
-                   std::string("found ") + body.type_name() + ", expected an object");
-  std::string problem;
-  RouteQuestion question;
-  question.user = TextField(body, "user", "", false, problem);
-  question.database = TextField(body, "database", sources_.default_database, false, problem);
-  question.sql = TextField(body, "sql", "", true, problem);
-  question.search_path = TextField(body, "search_path", "", false, problem);
-  question.application_name = TextField(body, "application_name", "", false, problem);
-  for (const auto& [key, value] : body.items())
-    if (key != "sql" && key != "database" && key != "user" && key != "search_path" &&
-        key != "application_name")
-      problem = "unknown field \"" + key + "\"";
-  if (!problem.empty()) return Problem(400, "Bad request", problem);
+  const auto question = ReadRouteQuestion(request.body, sources_.default_database);
+  if (!question) return Problem(400, "Bad request", question.error());
   if (!sources_.route) return Problem(503, "Not ready", "routing is not running yet");
-  const RouteAnswer answer = sources_.route(question);
-  const auto text = [](const std::string& value) {
-    return value.empty() ? json(nullptr) : json(value);
-  };
-  json statements = json::array();
-  for (const RouteStatement& statement : answer.statements)
-    statements.push_back({{"sql", statement.sql},
-                          {"class", statement.cls},
-                          {"reason", statement.reason},
-                          {"path", statement.path},
-                          {"pin", text(statement.pin)}});
-  return Json({{"database", question.database},
-               {"user", text(question.user)},
-               {"target", answer.target},
-               {"server", text(answer.server)},
-               {"class", answer.cls},
-               {"reason", answer.reason},
-               {"path", answer.path},
-               {"pin", text(answer.pin)},
-               {"no_replica", answer.no_replica},
-               {"statements", std::move(statements)}});
+  return Json(RouteJson(*question, sources_.route(*question)));
+}
+
+AdminResponse AdminApi::AskDigests(const AdminRequest& request) {
+  const auto wanted = ReadDigestQuestion(request.query);
+  if (!wanted) return Problem(400, "Bad request", wanted.error());
+  if (!sources_.digests) return Problem(503, "Not ready", "no worker is running yet");
+  return Json(DigestsJson(sources_.digests(), *wanted));
+}
+
+AdminResponse AdminApi::Shadow(const AdminRequest&) {
+  return Json(ShadowJson(sources_.threads, sources_.digests ? sources_.digests() : DigestReport()));
 }
 
 void AdminApi::AddOwnMetrics(ScrapeOutput& output) {

@@ -12,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "core/digests.h"
 #include "core/explain_route.h"
 #include "metrics/exporter.h"
 #include "metrics/worker_metrics.h"
@@ -38,6 +39,7 @@ struct RunStatus {
 struct AdminSources {
   std::function<View()> view;                              // may answer null: nothing is known yet
   std::function<RouteAnswer(const RouteQuestion&)> route;  // empty: 503
+  std::function<DigestReport()> digests;                   // empty: 503
   std::function<RunStatus()> run;
   std::vector<const WorkerMetrics*> threads;  // workers and prober; must outlive the API
   std::string default_database = "postgres";  // of a question that names none
@@ -45,6 +47,7 @@ struct AdminSources {
 
 struct AdminRequest {
   std::string method, path, body;
+  std::map<std::string, std::string> query = {};  // of the URL
 };
 struct AdminResponse {
   int status = 200;
@@ -77,6 +80,8 @@ class AdminApi {
   AdminResponse Status(const AdminRequest&);
   AdminResponse Servers(const AdminRequest&);
   AdminResponse AskRoute(const AdminRequest& request);
+  AdminResponse AskDigests(const AdminRequest& request);
+  AdminResponse Shadow(const AdminRequest&);
 
   void AddOwnMetrics(ScrapeOutput& output);
 

@@ -55,7 +55,9 @@ class AdminServer::Listener {
       setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     });
     const auto answer = [this](const httplib::Request& request, httplib::Response& response) {
-      Send(api_.Handle({request.method, request.path, request.body}), response);
+      Send(api_.Handle({request.method, request.path, request.body,
+                        {request.params.begin(), request.params.end()}}),
+           response);
     };
     server_.Get(".*", answer).Post(".*", answer).Put(".*", answer).Patch(".*", answer);
     server_.Delete(".*", answer).Options(".*", answer);

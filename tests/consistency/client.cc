@@ -11,8 +11,10 @@ namespace {
 std::string Filled(const std::string& sql, std::span<const std::string> parameters) {
   std::string out;
   for (std::size_t i = 0; i < sql.size(); ++i) {
-    const bool parameter = sql[i] == '$' && i + 1 < sql.size() && sql[i + 1] >= '1' && sql[i + 1] <= '9';
-    const std::size_t index = parameter ? static_cast<std::size_t>(sql[i + 1] - '1') : parameters.size();
+    const bool parameter =
+        sql[i] == '$' && i + 1 < sql.size() && sql[i + 1] >= '1' && sql[i + 1] <= '9';
+    const std::size_t index =
+        parameter ? static_cast<std::size_t>(sql[i + 1] - '1') : parameters.size();
     if (index < parameters.size()) {
       out += parameters[index];
       ++i;
@@ -43,7 +45,8 @@ std::string Reply::message() const {
 
 std::string_view Reply::Value(int row, int column) const {
   if (row >= rows() || column >= PQnfields(result_.get())) return {};
-  return {PQgetvalue(result_.get(), row, column), static_cast<std::size_t>(PQgetlength(result_.get(), row, column))};
+  return {PQgetvalue(result_.get(), row, column),
+          static_cast<std::size_t>(PQgetlength(result_.get(), row, column))};
 }
 
 std::int64_t Reply::Number(int row, int column) const {
@@ -59,11 +62,13 @@ bool Client::Connect() {
   connection_.reset(PQconnectdb(conninfo_.c_str()));
   if (PQstatus(connection_.get()) != CONNECTION_OK) return false;
   PQsetNoticeReceiver(connection_.get(), Quiet, nullptr);
-  if (!greeting_.empty() && !Reply(PQexec(connection_.get(), greeting_.c_str())).ok()) connection_.reset();
+  if (!greeting_.empty() && !Reply(PQexec(connection_.get(), greeting_.c_str())).ok())
+    connection_.reset();
   return connection_ != nullptr;
 }
 
-Reply Client::Run(Protocol protocol, const std::string& sql, std::span<const std::string> parameters) {
+Reply Client::Run(Protocol protocol, const std::string& sql,
+                  std::span<const std::string> parameters) {
   if (!Connect()) return Reply(nullptr);
   PGconn* to = connection_.get();
   if (protocol == Protocol::kSimple) return Reply(PQexec(to, Filled(sql, parameters).c_str()));
@@ -93,8 +98,8 @@ std::vector<Reply> Client::Pipeline(const std::vector<std::string>& statements) 
   }
   for (std::size_t i = 0; i < statements.size() && PQstatus(to) == CONNECTION_OK; ++i) {
     replies.emplace_back(PQgetResult(to));
-    while (PGresult* rest = PQgetResult(to)) PQclear(rest);     // up to the end of the statement
-    PQclear(PQgetResult(to));                                   // PGRES_PIPELINE_SYNC
+    while (PGresult* rest = PQgetResult(to)) PQclear(rest);  // up to the end of the statement
+    PQclear(PQgetResult(to));                                // PGRES_PIPELINE_SYNC
   }
   PQexitPipelineMode(to);
   return replies;

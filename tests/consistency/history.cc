@@ -11,7 +11,8 @@ std::string On(Server server) {
 }
 
 std::string Milliseconds(Clock::duration time) {
-  return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(time).count()) + " us";
+  return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(time).count()) +
+         " us";
 }
 
 std::array<bool, List::kLength + 1> Members(std::string_view text) {
@@ -30,16 +31,26 @@ std::array<bool, List::kLength + 1> Members(std::string_view text) {
 
 std::string_view Name(Fault fault) {
   switch (fault) {
-    case Fault::kStale: return "stale";
-    case Fault::kBackward: return "backward";
-    case Fault::kReplicaBackward: return "replica_backward";
-    case Fault::kUnackedBackward: return "unacked_backward";
-    case Fault::kOrder: return "order";
-    case Fault::kPhantom: return "phantom";
-    case Fault::kUnrepeatable: return "unrepeatable";
-    case Fault::kTorn: return "torn";
-    case Fault::kMissing: return "missing";
-    case Fault::kCount: break;
+    case Fault::kStale:
+      return "stale";
+    case Fault::kBackward:
+      return "backward";
+    case Fault::kReplicaBackward:
+      return "replica_backward";
+    case Fault::kUnackedBackward:
+      return "unacked_backward";
+    case Fault::kOrder:
+      return "order";
+    case Fault::kPhantom:
+      return "phantom";
+    case Fault::kUnrepeatable:
+      return "unrepeatable";
+    case Fault::kTorn:
+      return "torn";
+    case Fault::kMissing:
+      return "missing";
+    case Fault::kCount:
+      break;
   }
   return "?";
 }
@@ -80,8 +91,9 @@ void Register::End(const Before& before, std::int64_t value, Server server, std:
   while (seen < now_seen && !seen_.compare_exchange_weak(seen, now_seen)) {
   }
   if (value >= before.acknowledged && value >= before.seen) return;
-  const std::string text = std::string(what) + " on " + On(server) + " found " + std::to_string(value) +
-                           "; acknowledged " + std::to_string(before.acknowledged) + ", " +
+  const std::string text = std::string(what) + " on " + On(server) + " found " +
+                           std::to_string(value) + "; acknowledged " +
+                           std::to_string(before.acknowledged) + ", " +
                            Milliseconds(before.at - before.acknowledged_at) + " before; seen " +
                            std::to_string(before.seen) + " on " + On(before.seen_on);
   if (value < before.acknowledged) {
@@ -117,7 +129,8 @@ void List::End(const Before& before, std::string_view text, Server server, std::
   const auto found = Members(text);
   const std::lock_guard lock(mutex_);
   const auto say = [&](Fault fault, const std::string& why) {
-    findings.Add(fault, std::string(what) + " on " + On(server) + " " + why + " in " + std::string(text.substr(0, 700)));
+    findings.Add(fault, std::string(what) + " on " + On(server) + " " + why + " in " +
+                            std::string(text.substr(0, 700)));
   };
   bool stale = false;
   for (std::size_t i = 0; i < before.acknowledged && !stale; ++i) {
@@ -125,7 +138,8 @@ void List::End(const Before& before, std::string_view text, Server server, std::
     if (stale) say(Fault::kStale, "lost append " + std::to_string(acknowledged_[i]));
   }
   for (std::size_t number = 1; number <= kLength; ++number) {
-    if (found[number] && failed_[number]) say(Fault::kPhantom, "failed append " + std::to_string(number));
+    if (found[number] && failed_[number])
+      say(Fault::kPhantom, "failed append " + std::to_string(number));
   }
   const std::size_t common = std::min(text.size(), longest_.size());
   if (text.substr(0, common) != std::string_view(longest_).substr(0, common)) {

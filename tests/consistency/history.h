@@ -1,8 +1,10 @@
-// What a read must see: the values that writers were told had succeeded, and those that readers saw. Checks each read as
-// it ends, so that a history of any length needs no memory. Any thread; a read is between its Begin() and its End().
+// What a read must see: the values that writers were told had succeeded, and those that readers
+// saw. Checks each read as it ends, so that a history of any length needs no memory. Any thread; a
+// read is between its Begin() and its End().
 //
-// No clock decides: Begin() loads what was acknowledged or seen before it, with sequential consistency, and the caller
-// sends the query after it. What Begin() found is therefore surely earlier than the read. Times are only for the reports.
+// No clock decides: Begin() loads what was acknowledged or seen before it, with sequential
+// consistency, and the caller sends the query after it. What Begin() found is therefore surely
+// earlier than the read. Times are only for the reports.
 #pragma once
 
 #include <array>
@@ -20,15 +22,15 @@ namespace consistency {
 using Clock = std::chrono::steady_clock;
 
 enum class Fault : std::uint8_t {
-  kStale,              // misses what was acknowledged before it began
-  kBackward,           // of these, those that miss what a finished read had seen
-  kReplicaBackward,    // a replica misses what a finished read saw, not yet acknowledged then
-  kUnackedBackward,    // the primary does: a replica shows a commit before the primary does
-  kOrder,              // two reads of one list are no prefixes of each other
-  kPhantom,            // an append that failed is in the list
-  kUnrepeatable,       // a REPEATABLE READ block saw two states
-  kTorn,               // one snapshot, but the balances do not add up
-  kMissing,            // a table or column created before does not exist
+  kStale,            // misses what was acknowledged before it began
+  kBackward,         // of these, those that miss what a finished read had seen
+  kReplicaBackward,  // a replica misses what a finished read saw, not yet acknowledged then
+  kUnackedBackward,  // the primary does: a replica shows a commit before the primary does
+  kOrder,            // two reads of one list are no prefixes of each other
+  kPhantom,          // an append that failed is in the list
+  kUnrepeatable,     // a REPEATABLE READ block saw two states
+  kTorn,             // one snapshot, but the balances do not add up
+  kMissing,          // a table or column created before does not exist
   kCount,
 };
 std::string_view Name(Fault fault);
@@ -65,14 +67,16 @@ class Register {
   void Acknowledge(std::int64_t value);
   [[nodiscard]] Before Begin() const;
   // A read that began at `before` found `value` on `server`. `what` names the read in a report.
-  void End(const Before& before, std::int64_t value, Server server, std::string_view what, Findings& findings);
+  void End(const Before& before, std::int64_t value, Server server, std::string_view what,
+           Findings& findings);
   [[nodiscard]] std::int64_t acknowledged() const { return acknowledged_.load(); }
 
  private:
   static constexpr unsigned kServerBits = 3;
   std::atomic<std::int64_t> acknowledged_{0};
   std::atomic<Clock::rep> acknowledged_at_{0};
-  std::atomic<std::uint64_t> seen_{kUnknownServer};  // value and server, so that one exchange raises both
+  std::atomic<std::uint64_t> seen_{
+      kUnknownServer};  // value and server, so that one exchange raises both
 };
 
 // A row of text to which any writer appends ",n", each n once. Up to kLength appends.
@@ -90,7 +94,8 @@ class List {
   // The append surely did not happen.
   void Fail(std::size_t number);
   [[nodiscard]] Before Begin() const;
-  void End(const Before& before, std::string_view text, Server server, std::string_view what, Findings& findings);
+  void End(const Before& before, std::string_view text, Server server, std::string_view what,
+           Findings& findings);
 
  private:
   std::atomic<std::size_t> next_{1};

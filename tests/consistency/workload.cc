@@ -10,14 +10,16 @@ namespace {
 
 using std::to_string;
 
-// Each server of the test's cluster is started with an extra_float_digits of its own, so that the length of this value
-// says who answered, without a function that a balancer would send to the primary. See servers.py.
+// Each server of the test's cluster is started with an extra_float_digits of its own, so that the
+// length of this value says who answered, without a function that a balancer would send to the
+// primary. See servers.py.
 constexpr std::string_view kWhere = ", 2.0::float8 / 3";
 constexpr std::size_t kDigitsOfPrimary = 18;
 
 Server Where(std::string_view text) {
   return text.size() <= kDigitsOfPrimary && text.size() > kDigitsOfPrimary - kUnknownServer
-             ? static_cast<Server>(kDigitsOfPrimary - text.size()) : kUnknownServer;
+             ? static_cast<Server>(kDigitsOfPrimary - text.size())
+             : kUnknownServer;
 }
 
 Protocol ProtocolNamed(const std::string& kind) {
@@ -27,7 +29,9 @@ Protocol ProtocolNamed(const std::string& kind) {
 
 // The table that gets column `n`: a new one now and then, as PostgreSQL takes 1600 columns at most.
 constexpr std::int64_t kColumns = 200;
-std::string Wide(std::int64_t n) { return "wide_" + to_string((n - 1) / kColumns); }
+std::string Wide(std::int64_t n) {
+  return "wide_" + to_string((n - 1) / kColumns);
+}
 
 std::string Select(const std::string& from) {
   return "SELECT v" + std::string(kWhere) + " FROM " + from + " WHERE k = $1";
@@ -36,12 +40,13 @@ std::string Select(const std::string& from) {
 }  // namespace
 
 std::vector<std::string> ReadKinds() {
-  return {"simple", "extended", "prepared", "view", "function", "committed", "repeatable", "pipeline", "list", "sum", "sums", "ddl"};
+  return {"simple",     "extended", "prepared", "view", "function", "committed",
+          "repeatable", "pipeline", "list",     "sum",  "sums",     "ddl"};
 }
 
 std::vector<std::string> WriteKinds() {
-  return {"simple", "extended", "prepared", "block", "multi", "pipeline", "async", "local", "function", "twophase",
-          "notify", "append", "transfer"};
+  return {"simple", "extended", "prepared", "block",  "multi",  "pipeline", "async",
+          "local",  "function", "twophase", "notify", "append", "transfer"};
 }
 
 // What one thread has: a session through each door, and its dice.
@@ -58,9 +63,13 @@ class Run::Sessions {
     return *other;
   }
   Client& Direct() { return clients_.back(); }
-  std::size_t Roll(std::size_t sides) { return std::uniform_int_distribution<std::size_t>(0, sides - 1)(dice_); }
+  std::size_t Roll(std::size_t sides) {
+    return std::uniform_int_distribution<std::size_t>(0, sides - 1)(dice_);
+  }
   bool Chance(double probability) { return std::bernoulli_distribution(probability)(dice_); }
-  const std::string& Choose(const std::vector<std::string>& from) { return from[Roll(from.size())]; }
+  const std::string& Choose(const std::vector<std::string>& from) {
+    return from[Roll(from.size())];
+  }
   Protocol AnyProtocol() { return static_cast<Protocol>(Roll(3)); }
 
  private:
@@ -72,26 +81,35 @@ std::string Run::SetUp(const std::string& conninfo) {
   Client primary("primary", conninfo);
   const std::string last = to_string(kRegisters - 1);
   // An earlier run may have been cut short anywhere.
-  primary.Run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'checker' AND pid <> pg_backend_pid()");
-  const Reply left = primary.Run("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()");
-  for (int i = 0; i < left.rows(); ++i) primary.Run("ROLLBACK PREPARED '" + std::string(left.Value(i, 0)) + "'");
-  for (const std::string& sql : {
-           std::string("SET client_min_messages = error"), std::string("SET lock_timeout = '10s'"),
-           std::string("DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT ALL ON SCHEMA public TO public"),
-           "CREATE TABLE reg AS SELECT k, 0::bigint AS v FROM generate_series(0, " + last + ") k",
-           std::string("ALTER TABLE reg ADD PRIMARY KEY (k)"),
-           std::string("ALTER TABLE reg SET (fillfactor = 50, autovacuum_enabled = off)"),
-           std::string("CREATE VIEW reg_view AS SELECT k, v FROM reg"),
-           std::string("CREATE FUNCTION reg_function(int) RETURNS TABLE (k int, v bigint) STABLE LANGUAGE sql AS "
-                       "'SELECT k, v FROM reg WHERE k = $1'"),
-           std::string("CREATE FUNCTION set_async(int, bigint) RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM "
-                       "set_config(''synchronous_commit'', ''off'', true); UPDATE reg SET v = $2 WHERE k = $1; END'"),
-           "CREATE TABLE list AS SELECT k, ''::text AS t FROM generate_series(0, " + to_string(kLists - 1) + ") k",
-           std::string("ALTER TABLE list ADD PRIMARY KEY (k)"),
-           "CREATE TABLE bank AS SELECT k, " + to_string(kBalance) + " AS b FROM generate_series(1, " +
-               to_string(kAccounts) + ") k",
-           std::string("ALTER TABLE bank ADD PRIMARY KEY (k)"),
-           std::string("GRANT ALL ON ALL TABLES IN SCHEMA public TO public")}) {
+  primary.Run(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'checker' "
+      "AND pid <> pg_backend_pid()");
+  const Reply left =
+      primary.Run("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()");
+  for (int i = 0; i < left.rows(); ++i)
+    primary.Run("ROLLBACK PREPARED '" + std::string(left.Value(i, 0)) + "'");
+  for (const std::string& sql :
+       {std::string("SET client_min_messages = error"), std::string("SET lock_timeout = '10s'"),
+        std::string("DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT ALL ON SCHEMA public "
+                    "TO public"),
+        "CREATE TABLE reg AS SELECT k, 0::bigint AS v FROM generate_series(0, " + last + ") k",
+        std::string("ALTER TABLE reg ADD PRIMARY KEY (k)"),
+        std::string("ALTER TABLE reg SET (fillfactor = 50, autovacuum_enabled = off)"),
+        std::string("CREATE VIEW reg_view AS SELECT k, v FROM reg"),
+        std::string("CREATE FUNCTION reg_function(int) RETURNS TABLE (k int, v bigint) STABLE "
+                    "LANGUAGE sql AS "
+                    "'SELECT k, v FROM reg WHERE k = $1'"),
+        std::string("CREATE FUNCTION set_async(int, bigint) RETURNS void LANGUAGE plpgsql AS "
+                    "'BEGIN PERFORM "
+                    "set_config(''synchronous_commit'', ''off'', true); UPDATE reg SET v = $2 "
+                    "WHERE k = $1; END'"),
+        "CREATE TABLE list AS SELECT k, ''::text AS t FROM generate_series(0, " +
+            to_string(kLists - 1) + ") k",
+        std::string("ALTER TABLE list ADD PRIMARY KEY (k)"),
+        "CREATE TABLE bank AS SELECT k, " + to_string(kBalance) + " AS b FROM generate_series(1, " +
+            to_string(kAccounts) + ") k",
+        std::string("ALTER TABLE bank ADD PRIMARY KEY (k)"),
+        std::string("GRANT ALL ON ALL TABLES IN SCHEMA public TO public")}) {
     const Reply reply = primary.Run(sql);
     if (!reply.ok()) return sql + ": " + reply.message();
   }
@@ -109,7 +127,8 @@ bool Run::Counted(const Reply& reply, const std::string& what, int server_column
   if (!reply.ok() || reply.rows() == 0) {
     failed_reads_.fetch_add(1);
     Failed(reply, "read-" + what);
-    if (reply.sqlstate().starts_with("08")) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (reply.sqlstate().starts_with("08"))
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
     return false;
   }
   const Server where = Where(reply.Value(0, server_column));
@@ -137,7 +156,8 @@ void Run::Write(const std::stop_token& stop, unsigned thread) {
     } else if (kind == "transfer") {
       Transfer(sessions, client);
     } else {
-      const std::size_t key = thread + plan_.writer_threads * sessions.Roll(kRegisters / plan_.writer_threads);
+      const std::size_t key =
+          thread + plan_.writer_threads * sessions.Roll(kRegisters / plan_.writer_threads);
       const std::int64_t value = ++values[key];
       if (WriteRegister(sessions, client, key, value, kind)) {
         registers_[key].Acknowledge(value);
@@ -145,7 +165,8 @@ void Run::Write(const std::stop_token& stop, unsigned thread) {
         if (sessions.Chance(plan_.read_own_write)) {
           Client& other = sessions.Other(client);
           if (&other != &sessions.Direct()) {
-            ReadRegister(other, sessions.AnyProtocol(), "reg", key, "after-write through " + other.name());
+            ReadRegister(other, sessions.AnyProtocol(), "reg", key,
+                         "after-write through " + other.name());
           }
         }
       }
@@ -159,7 +180,8 @@ bool Run::WriteRegister(Sessions& sessions, Client& client, std::size_t key, std
                         const std::string& kind) {
   const std::string update = "UPDATE reg SET v = $2 WHERE k = $1";
   const std::vector<std::string> parameters{to_string(key), to_string(value)};
-  const std::string filled = "UPDATE reg SET v = " + to_string(value) + " WHERE k = " + to_string(key);
+  const std::string filled =
+      "UPDATE reg SET v = " + to_string(value) + " WHERE k = " + to_string(key);
   const auto all = [&](const std::vector<std::string>& statements) {
     for (const std::string& sql : statements) {
       const Reply reply = client.Run(sql);
@@ -172,37 +194,47 @@ bool Run::WriteRegister(Sessions& sessions, Client& client, std::size_t key, std
   };
   if (kind == "block") return all({"BEGIN", filled, "COMMIT"});
   if (kind == "multi") return all({"BEGIN; " + filled + "; COMMIT"});
-  if (kind == "local") return all({"BEGIN", "SET LOCAL synchronous_commit = off", filled, "COMMIT"});
-  if (kind == "async") return all({"SET synchronous_commit = off", filled, "RESET synchronous_commit"});
-  if (kind == "function") return all({"SELECT set_async(" + to_string(key) + ", " + to_string(value) + ")"});
+  if (kind == "local")
+    return all({"BEGIN", "SET LOCAL synchronous_commit = off", filled, "COMMIT"});
+  if (kind == "async")
+    return all({"SET synchronous_commit = off", filled, "RESET synchronous_commit"});
+  if (kind == "function")
+    return all({"SELECT set_async(" + to_string(key) + ", " + to_string(value) + ")"});
   if (kind == "notify") {
-    return all({"BEGIN; " + filled + "; NOTIFY written, '" + to_string(key) + ":" + to_string(value) + "'; COMMIT"});
+    return all({"BEGIN; " + filled + "; NOTIFY written, '" + to_string(key) + ":" +
+                to_string(value) + "'; COMMIT"});
   }
   if (kind == "twophase") return TwoPhase(sessions, client, key, value);
   if (kind == "pipeline") {
-    const std::vector<Reply> replies = client.Pipeline({filled, "SELECT v" + std::string(kWhere) + " FROM reg WHERE k = " + to_string(key)});
+    const std::vector<Reply> replies = client.Pipeline(
+        {filled, "SELECT v" + std::string(kWhere) + " FROM reg WHERE k = " + to_string(key)});
     if (replies.size() < 2 || !replies[0].ok()) {
       const Reply none(nullptr);
       Failed(replies.empty() ? none : replies[0], "write-pipeline through " + client.name());
       return false;
     }
     Server server = kUnknownServer;
-    if (Counted(replies[1], "own-write through " + client.name(), 1, &server) && replies[1].Number(0, 0) < value) {
-      findings_.Add(Fault::kStale, "read behind its own write of " + to_string(value) + " in one pipeline through " +
-                                       client.name() + " found " + std::string(replies[1].Value(0, 0)) + " on pg" + to_string(server));
+    if (Counted(replies[1], "own-write through " + client.name(), 1, &server) &&
+        replies[1].Number(0, 0) < value) {
+      findings_.Add(Fault::kStale, "read behind its own write of " + to_string(value) +
+                                       " in one pipeline through " + client.name() + " found " +
+                                       std::string(replies[1].Value(0, 0)) + " on pg" +
+                                       to_string(server));
     }
     return true;
   }
   const Reply reply = client.Run(ProtocolNamed(kind), update, parameters);
   if (!reply.ok()) Failed(reply, "write-" + kind + " through " + client.name());
-  if (reply.sqlstate().starts_with("08") && !reply.ok()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  if (reply.sqlstate().starts_with("08") && !reply.ok())
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   return reply.ok();
 }
 
 bool Run::TwoPhase(Sessions& sessions, Client& client, std::size_t key, std::int64_t value) {
   const std::string name = "'" + to_string(key) + "-" + to_string(value) + "'";
   for (const std::string& sql :
-       {std::string("BEGIN"), "UPDATE reg SET v = " + to_string(value) + " WHERE k = " + to_string(key),
+       {std::string("BEGIN"),
+        "UPDATE reg SET v = " + to_string(value) + " WHERE k = " + to_string(key),
         "PREPARE TRANSACTION " + name, "COMMIT PREPARED " + name}) {
     const Reply reply = client.Run(sql);
     if (reply.ok()) continue;
@@ -226,7 +258,8 @@ void Run::Append(Sessions& sessions, Client& client) {
     if (index + 1 < kLists) list_.compare_exchange_strong(index, index + 1);
     return;
   }
-  const Reply reply = client.Run(sessions.AnyProtocol(), "UPDATE list SET t = t || ',' || $2::int WHERE k = $1::int",
+  const Reply reply = client.Run(sessions.AnyProtocol(),
+                                 "UPDATE list SET t = t || ',' || $2::int WHERE k = $1::int",
                                  std::vector{to_string(index), to_string(number)});
   if (reply.ok()) {
     lists_[index].Acknowledge(number);
@@ -239,11 +272,13 @@ void Run::Append(Sessions& sessions, Client& client) {
 }
 
 void Run::Transfer(Sessions& sessions, Client& client) {
-  const std::size_t from = 1 + sessions.Roll(kAccounts), to = 1 + (from + sessions.Roll(kAccounts - 1)) % kAccounts;
+  const std::size_t from = 1 + sessions.Roll(kAccounts),
+                    to = 1 + (from + sessions.Roll(kAccounts - 1)) % kAccounts;
   const auto low = to_string(std::min(from, to)), high = to_string(std::max(from, to));
   if (from == to) return;
-  for (const std::string& sql : {std::string("BEGIN"), "UPDATE bank SET b = b - 1 WHERE k = " + low,
-                                 "UPDATE bank SET b = b + 1 WHERE k = " + high, std::string("COMMIT")}) {
+  for (const std::string& sql :
+       {std::string("BEGIN"), "UPDATE bank SET b = b - 1 WHERE k = " + low,
+        "UPDATE bank SET b = b + 1 WHERE k = " + high, std::string("COMMIT")}) {
     const Reply reply = client.Run(sql);
     if (reply.ok()) continue;
     Failed(reply, "write-transfer through " + client.name());
@@ -333,9 +368,11 @@ bool Run::ReadRegister(Client& client, Protocol protocol, const std::string& fro
 }
 
 void Run::ReadBlock(Sessions& sessions, Client& client, bool repeatable, std::size_t key) {
-  const std::string what = (repeatable ? "repeatable through " : "committed through ") + client.name();
+  const std::string what =
+      (repeatable ? "repeatable through " : "committed through ") + client.name();
   const Protocol protocol = sessions.AnyProtocol();
-  const Reply begun = client.Run(repeatable ? "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" : "BEGIN READ ONLY");
+  const Reply begun = client.Run(repeatable ? "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+                                            : "BEGIN READ ONLY");
   std::int64_t first = 0, again = 0;
   bool good = begun.ok() && ReadRegister(client, protocol, "reg", key, what, &first);
   if (good && repeatable) {
@@ -343,7 +380,8 @@ void Run::ReadBlock(Sessions& sessions, Client& client, bool repeatable, std::si
     good = Counted(reply, what, 1);
     again = reply.Number(0, 0);
     if (good && first != again) {
-      findings_.Add(Fault::kUnrepeatable, what + ": " + to_string(first) + ", then " + to_string(again));
+      findings_.Add(Fault::kUnrepeatable,
+                    what + ": " + to_string(first) + ", then " + to_string(again));
     }
   } else if (good) {
     good = ReadRegister(client, protocol, "reg", sessions.Roll(kRegisters), what);
@@ -354,7 +392,8 @@ void Run::ReadBlock(Sessions& sessions, Client& client, bool repeatable, std::si
 // Reads of one session, sent at once, see what the one before saw.
 void Run::ReadPipeline(Client& client, std::size_t key) {
   const std::string what = "pipeline through " + client.name();
-  const std::string sql = "SELECT v" + std::string(kWhere) + " FROM reg WHERE k = " + to_string(key);
+  const std::string sql =
+      "SELECT v" + std::string(kWhere) + " FROM reg WHERE k = " + to_string(key);
   const Register::Before before = registers_[key].Begin();
   const std::vector<Reply> replies = client.Pipeline({sql, sql, sql});
   if (replies.empty()) return Failed(Reply(nullptr), "read-" + what);
@@ -366,7 +405,8 @@ void Run::ReadPipeline(Client& client, std::size_t key) {
     registers_[key].End(before, value, server, what, findings_);
     if (value < last) {
       findings_.Add(server == kPrimary ? Fault::kUnackedBackward : Fault::kReplicaBackward,
-                    what + ": " + to_string(last) + ", then " + to_string(value) + " on pg" + to_string(server));
+                    what + ": " + to_string(last) + ", then " + to_string(value) + " on pg" +
+                        to_string(server));
     }
     last = value;
   }
@@ -376,9 +416,12 @@ void Run::ReadList(Client& client, Protocol protocol) {
   const std::size_t index = list_.load();
   const std::string what = "list " + to_string(index) + " through " + client.name();
   const List::Before before = lists_[index].Begin();
-  const Reply reply = client.Run(protocol, "SELECT t" + std::string(kWhere) + " FROM list WHERE k = $1", std::vector{to_string(index)});
+  const Reply reply =
+      client.Run(protocol, "SELECT t" + std::string(kWhere) + " FROM list WHERE k = $1",
+                 std::vector{to_string(index)});
   Server server = kUnknownServer;
-  if (Counted(reply, what, 1, &server)) lists_[index].End(before, reply.Value(0, 0), server, what, findings_);
+  if (Counted(reply, what, 1, &server))
+    lists_[index].End(before, reply.Value(0, 0), server, what, findings_);
 }
 
 void Run::ReadSum(Client& client, bool block) {
@@ -408,10 +451,12 @@ void Run::ReadNewTable(Client& client, Protocol protocol) {
   const std::int64_t n = (column ? columns_ : tables_).load();
   if (n == 0) return;
   const std::string what = "ddl through " + client.name();
-  const std::string sql = column ? "SELECT c" + to_string(n) + std::string(kWhere) + " FROM " + Wide(n)
-                                 : "SELECT v" + std::string(kWhere) + " FROM made_" + to_string(n);
+  const std::string sql = column
+                              ? "SELECT c" + to_string(n) + std::string(kWhere) + " FROM " + Wide(n)
+                              : "SELECT v" + std::string(kWhere) + " FROM made_" + to_string(n);
   // A name only now known: the prepared way would leave a statement behind for each.
-  const Reply reply = client.Run(protocol == Protocol::kPrepared ? Protocol::kExtended : protocol, sql);
+  const Reply reply =
+      client.Run(protocol == Protocol::kPrepared ? Protocol::kExtended : protocol, sql);
   const std::string state = reply.ok() ? "" : reply.sqlstate();
   if (state == "42P01" || state == "42703") {
     reads_.fetch_add(1);
@@ -436,12 +481,14 @@ std::string Run::Json(double seconds) const {
   const std::uint64_t all = std::max<std::uint64_t>(reads_.load(), 1);
   out["replica_share"] = static_cast<double>(on_replicas) / static_cast<double>(all);
   for (std::size_t i = 0; i < static_cast<std::size_t>(Fault::kCount); ++i) {
-    out["faults"][std::string(Name(static_cast<Fault>(i)))] = findings_.Count(static_cast<Fault>(i));
+    out["faults"][std::string(Name(static_cast<Fault>(i)))] =
+        findings_.Count(static_cast<Fault>(i));
   }
   out["samples"] = findings_.Samples();
   const std::lock_guard lock(mutex_);
   out["errors"] = nlohmann::ordered_json::object();
-  for (const auto& [kind, error] : errors_) out["errors"][kind] = {{"count", error.first}, {"first", error.second}};
+  for (const auto& [kind, error] : errors_)
+    out["errors"][kind] = {{"count", error.first}, {"first", error.second}};
   return out.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

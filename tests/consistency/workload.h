@@ -1,5 +1,6 @@
-// Writers and readers over several doors: Wayposts (or another balancer), and the primary itself for writers. Each thread
-// has its own sessions through every door, so that what one session wrote another one reads elsewhere.
+// Writers and readers over several doors: Wayposts (or another balancer), and the primary itself
+// for writers. Each thread has its own sessions through every door, so that what one session wrote
+// another one reads elsewhere.
 #pragma once
 
 #include <atomic>
@@ -21,11 +22,11 @@ struct Door {
 };
 
 struct Plan {
-  std::vector<Door> readers, writers;  // doors; the last of `writers` is the primary itself
+  std::vector<Door> readers, writers;      // doors; the last of `writers` is the primary itself
   std::vector<std::string> reads, writes;  // kinds to choose from, see ReadKinds() and WriteKinds()
   std::uint64_t reads_wanted = 0;
-  double write_rate = 0;       // per second over all writers; 0: as fast as they can
-  double read_own_write = 0.5; // how often a writer reads at once, through another door
+  double write_rate = 0;        // per second over all writers; 0: as fast as they can
+  double read_own_write = 0.5;  // how often a writer reads at once, through another door
   unsigned reader_threads = 6, writer_threads = 3;
 };
 
@@ -55,7 +56,8 @@ class Run {
  private:
   class Sessions;
 
-  bool WriteRegister(Sessions& sessions, Client& client, std::size_t key, std::int64_t value, const std::string& kind);
+  bool WriteRegister(Sessions& sessions, Client& client, std::size_t key, std::int64_t value,
+                     const std::string& kind);
   bool TwoPhase(Sessions& sessions, Client& client, std::size_t key, std::int64_t value);
   void Append(Sessions& sessions, Client& client);
   void Transfer(Sessions& sessions, Client& client);
@@ -70,7 +72,8 @@ class Run {
   void ReadNewTable(Client& client, Protocol protocol);
 
   // Counts one read that ended; false if it failed. `server_column` says where it ran.
-  bool Counted(const Reply& reply, const std::string& what, int server_column, Server* server = nullptr);
+  bool Counted(const Reply& reply, const std::string& what, int server_column,
+               Server* server = nullptr);
   void Failed(const Reply& reply, const std::string& what);
 
   const Plan plan_;

@@ -45,6 +45,7 @@ std::shared_ptr<ClusterView> MakeView() {
 struct Fixture {
   std::shared_ptr<ClusterView> view = MakeView();
   RunStatus run;
+  DigestReport report;
   std::unique_ptr<WorkerMetrics> metrics = std::make_unique<WorkerMetrics>();
 
   Fixture() {
@@ -67,11 +68,22 @@ struct Fixture {
       answer.statements = {{"select 1", "write", "write", {"\xff is no UTF-8"}, "listen"}};
       return answer;
     };
+    sources.digests = [this] { return report; };
     return sources;
   }
   AdminResponse Ask(const std::string& method, const std::string& path,
-                    const std::string& body = "") {
-    return AdminApi(Sources()).Handle({method, path, body});
+                    const std::string& body = "",
+                    const std::map<std::string, std::string>& query = {}) {
+    return AdminApi(Sources()).Handle({method, path, body, query});
+  }
+  void AddDigest(const char* text, std::uint64_t calls, Duration total) {
+    Digest digest;
+    digest.text = std::make_shared<const std::string>(text);
+    digest.path = std::make_shared<const std::string>(std::string("path of ") + text);
+    digest.calls = calls;
+    digest.total = total;
+    digest.verdict = Reason::kVolatileFunction;
+    report.digests.push_back(digest);
   }
 };
 
@@ -213,6 +225,46 @@ TEST_CASE("a question about a route is answered", "[core][admin]") {
   CHECK(Contains(response.body, "\"path\":[\"select 1\"]"));
   CHECK(Contains(fixture.Ask("POST", "/api/v1/route", R"({"sql": ""})").body,
                  "\"reason\":\"postgres|\""));
+}
+
+TEST_CASE("digests come in the order asked for", "[core][admin]") {
+  Fixture fixture;
+  fixture.AddDigest("often", 9, milliseconds(18));
+  fixture.AddDigest("slow", 1, milliseconds(500));
+  fixture.report.evicted = 7;
+  const auto by_time = fixture.Ask("GET", "/api/v1/digests").body;
+  CAPTURE(by_time);
+  CHECK(by_time.find("\"text\":\"slow\"") < by_time.find("\"text\":\"often\""));
+  CHECK(Contains(by_time, "\"mean_ms\":2.0"));
+  CHECK(Contains(by_time, "\"known\":2"));
+  CHECK(Contains(by_time, "\"evicted\":7"));
+  CHECK(Contains(by_time, "\"fingerprint\":null"));
+  const auto by_calls =
+      fixture.Ask("GET", "/api/v1/digests", "", {{"sort", "calls"}, {"limit", "1"}}).body;
+  CHECK(Contains(by_calls, "often"));
+  CHECK_FALSE(Contains(by_calls, "slow"));
+  CHECK(fixture.Ask("GET", "/api/v1/digests", "", {{"limit", "0"}}).status == 400);
+  CHECK(fixture.Ask("GET", "/api/v1/digests", "", {{"limit", "1x"}}).status == 400);
+  CHECK(Contains(fixture.Ask("GET", "/api/v1/digests", "", {{"sort", "name"}}).body,
+                 "expected calls, time, rows, errors or fallbacks"));
+  CHECK(fixture.Ask("GET", "/api/v1/digests", "", {{"sorted", "calls"}}).status == 400);
+}
+
+TEST_CASE("shadow mode says what share could move, and what keeps the rest", "[core][admin]") {
+  Fixture fixture;
+  CHECK(Contains(fixture.Ask("GET", "/api/v1/shadow").body, "nothing was counted"));
+  fixture.metrics->CountMany(Counter::kShadowStatements, 73, Would::kReplica, Reason::kReadSafe);
+  fixture.metrics->CountMany(Counter::kShadowStatements, 20, Would::kPrimary, Reason::kWrite);
+  fixture.metrics->CountMany(Counter::kShadowStatements, 7, Would::kPrimary,
+                             Reason::kVolatileFunction);
+  fixture.AddDigest("f", 3, {});
+  fixture.AddDigest("g", 4, {});
+  const auto body = fixture.Ask("GET", "/api/v1/shadow").body;
+  CAPTURE(body);
+  CHECK(Contains(body, "73 % of statements could run on replicas; of all, these could not: write "
+                       "20 %, volatile_function 7 % (top: path of g)"));
+  CHECK(Contains(body, "\"share\":0.73"));
+  CHECK(Contains(body, "{\"calls\":3,\"path\":\"path of f\"}"));
 }
 
 TEST_CASE("bad requests get a problem that says what was expected", "[core][admin]") {

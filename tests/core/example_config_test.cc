@@ -48,6 +48,7 @@ TEST_CASE("the example configuration loads, and every value in it is the default
   CHECK(config.limits.login_timeout == defaults.limits.login_timeout);
   CHECK(config.limits.client_idle_timeout == defaults.limits.client_idle_timeout);
   CHECK(config.limits.idle_in_transaction_timeout == defaults.limits.idle_in_transaction_timeout);
+  CHECK(config.digests.max == defaults.digests.max);
   CHECK(config.log_level == defaults.log_level);
   CHECK(config.log_file == defaults.log_file);
   REQUIRE(config.servers.size() == 1);

@@ -157,3 +157,11 @@ def test_a_database_not_asked_for_before_is_known_at_once(make_waypost, cluster)
     cluster.sql("CREATE TABLE here (id int)", database=name)
     made = make_waypost()
     assert made.route("SELECT * FROM here", database=name)["statements"][0]["reason"] == "read_safe"
+
+
+def test_pins_that_are_refused_are_explained(make_waypost):
+    made = make_waypost(sections={"pool": {"pins": "refuse"}})
+    with made.connect() as raw:
+        (row,) = raw.rows("EXPLAIN ROUTE LISTEN x")
+        assert row[3] == "refused" and row[7] == "listen"
+        assert raw.rows("EXPLAIN ROUTE SELECT 1")[0][3] in ("replica", "primary")

@@ -319,4 +319,25 @@ TEST_CASE("every target and reason has a name of its own", "[routing][decide]") 
   CHECK(names.size() == std::size_t(Reason::kCount));
 }
 
+TEST_CASE("shadow mode decides as if there were a replica to read from", "[routing][decide]") {
+  RoutingPolicy policy;
+  policy.read_from = ReadFrom::kNone;
+  BatchFacts read;
+  read.cls = Class::kRead;
+  read.why = Reason::kReadSafe;
+  SessionFacts session;
+  CHECK(DecideAsIfReplicas(read, session, policy).target == Target::kReplica);
+  CHECK(DecideAsIfReplicas(read, session, policy).reason == Reason::kReadSafe);
+  BatchFacts write;
+  write.why = Reason::kWrite;
+  CHECK(DecideAsIfReplicas(write, session, policy).target == Target::kPrimary);
+  CHECK(DecideAsIfReplicas(write, session, policy).reason == Reason::kWrite);
+  session.holds_connection = true;
+  session.holds_why = Reason::kInTransaction;
+  CHECK(DecideAsIfReplicas(read, session, policy).target == Target::kPrimary);
+  CHECK(DecideAsIfReplicas(read, session, policy).reason == Reason::kInTransaction);
+  session.holds_why = Reason::kReadOnlyTransaction;
+  CHECK(DecideAsIfReplicas(read, session, policy).target == Target::kReplica);
+}
+
 }  // namespace waypost

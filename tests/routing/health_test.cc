@@ -191,6 +191,25 @@ TEST_CASE("what the guarantee needs, and why it is off", "[routing][health]") {
   CHECK(view.servers[1].streaming);
 }
 
+TEST_CASE("commits that wait for a standby that is not there are told of", "[routing][health]") {
+  Cluster cluster;
+  CHECK(cluster.Tick().commits_wait_why.empty());
+  cluster.primary().standbys[1].state = "catchup";
+  CHECK(cluster.Tick().commits_wait_why ==
+        "commits wait: synchronous_standby_names = 'FIRST 2 (s1, s2)' asks for 2 standbys, and 1 streams");
+  SECTION("fewer are asked for") { cluster.primary().synchronous_standby_names = "ANY 1 (s1, s2)"; }
+  SECTION("another one takes its place") {
+    cluster.primary().synchronous_standby_names = "FIRST 2 (*)";
+    cluster.primary().standbys.push_back(cluster.primary().standbys[0]);
+    cluster.primary().standbys.back().application_name = "elsewhere";
+  }
+  SECTION("none is asked for") { cluster.primary().synchronous_standby_names = ""; }
+  SECTION("nobody waits") { cluster.primary().synchronous_commit = "local"; }
+  SECTION("nobody may look") { cluster.servers[0].sample->statistics_visible = false; }
+  SECTION("no primary is known") { cluster.servers[0].up = false; }
+  CHECK(cluster.Tick().commits_wait_why.empty());
+}
+
 TEST_CASE("a quorum of all is as good as a list of all", "[routing][health]") {
   Cluster cluster;
   cluster.primary().synchronous_standby_names = "ANY 2 (s1, s2)";

@@ -1,0 +1,138 @@
+"""Generated sessions of several clients that share two server connections: what each of them sees through Waypost is what
+it sees with PostgreSQL itself. A difference is cut down to the fewest steps that show it."""
+
+import os
+import random
+import re
+import time
+
+import cluster as clusters
+import pytest
+import sessions
+import waypost as waypost_process
+
+pytestmark = pytest.mark.proxy
+
+CONNECTIONS = 2  # of each server
+STEPS = 60  # of a script
+SHRINK_SECONDS = 60
+SECONDS = {"release": 50, "slow": 25, "long": 900}
+# After RESET and DISCARD a client is told the server connection's values, not its own (to be mended).
+PARAMETER_STATUS = False
+# 0A000 after DDL is healed: the client is spared an error that PostgreSQL gives.
+HEALED = "cached plan must not change result type"
+
+
+@pytest.fixture(scope="module")
+def proxy(cluster):
+    with cluster.connect(database=sessions.DATABASE) as conn:
+        conn.rows(sessions.SCHEMA)
+        conn.rows("RESET SESSION AUTHORIZATION")
+    cluster.sql(f"ALTER DATABASE {sessions.DATABASE} SET deadlock_timeout = '10s'", database="postgres")
+    made = waypost_process.Waypost(
+        cluster,
+        sections={"server": {"max_connections": CONNECTIONS}, "top": {"workers": 1}, "pool": {"query_wait_timeout": "4s"}},
+    ).start()
+    made.wait_for_split()
+    yield made
+    made.close()
+
+
+class Bench:
+    """The two sides, and the state that both start from."""
+
+    def __init__(self, cluster, proxy):
+        self.cluster, self.direct, self.through = cluster, cluster.ports["pg0"], proxy.port
+
+    def reset(self, fresh=False):
+        """`fresh`: Waypost's server connections are new ones."""
+        if fresh:
+            for server in clusters.NAMES:
+                self.cluster.sql(
+                    f"SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname = '{sessions.DATABASE}'"
+                    f" AND usename = '{sessions.USER}'", server, "postgres")  # fmt: skip
+        self.cluster.sql(sessions.RESET, database=sessions.DATABASE, user=sessions.USER)
+
+    def difference(self, script, expected=None):
+        """The first difference, as text; None if there is none (or the script is none that may be compared)."""
+        fresh = expected is None
+        if fresh:
+            self.reset()
+            expected = sessions.replay(script, self.direct, CONNECTIONS)
+            if expected is None or any(a[-1:] == ["(silence)"] for a in expected[0]):
+                return None
+        self.reset(fresh)
+        return compare(script, expected, sessions.replay(script, self.through))
+
+
+def normal(lines):
+    """Without what is known to differ."""
+    if not PARAMETER_STATUS:
+        lines = [line for line in lines if not line.startswith("S ")]
+    # The name of a statement that shares its text with another of the session; and in a failed transaction, where nothing
+    # can be prepared, what is wrong with a Bind.
+    lines = [re.sub(r'prepared statement "n\d"', 'prepared statement "n"', line) for line in lines]
+    if lines[-1:] == ["Z b'E'"]:
+        lines = [re.sub(r"C='(08P01|25P02|26000)'.*", "C='25P02'", line) for line in lines]
+    return lines
+
+
+def compare(script, expected, actual):
+    if expected[1] != actual[1]:
+        return f"logins: PostgreSQL {expected[1]}\nWaypost {actual[1]}"
+    for step, wanted, got in zip(script.steps, expected[0], actual[0]):
+        if normal(wanted) != normal(got) and not any(HEALED in line for line in wanted):
+            return f"{step}\n  PostgreSQL: {wanted}\n  Waypost:    {got}"
+        if any(HEALED in line for line in wanted):
+            return None
+    if len(expected[0]) == len(actual[0]) and expected[2] != actual[2]:
+        return f"notifications: PostgreSQL {expected[2]}\nWaypost {actual[2]}"
+    return None
+
+
+def shrink(script, fails):
+    """Fewer steps that still fail: ever smaller pieces are left out (delta debugging)."""
+    steps = script.steps
+    deadline = time.monotonic() + SHRINK_SECONDS
+    for who in range(sessions.CLIENTS):
+        candidate = sessions.Script(script.seed, script.startups, [s for s in steps if s.who != who])
+        if candidate.steps and fails(candidate):
+            steps = candidate.steps
+    piece = max(1, len(steps) // 2)
+    while piece and time.monotonic() < deadline:
+        at, smaller = 0, False
+        while at < len(steps) and time.monotonic() < deadline:
+            candidate = sessions.Script(script.seed, script.startups, steps[:at] + steps[at + piece :])
+            if candidate.steps and fails(candidate):
+                steps, smaller = candidate.steps, True
+            else:
+                at += piece
+        piece = piece if smaller and piece > 1 else piece // 2
+    return sessions.Script(script.seed, script.startups, steps)
+
+
+def budget(config):
+    if config.getoption("--long"):
+        return SECONDS["long"]
+    return SECONDS["slow" if any(w in str(waypost_process.BINARY) for w in ("sanitize", "tsan")) else "release"]
+
+
+@pytest.mark.timeout(1200)
+def test_sessions_see_what_one_server_would_show_them(cluster, proxy, request):
+    bench = Bench(cluster, proxy)
+    first = int(os.environ.get("WAYPOST_SEED", random.SystemRandom().randrange(10**6)))
+    deadline = time.monotonic() + budget(request.config)
+    seed, steps = first, 0
+    while time.monotonic() < deadline:
+        bench.reset()
+        script, *expected = sessions.write(seed, STEPS, bench.direct, CONNECTIONS)
+        difference = bench.difference(script, expected)
+        if difference:
+            script.steps = script.steps[: 1 + next((i for i, s in enumerate(script.steps) if difference.startswith(f"{s}\n")), len(script.steps))]
+            # It may need what an earlier script left on the server connections: then it is shown whole.
+            small = shrink(script, bench.difference) if bench.difference(script) else script
+            pytest.fail(f"WAYPOST_SEED={seed}\n{small}\n\n{bench.difference(small) or difference}", pytrace=False)
+        steps += len(script.steps)
+        seed += 1
+    print(f"seeds {first} to {seed - 1}: {steps} steps the same")
+    assert steps > 500
