@@ -31,27 +31,28 @@ bool SpeaksOfTemporarySchema(std::string_view sql) {
   return std::search(sql.begin(), sql.end(), kName.begin(), kName.end(), same) != sql.end();
 }
 
-// Temporary objects are their own session's, which is pinned.
-bool IsTemporary(const RangeVar* relation) {
-  constexpr char kTemporary = 't';  // RELPERSISTENCE_TEMP, catalog/pg_class.h
-  return relation != nullptr && relation->relpersistence == kTemporary;
+// A temporary object is its own session's, which is pinned. A plain table is as good to read as one
+// of the same name that it may stand before in somebody's search_path.
+CatalogChange ChangeBy(const RangeVar* relation, bool is_table) {
+  constexpr char kTemporary = 't', kPermanent = 'p';  // RELPERSISTENCE_*, catalog/pg_class.h
+  if (relation == nullptr) return CatalogChange::kNow;
+  if (relation->relpersistence == kTemporary) return CatalogChange::kNone;
+  return is_table && relation->relpersistence == kPermanent ? CatalogChange::kLater
+                                                            : CatalogChange::kNow;
 }
 
 // Of what is not a query. What is not named here may change anything.
 CatalogChange ChangeOf(const Node* stmt) {
-  const auto unless_temporary = [](const RangeVar* relation) {
-    return IsTemporary(relation) ? CatalogChange::kNone : CatalogChange::kNow;
-  };
   switch (stmt->type) {
     case T_CreateStmt:
-      return unless_temporary(As<CreateStmt>(stmt)->relation);
+      return ChangeBy(As<CreateStmt>(stmt)->relation, true);
     case T_CreateSeqStmt:
-      return unless_temporary(As<CreateSeqStmt>(stmt)->sequence);
+      return ChangeBy(As<CreateSeqStmt>(stmt)->sequence, false);
     case T_ViewStmt:
-      return unless_temporary(As<ViewStmt>(stmt)->view);
+      return ChangeBy(As<ViewStmt>(stmt)->view, false);
     case T_CreateTableAsStmt: {
       const IntoClause* into = As<CreateTableAsStmt>(stmt)->into;
-      return unless_temporary(into == nullptr ? nullptr : into->rel);
+      return ChangeBy(into == nullptr ? nullptr : into->rel, true);
     }
     case T_DropStmt:  // of two objects of one name both were looked at before
     case T_DropRoleStmt:
@@ -110,9 +111,9 @@ Facts Statement::Analyse(const Node* stmt) {
   // What stands in a DO, or was prepared for two phases, nobody sees.
   if (facts_.kind == StatementKind::kDo || facts_.kind == StatementKind::kTwoPhase)
     facts_.catalog = CatalogChange::kNow;
-  if (stmt->type == T_SelectStmt && facts_.form_reason == Reason::kSelectInto &&
-      facts_.pin != PinReason::kTemporaryTable) {
-    facts_.catalog = CatalogChange::kNow;
+  if (stmt->type == T_SelectStmt && facts_.form_reason == Reason::kSelectInto) {
+    const IntoClause* into = As<SelectStmt>(stmt)->intoClause;
+    facts_.catalog = ChangeBy(into == nullptr ? nullptr : into->rel, true);
   }
   return std::move(facts_);
 }

@@ -93,7 +93,7 @@ struct TransactionModes {
 // What a statement does to the picture that Waypost has of the database's catalogue.
 enum class CatalogChange : std::uint8_t {
   kNone,
-  kLater,  // something is gone: what was thought of the rest is still right
+  kLater,  // a plain table is new, or something is gone: what was thought of the rest is still right
   kNow,    // a name may mean something else: nothing is a read until the catalogue was read again
 };
 
