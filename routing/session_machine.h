@@ -15,6 +15,7 @@
 //   Relaying     BatchDone 'I', no pin      Idle          release
 //   Relaying     BatchDone 'T' 'E', no pin  InBlock
 //   Relaying     BatchDone, pin             Pinned
+//   Relaying     BatchDone 'I', to audit    Auditing      ask the server what the session left behind
 //   Relaying     ServerLost, may rerun      Acquiring     acquire (on the primary)
 //   Relaying     ServerLost, in a block     FailedBlock   answer the batch with the error
 //   Relaying     ServerLost                 Idle          answer the batch with the error
@@ -22,6 +23,9 @@
 //   Discarding   BatchDone, ServerLost      Acquiring     release, acquire (on the primary)
 //   InBlock      BatchReady                 Relaying      send
 //   InBlock      ServerLost                 FailedBlock
+//   Auditing     Audited, pin               Pinned
+//   Auditing     Audited, no pin            Idle          release; a dirty connection is closed
+//   Auditing     ServerLost                 Closed        close the client
 //   Pinned       BatchReady                 Relaying      send
 //   Pinned       ServerLost                 Closed        close the client: what it was pinned for is gone
 //   FailedBlock  BatchReady                 FailedBlock   answer 25P02
@@ -46,13 +50,15 @@ struct NoLease {};
 struct Rerouted { Decision decision; };
 struct HeldError {};                       // an error before anything was forwarded
 struct Forwarding {};                      // the first byte of the answer goes to the client
-// `unpinned`: DISCARD ALL left nothing that the session could be tied for.
-struct BatchDone { char status = 'I'; PinReason pin = PinReason::kNone; bool unpinned = false; };
+// `unpinned`: DISCARD ALL left nothing that the session could be tied for. `audit`: what ties it, or does not, is to be
+// asked of the server.
+struct BatchDone { char status = 'I'; PinReason pin = PinReason::kNone; bool unpinned = false; bool audit = false; };
+struct Audited { PinReason pin = PinReason::kNone; bool dirty = false; };
 struct ServerLost { bool mid_message = false; };
 struct BlockEnded {};
 struct ClientGone {};
 using Event = std::variant<BatchReady, Kept, Leased, NoLease, Rerouted, HeldError, Forwarding, BatchDone,
-                           ServerLost, BlockEnded, ClientGone>;
+                           Audited, ServerLost, BlockEnded, ClientGone>;
 
 struct Idle {};
 struct Begun {};  // in a transaction block that no server has heard of yet
@@ -71,9 +77,10 @@ struct Relaying {
 struct Discarding { Decision decision; bool opens = false; };
 struct InBlock { PinReason pin = PinReason::kNone; };
 struct Pinned { PinReason why; };
+struct Auditing { PinReason pin = PinReason::kNone; };  // `pin`: what ties it as far as is known
 struct FailedBlock {};
 struct Closed {};
-using State = std::variant<Idle, Begun, Acquiring, Relaying, Discarding, InBlock, Pinned, FailedBlock, Closed>;
+using State = std::variant<Idle, Begun, Acquiring, Relaying, Discarding, InBlock, Pinned, Auditing, FailedBlock, Closed>;
 
 enum class Do : std::uint8_t {
   kNothing,
@@ -84,6 +91,7 @@ enum class Do : std::uint8_t {
   kAnswerKept,    // answer the whole batch as the server would
   kAnswerRollback,
   kDiscard,       // throw away what is held and what still comes of this batch
+  kAudit,         // ask the server what the session left behind
   kRelease,       // the server connection goes back to its pool
   kCloseServer,
   kCloseClient,
