@@ -69,6 +69,7 @@ struct BatchFlags {
   PinReason pin = PinReason::kNone;
   bool any_statement = false;
   bool changes_settings = false;
+  bool changes_catalog = false;  // DDL
   bool unseen = false;           // it may have changed the session in a way that its text does not show,
   bool unlisted = false;         // and that an audit cannot find
   bool audit = false;            // it may have begun or ended what ties the session

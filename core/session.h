@@ -33,6 +33,8 @@
 #include "metrics/labels.h"
 #include "parser/encoding.h"
 #include "parser/facts.h"
+#include "parser/resolve.h"
+#include "parser/search_path.h"
 #include "routing/audit.h"
 #include "routing/decide.h"
 #include "routing/session_machine.h"
@@ -147,6 +149,15 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] const CachedStatement& Look(std::string_view sql);
   [[nodiscard]] const CachedStatement& Look(const SqlRef& sql);
   void FindContext();
+  [[nodiscard]] SearchPath FindPath() const;
+  // Where the next statement stands: what its verdict is made in.
+  struct Place {
+    ContextId context;
+    Outlook outlook;
+  };
+  [[nodiscard]] Place FindPlace();
+  void CatalogChanged();
+  void TransactionEnded();
   [[nodiscard]] StatementRef FindStatement(std::string_view name) const;
 
   // session_explain.cc
@@ -313,7 +324,13 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::string search_path_, role_;
   ContextId context_ = 0;                // what verdicts are made in, while
   std::uint64_t context_generation_ = 0;  // the worker's catalogues are of this generation; 0: ask again
+  std::uint64_t context_clock_ = 0;       // and the CatalogClock said so
   const Catalog* catalog_ = nullptr;     // the worker keeps it
+  std::uint64_t catalog_version_ = 0;    // and whether it is stale
+  SearchPath path_;                      // where names are looked up
+  bool catalog_stale_ = false;           // it has changed since it was read
+  bool local_path_ = false;              // SET LOCAL search_path: until the transaction ends, nobody knows
+  bool ddl_pending_ = false;             // DDL ran; it counts when its transaction ends
   bool serializable_default_ = false;
   bool read_only_default_ = false;
   bool read_only_block_ = false;

@@ -29,6 +29,7 @@ std::string Replaced(std::string text, std::string_view what, std::string_view w
 Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept {
   if (batch_ && !batch_->effects.empty()) RunEffects(answer, header.type, body);
   if (In<Discarding>()) return Relayed::kDrop;
+  if (header.type == 'Z' && connection_->status() == 'I') TransactionEnded();
   if (header.type == 'D' && In<Auditing>() && !AddAuditRow(audit_, body)) audit_failed_ = true;
   switch (header.type) {
     case 'C': case 'I': case 's':
@@ -224,13 +225,27 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
       (*statements_)[facts.object] = std::make_shared<const Statement>(std::move(statement));
       break;
     }
-    case StatementKind::kDdl:
-      worker_.shared().catalog_changed(database_);
-      break;
     default:
       break;
   }
   for (const auto& effect : facts.settings) ApplySetting(effect);
+  if (facts.catalog == CatalogChange::kLater) worker_.shared().want_catalog(database_);
+  if (facts.catalog != CatalogChange::kNow) return;
+  ddl_pending_ = true;
+  // Outside a block a simple Query has committed by now, and the client may hear of it at once.
+  if (connection_->status() == 'I') CatalogChanged();
+}
+
+// What was read of the catalogue is out of date, for every client of every worker; it is read again.
+void Session::CatalogChanged() {
+  worker_.shared().catalog_clock.Tick(database_);
+  worker_.shared().want_catalog(database_);
+}
+
+void Session::TransactionEnded() {
+  if (std::exchange(local_path_, false)) SettingsChanged();
+  // Only now it is sure that it was committed.
+  if (std::exchange(ddl_pending_, false)) CatalogChanged();
 }
 
 void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
@@ -299,6 +314,10 @@ void Session::ApplySetting(const SettingEffect& effect) {
       server = table.With(server, {effect.name, effect.sql});
       break;
     case SettingEffect::Kind::kSetLocal:
+      if (effect.name == "search_path" || effect.name == "role") {
+        local_path_ = true;
+        SettingsChanged();
+      }
       return;
     case SettingEffect::Kind::kReset:
       settings_ = table.Reset(settings_, effect.name, startup_->settings);

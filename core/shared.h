@@ -117,6 +117,31 @@ class RuleNames {
   std::vector<std::string> names_;
 };
 
+// How often the catalogues of the databases were changed by what passed through here. What was read of a catalogue before
+// its last change is not to be trusted.
+class CatalogClock {
+ public:
+  // Of all databases together.
+  [[nodiscard]] std::uint64_t now() const { return now_.load(std::memory_order_acquire); }
+  // The catalogue of `database` was changed. Before the client hears of it.
+  void Tick(const std::string& database) {
+    const std::scoped_lock lock(mutex_);
+    changed_[database] = now_.load(std::memory_order_relaxed) + 1;
+    now_.fetch_add(1, std::memory_order_acq_rel);
+  }
+  // When it was changed last; 0: never.
+  [[nodiscard]] std::uint64_t ChangedAt(const std::string& database) const {
+    const std::scoped_lock lock(mutex_);
+    const auto found = changed_.find(database);
+    return found == changed_.end() ? 0 : found->second;
+  }
+
+ private:
+  std::atomic<std::uint64_t> now_{0};
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, std::uint64_t> changed_;
+};
+
 struct Shared {
   std::array<ServerBudget, kMaxServers> budgets;
   ClientCount clients;
@@ -128,7 +153,7 @@ struct Shared {
   // Ask the control plane; any thread.
   std::function<void()> probe_now;
   std::function<void(const std::string& database)> want_catalog;    // load it, if it is not there yet
-  std::function<void(const std::string& database)> catalog_changed;  // DDL passed through
+  CatalogClock catalog_clock;
 };
 
 }  // namespace waypost

@@ -153,11 +153,14 @@ void Worker::SetConfig(ConfigSnapshot config) {
   });
 }
 
-void Worker::SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog) {
-  Post([this, database, catalog = std::move(catalog)] {
+void Worker::SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog, std::uint64_t as_of) {
+  Post([this, database, catalog = std::move(catalog), as_of] {
     auto& entry = catalogs_[database];
+    ++catalog_generation_;
+    // What was resolved under the same picture still holds.
+    if (entry.catalog != catalog) entry.version = catalog_generation_;
     entry.catalog = catalog;
-    entry.version = ++catalog_generation_;
+    entry.as_of = as_of;
     std::vector<ClientLogin*> waiting;
     for (const auto& [wanted, login] : waiting_logins_)
       if (wanted == database) waiting.push_back(login);
@@ -166,11 +169,9 @@ void Worker::SetCatalog(const std::string& database, std::shared_ptr<const Catal
   });
 }
 
-const Catalog* Worker::CatalogOf(const std::string& database, std::uint64_t& version) const {
+const Worker::CatalogEntry* Worker::CatalogOf(const std::string& database) const {
   const auto found = catalogs_.find(database);
-  if (found == catalogs_.end()) return nullptr;
-  version = found->second.version;
-  return found->second.catalog.get();
+  return found == catalogs_.end() ? nullptr : &found->second;
 }
 
 bool Worker::WaitForCatalog(const std::string& database, ClientLogin& login) {
