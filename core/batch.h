@@ -59,6 +59,9 @@ struct BatchFlags {
   bool changes_settings = false;
   bool unseen = false;           // it may have changed the session in a way that its text does not show,
   bool unlisted = false;         // and that an audit cannot find
+  bool writes = false;           // it may take values from sequences, at least by a trigger,
+  bool advances = false;         // and is likely to
+  bool reads_sequence = false;   // currval(), lastval()
   bool audit = false;            // it may have begun or ended what ties the session
   bool resets = false;           // RESET, DISCARD ALL: back to the start-up values
   bool deallocates_all = false;  // DEALLOCATE ALL, by the extended protocol

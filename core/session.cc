@@ -237,6 +237,7 @@ void Session::LetGo(bool clean) {
   holding_ = false;
   held_.clear();
   sticky_pin_ = PinReason::kNone;
+  sequence_pin_ = block_advanced_ = false;
   unseen_ = audit_due_ = false;
   read_only_block_ = shadow_block_ = false;
   if (!portals_.empty()) portals_.clear();

@@ -218,6 +218,9 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
       (*statements_)[facts.object] = std::make_shared<const Statement>(std::move(statement));
       break;
     }
+    case StatementKind::kDiscard:
+      if (facts.object == "sequences") ForgetSequences();
+      break;
     case StatementKind::kDdl:
       worker_.shared().catalog_changed(database_);
       break;
@@ -319,6 +322,7 @@ void Session::ApplySetting(const SettingEffect& effect) {
         unnamed_.reset();
         connection_->statements.clear();
         connection_->unnamed.reset();
+        ForgetSequences();
         unpin_ = true;
         if (batch_) batch_->pin = PinReason::kNone;
       }

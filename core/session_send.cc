@@ -40,6 +40,7 @@ void Session::Send() {
     b.sent_at = b.waited ? Clock::now() : b.started;
     TrimStatements(out);
     AppendSettings(out);
+    AppendSequences(out);
     if (std::get<Relaying>(state_).opens) AppendBegin(out);
     worker_.metrics().Count(Counter::kBackendQueries, connection_->id(),
                             b.simple ? QueryKind::kSimple : QueryKind::kExtended);

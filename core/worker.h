@@ -84,6 +84,8 @@ class Worker {
   [[nodiscard]] std::shared_ptr<const ServerConfig> ServerFor(ServerId id) const {
     return id < servers_.size() ? servers_[id] : nullptr;
   }
+  // Never the same twice, never 0.
+  [[nodiscard]] std::uint64_t NewSequenceToken() { return ++sequence_tokens_; }
   [[nodiscard]] Load load() { return {outstanding_, turn_++}; }
   void AddOutstanding(ServerId id, int change);
 
@@ -143,6 +145,7 @@ class Worker {
   std::vector<std::shared_ptr<const ServerConfig>> servers_;  // by ServerId
   std::vector<std::uint32_t> outstanding_;
   std::uint32_t turn_ = 0;
+  std::uint64_t sequence_tokens_ = 0;
   struct CatalogEntry {
     std::shared_ptr<const Catalog> catalog;
     std::uint64_t version = 0;
