@@ -49,6 +49,12 @@ struct Portal {
   DigestNote note = 0;
 };
 
+// A Query or an Execute, as it is counted once the batch is answered.
+struct CountedRun {
+  DigestNote note = 0;
+  std::uint64_t rows = 0;
+};
+
 struct BatchFlags {
   std::size_t effect = 0;  // the first effect that is not done
   std::size_t sent = 0;    // messages sent
@@ -86,7 +92,7 @@ struct Batch : BatchFlags {
   std::vector<Effect> effects;
   std::vector<std::pair<std::string, StatementRef>> parsed;  // statements named in this batch; null: closed
   std::vector<Portal> portals;
-  std::vector<DigestNote> ran;  // of each Query and Execute, while digests are on
+  std::vector<CountedRun> ran;  // of each Query and Execute, while digests are on
   std::string refusal;  // an ErrorResponse, if a message of it is refused
 
   // As new, but what memory it has it keeps, within reason.

@@ -20,6 +20,7 @@ void Session::RewindBatch() {
   batch_->failed = false;
   batch_->waited = true;
   batch_->ran_at = 0;
+  for (auto& run : batch_->ran) run.rows = 0;
 }
 
 void Session::EndBatch() {

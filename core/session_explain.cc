@@ -28,8 +28,8 @@ std::string Session::RouteAnswerFor(std::string_view question) {
   std::swap(asking, batch_);
   worker_.GiveBatch(std::move(asking));
 
-  std::vector<Verdict> each;
-  for (const auto& facts : *list) each.push_back(list->size() == 1 ? whole : Resolve(facts, catalog_));
+  auto each = ResolveEach(*list, catalog_, {});
+  if (each.size() == 1) each.front() = whole;  // what was learnt of it counts
   auto answer = DescribeRoute(question, each, whole, decision, worker_.view());
   if (decision.target == Target::kHeld && connection_ != nullptr) answer.server = connection_->server().name;
   return RouteRows(answer, HighestParameter(question, lexing_), lexing_);
