@@ -180,7 +180,7 @@ bool Session::Suits(const ServerConnection& connection) const noexcept {
   const auto& other = connection.startup().settings;
   if (other == startup_->settings) return true;
   // What it was started with cannot be unset, only set to something else; and RESET must find this session's values.
-  if (batch_ && batch_->resets) return false;
+  if (batch_ && (batch_->resets || batch_->pin != PinReason::kNone || (batch_->advances && reads_sequences_))) return false;
   return std::all_of(other->begin(), other->end(), [this](const Setting& setting) {
     return FindSetting(*settings_, setting.name) != nullptr;
   });

@@ -2,6 +2,8 @@
 // connection has the values of whoever took some on it: it is made to forget them before it is asked by another session, so
 // that the answer is never another's; PostgreSQL then says 55000, as to a session that took none. Whose user and database
 // were seen asking once, their sessions stay on the connection on which they take a value.
+#include <algorithm>
+
 #include "core/session.h"
 #include "core/worker.h"
 #include "parser/encode.h"
@@ -23,10 +25,14 @@ void Session::NoteSequences(const CachedStatement& found) {
         if (facts.state_unknown) b.writes = b.advances = true;
     }
   }
+  const auto calls = [](const Facts& facts) {
+    return std::any_of(facts.names.begin(), facts.names.end(),
+                       [](const NameRef& name) { return name.kind == NameRef::Kind::kFunction; });
+  };
   // nextval() is one of them.
   if (verdict.why == Reason::kVolatileFunction || verdict.why == Reason::kModifyingCte ||
       verdict.why == Reason::kUnknownFunction || verdict.why == Reason::kNoCatalog ||
-      verdict.why == Reason::kMultiStatement)
+      (verdict.why == Reason::kMultiStatement && std::any_of(found.facts().begin(), found.facts().end(), calls)))
     b.writes = b.advances = true;
 }
 
