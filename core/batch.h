@@ -38,6 +38,7 @@ struct Effect {
   std::string name;
   StatementRef statement;
   bool sent = false;           // kParsed, kInjected: the server was asked to parse it
+  bool taints = false;         // kInjected: if it fails, the connection is not what it is taken for
 };
 
 struct Portal {

@@ -191,6 +191,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void Append(std::string& out, BatchMessage& message);
   void TrimStatements(std::string& out);
   void AppendSettings(std::string& out);
+  void ParseAsBefore(std::string& out);
   void AppendQueryMessage(std::string& out, BatchMessage& message);
   void AppendParse(std::string& out, BatchMessage& message, Bytes body);
   void AppendBind(std::string& out, BatchMessage& message, Bytes body);

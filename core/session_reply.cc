@@ -188,6 +188,7 @@ void Session::RunEffects(const Answer& answer, char type, Bytes body) {
 void Session::Undo(const Effect& effect) {
   // A Parse that failed or was skipped: the server does not have that statement after all.
   if (!effect.sent || connection_ == nullptr) return;
+  if (effect.taints) connection_->tainted = true;
   if (effect.statement && effect.statement != connection_->unnamed) connection_->statements.erase(effect.statement->id);
   else connection_->unnamed.reset();
 }
