@@ -60,7 +60,7 @@ struct BatchFlags {
   std::size_t effect = 0;  // the first effect that is not done
   std::size_t sent = 0;    // messages sent
   std::size_t ran_at = 0;  // in `ran`: the one that is answered next
-  BatchFacts facts;
+  BatchFacts facts{.needs_fence = false};
   PinReason pin = PinReason::kNone;
   bool any_statement = false;
   bool changes_settings = false;

@@ -78,7 +78,7 @@ class ServerConnection final : public StreamUser {
   // False: stop for now, OnServerDrained follows. Note each message in ledger() first.
   bool Send(Bytes bytes);
   // The client does not take what comes: stop or go on reading.
-  void PauseReading(bool pause);
+  void PauseReading(bool pause, Stream::PauseReason reason = Stream::kPeerSlow);
   // Answers that we give ourselves and that nothing from the server will bring up.
   void FlushSynthesised();
 

@@ -24,6 +24,24 @@ bool ChangesSession(const std::vector<Facts>& list) {
   return false;
 }
 
+// False for what sees nothing that changes, and for what goes on with a snapshot taken before.
+bool LooksAtData(const CachedStatement& found) {
+  if (!found.verdict.needs_fence) return false;
+  for (const auto& facts : found.facts()) {
+    switch (facts.kind) {
+      case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
+      case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
+      case StatementKind::kSet: case StatementKind::kReset: case StatementKind::kDeallocate:
+      case StatementKind::kFetch: case StatementKind::kClose: case StatementKind::kListen:
+      case StatementKind::kUnlisten:
+        break;
+      default:
+        return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 void Session::FindContext() {
@@ -77,6 +95,7 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
   const bool first = !b.any_statement;
   if (!found.facts().empty()) CombineClass(found.verdict.cls, found.verdict.why);
   if (!found.verdict.repeatable) b.facts.repeatable = false;
+  if (LooksAtData(found)) b.facts.needs_fence = true;
   if (found.facts().empty()) return;
   const auto& opening = found.facts().front();
   if (first && opening.kind == StatementKind::kBegin && found.facts().size() == 1 &&
@@ -162,6 +181,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       return;
     }
     case 'F':
+      b.facts.needs_fence = true;
       return CombineClass(Class::kWrite, Reason::kProtocol);
     default:
       return;
