@@ -41,6 +41,7 @@ struct Effect {
   std::string name;
   StatementRef statement;
   bool sent = false;           // kParsed, kInjected: the server was asked to parse it
+  bool taints = false;         // kInjected: if it fails, the connection is not what it is taken for
 };
 
 // What a server says of the statement that stands in place of a refused one: undefined_function.
@@ -72,6 +73,9 @@ struct BatchFlags {
   bool changes_catalog = false;  // DDL
   bool unseen = false;           // it may have changed the session in a way that its text does not show,
   bool unlisted = false;         // and that an audit cannot find
+  bool writes = false;           // it may take values from sequences, at least by a trigger,
+  bool advances = false;         // and is likely to
+  bool reads_sequence = false;   // currval(), lastval()
   bool audit = false;            // it may have begun or ended what ties the session
   bool resets = false;           // RESET, DISCARD ALL: back to the start-up values
   bool deallocates_all = false;  // DEALLOCATE ALL, by the extended protocol

@@ -191,7 +191,7 @@ bool Session::Suits(const ServerConnection& connection) const noexcept {
   const auto& other = connection.startup().settings;
   if (other == startup_->settings) return true;
   // What it was started with cannot be unset, only set to something else; and RESET must find this session's values.
-  if (batch_ && batch_->resets) return false;
+  if (batch_ && (batch_->resets || batch_->pin != PinReason::kNone || (batch_->advances && reads_sequences_))) return false;
   return std::all_of(other->begin(), other->end(), [this](const Setting& setting) {
     return FindSetting(*settings_, setting.name) != nullptr;
   });
@@ -256,6 +256,7 @@ void Session::LetGo(bool clean) {
   done_.reset();
   held_.clear();
   sticky_pin_ = PinReason::kNone;
+  sequence_pin_ = block_advanced_ = false;
   unseen_ = audit_due_ = false;
   read_only_block_ = shadow_block_ = false;
   snapshot_taken_ = false;

@@ -12,6 +12,7 @@
 //   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
 //   session_audit.cc    what ties the session to its server connection, asked of the server
+//   session_sequence.cc currval() and lastval(): which session's values a server connection has
 //   session_reply.cc     replies -> client, and what they change in the session
 //   session_answer.cc    batches that the server did not end: errors of ours, a lost server
 #pragma once
@@ -221,11 +222,20 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] static bool MayEndPin(const std::vector<Facts>& list);
   [[nodiscard]] bool Unlisted(const CachedStatement& found, std::string_view sql) const;
 
+  // session_sequence.cc
+  void NoteSequences(const CachedStatement& found);
+  void ReadsSequence();
+  // True if sessions of this user and database were seen asking for currval() or lastval().
+  [[nodiscard]] bool ReadsSequences();
+  void AppendSequences(std::string& out);
+  void ForgetSequences();
+
   // session_send.cc
   void Send();
   void Append(std::string& out, BatchMessage& message);
   void TrimStatements(std::string& out);
   void AppendSettings(std::string& out);
+  void ParseAsBefore(std::string& out);
   void AppendQueryMessage(std::string& out, BatchMessage& message);
   void AppendParse(std::string& out, BatchMessage& message, Bytes body);
   void AppendBind(std::string& out, BatchMessage& message, Bytes body);
@@ -342,6 +352,11 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   bool audit_due_ = false;
   bool audit_failed_ = false;
   AuditReport audit_;              // of the audit that runs
+  std::uint64_t sequence_token_ = 0;      // see ServerConnection
+  std::uint64_t sequence_readers_ = 0;    // the version when it was asked whether
+  bool reads_sequences_ = false;          // this session's like ask for currval()
+  bool block_advanced_ = false;           // in this block values were taken
+  bool sequence_pin_ = false;             // values were taken on the connection at hand that may be asked for
   PinReason counted_pin_ = PinReason::kNone;
   PinReason sticky_pin_ = PinReason::kNone;  // what no audit ends
   bool rollback_unpins_ = false;   // all that could pin happened in this transaction and goes with it

@@ -124,6 +124,7 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
     b.facts.repeatable = true;
   }
   if (!runs) return;
+  NoteSequences(found);
   for (const auto& facts : found.facts()) ClassifyEffect(facts);
 }
 

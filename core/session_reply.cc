@@ -195,6 +195,7 @@ void Session::RunEffects(const Answer& answer, char type, Bytes body) {
 void Session::Undo(const Effect& effect) {
   // A Parse that failed or was skipped: the server does not have that statement after all.
   if (!effect.sent || connection_ == nullptr) return;
+  if (effect.taints) connection_->tainted = true;
   if (effect.statement && effect.statement != connection_->unnamed) connection_->statements.erase(effect.statement->id);
   else connection_->unnamed.reset();
 }
@@ -225,6 +226,9 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
       (*statements_)[facts.object] = std::make_shared<const Statement>(std::move(statement));
       break;
     }
+    case StatementKind::kDiscard:
+      if (facts.object == "sequences") ForgetSequences();
+      break;
     default:
       break;
   }
@@ -342,6 +346,7 @@ void Session::ApplySetting(const SettingEffect& effect) {
         unnamed_.reset();
         connection_->statements.clear();
         connection_->unnamed.reset();
+        ForgetSequences();
         unpin_ = true;
         if (batch_) batch_->pin = PinReason::kNone;
       }

@@ -11,8 +11,10 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/base/time.h"
@@ -142,10 +144,31 @@ class CatalogClock {
   std::unordered_map<std::string, std::uint64_t> changed_;
 };
 
+// Who was seen asking for currval() or lastval(): their sessions must stay where they took a value. Met at a statement that
+// is seen for the first time alone; what changes is told by `version`.
+class SequenceReaders {
+ public:
+  void Add(const std::string& database, const std::string& user) {
+    const std::scoped_lock lock(mutex_);
+    if (readers_.emplace(database, user).second) version_.fetch_add(1, std::memory_order_release);
+  }
+  [[nodiscard]] bool Has(const std::string& database, const std::string& user) const {
+    const std::scoped_lock lock(mutex_);
+    return readers_.contains({database, user});
+  }
+  [[nodiscard]] std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+
+ private:
+  mutable std::mutex mutex_;
+  std::set<std::pair<std::string, std::string>> readers_;
+  std::atomic<std::uint64_t> version_{1};
+};
+
 struct Shared {
   std::array<ServerBudget, kMaxServers> budgets;
   ClientCount clients;
   RuleNames rule_names;
+  SequenceReaders sequence_readers;
   Credentials credentials;
   // When a statement that may write was last sent or answered, in any worker.
   std::atomic<Duration::rep> last_write{0};

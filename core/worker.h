@@ -86,6 +86,8 @@ class Worker {
   [[nodiscard]] std::shared_ptr<const ServerConfig> ServerFor(ServerId id) const {
     return id < servers_.size() ? servers_[id] : nullptr;
   }
+  // Never the same twice, never 0.
+  [[nodiscard]] std::uint64_t NewSequenceToken() { return ++sequence_tokens_; }
   [[nodiscard]] Load load() {
     return {outstanding_, turn_++, &fence_.fence(),
             TimePoint(Duration(shared_.last_write.load(std::memory_order_relaxed)))};
@@ -169,6 +171,7 @@ class Worker {
   std::vector<std::size_t> rule_ids_;  // by index of a rule
   std::uint64_t rules_generation_ = 0;
   std::uint32_t turn_ = 0;
+  std::uint64_t sequence_tokens_ = 0;
   std::map<std::string, CatalogEntry> catalogs_;
   std::uint64_t catalog_generation_ = 1;
   std::vector<std::pair<std::string, ClientLogin*>> waiting_logins_;
