@@ -89,3 +89,15 @@ class Regression:
             for sql in sqlsplit.statements(path.read_text(encoding="utf-8", errors="replace")):
                 seen.setdefault(sql, path.stem)
         return list(seen)
+
+
+def prepare(cluster, tmp_path_factory):
+    """The name of the database with all objects of the tests; made by the first who asks."""
+    if not hasattr(cluster, "regression"):
+        directory = tmp_path_factory.mktemp("regression")
+        for parent in (directory, *directory.parents[:2]):
+            parent.chmod(0o755)  # the servers read it as user postgres
+        cluster.regression = Regression(directory)
+        cluster.regression.fetch()
+        cluster.regression.load(cluster.ports["pg0"])
+    return DATABASE
