@@ -91,6 +91,8 @@ void Session::Carry(Do verb) {
   switch (verb) {
     case Do::kNothing:
       return;
+    case Do::kJoinFence:
+      return JoinFence();
     case Do::kAcquire:
       return Acquire();
     case Do::kSend:
@@ -110,6 +112,8 @@ void Session::Carry(Do verb) {
       return AnswerRollback();
     case Do::kDiscard:
       return;  // OnReply drops what comes from now on
+    case Do::kAudit:
+      return SendAudit();
     case Do::kRelease:
       return LetGo(true);
     case Do::kCloseServer:
@@ -127,8 +131,8 @@ void Session::CountDecision(const Decision& decision) {
   metrics.Count(Counter::kQueries, target, decision.reason);
   if (decision.reason == Reason::kNoEligibleReplica)
     metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kNoEligibleReplica);
-  if (decision.reason == Reason::kSyncCommitLowered)
-    metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kSyncCommitLowered);
+  if (decision.reason == Reason::kReplicaBehind)
+    metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kReplicaBehind);
 }
 
 void Session::Acquire() {
@@ -164,6 +168,12 @@ void Session::OnServerConnection(ServerConnection& connection) noexcept {
   waiting_in_ = nullptr;
   waiting_since = {};
   give_up_at = TimePoint::max();
+  if (!MaySendOn(connection)) {
+    connection.pool().Release(connection);
+    Take(Behind{});
+    if (!index_known_) return FallBack();
+    return AwaitReplica();
+  }
   connection_ = &connection;
   connection.Lease(*this);
   if (client_full_) connection.PauseReading(true);
@@ -202,8 +212,10 @@ void Session::OnNoServerConnection(std::string_view sqlstate, const std::string&
 void Session::OnServerUnreachable() noexcept {
   waiting_in_ = nullptr;
   const auto decision = std::get<Acquiring>(state_).decision;
-  if (decision.target == Target::kReplica)
+  if (decision.target == Target::kReplica) {
+    LeaveFence();
     return Take(Rerouted{{Target::kPrimary, Reason::kNoEligibleReplica, 0, false}});
+  }
   homeless_ = true;  // tried again with the next view
   homeless_since_ = worker_.Now();
 }
@@ -227,14 +239,19 @@ void Session::LetGo(bool clean) {
   if (connection == nullptr) return;
   connection->EndLease();
   connection->PauseReading(false);
+  connection->PauseReading(false, Stream::kBusy);
   worker_.AddOutstanding(connection->id(), -1);
   if (stream_left_ > 0) {  // half a message is on its way to it
     skip_left_ = std::exchange(stream_left_, 0);
     clean = false;
   }
-  holding_ = false;
+  holding_ = unconfirmed_ = decisive_ = false;
+  done_.reset();
   held_.clear();
+  sticky_pin_ = PinReason::kNone;
+  unseen_ = audit_due_ = false;
   read_only_block_ = shadow_block_ = false;
+  snapshot_taken_ = false;
   if (!portals_.empty()) portals_.clear();
   savepoints_.clear();
   if (!closed_) stream_->Resume(Stream::kPeerSlow);
@@ -250,7 +267,13 @@ void Session::LetGo(bool clean) {
 // --- replies that end a batch
 
 void Session::OnBatchDone(char status) noexcept {
+  if (unconfirmed_) {
+    done_ = status;
+    return;
+  }
   auto& b = *batch_;
+  if (fenced_ && read_only_block_ && begun_modes_.repeatable_read.value_or(false)) snapshot_taken_ = true;
+  if (status == 'I') snapshot_taken_ = false;
   while (b.effect < b.effects.size()) Undo(b.effects[b.effect++]);
   ReleaseHeld();
   const auto now = Clock::now();
@@ -274,17 +297,15 @@ void Session::OnBatchDone(char status) noexcept {
     shadow_block_ = false;
   }
 
-  auto pin = b.pin;
-  if (b.failed && status == 'I' && EndsWithTransaction(pin)) pin = PinReason::kNone;
-  if (pool_policy_.mode == PoolMode::kSession && pin == PinReason::kNone) pin = PinReason::kSessionMode;
+  if (b.facts.cls != Class::kRead) worker_.NoteWrite();
+
+  const auto done = PinsAfter(status);
   if (relaying != nullptr && relaying->opens) begin_ = std::string();
   const bool rerun = In<Discarding>();
   if (rerun) RewindBatch();
   else EndBatch();
-  const bool unpin = std::exchange(unpin_, false);
-  const bool was_pinned = relaying != nullptr && relaying->pin != PinReason::kNone;
-  if (!was_pinned && pin != PinReason::kNone && !rerun) metrics.Count(Counter::kSessionPins, pin);
-  Take(BatchDone{status, pin, unpin});
+  Take(done);
+  if (!rerun) CountPin();
   if (pool_policy_.mode == PoolMode::kStatement && status != 'I' && !closed_) {
     Close(ErrorMessage({.severity = "FATAL", .sqlstate = "0A000",
                         .message = "transaction blocks are not allowed with pool mode \"statement\""}),
@@ -298,7 +319,7 @@ void Session::OnBatchDone(char status) noexcept {
 // --- the end
 
 ClientState Session::client_state() const {
-  if (In<Acquiring>()) return ClientState::kWaiting;
+  if (In<Acquiring>() || In<Fencing>() || In<FencingHere>()) return ClientState::kWaiting;
   if (In<Relaying>() || In<Discarding>()) return ClientState::kActive;
   return In<InBlock>() || In<Begun>() || In<FailedBlock>() ? ClientState::kIdleInTransaction : ClientState::kIdle;
 }
@@ -311,7 +332,10 @@ void Session::Cancel() {
     OnNoServerConnection("57014", ErrorMessage({.sqlstate = "57014",
                                                 .message = "canceling statement due to user request"}));
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
-  } else if (connection_ != nullptr && !connection_->ledger().Idle()) {
+  } else if (In<Fencing>() || In<FencingHere>()) {
+    GiveUpFence("57014", "canceling statement due to user request");
+    metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
+  } else if (connection_ != nullptr && !connection_->ledger().Idle() && !In<Auditing>()) {
     worker_.SendCancel(*connection_);
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
   } else {
@@ -358,6 +382,7 @@ void Session::Close(const std::string& message, ClientOutcome outcome) {
   closed_ = true;
   if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
   waiting_in_ = nullptr;
+  LeaveFence();
   // A transaction that is idle could be rolled back and the connection kept; a closed one is surely clean.
   Take(ClientGone{});
   if (login_) login_->Abandon();

@@ -6,9 +6,11 @@
 //   session_classify.cc  what each message says of its batch
 //   session_explain.cc   EXPLAIN ROUTE: answered by a query in its place
 //   session_begin.cc     BEGIN, answered before any server hears of it
+//   session_fence.cc     reads on replicas and their proof
 //   session_digest.cc    what is counted of each statement for people: digests, shadow mode
 //   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
+//   session_audit.cc    what ties the session to its server connection, asked of the server
 //   session_reply.cc     replies -> client, and what they change in the session
 //   session_answer.cc    batches that the server did not end: errors of ours, a lost server
 #pragma once
@@ -23,19 +25,21 @@
 
 #include "core/batch.h"
 #include "core/client_login.h"
+#include "core/fence_probe.h"
 #include "core/pool.h"
 #include "core/server_connection.h"
 #include "core/stream.h"
 #include "metrics/labels.h"
 #include "parser/encoding.h"
 #include "parser/facts.h"
+#include "routing/audit.h"
 #include "routing/decide.h"
 #include "routing/session_machine.h"
 #include "routing/settings.h"
 
 namespace waypost {
 
-class Session final : public StreamUser, public Waiter, public ReplyUser {
+class Session final : public StreamUser, public Waiter, public ReplyUser, public FenceUser {
  public:
   // `listener`: the name of the one that the client came in by; outlives this.
   Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
@@ -53,6 +57,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void Cancel();
   [[nodiscard]] std::uint32_t secret() const { return secret_; }
   [[nodiscard]] ClientState client_state() const;
+  // What ties it to its server connection now; kNone: nothing.
+  [[nodiscard]] PinReason pinned_by() const;
   [[nodiscard]] bool logged_in() const { return login_ == nullptr; }
 
   // From the login.
@@ -79,6 +85,11 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void OnServerUnreachable() noexcept override;
   [[nodiscard]] bool Suits(const ServerConnection& connection) const noexcept override;
   [[nodiscard]] std::shared_ptr<const StartupSettings> Startup() const noexcept override { return startup_; }
+  // FenceUser
+  void OnReadIndex(Lsn index) noexcept override;
+  void OnReplayed() noexcept override;
+  void OnFenceLate() noexcept override;
+  void OnFenceVoid() noexcept override;
   // ReplyUser
   Relayed OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept override;
   void OnSynthesised(char type, std::uint64_t sequence, std::string& out) noexcept override;
@@ -86,6 +97,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void OnBatchDone(char status) noexcept override;
   void OnServerDrained() noexcept override;
   void OnRelayed() noexcept override;
+  void OnOwnDone() noexcept override;
   void OnServerLost(const std::string& error, bool mid_message) noexcept override;
 
  private:
@@ -148,6 +160,18 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void AppendBegin(std::string& out);
   [[nodiscard]] SessionFacts::Opens Opens() const;
 
+  // session_fence.cc
+  void JoinFence();
+  void LeaveFence();
+  void AwaitReplica();
+  void FallBack();
+  void GiveUpFence(std::string_view sqlstate, std::string_view message);
+  [[nodiscard]] bool MaySendOn(const ServerConnection& connection);
+  void Confirm();
+  void Refute();
+  void Discard();
+  void CountFence(FenceOutcome outcome);
+
   // session_digest.cc
   [[nodiscard]] DigestNote NoteOf(const CachedStatement& found);
   void NoteRun(DigestNote note);
@@ -159,9 +183,18 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   // The batch fails at `message`, with `error`, a whole ErrorResponse; while it is classified. The first of a batch counts.
   void Refuse(BatchMessage& message, std::string error);
   // `message` ties the session to its server connection, if it succeeds; it is refused where that must not be.
-  void NotePin(BatchMessage& message, PinReason pin);
+  void NotePin(BatchMessage& message, PinReason pin, bool unlisted);
   [[nodiscard]] std::string WhyNoPin(PinReason pin) const;
   void AppendRefused(std::string& out, char type);
+
+  // session_audit.cc
+  // What the batch at hand, that ends with `status`, leaves for BatchDone to say of pins.
+  [[nodiscard]] BatchDone PinsAfter(char status);
+  void SendAudit();
+  void EndAudit();
+  void CountPin();
+  [[nodiscard]] static bool MayEndPin(const std::vector<Facts>& list);
+  [[nodiscard]] bool Unlisted(const CachedStatement& found, std::string_view sql) const;
 
   // session_send.cc
   void Send();
@@ -236,6 +269,17 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   std::optional<bool> ready_due_;  // of a batch that was sent: ReadyForQuery is owed; empty: it was not sent
   bool fatal_ = false;             // the server told the client a FATAL error: its connection ends too
 
+  // A held reply may grow to this; then it is let go, or, if it waits for its proof, the rest is not read.
+  static constexpr std::size_t kHeldBytes = 64 * 1024;
+  bool index_known_ = false;       // the probe that was joined is answered
+  bool unconfirmed_ = false;       // the reply may be older than it must be: it is held until the probe is answered
+  bool decisive_ = false;          // but for that it could be let go
+  bool fenced_ = false;            // the batch had to be proved fresh
+  std::optional<char> done_;       // the whole reply is held: the status with which it ended
+  Fence::Seen seen_at_send_;
+  std::uint32_t proof_incarnation_ = 0;
+  bool snapshot_taken_ = false;    // of a REPEATABLE READ block: what it reads is fixed
+
   bool holding_ = false;           // the reply is held back: it may have to be thrown away
   std::string held_;
   std::string failure_;            // ErrorResponse for AnswerBatch
@@ -253,7 +297,6 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   ContextId context_ = 0;                // what verdicts are made in, while
   std::uint64_t context_generation_ = 0;  // the worker's catalogues are of this generation; 0: ask again
   const Catalog* catalog_ = nullptr;     // the worker keeps it
-  bool sync_commit_lowered_ = false;
   bool serializable_default_ = false;
   bool read_only_default_ = false;
   bool read_only_block_ = false;
@@ -261,6 +304,12 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   std::string begin_;              // of a block that no server has heard of: what begins it
   TransactionModes begun_modes_;   // and what that says
   bool unpin_ = false;
+  bool unseen_ = false;            // since the last audit the session may have been changed unseen
+  bool audit_due_ = false;
+  bool audit_failed_ = false;
+  AuditReport audit_;              // of the audit that runs
+  PinReason counted_pin_ = PinReason::kNone;
+  PinReason sticky_pin_ = PinReason::kNone;  // what no audit ends
   bool rollback_unpins_ = false;   // all that could pin happened in this transaction and goes with it
   TimePoint last_active_{};
 };

@@ -24,6 +24,24 @@ bool ChangesSession(const std::vector<Facts>& list) {
   return false;
 }
 
+// False for what sees nothing that changes, and for what goes on with a snapshot taken before.
+bool LooksAtData(const CachedStatement& found) {
+  if (!found.verdict.needs_fence) return false;
+  for (const auto& facts : found.facts()) {
+    switch (facts.kind) {
+      case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
+      case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
+      case StatementKind::kSet: case StatementKind::kReset: case StatementKind::kDeallocate:
+      case StatementKind::kFetch: case StatementKind::kClose: case StatementKind::kListen:
+      case StatementKind::kUnlisten:
+        break;
+      default:
+        return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 void Session::FindContext() {
@@ -77,6 +95,7 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
   const bool first = !b.any_statement;
   if (!found.facts().empty()) CombineClass(found.verdict.cls, found.verdict.why);
   if (!found.verdict.repeatable) b.facts.repeatable = false;
+  if (LooksAtData(found)) b.facts.needs_fence = true;
   if (found.facts().empty()) return;
   const auto& opening = found.facts().front();
   if (first && opening.kind == StatementKind::kBegin && found.facts().size() == 1 &&
@@ -117,8 +136,9 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (MayAskForRoute(*sql) && AnswerRouteQuestion(message, body)) return;
       const auto& found = Look(*sql);
       ClassifyStatement(found, true);
+      NotePin(message, found.verdict.pin, Unlisted(found, *sql));
+      if (MayEndPin(found.facts())) b.audit = true;
       if (!found.facts().empty()) NoteRun(NoteOf(found));
-      NotePin(message, found.verdict.pin);
       if (ChangesSession(found.facts())) message.sql = found.sql;
       return;
     }
@@ -151,7 +171,8 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       const auto* bound = portal ? find(b.portals) : nullptr;
       if (portal && bound == nullptr) bound = find(portals_);
       if (bound == nullptr) return CombineClass(Class::kWrite, Reason::kProtocol);
-      NotePin(message, bound->pin);
+      NotePin(message, bound->pin, bound->unlisted);
+      if (bound->audit) b.audit = true;
       NoteRun(bound->note);
       message.sql = bound->sql;
       if (message.sql)
@@ -159,6 +180,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       return;
     }
     case 'F':
+      b.facts.needs_fence = true;
       return CombineClass(Class::kWrite, Reason::kProtocol);
     default:
       return;
@@ -190,7 +212,10 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   const auto& found = Look(message.statement->sql);
   ClassifyStatement(found, true);
   Portal portal{std::string(bind->portal), ChangesSession(found.facts()) ? message.statement->sql : SqlRef(),
-                found.verdict.pin, NoteOf(found)};
+                found.verdict.pin,
+                Unlisted(found, message.statement->sql->text),
+                MayEndPin(found.facts()),
+                NoteOf(found)};
   for (auto& old : b.portals)
     if (old.name == portal.name) {
       old = std::move(portal);

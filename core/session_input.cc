@@ -62,7 +62,7 @@ bool Session::MustPause() const {
 
 bool Session::Accepts(char type) const {
   if (In<Idle>() || In<Begun>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
-  if (!In<Relaying>()) return false;
+  if (!In<Relaying>() || done_) return false;
   // The running batch goes on: a COPY, a series without its Sync, a message too large to gather.
   const auto& ledger = connection_->ledger();
   return large_next_ || ledger.ReadyForQueryDue() == 0 || ledger.CopyIn() || IsCopyData(type);
@@ -189,10 +189,12 @@ bool Session::TakeLarge(FrameHeader header, Bytes& in) {
     auto& facts = batch().facts;
     facts.end_known = false;
     facts.retained = false;
+    facts.needs_fence = true;
     if (header.type == 'Q' || header.type == 'P') {
       facts.cls = Class::kWrite;
       facts.why = Reason::kTooLarge;
       batch().pin = PinReason::kUnknownState;
+      batch().unseen = batch().unlisted = true;
     }
     Dispatch();
     return !closed_ && In<Relaying>();
@@ -260,7 +262,8 @@ SessionFacts Session::FactsOfSession() const {
                                                                               : Reason::kSessionPinned)
                       : read_only_block_ ? Reason::kReadOnlyTransaction
                                          : Reason::kInTransaction;
-  session.synchronous_commit_lowered = sync_commit_lowered_;
+  session.held_by_replica = connection_ != nullptr && worker_.view().primary != connection_->id();
+  session.snapshot_taken = snapshot_taken_;
   session.serializable_default = serializable_default_;
   session.opens = Opens();
   return session;
@@ -274,7 +277,11 @@ void Session::Dispatch() {
   if (decision.target == Target::kReplica &&
       (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     read_only_block_ = true;
-  CountDecision(decision);
+  fenced_ = decision.fence != FencePlan::kNone;
+  if (running.facts.cls != Class::kRead) worker_.NoteWrite();
+  // Where a read goes that is to be proved first is known when it is proved.
+  if (decision.fence != FencePlan::kProbeFirst || decision.target == Target::kHeld) CountDecision(decision);
+  if (connection_ != nullptr && running.sets_transaction) begun_modes_.repeatable_read.reset();
   if (routing_.read_from == ReadFrom::kNone) CountShadow(running, decision);
   if (connection_ == nullptr || connection_->status() == 'I') transaction_settings_ = settings_;
   if (connection_ == nullptr) rollback_unpins_ = true;

@@ -9,9 +9,6 @@
 namespace waypost {
 namespace {
 
-// A held reply may grow to this; then it is let go and can no longer be thrown away.
-constexpr std::size_t kHeldBytes = 64 * 1024;
-
 // Once one of these has come, the statement has run: nothing is thrown away any more.
 bool IsDecisive(char type) {
   switch (type) {
@@ -32,6 +29,7 @@ std::string Replaced(std::string text, std::string_view what, std::string_view w
 Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept {
   if (batch_ && !batch_->effects.empty()) RunEffects(answer, header.type, body);
   if (In<Discarding>()) return Relayed::kDrop;
+  if (header.type == 'D' && In<Auditing>() && !AddAuditRow(audit_, body)) audit_failed_ = true;
   switch (header.type) {
     case 'C': case 'I': case 's':
       CountCompletion(answer, header.type, body);
@@ -50,13 +48,18 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
 
 bool Session::MayHeal(std::string_view sqlstate) const {
   // 57014 is the client's own cancel or statement_timeout; class 22 is the data's fault, wherever it is read.
-  return sqlstate != "57014" && !sqlstate.starts_with("22");
+  if (sqlstate == "57014" || sqlstate.starts_with("22")) return false;
+  // What a replica that is proved fresh does not find is not there; one that is not may not have heard of it.
+  return !(fenced_ && sqlstate.starts_with("42"));
 }
 
 Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacement) {
   const auto error = ReadError(body);
   if (answer.reply == Reply::kSwallow) {
-    if (answer.entry == 'Q') SettingsFailed(body, batch_ && answer.sequence == batch_->begin_sequence);
+    const bool fatal = error.severity == "FATAL" || error.severity == "PANIC";
+    if (fatal) last_words_ = error.message;
+    else if (In<Auditing>()) audit_failed_ = true;
+    else if (answer.entry == 'Q') SettingsFailed(body, batch_ && answer.sequence == batch_->begin_sequence);
     return Relayed::kSkip;
   }
   // In a block that the client made READ ONLY that error is its own.
@@ -65,7 +68,8 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
     Take(HeldError{});
     if (In<Discarding>()) {
       held_.clear();
-      holding_ = false;
+      holding_ = unconfirmed_ = decisive_ = false;
+      LeaveFence();
       const bool read_only = error.sqlstate == "25006";
       Log(LogLevel::kInfo, "read_rerun",
           {{"server", connection_->server().name}, {"sqlstate", error.sqlstate}, {"user", user_}});
@@ -289,8 +293,6 @@ void Session::ApplySetting(const SettingEffect& effect) {
       server = table.With(server, {effect.name, effect.sql});
       break;
     case SettingEffect::Kind::kSetLocal:
-      // Others may read before the replicas have applied what this transaction commits.
-      if (effect.name == "synchronous_commit") sync_commit_lowered_ = true;
       return;
     case SettingEffect::Kind::kReset:
       settings_ = table.Reset(settings_, effect.name, startup_->settings);
@@ -340,9 +342,6 @@ void Session::SettingsChanged() {
       if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     return sql.find(word) != std::string::npos;
   };
-  // Whatever it is set to but remote_apply, in whatever way: a standby may show this session's commits late.
-  sync_commit_lowered_ = sync_commit_lowered_ ||
-                         (!value("synchronous_commit").empty() && !says("synchronous_commit", "remote_apply"));
   serializable_default_ = says("default_transaction_isolation", "serializable");
   // "on", "true", "yes", "1", or the form of SET SESSION CHARACTERISTICS.
   const auto read_only = std::string(value("default_transaction_read_only"));
@@ -353,7 +352,11 @@ void Session::SettingsChanged() {
 
 void Session::ReleaseHeld() {
   if (!holding_) return;
-  holding_ = false;
+  if (unconfirmed_) {
+    decisive_ = true;
+    return;
+  }
+  holding_ = decisive_ = false;
   Take(Forwarding{});
   if (held_.empty()) return;
   const auto held = std::move(held_);
@@ -364,7 +367,9 @@ void Session::ReleaseHeld() {
 void Session::OnForward(Bytes bytes) noexcept {
   if (!holding_) return WriteClient(bytes);
   held_ += AsText(bytes);
-  if (held_.size() > kHeldBytes) ReleaseHeld();
+  if (held_.size() <= kHeldBytes) return;
+  if (unconfirmed_) connection_->PauseReading(true, Stream::kBusy);
+  else ReleaseHeld();
 }
 
 }  // namespace waypost

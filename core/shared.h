@@ -98,6 +98,8 @@ struct Shared {
   std::array<ServerBudget, kMaxServers> budgets;
   ClientCount clients;
   Credentials credentials;
+  // When a statement that may write was last sent or answered, in any worker.
+  std::atomic<Duration::rep> last_write{0};
   std::vector<Worker*> workers;  // filled before any of them runs
   // Ask the control plane; any thread.
   std::function<void()> probe_now;

@@ -45,7 +45,8 @@ Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View vi
           SqlText{"<too long to read>", std::make_shared<const std::vector<Facts>>(1)})),
       cache_(SqlCacheLimits{}, random_()),
       startup_checks_(*this),
-      pools_(*this) {
+      pools_(*this),
+      fence_(*this) {
   digests_.SetLimit(config_->digests.max);
   digests_.Replenish(kDigestBudget);
   FindServers();
@@ -114,6 +115,7 @@ void Worker::OnView(View view) {
   const bool more_servers = view->servers.size() != view_->servers.size();
   view_ = std::move(view);
   if (more_servers) FindServers();
+  fence_.OnView();
   if (!primary_changed) return;
   startup_checks_.Clear();
   for (std::size_t i = 0; i < slots_.size(); ++i)
@@ -135,6 +137,7 @@ void Worker::SetConfig(ConfigSnapshot config) {
     config_ = config;
     FindServers();
     pools_.OnConfigChanged();
+    fence_.OnConfigChanged();
     startup_checks_.Clear();
     digests_.SetLimit(config_->digests.max);
     for (auto& slot : slots_)
@@ -298,6 +301,7 @@ void Worker::Tick() {
   next_tick_ = now + kTick;
   digests_.Replenish(kDigestBudget);
   pools_.Sweep(now);
+  fence_.Sweep(now);
   startup_checks_.Sweep(now);
   for (std::size_t i = cancels_.size(); i-- > 0;) cancels_[i]->Sweep(now);
   if (++ticks_ % kTicksPerSweep != 0) return;
@@ -312,6 +316,11 @@ void Worker::PublishGauges() {
     if (slot.session && slot.session->logged_in()) ++states[static_cast<std::size_t>(slot.session->client_state())];
   for (std::size_t i = 0; i < states.size(); ++i)
     metrics_.SetGauge(Gauge::kClientConnections, states[i], static_cast<ClientState>(i));
+  std::array<std::int64_t, static_cast<std::size_t>(PinReason::kCount)> pins{};
+  for (const auto& slot : slots_)
+    if (slot.session) ++pins[static_cast<std::size_t>(slot.session->pinned_by())];
+  for (std::size_t i = 1; i < pins.size(); ++i)
+    metrics_.SetGauge(Gauge::kSessionsPinned, pins[i], static_cast<PinReason>(i));
   std::vector<std::array<std::int64_t, 2>> servers(servers_.size());
   for (const auto& [key, pool] : pools_) {
     if (key.server >= servers.size()) continue;

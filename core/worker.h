@@ -17,6 +17,7 @@
 #include "core/batch.h"
 #include "core/config.h"
 #include "core/digests.h"
+#include "core/fence_probe.h"
 #include "core/pool.h"
 #include "core/session.h"
 #include "core/shared.h"
@@ -84,7 +85,13 @@ class Worker {
   [[nodiscard]] std::shared_ptr<const ServerConfig> ServerFor(ServerId id) const {
     return id < servers_.size() ? servers_[id] : nullptr;
   }
-  [[nodiscard]] Load load() { return {outstanding_, turn_++}; }
+  [[nodiscard]] Load load() {
+    return {outstanding_, turn_++, &fence_.fence(),
+            TimePoint(Duration(shared_.last_write.load(std::memory_order_relaxed)))};
+  }
+  // A statement that may write is sent or was answered.
+  void NoteWrite() { shared_.last_write.store(Now().time_since_epoch().count(), std::memory_order_relaxed); }
+  FenceProbe& fence() { return fence_; }
   void AddOutstanding(ServerId id, int change);
 
   // Changes whenever any catalogue does; never 0.
@@ -162,6 +169,7 @@ class Worker {
 
   StartupChecks startup_checks_;
   PoolSet pools_;
+  FenceProbe fence_;
   struct Slot {
     std::unique_ptr<Session> session;
   };

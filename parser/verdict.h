@@ -39,7 +39,7 @@ enum class Reason : std::uint8_t {
   kOpenEnded,            // a batch whose end is not known: Flush before Sync
   kProtocol,             // FunctionCall, or a statement or portal that this session does not know
   kNoEligibleReplica,    // a read, but no replica may be read from now
-  kSyncCommitLowered,    // a read, but this session lowered synchronous_commit
+  kReplicaBehind,        // a read, but no replica caught up within fence_wait
   kConsistencyPrimary,   // a read, but `consistency = "primary"` or `read_from = "none"`
   kPrimaryShare,         // a read, taken by the primary since read_from_primary = "always"
   kRerun,                // run again on the primary after a replica failed
@@ -73,6 +73,11 @@ enum class PinReason : std::uint8_t {
 [[nodiscard]] constexpr bool EndsWithTransaction(PinReason reason) {
   return reason == PinReason::kNone || reason == PinReason::kTemporaryTable ||
          reason == PinReason::kListen || reason == PinReason::kHoldCursor;
+}
+
+// True if nothing but the end of the connection ends what the pin is for.
+[[nodiscard]] constexpr bool IsForGood(PinReason reason) {
+  return reason == PinReason::kLoad || reason == PinReason::kSetSeed;
 }
 
 // One statement under one catalogue, search_path and role.

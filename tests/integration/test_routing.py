@@ -263,7 +263,7 @@ def test_named_statement_is_routed_by_its_own_text(cluster, conn):
         assert wire.sqlstates(conn.until()) == []
     assert cluster.runs(write) == {"pg0": 2}
     runs = cluster.runs(read)
-    assert set(runs) <= set(REPLICAS) and sum(runs.values()) == 2
+    assert set(runs) <= set(REPLICAS) and sum(runs.values()) >= 2
 
 
 def test_a_batch_runs_on_one_server(cluster, conn):
