@@ -51,6 +51,8 @@ class Bench:
                 self.cluster.sql(
                     f"SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname = '{sessions.DATABASE}'"
                     f" AND usename = '{sessions.USER}'", server, "postgres")  # fmt: skip
+        for (gid,) in self.cluster.sql("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()", database=sessions.DATABASE):
+            self.cluster.sql(f"ROLLBACK PREPARED '{gid}'", database=sessions.DATABASE)
         self.cluster.sql(sessions.RESET, database=sessions.DATABASE, user=sessions.USER)
 
     def difference(self, script, expected=None):

@@ -193,8 +193,7 @@ SHOWN = ["DateStyle", "IntervalStyle", "TimeZone", "work_mem", "search_path", "a
 BEGINS = ["BEGIN", "BEGIN", "BEGIN", "START TRANSACTION", "BEGIN READ ONLY", "BEGIN ISOLATION LEVEL REPEATABLE READ",
           "BEGIN ISOLATION LEVEL SERIALIZABLE", "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
           "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE", "BEGIN READ WRITE", "begin; ", "/* x */ BEGIN WORK"]  # fmt: skip
-ENDS = ["COMMIT", "COMMIT", "ROLLBACK", "END", "ABORT", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN", "COMMIT AND NO CHAIN",
-        "PREPARE TRANSACTION 'x'"]  # fmt: skip
+ENDS = ["COMMIT", "COMMIT", "ROLLBACK", "END", "ABORT", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN", "COMMIT AND NO CHAIN"]  # fmt: skip
 PARAMETERISED = [
     ("SELECT $1::int + 1", ["41"]),
     ("SELECT t, n FROM t{c} WHERE id = $1", ["3"]),
@@ -253,6 +252,9 @@ class Author:
             return self._go_on(who)
         if player.status[who] == "E" and rng.random() < 0.5:
             return self.query(who, rng.choice(["ROLLBACK", "COMMIT", "ROLLBACK TO p1", "ROLLBACK TO SAVEPOINT p2", "ABORT"]))
+        if rng.random() < 0.01:  # both at once: what is only prepared keeps its locks
+            end = rng.choice(["COMMIT", "ROLLBACK"])
+            return Step(who, [("Query", ["PREPARE TRANSACTION 'x{c}'"]), ("Query", [f"{end} PREPARED 'x{{c}}'"])], count=2)
         if player.status[who] == "T" and rng.random() < 0.12:
             return self.query(who, rng.choice(ENDS))
         if player.pinned[who] and player.status[who] == "I" and rng.random() < 0.15:
