@@ -395,6 +395,8 @@ void Session::ReleaseHeld() {
 }
 
 void Session::OnForward(Bytes bytes) noexcept {
+  // Rows behind a first one come without being looked at, also those of a run that was refuted meanwhile.
+  if (In<Discarding>()) return;
   if (!holding_) return WriteClient(bytes);
   held_ += AsText(bytes);
   if (held_.size() <= kHeldBytes) return;
