@@ -15,7 +15,8 @@ namespace {
 LabelTables Tables() {
   return {{"primary", "replica"}, {"read_safe", "write"}, {"", "listen"}, [] {
             return std::vector<std::string>{"pg0", "pg1"};
-          }};
+          },
+          {}};
 }
 
 std::string TextOf(const WorkerMetrics& metrics) {
