@@ -44,7 +44,15 @@ struct Portal {
   std::string name;
   SqlRef sql;
   PinReason pin = PinReason::kNone;
+  bool unlisted = false;  // kUnknownState: by its text it may set what an audit cannot find
+  bool audit = false;     // it may end a pin
   DigestNote note = 0;
+};
+
+// A Query or an Execute, as it is counted once the batch is answered.
+struct CountedRun {
+  DigestNote note = 0;
+  std::uint64_t rows = 0;
 };
 
 struct BatchFlags {
@@ -55,6 +63,9 @@ struct BatchFlags {
   PinReason pin = PinReason::kNone;
   bool any_statement = false;
   bool changes_settings = false;
+  bool unseen = false;           // it may have changed the session in a way that its text does not show,
+  bool unlisted = false;         // and that an audit cannot find
+  bool audit = false;            // it may have begun or ended what ties the session
   bool resets = false;           // RESET, DISCARD ALL: back to the start-up values
   bool deallocates_all = false;  // DEALLOCATE ALL, by the extended protocol
   bool simple = false;      // a Query, not the extended protocol
@@ -78,7 +89,7 @@ struct Batch : BatchFlags {
   std::vector<Effect> effects;
   std::vector<std::pair<std::string, StatementRef>> parsed;  // statements named in this batch; null: closed
   std::vector<Portal> portals;
-  std::vector<DigestNote> ran;  // of each Query and Execute, while digests are on
+  std::vector<CountedRun> ran;  // of each Query and Execute, while digests are on
   std::string refusal;  // an ErrorResponse, if a message of it is refused
 
   // As new, but what memory it has it keeps, within reason.

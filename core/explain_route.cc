@@ -5,6 +5,7 @@
 
 #include "parser/explain_text.h"
 #include "parser/resolve.h"
+#include "parser/search_path.h"
 
 namespace waypost {
 namespace {
@@ -85,8 +86,10 @@ RouteAnswer DescribeRoute(std::string_view sql, std::span<const Verdict> each, c
 RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config,
                          const ClusterView* view, const Catalog* catalog, TimePoint now) {
   const FactsList list = Analyse(question.sql, Lexing{});
-  std::vector<Verdict> verdicts;
-  for (const Facts& facts : *list) verdicts.push_back(Resolve(facts, catalog));
+  SearchPath path;
+  if (!question.search_path.empty()) path = ReadSearchPath(question.search_path, question.user);
+  else if (catalog != nullptr) path = catalog->DefaultPath(question.user);
+  const auto verdicts = ResolveEach(*list, catalog, {.path = &path});
   const Verdict whole = CombineVerdicts(verdicts);
   BatchFacts batch;
   batch.cls = whole.cls;

@@ -15,8 +15,10 @@ namespace {
 constexpr std::uint32_t kMaxReadBytes = 64 * 1024;
 
 // How much of a body must be there before the message is dealt with.
-std::uint32_t BytesNeeded(FrameHeader header) {
+std::uint32_t BytesNeeded(FrameHeader header, bool ours) {
   switch (header.type) {
+    case 'D':
+      return ours ? std::min(header.body_bytes, kMaxReadBytes) : 0;
     case 'E': case 'C': case 'Z': case 'S':
       return std::min(header.body_bytes, kMaxReadBytes);
     default:
@@ -143,7 +145,7 @@ void ServerConnection::Relay(Bytes data) {
       output.Flush();
       return Broken("it sent a message of an impossible length");
     }
-    if (found == FrameStatus::kNeedMore || rest.size() < BytesNeeded(header)) {
+    if (found == FrameStatus::kNeedMore || rest.size() < BytesNeeded(header, ledger_.Swallowing())) {
       stash_ = AsText(data);
       break;
     }
@@ -154,9 +156,10 @@ void ServerConnection::Relay(Bytes data) {
       continue;
     }
     rows_pass_ = false;
-    const auto needed = BytesNeeded(header);
+    const bool ours = ledger_.Swallowing();
+    const auto needed = BytesNeeded(header, ours);
     // The end of what we put ahead of a batch is not the end of the batch.
-    const bool batch_end = header.type == 'Z' && !ledger_.Swallowing();
+    const bool batch_end = header.type == 'Z' && !ours;
     bool forward = false;
     if (!OnMessage(header, rest.first(needed), output, forward) || broken_) return;
     const auto whole = std::min<std::size_t>(header.body_bytes, rest.size());
@@ -165,9 +168,10 @@ void ServerConnection::Relay(Bytes data) {
     body_forward_ = forward;
     rows_pass_ = forward && header.type == 'D';
     data = rest.subspan(whole);
-    if (!batch_end || ledger_.ReadyForQueryDue() > 0) continue;
+    if (header.type != 'Z' || ledger_.ReadyForQueryDue() > 0) continue;
     output.Flush();
-    if (user_ != nullptr) user_->OnBatchDone(status_);
+    if (user_ != nullptr && batch_end) user_->OnBatchDone(status_);
+    else if (user_ != nullptr) user_->OnOwnDone();
     if (broken_) return;
   }
   output.Flush();

@@ -11,6 +11,7 @@
 #include "core/pool.h"
 #include "core/server_login.h"
 #include "core/stream.h"
+#include "routing/audit.h"
 #include "routing/prepared.h"
 #include "routing/reply_ledger.h"
 #include "routing/settings.h"
@@ -24,11 +25,11 @@ enum class Relayed : std::uint8_t {
   kDrop,  // it is dropped, and what was gathered of this batch in the same read
 };
 
-// What a session hears from the server connection that it leases. It may let go of the connection inside OnBatchDone and
-// OnServerLost alone.
+// What a session hears from the server connection that it leases. It may let go of the connection inside OnBatchDone,
+// OnOwnDone and OnServerLost alone.
 class ReplyUser {
  public:
-  // One message has come. `body` is there for E, C, Z and S, up to its first 64 KiB. If something is appended to
+  // One message has come. `body` is there for E, C, Z and S, and for D where it answers us, up to its first 64 KiB. If something is appended to
   // `replacement`, that is forwarded instead.
   virtual Relayed OnReply(const Answer& answer, FrameHeader header, Bytes body,
                        std::string& replacement) noexcept = 0;
@@ -38,6 +39,8 @@ class ReplyUser {
   virtual void OnForward(Bytes bytes) noexcept = 0;
   // ReadyForQuery came, and no other is due.
   virtual void OnBatchDone(char status) noexcept = 0;
+  // The answer to a Query of ours has ended, and no ReadyForQuery is due.
+  virtual void OnOwnDone() noexcept = 0;
   // What the server sent in one go was relayed.
   virtual void OnRelayed() noexcept = 0;
   // The server's queue has room again.
@@ -105,6 +108,8 @@ class ServerConnection final : public StreamUser {
 
   // What state the server side is in, kept by the session that leases it.
   Settings settings;
+  Settings audited;                              // the settings as the last audit found them,
+  AuditReport audit;                             // and what it said
   StatementRef unnamed;                         // what its unnamed statement is, if it is known
   std::unordered_set<std::uint64_t> statements;  // ids of the prepared statements it has
 

@@ -112,6 +112,8 @@ void Session::Carry(Do verb) {
       return AnswerRollback();
     case Do::kDiscard:
       return;  // OnReply drops what comes from now on
+    case Do::kAudit:
+      return SendAudit();
     case Do::kRelease:
       return LetGo(true);
     case Do::kCloseServer:
@@ -246,6 +248,8 @@ void Session::LetGo(bool clean) {
   holding_ = unconfirmed_ = decisive_ = false;
   done_.reset();
   held_.clear();
+  sticky_pin_ = PinReason::kNone;
+  unseen_ = audit_due_ = false;
   read_only_block_ = shadow_block_ = false;
   snapshot_taken_ = false;
   if (!portals_.empty()) portals_.clear();
@@ -294,18 +298,13 @@ void Session::OnBatchDone(char status) noexcept {
   }
 
   if (b.facts.cls != Class::kRead) worker_.NoteWrite();
-
-  auto pin = b.pin;
-  if (b.failed && status == 'I' && EndsWithTransaction(pin)) pin = PinReason::kNone;
-  if (pool_policy_.mode == PoolMode::kSession && pin == PinReason::kNone) pin = PinReason::kSessionMode;
+  const auto done = PinsAfter(status);
   if (relaying != nullptr && relaying->opens) begin_ = std::string();
   const bool rerun = In<Discarding>();
   if (rerun) RewindBatch();
   else EndBatch();
-  const bool unpin = std::exchange(unpin_, false);
-  const bool was_pinned = relaying != nullptr && relaying->pin != PinReason::kNone;
-  if (!was_pinned && pin != PinReason::kNone && !rerun) metrics.Count(Counter::kSessionPins, pin);
-  Take(BatchDone{status, pin, unpin});
+  Take(done);
+  if (!rerun) CountPin();
   if (pool_policy_.mode == PoolMode::kStatement && status != 'I' && !closed_) {
     Close(ErrorMessage({.severity = "FATAL", .sqlstate = "0A000",
                         .message = "transaction blocks are not allowed with pool mode \"statement\""}),
@@ -335,7 +334,7 @@ void Session::Cancel() {
   } else if (In<Fencing>() || In<FencingHere>()) {
     GiveUpFence("57014", "canceling statement due to user request");
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
-  } else if (connection_ != nullptr && !connection_->ledger().Idle()) {
+  } else if (connection_ != nullptr && !connection_->ledger().Idle() && !In<Auditing>()) {
     worker_.SendCancel(*connection_);
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
   } else {

@@ -10,6 +10,7 @@
 //   session_digest.cc    what is counted of each statement for people: digests, shadow mode
 //   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
+//   session_audit.cc    what ties the session to its server connection, asked of the server
 //   session_reply.cc     replies -> client, and what they change in the session
 //   session_answer.cc    batches that the server did not end: errors of ours, a lost server
 #pragma once
@@ -31,6 +32,7 @@
 #include "metrics/labels.h"
 #include "parser/encoding.h"
 #include "parser/facts.h"
+#include "routing/audit.h"
 #include "routing/decide.h"
 #include "routing/session_machine.h"
 #include "routing/settings.h"
@@ -55,6 +57,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Cancel();
   [[nodiscard]] std::uint32_t secret() const { return secret_; }
   [[nodiscard]] ClientState client_state() const;
+  // What ties it to its server connection now; kNone: nothing.
+  [[nodiscard]] PinReason pinned_by() const;
   [[nodiscard]] bool logged_in() const { return login_ == nullptr; }
 
   // From the login.
@@ -93,6 +97,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void OnBatchDone(char status) noexcept override;
   void OnServerDrained() noexcept override;
   void OnRelayed() noexcept override;
+  void OnOwnDone() noexcept override;
   void OnServerLost(const std::string& error, bool mid_message) noexcept override;
 
  private:
@@ -178,9 +183,18 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // The batch fails at `message`, with `error`, a whole ErrorResponse; while it is classified. The first of a batch counts.
   void Refuse(BatchMessage& message, std::string error);
   // `message` ties the session to its server connection, if it succeeds; it is refused where that must not be.
-  void NotePin(BatchMessage& message, PinReason pin);
+  void NotePin(BatchMessage& message, PinReason pin, bool unlisted);
   [[nodiscard]] std::string WhyNoPin(PinReason pin) const;
   void AppendRefused(std::string& out, char type);
+
+  // session_audit.cc
+  // What the batch at hand, that ends with `status`, leaves for BatchDone to say of pins.
+  [[nodiscard]] BatchDone PinsAfter(char status);
+  void SendAudit();
+  void EndAudit();
+  void CountPin();
+  [[nodiscard]] static bool MayEndPin(const std::vector<Facts>& list);
+  [[nodiscard]] bool Unlisted(const CachedStatement& found, std::string_view sql) const;
 
   // session_send.cc
   void Send();
@@ -290,6 +304,12 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::string begin_;              // of a block that no server has heard of: what begins it
   TransactionModes begun_modes_;   // and what that says
   bool unpin_ = false;
+  bool unseen_ = false;            // since the last audit the session may have been changed unseen
+  bool audit_due_ = false;
+  bool audit_failed_ = false;
+  AuditReport audit_;              // of the audit that runs
+  PinReason counted_pin_ = PinReason::kNone;
+  PinReason sticky_pin_ = PinReason::kNone;  // what no audit ends
   bool rollback_unpins_ = false;   // all that could pin happened in this transaction and goes with it
   TimePoint last_active_{};
 };

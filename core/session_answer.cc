@@ -20,6 +20,7 @@ void Session::RewindBatch() {
   batch_->failed = false;
   batch_->waited = true;
   batch_->ran_at = 0;
+  for (auto& run : batch_->ran) run.rows = 0;
 }
 
 void Session::EndBatch() {
@@ -105,7 +106,7 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
                                     : may_have_run                              ? "08007"
                                                                                 : "08006";
   const auto* block = std::get_if<InBlock>(&state_);
-  const bool ends_client = In<Pinned>() || (relaying != nullptr && relaying->pin != PinReason::kNone) ||
+  const bool ends_client = In<Pinned>() || In<Auditing>() || (relaying != nullptr && relaying->pin != PinReason::kNone) ||
                            (block != nullptr && block->pin != PinReason::kNone) ||
                            (fencing != nullptr && (!fencing->block || fencing->pin != PinReason::kNone));
   failure_ = ErrorMessage({.severity = ends_client ? "FATAL" : "ERROR",

@@ -136,8 +136,9 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (MayAskForRoute(*sql) && AnswerRouteQuestion(message, body)) return;
       const auto& found = Look(*sql);
       ClassifyStatement(found, true);
+      NotePin(message, found.verdict.pin, Unlisted(found, *sql));
+      if (MayEndPin(found.facts())) b.audit = true;
       if (!found.facts().empty()) NoteRun(NoteOf(found));
-      NotePin(message, found.verdict.pin);
       if (ChangesSession(found.facts())) message.sql = found.sql;
       return;
     }
@@ -170,7 +171,8 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       const auto* bound = portal ? find(b.portals) : nullptr;
       if (portal && bound == nullptr) bound = find(portals_);
       if (bound == nullptr) return CombineClass(Class::kWrite, Reason::kProtocol);
-      NotePin(message, bound->pin);
+      NotePin(message, bound->pin, bound->unlisted);
+      if (bound->audit) b.audit = true;
       NoteRun(bound->note);
       message.sql = bound->sql;
       if (message.sql)
@@ -210,7 +212,10 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   const auto& found = Look(message.statement->sql);
   ClassifyStatement(found, true);
   Portal portal{std::string(bind->portal), ChangesSession(found.facts()) ? message.statement->sql : SqlRef(),
-                found.verdict.pin, NoteOf(found)};
+                found.verdict.pin,
+                Unlisted(found, message.statement->sql->text),
+                MayEndPin(found.facts()),
+                NoteOf(found)};
   for (auto& old : b.portals)
     if (old.name == portal.name) {
       old = std::move(portal);

@@ -31,20 +31,19 @@ DigestNote Session::NoteOf(const CachedStatement& found) {
 
 void Session::NoteRun(DigestNote note) {
   auto& ran = batch_->ran;
-  if (worker_.digests().on() && ran.size() < kMaxRunsCounted) ran.push_back(note);
+  if (worker_.digests().on() && ran.size() < kMaxRunsCounted) ran.push_back({note});
 }
 
 void Session::CountCompletion(const Answer& answer, char type, Bytes body) {
   if (!batch_ || answer.reply != Reply::kForward || batch_->ran_at >= batch_->ran.size()) return;
   auto& b = *batch_;
-  if (auto* digest = worker_.digests().Find(b.ran[b.ran_at]); digest != nullptr && type == 'C')
-    digest->rows += RowsOf(AsText(body));
+  if (type == 'C') b.ran[b.ran_at].rows += RowsOf(AsText(body));
   if (!b.simple) ++b.ran_at;
 }
 
 void Session::CountError(bool ours) {
   if (!batch_ || batch_->ran_at >= batch_->ran.size()) return;
-  auto* digest = worker_.digests().Find(batch_->ran[batch_->ran_at]);
+  auto* digest = worker_.digests().Find(batch_->ran[batch_->ran_at].note);
   if (digest == nullptr) return;
   ++digest->errors;
   if (ours) ++digest->calls;  // CountBatch does not see it
@@ -59,9 +58,10 @@ void Session::CountBatch(const Decision& decision, Duration took) {
   const bool primary = worker_.view().primary == connection_->id();
   const bool fell_back = IsFallback(decision.reason);
   for (std::size_t i = 0; i < runs; ++i) {
-    auto* digest = worker_.digests().Find(b.ran[i]);
+    auto* digest = worker_.digests().Find(b.ran[i].note);
     if (digest == nullptr) continue;
     ++digest->calls;
+    digest->rows += b.ran[i].rows;
     ++(primary ? digest->on_primary : digest->on_replica);
     digest->held += decision.target == Target::kHeld ? 1 : 0;
     digest->fallbacks += fell_back ? 1 : 0;

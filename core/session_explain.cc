@@ -23,13 +23,13 @@ std::string Session::RouteAnswerFor(std::string_view question) {
   const auto whole = found.verdict;
   ClassifyStatement(found, true);
   BatchMessage stands_in;
-  NotePin(stands_in, whole.pin);
+  NotePin(stands_in, whole.pin, false);
   const auto decision = stands_in.refused ? Decision{Target::kRefuse, Reason::kRefused} : DecideBatch();
   std::swap(asking, batch_);
   worker_.GiveBatch(std::move(asking));
 
-  std::vector<Verdict> each;
-  for (const auto& facts : *list) each.push_back(list->size() == 1 ? whole : Resolve(facts, catalog_));
+  auto each = ResolveEach(*list, catalog_, {});
+  if (each.size() == 1) each.front() = whole;  // what was learnt of it counts
   auto answer = DescribeRoute(question, each, whole, decision, worker_.view());
   if (decision.target == Target::kHeld && connection_ != nullptr) answer.server = connection_->server().name;
   return RouteRows(answer, HighestParameter(question, lexing_), lexing_);

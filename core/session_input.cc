@@ -194,6 +194,7 @@ bool Session::TakeLarge(FrameHeader header, Bytes& in) {
       facts.cls = Class::kWrite;
       facts.why = Reason::kTooLarge;
       batch().pin = PinReason::kUnknownState;
+      batch().unseen = batch().unlisted = true;
     }
     Dispatch();
     return !closed_ && In<Relaying>();

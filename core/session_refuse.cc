@@ -30,11 +30,21 @@ void Session::Refuse(BatchMessage& message, std::string error) {
   batch_->refusal = std::move(error);
 }
 
-void Session::NotePin(BatchMessage& message, PinReason pin) {
+void Session::NotePin(BatchMessage& message, PinReason pin, bool unlisted) {
   if (pin == PinReason::kNone) return;
   auto error = WhyNoPin(pin);
-  if (error.empty()) batch_->pin = pin;
-  else Refuse(message, std::move(error));
+  if (!error.empty()) return Refuse(message, std::move(error));
+  auto& b = *batch_;
+  b.unlisted = b.unlisted || unlisted;
+  if (pin == PinReason::kUnknownState) {
+    b.unseen = true;
+    // A session that is tied in any case is asked about when that may end.
+    b.audit = b.audit || pinned_by() == PinReason::kNone;
+    if (b.pin != PinReason::kNone) return;
+  }
+  // pg_try_advisory_lock() may have locked nothing.
+  if (pin == PinReason::kAdvisoryLock) b.audit = true;
+  if (!IsForGood(b.pin)) b.pin = pin;
 }
 
 // Empty if it may be.

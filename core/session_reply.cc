@@ -29,6 +29,7 @@ std::string Replaced(std::string text, std::string_view what, std::string_view w
 Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept {
   if (batch_ && !batch_->effects.empty()) RunEffects(answer, header.type, body);
   if (In<Discarding>()) return Relayed::kDrop;
+  if (header.type == 'D' && In<Auditing>() && !AddAuditRow(audit_, body)) audit_failed_ = true;
   switch (header.type) {
     case 'C': case 'I': case 's':
       CountCompletion(answer, header.type, body);
@@ -55,7 +56,10 @@ bool Session::MayHeal(std::string_view sqlstate) const {
 Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacement) {
   const auto error = ReadError(body);
   if (answer.reply == Reply::kSwallow) {
-    if (answer.entry == 'Q') SettingsFailed(body, batch_ && answer.sequence == batch_->begin_sequence);
+    const bool fatal = error.severity == "FATAL" || error.severity == "PANIC";
+    if (fatal) last_words_ = error.message;
+    else if (In<Auditing>()) audit_failed_ = true;
+    else if (answer.entry == 'Q') SettingsFailed(body, batch_ && answer.sequence == batch_->begin_sequence);
     return Relayed::kSkip;
   }
   // In a block that the client made READ ONLY that error is its own.

@@ -316,6 +316,11 @@ void Worker::PublishGauges() {
     if (slot.session && slot.session->logged_in()) ++states[static_cast<std::size_t>(slot.session->client_state())];
   for (std::size_t i = 0; i < states.size(); ++i)
     metrics_.SetGauge(Gauge::kClientConnections, states[i], static_cast<ClientState>(i));
+  std::array<std::int64_t, static_cast<std::size_t>(PinReason::kCount)> pins{};
+  for (const auto& slot : slots_)
+    if (slot.session) ++pins[static_cast<std::size_t>(slot.session->pinned_by())];
+  for (std::size_t i = 1; i < pins.size(); ++i)
+    metrics_.SetGauge(Gauge::kSessionsPinned, pins[i], static_cast<PinReason>(i));
   std::vector<std::array<std::int64_t, 2>> servers(servers_.size());
   for (const auto& [key, pool] : pools_) {
     if (key.server >= servers.size()) continue;

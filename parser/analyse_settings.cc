@@ -204,6 +204,7 @@ void AnalyseSetValue(const VariableSetStmt* stmt, Facts& facts) {
     effect.kind = Kind::kTransaction;
     ApplyMode(effect.name, effect.value, facts.modes);
   }
+  if (effect.name == "seed") facts.pin = PinReason::kSetSeed;  // where the sequence stands is nowhere to be seen
   effect.sql = SetStatement(effect.name, stmt->args, stmt->is_local);
   if (effect.sql.empty()) {
     facts.state_unknown = true;

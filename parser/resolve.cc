@@ -181,8 +181,7 @@ Verdict CombineVerdicts(std::span<const Verdict> verdicts) {
   return all;
 }
 
-Verdict ResolveAll(const std::vector<Facts>& list, const Catalog* catalog, Outlook outlook) {
-  if (list.size() == 1) return Resolve(list.front(), catalog, outlook);
+std::vector<Verdict> ResolveEach(const std::vector<Facts>& list, const Catalog* catalog, Outlook outlook) {
   std::vector<Verdict> verdicts;
   verdicts.reserve(list.size());
   for (const Facts& facts : list) {
@@ -190,7 +189,12 @@ Verdict ResolveAll(const std::vector<Facts>& list, const Catalog* catalog, Outlo
     const bool unseen = facts.state_unknown || verdicts.back().pin == PinReason::kUnknownState;
     if (unseen || !facts.settings.empty()) outlook.path = nullptr;
   }
-  return CombineVerdicts(verdicts);
+  return verdicts;
+}
+
+Verdict ResolveAll(const std::vector<Facts>& list, const Catalog* catalog, Outlook outlook) {
+  if (list.size() == 1) return Resolve(list.front(), catalog, outlook);
+  return CombineVerdicts(ResolveEach(list, catalog, outlook));
 }
 
 }  // namespace waypost

@@ -30,8 +30,12 @@ struct Outlook {
 // Reason::kMultiStatement. The first pin stays. What they do to settings is in the facts of each.
 [[nodiscard]] Verdict CombineVerdicts(std::span<const Verdict> verdicts);
 
-// Both at once, for a whole text. Behind a statement that changes settings, names may mean something
-// else: they are then looked up in all schemas.
+// Each statement of a whole text. Behind one that changes settings, names may mean something else:
+// they are then looked up in all schemas.
+[[nodiscard]] std::vector<Verdict> ResolveEach(const std::vector<Facts>& list,
+                                               const Catalog* catalog, Outlook outlook = {});
+
+// Both at once.
 [[nodiscard]] Verdict ResolveAll(const std::vector<Facts>& list, const Catalog* catalog,
                                  Outlook outlook = {});
 

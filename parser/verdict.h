@@ -75,6 +75,11 @@ enum class PinReason : std::uint8_t {
          reason == PinReason::kListen || reason == PinReason::kHoldCursor;
 }
 
+// True if nothing but the end of the connection ends what the pin is for.
+[[nodiscard]] constexpr bool IsForGood(PinReason reason) {
+  return reason == PinReason::kLoad || reason == PinReason::kSetSeed;
+}
+
 // One statement under one catalogue, search_path and role.
 struct Verdict {
   Class cls = Class::kWrite;

@@ -93,6 +93,7 @@ struct Transition {
   Step operator()(const Relaying& s, const BatchDone& e) const {
     const auto pin = e.pin != PinReason::kNone || e.unpinned ? e.pin : s.pin;
     if (e.status != 'I') return {InBlock{pin}};
+    if (e.audit) return {Auditing{pin}, {Do::kAudit}};
     if (pin != PinReason::kNone) return {Pinned{pin}};
     return {Idle{}, {Do::kRelease}};
   }
@@ -123,6 +124,12 @@ struct Transition {
     if (s.pin != PinReason::kNone) return {Closed{}, {Do::kCloseClient}};
     return {FailedBlock{}};
   }
+
+  Step operator()(const Auditing&, const Audited& e) const {
+    if (e.pin != PinReason::kNone) return {Pinned{e.pin}};
+    return {Idle{}, {e.dirty ? Do::kCloseServer : Do::kRelease}};
+  }
+  Step operator()(const Auditing&, const ServerLost&) const { return {Closed{}, {Do::kCloseClient}}; }
 
   Step operator()(const Pinned& s, const BatchReady& e) const {
     if (e.decision.fence != FencePlan::kNone) return {FencingHere{e.decision, false, s.why}, {Do::kJoinFence}};
@@ -161,8 +168,8 @@ struct Transition {
 Step Advance(const State& state, const Event& event) { return std::visit(Transition{}, state, event); }
 
 std::string_view StateName(const State& state) {
-  static constexpr std::string_view kNames[] = {"idle",    "begun",   "fencing",      "acquiring",   "relaying", "discarding",
-                                                "inblock", "pinned",  "fencing_here", "failed_block", "closed"};
+  static constexpr std::string_view kNames[] = {"idle",    "begun",    "fencing",      "acquiring",    "relaying", "discarding",
+                                                "inblock", "pinned",   "auditing",     "fencing_here", "failed_block", "closed"};
   return kNames[state.index()];
 }
 

@@ -23,6 +23,7 @@
 //   Relaying     BatchDone 'I', no pin      Idle          release
 //   Relaying     BatchDone 'T' 'E', no pin  InBlock
 //   Relaying     BatchDone, pin             Pinned
+//   Relaying     BatchDone 'I', to audit    Auditing      ask the server what the session left behind
 //   Relaying     ServerLost, may rerun      Acquiring     acquire (on the primary)
 //   Relaying     ServerLost, in a block     FailedBlock   answer the batch with the error
 //   Relaying     ServerLost                 Idle          answer the batch with the error
@@ -32,6 +33,9 @@
 //   InBlock      BatchReady                 Relaying      send
 //   InBlock      BatchReady, probe first    FencingHere   join the fence
 //   InBlock      ServerLost                 FailedBlock
+//   Auditing     Audited, pin               Pinned
+//   Auditing     Audited, no pin            Idle          release; a dirty connection is closed
+//   Auditing     ServerLost                 Closed        close the client
 //   Pinned       BatchReady                 Relaying      send
 //   Pinned       BatchReady, probe first    FencingHere   join the fence
 //   Pinned       ServerLost                 Closed        close the client: what it was pinned for is gone
@@ -66,13 +70,15 @@ struct Behind {};                          // what was to be sent at once must b
 struct Refuted {};                         // what was sent at once was sent too early
 struct HeldError {};                       // an error before anything was forwarded
 struct Forwarding {};                      // the first byte of the answer goes to the client
-// `unpinned`: DISCARD ALL left nothing that the session could be tied for.
-struct BatchDone { char status = 'I'; PinReason pin = PinReason::kNone; bool unpinned = false; };
+// `unpinned`: DISCARD ALL left nothing that the session could be tied for. `audit`: what ties it, or does not, is to be
+// asked of the server.
+struct BatchDone { char status = 'I'; PinReason pin = PinReason::kNone; bool unpinned = false; bool audit = false; };
+struct Audited { PinReason pin = PinReason::kNone; bool dirty = false; };
 struct ServerLost { bool mid_message = false; };
 struct BlockEnded {};
 struct ClientGone {};
 using Event = std::variant<BatchReady, Kept, Proven, Unproven, GaveUp, Behind, Leased, NoLease, Rerouted, Refuted,
-                           HeldError, Forwarding, BatchDone, ServerLost, BlockEnded, ClientGone>;
+                           HeldError, Forwarding, BatchDone, Audited, ServerLost, BlockEnded, ClientGone>;
 
 struct Idle {};
 struct Begun {};  // in a transaction block that no server has heard of yet
@@ -92,13 +98,14 @@ struct Relaying {
 struct Discarding { Decision decision; bool opens = false; bool refuted = false; };
 struct InBlock { PinReason pin = PinReason::kNone; };
 struct Pinned { PinReason why; };
+struct Auditing { PinReason pin = PinReason::kNone; };  // `pin`: what ties it as far as is known
 struct FailedBlock {};
 struct Closed {};
 // The batch waits for the proof that a replica shows what it must.
 struct Fencing { Decision decision; bool opens = false; };
 // The same, and it can run on the connection that the session holds, nowhere else.
 struct FencingHere { Decision decision; bool block = false; PinReason pin = PinReason::kNone; };
-using State = std::variant<Idle, Begun, Fencing, Acquiring, Relaying, Discarding, InBlock, Pinned, FencingHere,
+using State = std::variant<Idle, Begun, Fencing, Acquiring, Relaying, Discarding, InBlock, Pinned, Auditing, FencingHere,
                            FailedBlock, Closed>;
 
 enum class Do : std::uint8_t {
@@ -111,6 +118,7 @@ enum class Do : std::uint8_t {
   kAnswerKept,    // answer the whole batch as the server would
   kAnswerRollback,
   kDiscard,       // throw away what is held and what still comes of this batch
+  kAudit,         // ask the server what the session left behind
   kRelease,       // the server connection goes back to its pool
   kCloseServer,
   kCloseClient,

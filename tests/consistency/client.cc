@@ -119,6 +119,22 @@ std::string Client::Notification(int milliseconds) {
   return next();
 }
 
+Reply Client::CopyOut(const std::string& sql, std::string& text) {
+  if (!Connect()) return Reply(nullptr);
+  PGconn* from = connection_.get();
+  Reply begun(PQexec(from, sql.c_str()));
+  char* line = nullptr;
+  while (PQgetCopyData(from, &line, 0) > 0) {
+    text += line;
+    PQfreemem(line);
+  }
+  Reply ended(PQgetResult(from));
+  while (PGresult* rest = PQgetResult(from)) PQclear(rest);
+  return text.empty() && !begun.ok() && !ended.ok() && begun.sqlstate() != "08006"
+             ? std::move(begun)
+             : std::move(ended);
+}
+
 void Client::Reset() {
   if (!connection_ || !Reply(PQexec(connection_.get(), "ROLLBACK")).ok()) connection_.reset();
 }

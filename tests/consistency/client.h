@@ -43,10 +43,15 @@ class Client {
   Reply Run(const std::string& sql) { return Run(Protocol::kSimple, sql); }
   // Sends all in one go, each its own implicit transaction; the replies in order.
   std::vector<Reply> Pipeline(const std::vector<std::string>& statements);
+  // COPY ... TO STDOUT: what it gave is appended to `text`.
+  Reply CopyOut(const std::string& sql, std::string& text);
   // Waits up to `milliseconds` for a notification; its payload, or "".
   std::string Notification(int milliseconds);
   // After an error within a block: back to the start, by ROLLBACK or a new connection.
   void Reset();
+
+  // The same door, another session.
+  Client(const Client& door) : Client(door.name_, door.conninfo_) {}
 
   // Run once on every new connection.
   void set_greeting(std::string sql) { greeting_ = std::move(sql); }

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 SUPPORT = pathlib.Path(__file__).resolve().parents[1] / "support"
 sys.path.insert(0, str(SUPPORT))
@@ -110,7 +111,16 @@ class Servers:
         self.run("pg_ctl", "-D", self.dir / name, "-m", mode, "-w", "-t", 60, "stop")
 
     def connect(self, server="pg0", user="postgres", password="secret", database=DATABASE, **params):
-        return wire.connect(self.ports[server], user, password, database, **params)
+        """Waits for a server that is starting."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return wire.connect(self.ports[server], user, password, database, **params)
+            except (OSError, wire.ServerError) as error:
+                starting = isinstance(error, OSError) or error.sqlstate == "57P03"
+                if not starting or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def sql(self, text, server="pg0", database=DATABASE, user="postgres"):
         with self.connect(server, user, database=database) as conn:

@@ -149,6 +149,41 @@ def idle_block(servers, _, wait):
         conn.rows("ROLLBACK")
 
 
+def backend_crashed(servers, standby, wait):
+    """The standby throws all of its processes out and starts again from its last restartpoint, behind where it was."""
+    with servers.connect(standby) as conn:
+        pid = int(conn.value("SELECT pg_backend_pid()"))
+        os.kill(pid, signal.SIGKILL)
+    wait(1, 2)
+
+
+def fence_links(servers):
+    """(server, process) of each connection on which a Waypost asks for positions."""
+    for name in servers.names:
+        with contextlib.suppress(AssertionError, OSError, RuntimeError):
+            for row in servers.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'waypost fence'", name):
+                yield name, int(row[0])
+
+
+def probes_stopped(servers, _, wait):
+    pids = [pid for _, pid in fence_links(servers) if random.random() < 0.5]
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    wait(0.05, 1.5)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def probes_terminated(servers, _, wait):
+    for name, pid in list(fence_links(servers)):
+        if random.random() < 0.5:
+            with contextlib.suppress(AssertionError, OSError):
+                servers.sql(f"SELECT pg_terminate_backend({pid})", name)
+    wait(0.1, 0.5)
+
+
 def wal_switched(servers, _, wait):
     for _ in range(3):
         servers.sql(random.choice(("SELECT pg_switch_wal()", "CHECKPOINT")))
@@ -169,6 +204,9 @@ NEMESES = {
     "conflicts": conflicts,
     "idle-block": idle_block,
     "wal-switch": wal_switched,
+    "crash": backend_crashed,
+    "stop-probes": probes_stopped,
+    "end-probes": probes_terminated,
 }
 
 

@@ -37,16 +37,21 @@ std::string Select(const std::string& from) {
   return "SELECT v" + std::string(kWhere) + " FROM " + from + " WHERE k = $1";
 }
 
+std::string Filled(std::string sql, std::size_t key) {
+  return sql.replace(sql.find("$1"), 2, to_string(key));
+}
+
 }  // namespace
 
 std::vector<std::string> ReadKinds() {
-  return {"simple",     "extended", "prepared", "view", "function", "committed",
-          "repeatable", "pipeline", "list",     "sum",  "sums",     "ddl"};
+  return {"simple",   "extended", "prepared", "view",   "function", "trigger",   "double",
+          "large",    "connect",  "execute",  "cursor", "session",  "committed", "repeatable",
+          "pipeline", "copy",     "list",     "sum",    "sums",     "ddl"};
 }
 
 std::vector<std::string> WriteKinds() {
-  return {"simple", "extended", "prepared", "block",  "multi",  "pipeline", "async",
-          "local",  "function", "twophase", "notify", "append", "transfer"};
+  return {"simple", "extended", "prepared", "cte",      "block",  "multi",  "pipeline",
+          "async",  "local",    "function", "twophase", "notify", "append", "transfer"};
 }
 
 // What one thread has: a session through each door, and its dice.
@@ -99,6 +104,13 @@ std::string Run::SetUp(const std::string& conninfo) {
         std::string("CREATE FUNCTION reg_function(int) RETURNS TABLE (k int, v bigint) STABLE "
                     "LANGUAGE sql AS "
                     "'SELECT k, v FROM reg WHERE k = $1'"),
+        std::string("CREATE TABLE reg_copy AS SELECT * FROM reg"),
+        std::string("ALTER TABLE reg_copy ADD PRIMARY KEY (k)"),
+        std::string("CREATE FUNCTION copy_reg() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE "
+                    "reg_copy SET v = "
+                    "NEW.v WHERE k = NEW.k; RETURN NEW; END'"),
+        std::string(
+            "CREATE TRIGGER copied AFTER UPDATE ON reg FOR EACH ROW EXECUTE FUNCTION copy_reg()"),
         std::string("CREATE FUNCTION set_async(int, bigint) RETURNS void LANGUAGE plpgsql AS "
                     "'BEGIN PERFORM "
                     "set_config(''synchronous_commit'', ''off'', true); UPDATE reg SET v = $2 "
@@ -223,6 +235,9 @@ bool Run::WriteRegister(Sessions& sessions, Client& client, std::size_t key, std
     }
     return true;
   }
+  if (kind == "cte") {
+    return all({"WITH changed AS (" + filled + " RETURNING v) SELECT v FROM changed"});
+  }
   const Reply reply = client.Run(ProtocolNamed(kind), update, parameters);
   if (!reply.ok()) Failed(reply, "write-" + kind + " through " + client.name());
   if (reply.sqlstate().starts_with("08") && !reply.ok())
@@ -296,7 +311,10 @@ void Run::ChangeSchema(const std::stop_token& stop) {
     if (n % kColumns == 1) client.Run("CREATE TABLE " + Wide(n) + " AS SELECT 1 AS v");
     const std::pair<std::string, std::atomic<std::int64_t>&> steps[] = {
         {"CREATE TABLE made_" + to_string(n) + " AS SELECT 1 AS v", tables_},
-        {"ALTER TABLE " + Wide(n) + " ADD COLUMN c" + to_string(n) + " int DEFAULT 1", columns_}};
+        {"ALTER TABLE " + Wide(n) + " ADD COLUMN c" + to_string(n) + " int DEFAULT 1", columns_},
+        {"CREATE OR REPLACE FUNCTION answer() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT " +
+             to_string(n) + "'",
+         answers_}};
     for (const auto& [sql, made] : steps) {
       const Reply reply = sessions.Any().Run(sql);
       if (reply.ok()) made.store(n);
@@ -337,10 +355,39 @@ void Run::Read(const std::stop_token& stop, unsigned thread) {
 
 void Run::ReadOne(Sessions& sessions, Client& client, const std::string& kind, std::size_t key) {
   const std::string what = kind + " through " + client.name();
-  if (kind == "view") {
-    ReadRegister(client, sessions.AnyProtocol(), "reg_view", key, what);
-  } else if (kind == "function") {
-    ReadRegister(client, sessions.AnyProtocol(), "reg_function($1)", key, what);
+  if (kind == "view" || kind == "function" || kind == "trigger") {
+    const std::string from = kind == "view"      ? "reg_view"
+                             : kind == "trigger" ? "reg_copy"
+                                                 : "reg_function($1)";
+    ReadRegister(client, sessions.AnyProtocol(), from, key, what);
+  } else if (kind == "double") {
+    ReadBySql(client, {"SELECT 1 WHERE false; " + Filled(Select("reg_view"), key)}, key, what);
+  } else if (kind == "large") {
+    // Many rows, of which the first says what is read: more than a balancer may hold back.
+    ReadRegister(client, sessions.AnyProtocol(), "reg CROSS JOIN generate_series(1, 4000)", key,
+                 what);
+  } else if (kind == "connect") {
+    if (!sessions.Chance(0.1)) return;
+    Client fresh(client);
+    ReadRegister(fresh, sessions.AnyProtocol(), "reg", key, what);
+  } else if (kind == "execute") {
+    // A session that prepared by SQL may be the primary's from then on: one of its own.
+    if (!sessions.Chance(0.1)) return;
+    Client fresh(client);
+    ReadBySql(fresh, {"EXECUTE by_key(" + to_string(key) + ")"}, key, what);
+  } else if (kind == "cursor") {
+    ReadBySql(client,
+              {"BEGIN READ ONLY", "DECLARE c CURSOR FOR " + Filled(Select("reg"), key), "FETCH c",
+               "COMMIT"},
+              key, what);
+  } else if (kind == "session") {
+    ReadBySql(client,
+              {"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "BEGIN",
+               Filled(Select("reg"), key), "COMMIT",
+               "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE"},
+              key, what);
+  } else if (kind == "copy") {
+    ReadCopy(client, key);
   } else if (kind == "committed" || kind == "repeatable") {
     ReadBlock(sessions, client, kind == "repeatable", key);
   } else if (kind == "pipeline") {
@@ -350,10 +397,47 @@ void Run::ReadOne(Sessions& sessions, Client& client, const std::string& kind, s
   } else if (kind == "sum" || kind == "sums") {
     ReadSum(client, kind == "sums");
   } else if (kind == "ddl") {
-    ReadNewTable(client, sessions.AnyProtocol());
+    ReadNew(sessions, client);
   } else {
     ReadRegister(client, ProtocolNamed(kind), "reg", key, what);
   }
+}
+
+// Runs the statements; the one that gives a row reads the register.
+void Run::ReadBySql(Client& client, const std::vector<std::string>& statements, std::size_t key,
+                    const std::string& what) {
+  const Register::Before before = registers_[key].Begin();
+  for (const std::string& sql : statements) {
+    Reply reply = client.Run(sql);
+    if (!reply.ok() && reply.sqlstate() == "26000") {
+      client.Run("PREPARE by_key(int) AS " + Select("reg"));
+      reply = client.Run(sql);
+    }
+    if (reply.ok() && reply.rows() == 0) continue;
+    Server server = kUnknownServer;
+    if (!Counted(reply, what, 1, &server)) {
+      client.Reset();
+      client.Run("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE");
+      return;
+    }
+    registers_[key].End(before, reply.Number(0, 0), server, what, findings_);
+  }
+}
+
+void Run::ReadCopy(Client& client, std::size_t key) {
+  const std::string what = "copy through " + client.name();
+  const Register::Before before = registers_[key].Begin();
+  std::string text;
+  const Reply reply = client.CopyOut("COPY (" + Filled(Select("reg"), key) + ") TO STDOUT", text);
+  const std::size_t tab = text.find('\t');
+  if (!reply.ok() || tab == std::string::npos) {
+    failed_reads_.fetch_add(1);
+    return Failed(reply, "read-" + what);
+  }
+  const Server server = Where(std::string_view(text).substr(tab + 1, text.find('\n') - tab - 1));
+  reads_on_[server].fetch_add(1);
+  reads_.fetch_add(1);
+  registers_[key].End(before, std::stoll(text), server, what, findings_);
 }
 
 bool Run::ReadRegister(Client& client, Protocol protocol, const std::string& from, std::size_t key,
@@ -446,23 +530,29 @@ void Run::ReadSum(Client& client, bool block) {
   if (total != kTotal) findings_.Add(Fault::kTorn, what + ": " + to_string(total));
 }
 
-void Run::ReadNewTable(Client& client, Protocol protocol) {
-  const bool column = columns_.load() > 0 && reads_.load() % 2 == 0;
-  const std::int64_t n = (column ? columns_ : tables_).load();
-  if (n == 0) return;
+void Run::ReadNew(Sessions& sessions, Client& client) {
   const std::string what = "ddl through " + client.name();
-  const std::string sql = column
-                              ? "SELECT c" + to_string(n) + std::string(kWhere) + " FROM " + Wide(n)
-                              : "SELECT v" + std::string(kWhere) + " FROM made_" + to_string(n);
   // A name only now known: the prepared way would leave a statement behind for each.
-  const Reply reply =
-      client.Run(protocol == Protocol::kPrepared ? Protocol::kExtended : protocol, sql);
+  const Protocol protocol = sessions.Chance(0.5) ? Protocol::kSimple : Protocol::kExtended;
+  const std::size_t dice = sessions.Roll(3);
+  const std::int64_t n = (dice == 0 ? tables_ : dice == 1 ? columns_ : answers_).load();
+  if (n == 0) return;
+  const std::string where(kWhere);
+  const std::string sql = dice == 0   ? "SELECT v" + where + " FROM made_" + to_string(n)
+                          : dice == 1 ? "SELECT c" + to_string(n) + where + " FROM " + Wide(n)
+                                      : "SELECT answer()" + where;
+  const Reply reply = client.Run(protocol, sql);
   const std::string state = reply.ok() ? "" : reply.sqlstate();
-  if (state == "42P01" || state == "42703") {
+  if (state == "42P01" || state == "42703" || state == "42883") {
     reads_.fetch_add(1);
     findings_.Add(Fault::kMissing, what + ": " + sql + ": " + reply.message());
-  } else {
-    Counted(reply, what, 1);
+    return;
+  }
+  Server server = kUnknownServer;
+  if (Counted(reply, what, 1, &server) && dice == 2 && reply.Number(0, 0) < n) {
+    findings_.Add(Fault::kStale, what + " on pg" + to_string(server) + ": a function replaced " +
+                                     to_string(n) + " times is that of " +
+                                     std::string(reply.Value(0, 0)));
   }
 }
 

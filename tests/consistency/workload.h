@@ -67,9 +67,12 @@ class Run {
                     const std::string& what, std::int64_t* value = nullptr);
   void ReadBlock(Sessions& sessions, Client& client, bool repeatable, std::size_t key);
   void ReadPipeline(Client& client, std::size_t key);
+  void ReadBySql(Client& client, const std::vector<std::string>& statements, std::size_t key,
+                 const std::string& what);
+  void ReadCopy(Client& client, std::size_t key);
   void ReadList(Client& client, Protocol protocol);
   void ReadSum(Client& client, bool block);
-  void ReadNewTable(Client& client, Protocol protocol);
+  void ReadNew(Sessions& sessions, Client& client);
 
   // Counts one read that ended; false if it failed. `server_column` says where it ran.
   bool Counted(const Reply& reply, const std::string& what, int server_column,
@@ -80,7 +83,7 @@ class Run {
   std::deque<Register> registers_;
   std::deque<List> lists_;
   std::atomic<std::size_t> list_{0};
-  std::atomic<std::int64_t> tables_{0}, columns_{0};  // created and acknowledged
+  std::atomic<std::int64_t> tables_{0}, columns_{0}, answers_{0};  // created and acknowledged
   Findings findings_;
   std::atomic<std::uint64_t> reads_{0}, writes_{0}, failed_reads_{0};
   std::array<std::atomic<std::uint64_t>, 8> reads_on_{};

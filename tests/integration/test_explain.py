@@ -60,7 +60,7 @@ def test_it_is_the_sessions_own_answer(conn):
         (row,) = explain(conn, "SELECT 1")
         assert (row["target"], row["server"], row["reason"], row["verdict"]) == (
             "held", "pg0", "in_transaction", "read_safe")  # fmt: skip
-    conn.execute("SET default_transaction_isolation = serializable")
+    conn.execute("SET default_transaction_isolation = 'serializable'")
     (row,) = explain(conn, "SELECT 1")
     assert (row["target"], row["reason"]) == ("primary", "serializable")
 
@@ -149,6 +149,37 @@ def test_the_same_over_http_and_the_command_line(waypost):
     assert 'no --database given: answering for "postgres"' in run.stderr
     assert "database: postgres" in run.stdout and "pin:      listen" in run.stdout
     assert "statement 2: session, session: LISTEN x" in run.stdout
+
+
+@pytest.fixture
+def two_of_a_name(cluster):
+    """A name that is a table in schema public, and a view that writes in the schema of that name."""
+    name = new_marker()
+    cluster.sql(f"""
+        CREATE SCHEMA {name};
+        CREATE TABLE public.{name} (id int);
+        CREATE FUNCTION {name}.f(i int) RETURNS int LANGUAGE sql VOLATILE AS
+          'INSERT INTO public.{name} VALUES (i) RETURNING id';
+        CREATE VIEW {name}.{name} AS SELECT {name}.f(1) AS id""")
+    yield name
+    cluster.sql(f"DROP SCHEMA {name} CASCADE; DROP TABLE public.{name}")
+
+
+def test_the_path_and_the_search_path_that_was_asked_for(waypost, two_of_a_name):
+    name = two_of_a_name
+
+    def ask(search_path):
+        body = {"sql": f"SELECT * FROM {name}", "database": "openfire", "user": "openfire", "search_path": search_path}
+        status, answer = waypost.get("/api/v1/route", body)
+        assert status == 200
+        return json.loads(answer)
+
+    with waypost.connect() as raw:  # DDL through Waypost makes it look again
+        raw.simple("CREATE TABLE looked_at (); DROP TABLE looked_at")
+    waypost_process.eventually(lambda: ask("public")["reason"] == "read_safe", what="the new table known")
+    answer = ask(name)
+    assert (answer["target"], answer["reason"]) == ("primary", "volatile_function")
+    assert answer["path"] == [f"view {name}.{name} → function {name}.f(integer) is volatile"]
 
 
 def test_a_database_not_asked_for_before_is_known_at_once(make_waypost, cluster):

@@ -100,3 +100,19 @@ def test_a_real_prometheus_scrapes_it(waypost, tmp_path):
     finally:
         process.terminate()
         process.wait(20)
+
+
+def test_status_warns_while_commits_wait_for_a_standby_that_is_not_there(cluster, waypost):
+    def warned():
+        return [w for w in json.loads(waypost.get("/api/v1/status")[1])["warnings"] if w.startswith("commits wait: ")]
+
+    assert not warned()
+    cluster.sql("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 3 (pg1, pg2, pg9)'")
+    try:
+        cluster.sql("SELECT pg_reload_conf()")
+        (warning,) = eventually(warned, 10, "the warning")
+        assert warning.endswith("asks for 3 standbys, and 2 stream")
+    finally:
+        cluster.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        cluster.sql("SELECT pg_reload_conf()")
+    eventually(lambda: not warned(), 10, "the warning gone")

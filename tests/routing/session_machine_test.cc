@@ -48,6 +48,7 @@ struct StateText {
   std::string operator()(const Discarding& s) const { return Text(s.decision) + (s.opens ? " opens" : ""); }
   std::string operator()(const InBlock& s) const { return std::string(PinReasonName(s.pin)); }
   std::string operator()(const Pinned& s) const { return std::string(PinReasonName(s.why)); }
+  std::string operator()(const Auditing& s) const { return std::string(PinReasonName(s.pin)); }
   std::string operator()(const FailedBlock&) const { return ""; }
   std::string operator()(const Fencing& s) const { return Text(s.decision) + (s.opens ? " opens" : ""); }
   std::string operator()(const FencingHere& s) const {
@@ -159,6 +160,15 @@ const std::vector<Row>& Rows() {
       {Discarding{kRead}, BatchDone{'E'}, Acquiring{kReadAgain}, {Do::kCloseServer, Do::kAcquire}},
       {Discarding{kRead}, ServerLost{}, Acquiring{kReadAgain}, {Do::kAcquire}},
       {Discarding{kRead}, ServerLost{true}, Acquiring{kReadAgain}, {Do::kAcquire}},
+      // What ties the session is asked of the server outside a block alone.
+      {Relaying{kWrite}, BatchDone{'I', kTemp, false, true}, Auditing{kTemp}, {Do::kAudit}},
+      {Relaying{kWrite}, BatchDone{'T', kTemp, false, true}, InBlock{kTemp}, {}},
+      {Relaying{kHeld, true, false, kTemp}, BatchDone{'I', PinReason::kNone, false, true}, Auditing{kTemp}, {Do::kAudit}},
+      {Auditing{kTemp}, Audited{kListen}, Pinned{kListen}, {}},
+      {Auditing{kTemp}, Audited{}, Idle{}, {Do::kRelease}},
+      {Auditing{kTemp}, Audited{PinReason::kNone, true}, Idle{}, {Do::kCloseServer}},
+      {Auditing{kTemp}, ServerLost{}, Closed{}, {Do::kCloseClient}},
+      {Auditing{kTemp}, ClientGone{}, Closed{}, {Do::kCloseServer}},
       {InBlock{}, BatchReady{kHeld}, Relaying{kHeld, false, true}, {Do::kSend}},
       {InBlock{kTemp}, BatchReady{kHeld}, Relaying{kHeld, false, true, kTemp}, {Do::kSend}},
       {InBlock{}, ServerLost{}, FailedBlock{}, {}},
@@ -182,7 +192,7 @@ const std::vector<State>& EveryState() {
   static const std::vector<State> kStates = {
       Fencing{kProbe}, FencingHere{kFenceHere, true},
       Idle{},    Begun{},       Acquiring{kRead}, Relaying{kRead}, Discarding{kRead},
-      InBlock{}, Pinned{kTemp}, FailedBlock{},    Closed{}};
+      InBlock{}, Pinned{kTemp}, Auditing{kTemp},  FailedBlock{},   Closed{}};
   return kStates;
 }
 
@@ -190,14 +200,14 @@ const std::vector<Event>& EveryEvent() {
   static const std::vector<Event> kEvents = {
       Proven{2}, Unproven{}, GaveUp{}, Behind{}, Refuted{},
       BatchReady{kRead}, Kept{},      Leased{},     NoLease{},    Rerouted{kWrite}, HeldError{},
-      Forwarding{},      BatchDone{}, ServerLost{}, BlockEnded{},     ClientGone{}};
+      Forwarding{},      BatchDone{}, Audited{}, ServerLost{}, BlockEnded{},     ClientGone{}};
   return kEvents;
 }
 
 Event AnyEvent(std::mt19937& random) {
   const auto any = [&random](unsigned bound) { return random() % bound; };
   const auto pin = [&] { return any(4) == 0 ? kTemp : PinReason::kNone; };
-  switch (any(17)) {
+  switch (any(18)) {
     case 0:
       return BatchReady{std::array{kRead, kWrite, kProbe, kAhead, kFenceHere}[any(5)]};
     case 11:
@@ -221,13 +231,15 @@ Event AnyEvent(std::mt19937& random) {
     case 5:
       return Forwarding{};
     case 6:
-      return BatchDone{"ITE"[any(3)], pin(), any(4) == 0};
+      return BatchDone{"ITE"[any(3)], pin(), any(4) == 0, any(3) == 0};
     case 7:
       return ServerLost{any(4) == 0};
     case 8:
       return BlockEnded{};
     case 9:
       return Kept{};
+    case 10:
+      return Audited{pin(), any(4) == 0};
     default:
       return any(8) == 0 ? Event{ClientGone{}} : Event{Forwarding{}};
   }
@@ -257,6 +269,7 @@ struct Held {
         asked = true;
         break;
       case Do::kSend:
+      case Do::kAudit:
         CHECK(connection);
         break;
       case Do::kDiscard:
@@ -297,7 +310,7 @@ bool CanHappen(const State& state, const Event& event, const Held& held) {
     return std::holds_alternative<Idle>(state) || std::holds_alternative<Begun>(state);
   if (std::holds_alternative<BatchReady>(event))
     return !held.asked && !std::holds_alternative<Relaying>(state) &&
-           !std::holds_alternative<Discarding>(state);
+           !std::holds_alternative<Discarding>(state) && !std::holds_alternative<Auditing>(state);
   if (std::holds_alternative<BatchDone>(event))
     return std::holds_alternative<Relaying>(state) || std::holds_alternative<Discarding>(state);
   return true;
@@ -377,8 +390,8 @@ TEST_CASE("whatever happens, a connection is asked for, held and given back in t
     CHECK(held.asked == std::holds_alternative<Acquiring>(state));
     CHECK(held.connection ==
           (std::holds_alternative<Relaying>(state) || std::holds_alternative<Discarding>(state) ||
-           std::holds_alternative<InBlock>(state) || std::holds_alternative<Pinned>(state) ||
-           std::holds_alternative<FencingHere>(state)));
+           std::holds_alternative<InBlock>(state) || std::holds_alternative<Auditing>(state) ||
+           std::holds_alternative<Pinned>(state) || std::holds_alternative<FencingHere>(state)));
     if (std::holds_alternative<Idle>(state)) CHECK_FALSE(held.answering);
   }
 }
