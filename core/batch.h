@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "parser/verdict.h"
 #include "routing/decide.h"
 #include "routing/prepared.h"
+#include "routing/rules.h"
 
 namespace waypost {
 
@@ -38,7 +41,11 @@ struct Effect {
   std::string name;
   StatementRef statement;
   bool sent = false;           // kParsed, kInjected: the server was asked to parse it
+  bool taints = false;         // kInjected: if it fails, the connection is not what it is taken for
 };
+
+// What a server says of the statement that stands in place of a refused one: undefined_function.
+inline constexpr std::string_view kRefusedState = "42883";
 
 struct Portal {
   std::string name;
@@ -63,11 +70,18 @@ struct BatchFlags {
   PinReason pin = PinReason::kNone;
   bool any_statement = false;
   bool changes_settings = false;
+  bool changes_catalog = false;  // DDL
   bool unseen = false;           // it may have changed the session in a way that its text does not show,
   bool unlisted = false;         // and that an audit cannot find
+  bool writes = false;           // it may take values from sequences, at least by a trigger,
+  bool advances = false;         // and is likely to
+  bool reads_sequence = false;   // currval(), lastval()
   bool audit = false;            // it may have begun or ended what ties the session
   bool resets = false;           // RESET, DISCARD ALL: back to the start-up values
   bool deallocates_all = false;  // DEALLOCATE ALL, by the extended protocol
+  std::optional<Handling> handling{};  // if rules or hints have a say: of all its statements
+  RuleMask rules = 0;            // what matched
+  bool timed_out = false;        // we asked the server to cancel it
   bool simple = false;      // a Query, not the extended protocol
   bool failed = false;      // an error was answered
   bool begins = false;      // BEGIN

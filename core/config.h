@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/base/result.h"
 #include "routing/policy.h"
+#include "routing/rules.h"
 
 namespace waypost {
 
@@ -99,6 +100,7 @@ struct Config {
   std::vector<UserConfig> users;
   std::vector<DatabaseConfig> databases;
   std::vector<ApplicationConfig> applications;
+  RuleSet rules;
 
   // nullptr if there is none of that name.
   [[nodiscard]] const UserConfig* FindUser(std::string_view name) const;

@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "core/config_keys.h"
+#include "core/config_rules.h"
 #include "parser/scram.h"
 
 namespace waypost {
@@ -56,6 +57,7 @@ class ConfigLoad {
     ReadUsers();
     ReadDatabases();
     ReadApplications();
+    config_.rules = ReadRules(root_, faults_, config_);
     root_.Finish();
     if (!faults_.empty()) return Error{faults_.Text()};
     return std::move(config_);

@@ -6,6 +6,7 @@
 #include "parser/explain_text.h"
 #include "parser/resolve.h"
 #include "parser/search_path.h"
+#include "routing/rule_marks.h"
 
 namespace waypost {
 namespace {
@@ -58,6 +59,31 @@ std::string Shortened(std::string_view sql) {
   return std::string(sql.substr(0, end)) + "...";
 }
 
+struct RulesSay {
+  bool denied = false;
+  Handling handling;
+};
+
+// What rules and hints make of the statements, and says so in their verdicts.
+RulesSay ApplyRules(std::string_view sql, const std::vector<Facts>& facts, const Config& config, const Asker& asker,
+                    std::vector<Verdict>& verdicts) {
+  const auto policy = config.RoutingFor(asker);
+  RulesSay say;
+  say.handling.policy = policy;
+  TextMarks marks;
+  MarkText(sql, Lexing{}, facts, config.rules, config.comment_hints, marks);
+  const auto session = config.rules.SessionMask(asker);
+  for (std::size_t i = 0; i < facts.size(); ++i) {
+    const auto first = RuleSet::First(marks.rules[i] & session);
+    const auto* rule = first ? &config.rules.rules()[*first] : nullptr;
+    if (rule != nullptr) verdicts[i].path.push_back(RuleWords(*rule));
+    if (rule != nullptr && rule->route == RuleRoute::kDeny) say.denied = true;
+    const auto handling = HandlingOf(policy, marks.hint, rule);
+    say.handling = i == 0 ? handling : Both(say.handling, handling);
+  }
+  return say;
+}
+
 }  // namespace
 
 RouteAnswer DescribeRoute(std::string_view sql, std::span<const Verdict> each, const Verdict& whole,
@@ -88,8 +114,10 @@ RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config,
   const FactsList list = Analyse(question.sql, Lexing{});
   SearchPath path;
   if (!question.search_path.empty()) path = ReadSearchPath(question.search_path, question.user);
-  else if (catalog != nullptr) path = catalog->DefaultPath(question.user);
-  const auto verdicts = ResolveEach(*list, catalog, {.path = &path});
+  else if (catalog != nullptr) path = catalog->DefaultPath(question.user, question.user);
+  auto verdicts = ResolveEach(*list, catalog, {.path = &path});
+  const Asker asker{.user = question.user, .database = question.database, .application = question.application_name};
+  const auto rules = ApplyRules(question.sql, *list, config, asker, verdicts);
   const Verdict whole = CombineVerdicts(verdicts);
   BatchFacts batch;
   batch.cls = whole.cls;
@@ -98,10 +126,11 @@ RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config,
   batch.begins_read_only = list->size() == 1 && list->front().kind == StatementKind::kBegin &&
                            list->front().modes.read_only.value_or(false) &&
                            !list->front().modes.serializable.value_or(false);
+  batch.to_primary = rules.handling.to_primary;
   const ClusterView ideal = IdealView(now);
   const ClusterView& servers = view != nullptr ? *view : ideal;
-  const Decision decision = Decide(batch, SessionFacts{}, servers,
-                                   config.RoutingFor({.user = question.user, .database = question.database}), {}, now);
+  const Decision decision = rules.denied ? Decision{Target::kRefuse, Reason::kRefused}
+                                         : Decide(batch, SessionFacts{}, servers, rules.handling.policy, {}, now);
   return DescribeRoute(question.sql, verdicts, whole, decision, servers);
 }
 

@@ -250,7 +250,11 @@ void ServerConnection::FlushSynthesised() {
 
 void ServerConnection::CancelEnded() {
   --cancels_;
-  if (cancels_ > 0 || after_cancel == AfterCancel::kNothing) return;
+  if (cancels_ > 0) return;
+  if (after_cancel == AfterCancel::kNothing) {
+    if (user_ != nullptr) user_->OnCancelEnded();
+    return;
+  }
   if (std::exchange(after_cancel, AfterCancel::kNothing) == AfterCancel::kRelease) pool_.Release(*this);
   else pool_.Discard(*this, DisconnectCause::kClientGone);
 }

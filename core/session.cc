@@ -50,6 +50,7 @@ void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
 
 void Session::OnConfigChanged() {
   routing_ = worker_.config().RoutingFor(Who());
+  session_rules_ = worker_.config().rules.SessionMask(Who());
   pool_policy_ = worker_.config().PoolFor(user_, database_);
 }
 
@@ -129,6 +130,8 @@ void Session::CountDecision(const Decision& decision) {
   if (target == Target::kHeld)
     target = worker_.view().primary == connection_->id() ? Target::kPrimary : Target::kReplica;
   metrics.Count(Counter::kQueries, target, decision.reason);
+  for (auto rules = batch_->rules; rules != 0; rules &= rules - 1)
+    metrics.Count(Counter::kRuleMatches, worker_.RuleId(*RuleSet::First(rules)));
   if (decision.reason == Reason::kNoEligibleReplica)
     metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kNoEligibleReplica);
   if (decision.reason == Reason::kReplicaBehind)
@@ -188,10 +191,14 @@ bool Session::Suits(const ServerConnection& connection) const noexcept {
   const auto& other = connection.startup().settings;
   if (other == startup_->settings) return true;
   // What it was started with cannot be unset, only set to something else; and RESET must find this session's values.
-  if (batch_ && batch_->resets) return false;
+  if (batch_ && (batch_->resets || batch_->pin != PinReason::kNone || (batch_->advances && reads_sequences_))) return false;
   return std::all_of(other->begin(), other->end(), [this](const Setting& setting) {
     return FindSetting(*settings_, setting.name) != nullptr;
   });
+}
+
+void Session::OnCancelEnded() noexcept {
+  if (!input_.empty()) ProcessInput();
 }
 
 void Session::OnRelayed() noexcept {
@@ -249,6 +256,7 @@ void Session::LetGo(bool clean) {
   done_.reset();
   held_.clear();
   sticky_pin_ = PinReason::kNone;
+  sequence_pin_ = block_advanced_ = false;
   unseen_ = audit_due_ = false;
   read_only_block_ = shadow_block_ = false;
   snapshot_taken_ = false;
@@ -298,6 +306,7 @@ void Session::OnBatchDone(char status) noexcept {
   }
 
   if (b.facts.cls != Class::kRead) worker_.NoteWrite();
+
   const auto done = PinsAfter(status);
   if (relaying != nullptr && relaying->opens) begin_ = std::string();
   const bool rerun = In<Discarding>();
@@ -323,13 +332,17 @@ ClientState Session::client_state() const {
   return In<InBlock>() || In<Begun>() || In<FailedBlock>() ? ClientState::kIdleInTransaction : ClientState::kIdle;
 }
 
+// The batch that waits for a server is answered with 57014.
+void Session::StopWaiting(std::string_view why) {
+  if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
+  homeless_ = false;
+  OnNoServerConnection("57014", ErrorMessage({.sqlstate = "57014", .message = why}));
+}
+
 void Session::Cancel() {
   auto& metrics = worker_.metrics();
   if (waiting_in_ != nullptr || homeless_) {
-    if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
-    homeless_ = false;
-    OnNoServerConnection("57014", ErrorMessage({.sqlstate = "57014",
-                                                .message = "canceling statement due to user request"}));
+    StopWaiting("canceling statement due to user request");
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
   } else if (In<Fencing>() || In<FencingHere>()) {
     GiveUpFence("57014", "canceling statement due to user request");

@@ -5,12 +5,14 @@
 //   session_input.cc     bytes -> messages -> batch -> decision
 //   session_classify.cc  what each message says of its batch
 //   session_explain.cc   EXPLAIN ROUTE: answered by a query in its place
+//   session_rules.cc     rules and comment hints: where it may go, for how long, or not at all
 //   session_begin.cc     BEGIN, answered before any server hears of it
 //   session_fence.cc     reads on replicas and their proof
 //   session_digest.cc    what is counted of each statement for people: digests, shadow mode
 //   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
 //   session_audit.cc    what ties the session to its server connection, asked of the server
+//   session_sequence.cc currval() and lastval(): which session's values a server connection has
 //   session_reply.cc     replies -> client, and what they change in the session
 //   session_answer.cc    batches that the server did not end: errors of ours, a lost server
 #pragma once
@@ -32,6 +34,8 @@
 #include "metrics/labels.h"
 #include "parser/encoding.h"
 #include "parser/facts.h"
+#include "parser/resolve.h"
+#include "parser/search_path.h"
 #include "routing/audit.h"
 #include "routing/decide.h"
 #include "routing/session_machine.h"
@@ -50,6 +54,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
 
   // From the worker.
   void Sweep(TimePoint now);
+  // Ends what has taken too long. False: there is no deadline, look no more.
+  [[nodiscard]] bool CheckDeadline(TimePoint now);
   void OnViewChanged();
   void OnConfigChanged();
   // Closes with 57P01 as soon as nothing is under way; `now`: at once.
@@ -97,6 +103,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void OnBatchDone(char status) noexcept override;
   void OnServerDrained() noexcept override;
   void OnRelayed() noexcept override;
+  void OnCancelEnded() noexcept override;
   void OnOwnDone() noexcept override;
   void OnServerLost(const std::string& error, bool mid_message) noexcept override;
 
@@ -107,6 +114,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Take(const Event& event);
   void Carry(Do verb);
   void Acquire();
+  void StopWaiting(std::string_view why);
   void LetGo(bool clean);
   void CountDecision(const Decision& decision);
   [[nodiscard]] Asker Who() const { return {user_, database_, application_, listener_}; }
@@ -126,6 +134,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   bool TakeLarge(FrameHeader header, Bytes& in);
   void Add(FrameHeader header, Bytes message);
   void Dispatch();
+  [[nodiscard]] const RoutingPolicy& Policy() const;
   [[nodiscard]] Decision DecideBatch();
   [[nodiscard]] SessionFacts FactsOfSession() const;
   void Misbehaved(std::string_view message);
@@ -141,11 +150,28 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] const CachedStatement& Look(std::string_view sql);
   [[nodiscard]] const CachedStatement& Look(const SqlRef& sql);
   void FindContext();
+  [[nodiscard]] SearchPath FindPath() const;
+  // Where the next statement stands: what its verdict is made in.
+  struct Place {
+    ContextId context;
+    Outlook outlook;
+  };
+  [[nodiscard]] Place FindPlace();
+  void CatalogChanged();
+  void TransactionEnded();
   [[nodiscard]] StatementRef FindStatement(std::string_view name) const;
 
   // session_explain.cc
   bool AnswerRouteQuestion(BatchMessage& message, Bytes body);
   [[nodiscard]] std::string RouteAnswerFor(std::string_view question);
+  // session_rules.cc
+  [[nodiscard]] const TextMarks& MarksOf(const CachedStatement& found);
+  [[nodiscard]] bool Treat(BatchMessage& message, const CachedStatement& found, bool runs);
+  [[nodiscard]] std::vector<const Rule*> RulesOf(const CachedStatement& found);
+  void CountRule(std::size_t index);
+  [[nodiscard]] std::string DenialBy(const Rule& rule) const;
+  void WatchTimeout();
+
   // session_begin.cc
   struct Lone {
     const Facts* facts = nullptr;
@@ -196,11 +222,20 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] static bool MayEndPin(const std::vector<Facts>& list);
   [[nodiscard]] bool Unlisted(const CachedStatement& found, std::string_view sql) const;
 
+  // session_sequence.cc
+  void NoteSequences(const CachedStatement& found);
+  void ReadsSequence();
+  // True if sessions of this user and database were seen asking for currval() or lastval().
+  [[nodiscard]] bool ReadsSequences();
+  void AppendSequences(std::string& out);
+  void ForgetSequences();
+
   // session_send.cc
   void Send();
   void Append(std::string& out, BatchMessage& message);
   void TrimStatements(std::string& out);
   void AppendSettings(std::string& out);
+  void ParseAsBefore(std::string& out);
   void AppendQueryMessage(std::string& out, BatchMessage& message);
   void AppendParse(std::string& out, BatchMessage& message, Bytes body);
   void AppendBind(std::string& out, BatchMessage& message, Bytes body);
@@ -244,6 +279,9 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::string user_, database_, counted_as_;
   std::string application_;       // application_name as the server last told it
   std::string_view listener_;
+  RuleMask session_rules_ = 0;    // whose conditions on the session hold
+  TimePoint deadline_ = TimePoint::max();  // of the batch under way
+  bool watched_ = false;          // the worker looks at the deadline
   RoutingPolicy routing_;
   PoolPolicy pool_policy_;
 
@@ -296,7 +334,13 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::string search_path_, role_;
   ContextId context_ = 0;                // what verdicts are made in, while
   std::uint64_t context_generation_ = 0;  // the worker's catalogues are of this generation; 0: ask again
+  std::uint64_t context_clock_ = 0;       // and the CatalogClock said so
   const Catalog* catalog_ = nullptr;     // the worker keeps it
+  std::uint64_t catalog_version_ = 0;    // and whether it is stale
+  SearchPath path_;                      // where names are looked up
+  bool catalog_stale_ = false;           // it has changed since it was read
+  bool local_path_ = false;              // SET LOCAL search_path: until the transaction ends, nobody knows
+  bool ddl_pending_ = false;             // DDL ran; it counts when its transaction ends
   bool serializable_default_ = false;
   bool read_only_default_ = false;
   bool read_only_block_ = false;
@@ -308,6 +352,11 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   bool audit_due_ = false;
   bool audit_failed_ = false;
   AuditReport audit_;              // of the audit that runs
+  std::uint64_t sequence_token_ = 0;      // see ServerConnection
+  std::uint64_t sequence_readers_ = 0;    // the version when it was asked whether
+  bool reads_sequences_ = false;          // this session's like ask for currval()
+  bool block_advanced_ = false;           // in this block values were taken
+  bool sequence_pin_ = false;             // values were taken on the connection at hand that may be asked for
   PinReason counted_pin_ = PinReason::kNone;
   PinReason sticky_pin_ = PinReason::kNone;  // what no audit ends
   bool rollback_unpins_ = false;   // all that could pin happened in this transaction and goes with it

@@ -27,7 +27,7 @@ void Session::EndBatch() {
   LeaveFence();
   waiting_since = {};
   large_next_ = false;
-  give_up_at = TimePoint::max();
+  give_up_at = deadline_ = TimePoint::max();
   if (batch_) worker_.GiveBatch(std::move(batch_));
 }
 
@@ -122,6 +122,9 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
 void Session::Lost(bool ready_due, bool partial) {
   worker_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
   last_words_.clear();
+  local_path_ = false;
+  // It may have been committed all the same.
+  if (std::exchange(ddl_pending_, false) || (batch_ && batch_->changes_catalog)) CatalogChanged();
   LeaveFence();
   holding_ = unconfirmed_ = decisive_ = false;
   done_.reset();

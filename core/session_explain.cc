@@ -21,15 +21,18 @@ std::string Session::RouteAnswerFor(std::string_view question) {
   const auto& found = Look(question);
   const auto list = found.sql->facts;
   const auto whole = found.verdict;
-  ClassifyStatement(found, true);
+  const auto rules = RulesOf(found);
   BatchMessage stands_in;
+  if (Treat(stands_in, found, true)) ClassifyStatement(found, true);
   NotePin(stands_in, whole.pin, false);
   const auto decision = stands_in.refused ? Decision{Target::kRefuse, Reason::kRefused} : DecideBatch();
   std::swap(asking, batch_);
   worker_.GiveBatch(std::move(asking));
 
-  auto each = ResolveEach(*list, catalog_, {});
+  auto each = ResolveEach(*list, catalog_, FindPlace().outlook);
   if (each.size() == 1) each.front() = whole;  // what was learnt of it counts
+  for (std::size_t i = 0; i < each.size(); ++i)
+    if (rules[i] != nullptr) each[i].path.push_back(RuleWords(*rules[i]));
   auto answer = DescribeRoute(question, each, whole, decision, worker_.view());
   if (decision.target == Target::kHeld && connection_ != nullptr) answer.server = connection_->server().name;
   return RouteRows(answer, HighestParameter(question, lexing_), lexing_);

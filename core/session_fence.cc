@@ -35,7 +35,7 @@ void Session::AwaitReplica() {
     const auto seen = fence.SeenOf(connection_->id());
     if (seen.incarnation != 0 && seen.replay >= read_index) server = connection_->id();
   } else {
-    server = ReplicaBehind(read_index, worker_.view(), routing_, worker_.load(), worker_.Now());
+    server = ReplicaBehind(read_index, worker_.view(), Policy(), worker_.load(), worker_.Now());
   }
   if (server) {
     CountFence(waiting_from == TimePoint{} ? FenceOutcome::kReady : FenceOutcome::kWaited);
@@ -53,7 +53,7 @@ void Session::AwaitReplica() {
   }
   if (!In<FencingHere>() && !WorthWaiting(worker_.view(), routing_, fence, worker_.Now())) return FallBack();
   if (fence_deadline == TimePoint::max()) {
-    const auto longest = In<FencingHere>() ? pool_policy_.query_wait_timeout : routing_.fence_wait;
+    const auto longest = In<FencingHere>() ? pool_policy_.query_wait_timeout : Policy().fence_wait;
     if (!In<FencingHere>() || longest.count() > 0) fence_deadline = Clock::now() + longest;
   }
   worker_.fence().WaitForReplay(*this, fence_deadline);
@@ -88,7 +88,7 @@ void Session::OnFenceLate() noexcept {
 
 // No replica can be proved fresh in time.
 void Session::FallBack() {
-  if (routing_.read_from_primary == ReadFromPrimary::kNever) {
+  if (Policy().read_from_primary == ReadFromPrimary::kNever) {
     CountFence(FenceOutcome::kGaveUp);
     return GiveUpFence("57P03", "no replica caught up in time, and read_from_primary = \"never\"");
   }

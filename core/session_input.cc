@@ -61,6 +61,8 @@ bool Session::MustPause() const {
 }
 
 bool Session::Accepts(char type) const {
+  // What is on its way to cancel the batch before must not hit the next one.
+  if (connection_ != nullptr && connection_->cancelling() && !In<Relaying>()) return false;
   if (In<Idle>() || In<Begun>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
   if (!In<Relaying>() || done_) return false;
   // The running batch goes on: a COPY, a series without its Sync, a message too large to gather.
@@ -226,6 +228,7 @@ void Session::Add(FrameHeader header, Bytes message) {
   if (gathered.bytes.size() > kKeepBytes) gathered.facts.retained = false;
 
   if (gathered.dispatched) {  // the running batch goes on
+    WatchTimeout();
     Send();
     return;
   }
@@ -238,6 +241,11 @@ void Session::Add(FrameHeader header, Bytes message) {
 }
 
 // Where the batch at hand would go now. Changes nothing but the batch.
+// Of the batch at hand: a rule or a hint may have its own.
+const RoutingPolicy& Session::Policy() const {
+  return batch_ && batch_->handling ? batch_->handling->policy : routing_;
+}
+
 Decision Session::DecideBatch() {
   auto& running = batch();
   if (!running.any_statement && running.facts.end_known) {
@@ -249,9 +257,12 @@ Decision Session::DecideBatch() {
     running.facts.cls = Class::kSession;
     running.facts.why = Reason::kSessionMode;
   }
-  const auto decision = Decide(running.facts, session, worker_.view(), routing_, worker_.load(), worker_.Now());
+  if (running.handling) running.facts.to_primary = running.handling->to_primary;
+  const auto decision = Decide(running.facts, session, worker_.view(), Policy(), worker_.load(), worker_.Now());
   if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
-  if (decision.target != Target::kHeld && !running.refusal.empty()) return {Target::kRefuse, Reason::kRefused};
+  // Nothing stands before it that a server would answer, and no block fails by it.
+  if (In<Idle>() && !running.messages.empty() && running.messages.front().refused)
+    return {Target::kRefuse, Reason::kRefused};
   return decision;
 }
 
@@ -282,6 +293,7 @@ void Session::Dispatch() {
   // Where a read goes that is to be proved first is known when it is proved.
   if (decision.fence != FencePlan::kProbeFirst || decision.target == Target::kHeld) CountDecision(decision);
   if (connection_ != nullptr && running.sets_transaction) begun_modes_.repeatable_read.reset();
+  WatchTimeout();
   if (routing_.read_from == ReadFrom::kNone) CountShadow(running, decision);
   if (connection_ == nullptr || connection_->status() == 'I') transaction_settings_ = settings_;
   if (connection_ == nullptr) rollback_unpins_ = true;

@@ -29,6 +29,7 @@ std::string Replaced(std::string text, std::string_view what, std::string_view w
 Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept {
   if (batch_ && !batch_->effects.empty()) RunEffects(answer, header.type, body);
   if (In<Discarding>()) return Relayed::kDrop;
+  if (header.type == 'Z' && connection_->status() == 'I') TransactionEnded();
   if (header.type == 'D' && In<Auditing>() && !AddAuditRow(audit_, body)) audit_failed_ = true;
   switch (header.type) {
     case 'C': case 'I': case 's':
@@ -99,8 +100,14 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   if (batch_ && !batch_->failed) CountError(false);
   if (batch_) batch_->failed = true;
   worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
-  if (batch_ && answer.sequence != 0 && answer.sequence == batch_->refusal_sequence) {
+  // 25P02 stays: in a failed block nothing is looked at.
+  if (batch_ && answer.sequence != 0 && answer.sequence == batch_->refusal_sequence &&
+      error.sqlstate == kRefusedState) {
     replacement = batch_->refusal;
+    return Relayed::kForward;
+  }
+  if (batch_ && batch_->timed_out && error.sqlstate == "57014") {
+    AppendError(replacement, {.sqlstate = "57014", .message = "canceling statement due to statement timeout"});
     return Relayed::kForward;
   }
   // The server knows statements by our names.
@@ -188,6 +195,7 @@ void Session::RunEffects(const Answer& answer, char type, Bytes body) {
 void Session::Undo(const Effect& effect) {
   // A Parse that failed or was skipped: the server does not have that statement after all.
   if (!effect.sent || connection_ == nullptr) return;
+  if (effect.taints) connection_->tainted = true;
   if (effect.statement && effect.statement != connection_->unnamed) connection_->statements.erase(effect.statement->id);
   else connection_->unnamed.reset();
 }
@@ -218,13 +226,30 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
       (*statements_)[facts.object] = std::make_shared<const Statement>(std::move(statement));
       break;
     }
-    case StatementKind::kDdl:
-      worker_.shared().catalog_changed(database_);
+    case StatementKind::kDiscard:
+      if (facts.object == "sequences") ForgetSequences();
       break;
     default:
       break;
   }
   for (const auto& effect : facts.settings) ApplySetting(effect);
+  if (facts.catalog == CatalogChange::kLater) worker_.shared().want_catalog(database_);
+  if (facts.catalog != CatalogChange::kNow) return;
+  ddl_pending_ = true;
+  // Outside a block a simple Query has committed by now, and the client may hear of it at once.
+  if (connection_->status() == 'I') CatalogChanged();
+}
+
+// What was read of the catalogue is out of date, for every client of every worker; it is read again.
+void Session::CatalogChanged() {
+  worker_.shared().catalog_clock.Tick(database_);
+  worker_.shared().want_catalog(database_);
+}
+
+void Session::TransactionEnded() {
+  if (std::exchange(local_path_, false)) SettingsChanged();
+  // Only now it is sure that it was committed.
+  if (std::exchange(ddl_pending_, false)) CatalogChanged();
 }
 
 void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
@@ -293,6 +318,10 @@ void Session::ApplySetting(const SettingEffect& effect) {
       server = table.With(server, {effect.name, effect.sql});
       break;
     case SettingEffect::Kind::kSetLocal:
+      if (effect.name == "search_path" || effect.name == "role") {
+        local_path_ = true;
+        SettingsChanged();
+      }
       return;
     case SettingEffect::Kind::kReset:
       settings_ = table.Reset(settings_, effect.name, startup_->settings);
@@ -317,6 +346,7 @@ void Session::ApplySetting(const SettingEffect& effect) {
         unnamed_.reset();
         connection_->statements.clear();
         connection_->unnamed.reset();
+        ForgetSequences();
         unpin_ = true;
         if (batch_) batch_->pin = PinReason::kNone;
       }
@@ -365,6 +395,8 @@ void Session::ReleaseHeld() {
 }
 
 void Session::OnForward(Bytes bytes) noexcept {
+  // Rows behind a first one come without being looked at, also those of a run that was refuted meanwhile.
+  if (In<Discarding>()) return;
   if (!holding_) return WriteClient(bytes);
   held_ += AsText(bytes);
   if (held_.size() <= kHeldBytes) return;

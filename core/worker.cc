@@ -50,6 +50,7 @@ Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View vi
   digests_.SetLimit(config_->digests.max);
   digests_.Replenish(kDigestBudget);
   FindServers();
+  FindRules();
 }
 
 Worker::~Worker() {
@@ -132,10 +133,17 @@ void Worker::FindServers() {
   outstanding_.resize(std::max(outstanding_.size(), servers_.size()));
 }
 
+void Worker::FindRules() {
+  ++rules_generation_;
+  rule_ids_.clear();
+  for (const auto& rule : config_->rules.rules()) rule_ids_.push_back(shared_.rule_names.IdOf(rule.name));
+}
+
 void Worker::SetConfig(ConfigSnapshot config) {
   Post([this, config = std::move(config)] {
     config_ = config;
     FindServers();
+    FindRules();
     pools_.OnConfigChanged();
     fence_.OnConfigChanged();
     startup_checks_.Clear();
@@ -145,11 +153,14 @@ void Worker::SetConfig(ConfigSnapshot config) {
   });
 }
 
-void Worker::SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog) {
-  Post([this, database, catalog = std::move(catalog)] {
+void Worker::SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog, std::uint64_t as_of) {
+  Post([this, database, catalog = std::move(catalog), as_of] {
     auto& entry = catalogs_[database];
+    ++catalog_generation_;
+    // What was resolved under the same picture still holds.
+    if (entry.catalog != catalog) entry.version = catalog_generation_;
     entry.catalog = catalog;
-    entry.version = ++catalog_generation_;
+    entry.as_of = as_of;
     std::vector<ClientLogin*> waiting;
     for (const auto& [wanted, login] : waiting_logins_)
       if (wanted == database) waiting.push_back(login);
@@ -158,11 +169,9 @@ void Worker::SetCatalog(const std::string& database, std::shared_ptr<const Catal
   });
 }
 
-const Catalog* Worker::CatalogOf(const std::string& database, std::uint64_t& version) const {
+const Worker::CatalogEntry* Worker::CatalogOf(const std::string& database) const {
   const auto found = catalogs_.find(database);
-  if (found == catalogs_.end()) return nullptr;
-  version = found->second.version;
-  return found->second.catalog.get();
+  return found == catalogs_.end() ? nullptr : &found->second;
 }
 
 bool Worker::WaitForCatalog(const std::string& database, ClientLogin& login) {
@@ -304,10 +313,19 @@ void Worker::Tick() {
   fence_.Sweep(now);
   startup_checks_.Sweep(now);
   for (std::size_t i = cancels_.size(); i-- > 0;) cancels_[i]->Sweep(now);
+  CheckDeadlines(now);
   if (++ticks_ % kTicksPerSweep != 0) return;
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (slots_[i].session) slots_[i].session->Sweep(now);
   PublishGauges();
+}
+
+// Others may begin to be watched while these are looked at.
+void Worker::CheckDeadlines(TimePoint now) {
+  looked_at_.swap(watched_);
+  for (const auto slot : looked_at_)
+    if (slots_[slot].session && slots_[slot].session->CheckDeadline(now)) watched_.push_back(slot);
+  looked_at_.clear();
 }
 
 void Worker::PublishGauges() {

@@ -48,7 +48,8 @@ class Worker {
   // Any thread.
   void SetView(View view);
   void SetConfig(ConfigSnapshot config);
-  void SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog);
+  // `as_of`: what the CatalogClock said before it was read.
+  void SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog, std::uint64_t as_of);
   // Stops listening, lets what is under way end, closes idle clients; `at_once`: all of them.
   void Drain(bool at_once);
   // True once no client is left after Drain().
@@ -85,6 +86,8 @@ class Worker {
   [[nodiscard]] std::shared_ptr<const ServerConfig> ServerFor(ServerId id) const {
     return id < servers_.size() ? servers_[id] : nullptr;
   }
+  // Never the same twice, never 0.
+  [[nodiscard]] std::uint64_t NewSequenceToken() { return ++sequence_tokens_; }
   [[nodiscard]] Load load() {
     return {outstanding_, turn_++, &fence_.fence(),
             TimePoint(Duration(shared_.last_write.load(std::memory_order_relaxed)))};
@@ -96,8 +99,13 @@ class Worker {
 
   // Changes whenever any catalogue does; never 0.
   [[nodiscard]] std::uint64_t catalog_generation() const { return catalog_generation_; }
-  // nullptr and version 0 if it is not loaded yet. Valid for this generation.
-  [[nodiscard]] const Catalog* CatalogOf(const std::string& database, std::uint64_t& version) const;
+  struct CatalogEntry {
+    std::shared_ptr<const Catalog> catalog;
+    std::uint64_t version = 0;
+    std::uint64_t as_of = 0;  // by the CatalogClock
+  };
+  // nullptr if it is not loaded yet. Valid for this generation.
+  [[nodiscard]] const CatalogEntry* CatalogOf(const std::string& database) const;
   // True if the catalogue of `database` is there; else it is asked for, and `login` is told when it comes.
   [[nodiscard]] bool WaitForCatalog(const std::string& database, ClientLogin& login);
   void ForgetLogin(ClientLogin& login);
@@ -118,6 +126,15 @@ class Worker {
   void SendCancel(ServerConnection& connection);
   void CancelDone(CancelRequest& request);
 
+  // The session in `slot` has a deadline to keep.
+  void Watch(std::uint32_t slot) { watched_.push_back(slot); }
+  // What the rules in force made of a text is of this generation; never 0.
+  [[nodiscard]] std::uint64_t rules_generation() const { return rules_generation_; }
+  // The label of a rule in the metrics.
+  [[nodiscard]] std::size_t RuleId(std::size_t index) const {
+    return index < rule_ids_.size() ? rule_ids_[index] : kMaxRuleNames;
+  }
+
   void AskOthersToYield(ServerId server);
   void TellPlaceFree(std::size_t worker, ServerId server);
 
@@ -127,6 +144,8 @@ class Worker {
   void RunPosted();
   void EmptyGrave();
   void FindServers();
+  void FindRules();
+  void CheckDeadlines(TimePoint now);
   void OnView(View view);
   void CancelHere(std::uint32_t pid, std::uint32_t secret);
   void PublishGauges();
@@ -149,11 +168,10 @@ class Worker {
 
   std::vector<std::shared_ptr<const ServerConfig>> servers_;  // by ServerId
   std::vector<std::uint32_t> outstanding_;
+  std::vector<std::size_t> rule_ids_;  // by index of a rule
+  std::uint64_t rules_generation_ = 0;
   std::uint32_t turn_ = 0;
-  struct CatalogEntry {
-    std::shared_ptr<const Catalog> catalog;
-    std::uint64_t version = 0;
-  };
+  std::uint64_t sequence_tokens_ = 0;
   std::map<std::string, CatalogEntry> catalogs_;
   std::uint64_t catalog_generation_ = 1;
   std::vector<std::pair<std::string, ClientLogin*>> waiting_logins_;
@@ -175,6 +193,7 @@ class Worker {
   };
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;
+  std::vector<std::uint32_t> watched_, looked_at_;  // slots
   std::vector<std::unique_ptr<Session>> dead_sessions_;
   std::vector<std::unique_ptr<ServerConnection>> dead_connections_;
   std::vector<std::unique_ptr<ClientLogin>> dead_logins_;

@@ -51,6 +51,7 @@ class Scrape {
   Scrape(const LabelTables& tables, const std::vector<const WorkerMetrics*>& threads)
       : tables_(tables),
         servers_(tables.servers ? tables.servers() : std::vector<std::string>{}),
+        rules_(tables.rules ? tables.rules() : std::vector<std::string>{}),
         threads_(threads) {}
 
   // Calls use(labels, first index, second index) for every series of `info`.
@@ -120,6 +121,8 @@ class Scrape {
         return tables_.pins;
       case Label::kServer:
         return servers_;
+      case Label::kRule:
+        return rules_;
       default:
         break;  // the others are fixed
     }
@@ -150,7 +153,7 @@ class Scrape {
   }
 
   const LabelTables& tables_;
-  const std::vector<std::string> servers_;
+  const std::vector<std::string> servers_, rules_;
   const std::vector<const WorkerMetrics*>& threads_;
 };
 

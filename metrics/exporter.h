@@ -42,7 +42,7 @@ class ScrapeOutput {
 struct LabelTables {
   std::vector<std::string> targets, reasons, pins;
   std::function<std::vector<std::string>()>
-      servers;  // asked at every scrape: a reload may add some
+      servers, rules;  // asked at every scrape: a reload may add some
 };
 
 class Exporter {

@@ -66,7 +66,8 @@ enum class Label : std::uint8_t {
   kTarget,
   kReason,
   kPin,
-  kServer,  // kTarget .. kServer are named at run time
+  kServer,
+  kRule,  // kTarget .. kRule are named at run time
   kWould,
   kQueryKind,
   kClientState,
@@ -90,6 +91,7 @@ enum class Label : std::uint8_t {
 };
 
 inline constexpr std::size_t kMaxServers = 64;  // ServerIds at or above are not counted
+inline constexpr std::size_t kMaxRuleNames = 256;  // of all reloads together
 inline constexpr std::size_t kMaxTargets = 4;
 inline constexpr std::size_t kMaxReasons = 48;
 inline constexpr std::size_t kMaxPins = 16;
@@ -153,6 +155,8 @@ struct LabelInfo {
       return {"reason", kMaxPins, {}};
     case Label::kServer:
       return {"server", kMaxServers, {}};
+    case Label::kRule:
+      return {"rule", kMaxRuleNames, {}};
     case Label::kWould:
       return {"would", v::kWould.size(), v::kWould};
     case Label::kQueryKind:

@@ -35,6 +35,8 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Reason::kCount)>
     "no_eligible_replica",
     "replica_behind",
     "consistency_primary",
+    "rule",
+    "hint",
     "primary_share",
     "rerun",
     "session_mode",

@@ -41,6 +41,8 @@ enum class Reason : std::uint8_t {
   kNoEligibleReplica,    // a read, but no replica may be read from now
   kReplicaBehind,        // a read, but no replica caught up within fence_wait
   kConsistencyPrimary,   // a read, but `consistency = "primary"` or `read_from = "none"`
+  kRule,                 // a read, but a rule says the primary
+  kHint,                 // a read, but its comment says the primary
   kPrimaryShare,         // a read, taken by the primary since read_from_primary = "always"
   kRerun,                // run again on the primary after a replica failed
   kSessionMode,          // session pooling: the session's own primary connection

@@ -42,6 +42,7 @@ std::optional<Reason> ForbidsReplicas(const BatchFacts& batch, const SessionFact
                                       const RoutingPolicy& policy) {
   if (!batch.end_known) return Reason::kOpenEnded;
   if (!batch.retained) return Reason::kTooLarge;
+  if (batch.to_primary) return batch.to_primary;
   if (policy.consistency == Consistency::kPrimary || policy.read_from == ReadFrom::kNone)
     return Reason::kConsistencyPrimary;
   if (session.serializable_default) return Reason::kSerializable;

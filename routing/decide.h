@@ -5,7 +5,7 @@
 //   it opens a transaction block that is not READ ONLY                                  -> primary
 //   the end of the batch is not known, or it is too large to keep                       -> primary
 //   a statement in it is no read (or not understood)                                    -> primary
-//   the policy or the session's settings forbid replicas                                -> primary
+//   a rule, a comment hint, the policy or the session's settings forbid replicas        -> primary
 //   a replica may be read from                                                          -> the least busy, by weight
 //   none may: read_from_primary = "never"                                               -> refused
 //   otherwise                                                                           -> primary
@@ -33,6 +33,7 @@ struct BatchFacts {
   bool retained = true;           // its bytes are kept: it can be sent again
   bool repeatable = true;         // running it twice does no harm
   bool needs_fence = true;        // it looks at something that a replica may show as it was before
+  std::optional<Reason> to_primary{};  // a rule or a hint sends it there, even if it is a read: why
 };
 
 // What of the session decides.

@@ -168,8 +168,8 @@ struct Transition {
 Step Advance(const State& state, const Event& event) { return std::visit(Transition{}, state, event); }
 
 std::string_view StateName(const State& state) {
-  static constexpr std::string_view kNames[] = {"idle",    "begun",    "fencing",      "acquiring",    "relaying", "discarding",
-                                                "inblock", "pinned",   "auditing",     "fencing_here", "failed_block", "closed"};
+  static constexpr std::string_view kNames[] = {"idle",   "begun",    "fencing",      "acquiring",    "relaying", "discarding",
+                                                "inblock", "pinned", "auditing", "fencing_here", "failed_block", "closed"};
   return kNames[state.index()];
 }
 

@@ -68,7 +68,7 @@ const std::vector<AdminApi::Route>& AdminApi::Routes() {
 AdminApi::AdminApi(AdminSources sources)
     : sources_(std::move(sources)),
       started_(std::chrono::system_clock::now()),
-      exporter_(MakeLabelTables(sources_.view), sources_.threads,
+      exporter_(MakeLabelTables(sources_.view, sources_.rules), sources_.threads,
                 {[this](ScrapeOutput& output) { AddOwnMetrics(output); }, AddProcessMetrics}) {}
 
 AdminResponse AdminApi::Problem(int status, std::string_view title, std::string_view detail) {

@@ -41,6 +41,7 @@ struct AdminSources {
   std::function<RouteAnswer(const RouteQuestion&)> route;  // empty: 503
   std::function<DigestReport()> digests;                   // empty: 503
   std::function<RunStatus()> run;
+  std::function<std::vector<std::string>()> rules;  // names, as they are numbered in the metrics; may be empty
   std::vector<const WorkerMetrics*> threads;  // workers and prober; must outlive the API
   std::string default_database = "postgres";  // of a question that names none
 };

@@ -81,8 +81,9 @@ void AddClusterMetrics(const ClusterView& view, TimePoint now, ScrapeOutput& out
       {primary.name, std::to_string(primary.timeline), std::to_string(primary.system_identifier)});
 }
 
-LabelTables MakeLabelTables(std::function<View()> view) {
+LabelTables MakeLabelTables(std::function<View()> view, std::function<std::vector<std::string>()> rules) {
   LabelTables tables;
+  tables.rules = std::move(rules);
   tables.targets = Names<Target>(TargetName);
   tables.reasons = Names<Reason>(ReasonName);
   tables.pins = Names<PinReason>(PinReasonName);

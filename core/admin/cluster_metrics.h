@@ -11,6 +11,7 @@ void AddClusterMetrics(const ClusterView& view, TimePoint now, ScrapeOutput& out
 
 // The names of targets, reasons and pins as metric labels, and of servers as `view` knows them at
 // each scrape.
-[[nodiscard]] LabelTables MakeLabelTables(std::function<View()> view);
+[[nodiscard]] LabelTables MakeLabelTables(std::function<View()> view,
+                                          std::function<std::vector<std::string>()> rules);
 
 }  // namespace waypost

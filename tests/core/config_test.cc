@@ -297,6 +297,62 @@ TEST_CASE("of all who may say how a session reads, the listener has the last wor
   CHECK(config->RoutingFor(last).max_lag_bytes == 16 << 20);
 }
 
+TEST_CASE("rules are read in order", "[core][config]") {
+  const auto config = ParseConfig(
+      "[routing]\ncomment_hints = true\n[[rule]]\nuser = 'a'\n[[rule]]\nname = 'slow'\ntable = ['x', 's.y*']\n"
+      "fingerprint = '50FDE20626009ABA'\nhint = 'h'\ntimeout = '2s'\nconsistency = 'bounded'\nmax_lag = '3s'\n"
+      "[[rule]]\nroute = 'deny'\nmessage = 'no'\n[monitor]\nuser='m'\n[[server]]\nname='a'\nhost='::1'\n"
+      "[[user]]\nname='u'\npassword='p'\n",
+      "w.toml");
+  if (!config) FAIL(config.error());
+  const auto& rules = config->rules.rules();
+  REQUIRE(rules.size() == 3);
+  CHECK(rules[0].name == "rule-1");
+  CHECK(rules[1].name == "slow");
+  CHECK(rules[1].tables == std::vector<std::string>{"x", "s.y*"});
+  CHECK(rules[1].fingerprints == std::vector<std::uint64_t>{0x50fde20626009aba});
+  CHECK(rules[1].timeout == seconds(2));
+  CHECK(rules[1].overrides.consistency == Consistency::kBounded);
+  CHECK(rules[1].overrides.max_lag == seconds(3));
+  CHECK(rules[2].route == RuleRoute::kDeny);
+  CHECK(rules[2].message == "no");
+}
+
+TEST_CASE("a rule that cannot be meant is refused", "[core][config]") {
+  const auto [lines, message] = GENERATE(table<std::string, std::string>({
+      {"[[rule]]\ntabel = 'x'", "w.toml:2:rule.tabel: unknown key; did you mean table?"},
+      {"[[rule]]\ntable = 3",
+       "w.toml:2:rule.table: found 3, expected a text of 1 to 127 bytes, or an array of 1 to 1000 such"},
+      {"[[rule]]\ntable = []",
+       "w.toml:2:rule.table: found an array, expected a text of 1 to 127 bytes, or an array of 1 to 1000 such"},
+      {"[[rule]]\ntable = 'd.s.t'",
+       "w.toml:2:rule.table: found \"d.s.t\", expected \"name\" or \"schema.name\""},
+      {"[[rule]]\nfingerprint = 'xyz'",
+       "w.toml:2:rule.fingerprint: found \"xyz\", expected 16 hexadecimal digits"},
+      {"[[rule]]\nhint = 'x'",
+       "w.toml:2:rule.hint: found \"x\" where comments do not count, expected [routing] comment_hints = true"},
+      {"[[rule]]\nlistener = 'x'", "w.toml:2:rule.listener: found \"x\", expected the name of a [listen]"},
+      {"[[rule]]\nroute = 'away'",
+       "w.toml:2:rule.route: found \"away\", expected one of \"primary\", \"replica\", \"deny\""},
+      {"[[rule]]\nmessage = 'x'",
+       "w.toml:2:rule.message: found a message that nobody would see, expected route = \"deny\" beside it"},
+      {"[[rule]]\nroute = 'deny'\ntimeout = 5",
+       "w.toml:3:rule.timeout: found beside route = \"deny\", expected nothing to be said of what does not run"},
+      {"[[rule]]\nroute = 'replica'\nconsistency = 'primary'",
+       "w.toml:3:rule.consistency: found \"primary\" beside route = \"replica\", expected one of the two"},
+      {"[[rule]]\nname = 'x'\n[[rule]]\nname = 'x'",
+       "w.toml:4:rule.name: found \"x\" a second time, expected each name once"},
+      {"[[rule]]\nname = 'a b'",
+       "w.toml:2:rule.name: found \"a b\", expected letters, digits, '_', '-' and '.' only"},
+      {"rule = 1", "w.toml:1:rule: found 1, expected tables, each begun by [[rule]]"},
+  }));
+  CAPTURE(lines);
+  CHECK(ErrorOfTop(lines) == message);
+  std::string many;
+  for (std::size_t i = 0; i <= kMaxRules; ++i) many += "[[rule]]\n";
+  CHECK(ErrorOfTop(many).starts_with("w.toml:1:rule: found 65 rules, expected at most 64"));
+}
+
 TEST_CASE("a file that cannot be read is a fault of its own", "[core][config]") {
   CHECK(LoadConfig("/nonexistent/w.toml").error() ==
         "/nonexistent/w.toml: cannot be read: No such file or directory");

@@ -79,8 +79,13 @@ TEST_CASE("what the example shows in comments is right as well", "[core][config]
     shown += line + "\n";
     at = end + 1;
   }
+  const std::string off = "comment_hints = false";
+  shown.replace(shown.find(off), off.size(), "comment_hints = true");  // one of the rules needs them
   const auto config = ParseConfig(shown, "waypost.toml");
   if (!config) FAIL(config.error());
+  REQUIRE(config->rules.rules().size() == 2);
+  CHECK(config->rules.rules()[0].tables.size() == 2);
+  CHECK(config->rules.rules()[1].name == "rule-2");
   CHECK(config->log_file == "/var/log/waypost.log");
   CHECK(config->servers[0].application_name == "pg0");
   CHECK(config->databases.at(0).name == "reports");

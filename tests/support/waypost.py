@@ -68,7 +68,7 @@ class Waypost:
         }
         for name, table in self.sections.items():
             if isinstance(table, list):
-                tables[name] = table
+                tables[name] = [{**tables.get(name, {}), **table[0]}, *table[1:]]
             elif name not in ("server", "top"):
                 tables.setdefault(name, {}).update(table)
         servers = self.servers or [

@@ -1,0 +1,33 @@
+#include "routing/rule_marks.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "parser/explain_text.h"
+#include "parser/fingerprint.h"
+
+namespace waypost {
+
+void MarkText(std::string_view text, Lexing lexing, const std::vector<Facts>& facts, const RuleSet& rules,
+              bool comment_hints, TextMarks& marks) {
+  const auto hint = comment_hints ? HintIn(text, lexing) : std::string();
+  marks.hint = HintOf(hint);
+  marks.rules.clear();
+  // A statement goes by its own fingerprint and by that of the whole text.
+  std::array<std::uint64_t, 2> fingerprints{};
+  const auto add = [&](std::size_t count, std::string_view sql) {
+    if (!rules.asks_for_fingerprints()) return count;
+    if (const auto made = Fingerprint(sql)) fingerprints[count++] = *made;
+    return count;
+  };
+  const auto whole = add(0, text);
+  const auto texts = facts.size() > 1 ? SplitStatements(text) : std::vector<std::string_view>();
+  for (std::size_t i = 0; i < facts.size(); ++i) {
+    const auto count = texts.size() == facts.size() ? add(whole, texts[i]) : whole;
+    marks.rules.push_back(rules.StatementMask(facts[i], {fingerprints.data(), count}, hint));
+  }
+}
+
+}  // namespace waypost

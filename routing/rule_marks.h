@@ -1,0 +1,17 @@
+// What a text is to the rules: found out when it is first seen, and kept with it. Pure.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "parser/facts.h"
+#include "parser/sql_cache.h"
+#include "routing/rules.h"
+
+namespace waypost {
+
+// Sets hint and rules of `marks` for `text`, whose statements are `facts`. `comment_hints`: its comments count.
+void MarkText(std::string_view text, Lexing lexing, const std::vector<Facts>& facts, const RuleSet& rules,
+              bool comment_hints, TextMarks& marks);
+
+}  // namespace waypost
