@@ -261,7 +261,7 @@ void FenceProbe::OnReplay(FenceLink& link, Lsn replay, std::uint32_t timeline) n
   // On another timeline its position says nothing of this one.
   if (timeline != 0 && timeline != fence_.epoch().timeline) return CloseLink(id);
   if (timeline == 0) return;
-  fence_.OnReplay(id, replay);
+  fence_.OnReplay(id, replay, Clock::now());
   TellReached(id);
   if (waiting_.empty()) return;
   next_poll_ = Clock::now() + poll_gap_;
@@ -355,6 +355,8 @@ void FenceProbe::Sweep(TimePoint /*now*/) {
     if (!server.link) continue;
     if (server.link->SilentSince(silent)) {
       server.link->GiveUp();
+    } else if (server.link->Free() && !server.as_primary && fence_.Trails(id)) {
+      server.link->Ask(FenceLink::Question::kReplay, now);
     } else if (server.link->Free() && now - server.link->heard_at() >= kSignOfLife) {
       if (!server.as_primary) {
         server.link->Ask(FenceLink::Question::kReplay, now);

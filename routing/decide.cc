@@ -111,6 +111,12 @@ std::optional<ServerId> ReplicaBehind(Lsn index, const ClusterView& view, const 
   });
 }
 
+bool WorthWaiting(const ClusterView& view, const RoutingPolicy& policy, const Fence& fence, TimePoint now) {
+  for (ServerId id = 0; id < view.servers.size(); ++id)
+    if (fence.Knows(id) && !fence.FarBehind(id) && MayReadFrom(view.servers[id], view, policy, now)) return true;
+  return false;
+}
+
 namespace {
 
 // How a read that a replica may take is proved to see all it must.

@@ -329,15 +329,18 @@ def test_without_a_primary(cluster, make_waypost):
 def test_cancel_while_it_waits_for_a_replica(cluster, make_waypost, table):
     with asynchronous(cluster):
         proxy = make_waypost(sections={"routing": {"read_from": "streaming", "fence_wait": "20s"}}, wait_for_split=True)
-        with proxy.connect() as conn, replay_paused(cluster, *REPLICAS):
-            for begin in ("", "BEGIN READ ONLY"):
+        with proxy.connect() as conn:
+            for begin in (False, True):
+                eventually(lambda: read_ran_on(cluster, conn) in REPLICAS, 10, "reads on a replica")
                 if begin:
                     conn.rows("BEGIN READ ONLY")
-                cluster.sql(f"INSERT INTO {table} VALUES (1)")
-                conn.send(wire.query(f"SELECT count(*) FROM {table}"))
-                time.sleep(0.2)
-                conn.cancel()
-                assert wire.sqlstates(conn.until()) == ["57014"]
+                    conn.rows(f"SELECT count(*) FROM {table}")
+                with replay_paused(cluster, *REPLICAS):
+                    cluster.sql(f"INSERT INTO {table} VALUES (1)")
+                    conn.send(wire.query(f"SELECT count(*) FROM {table}"))
+                    time.sleep(0.05)
+                    conn.cancel()
+                    assert wire.sqlstates(conn.until()) == ["57014"]
                 if begin:
                     conn.rows("ROLLBACK")
 
