@@ -96,6 +96,9 @@ void CatalogBuilder::UserFunction(const FunctionSpec& spec, Node node) {
   if (is_volatile && !(native && IsHarmlessVolatile(spec.name))) {
     truth.why = Reason::kVolatileFunction;
     truth.words = " is volatile";
+  } else if (native && RunsWhatItIsGiven(spec.name)) {
+    truth.why = Reason::kNotUnderstood;
+    truth.words = " reads what its arguments name";
   }
   switch (spec.language) {
     case Language::kNative:

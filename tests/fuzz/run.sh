@@ -19,7 +19,7 @@ for target in "$@"; do
   options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -print_final_stats=1
            -artifact_prefix="build/fuzz/findings/$target-")
   case $target in
-    analyse_* | cache_*) options+=(-dict=tests/fuzz/sql.dict) seeds+=(tests/fuzz/seeds/sql) ;;
+    analyse_* | cache_* | classify_*) options+=(-dict=tests/fuzz/sql.dict) seeds+=(tests/fuzz/seeds/sql) ;;
   esac
   if "build/fuzz/tests/fuzz/$target" "${options[@]}" "$corpus" "${seeds[@]}" >"build/fuzz/$target.log" 2>&1; then
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$target.log")

@@ -128,6 +128,7 @@ SELECT * FROM ts_stat('SELECT to_tsvector(f_pl_writer(1)::text)');
 SELECT ts_rewrite('a'::tsquery, 'SELECT (f_pl_writer(1)::text)::tsquery, ''b''::tsquery');
 SELECT * FROM crosstab('SELECT ''r''::text, ''c''::text, f_pl_writer(1)') AS c(r text, v int);
 SELECT * FROM connectby('v_writer', 'x', 'x', '1', 0) AS t(x int, y int, level int);
+SELECT * FROM xpath_table('x', 'x::text', 'v_writer', '/r', 'nextval(''seq'') > 0') AS t(a text, b text);
 SELECT dblink_exec('host=127.0.0.1 port=@PORT@ dbname=corpus user=openfire password=openfire', 'INSERT INTO log (what) VALUES (''dblink'')');
 SELECT * FROM dblink('host=127.0.0.1 port=@PORT@ dbname=corpus user=openfire password=openfire', 'INSERT INTO log (what) VALUES (''dblink2'') RETURNING id') AS t(id int);
 SELECT lo_create(70002);
