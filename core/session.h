@@ -148,6 +148,10 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   [[nodiscard]] const TextMarks& MarksOf(const CachedStatement& found);
   [[nodiscard]] bool Treat(BatchMessage& message, const CachedStatement& found, bool runs);
   [[nodiscard]] std::vector<const Rule*> RulesOf(const CachedStatement& found);
+  // The session's policy, or what rules and hints make of it for the batch at hand.
+  [[nodiscard]] const RoutingPolicy& PolicyOfBatch() const {
+    return batch_ && batch_->handling ? batch_->handling->policy : routing_;
+  }
   void CountRule(std::size_t index);
   [[nodiscard]] std::string DenialBy(const Rule& rule) const;
   void WatchTimeout();

@@ -252,8 +252,7 @@ Decision Session::DecideBatch() {
     running.facts.why = Reason::kSessionMode;
   }
   if (running.handling) running.facts.to_primary = running.handling->to_primary;
-  const auto& policy = running.handling ? running.handling->policy : routing_;
-  const auto decision = Decide(running.facts, session, worker_.view(), policy, worker_.load(), worker_.Now());
+  const auto decision = Decide(running.facts, session, worker_.view(), PolicyOfBatch(), worker_.load(), worker_.Now());
   if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
   // Nothing stands before it that a server would answer, and no block fails by it.
   if (In<Idle>() && !running.messages.empty() && running.messages.front().refused)
