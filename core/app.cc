@@ -63,14 +63,11 @@ class App {
   explicit App(Config config)
       : config_(std::make_shared<const Config>(std::move(config))),
         prober_(config_, prober_metrics_, [this](View view) { OnView(std::move(view)); }),
-        keeper_(config_, [this] { return prober_.view(); },
-                [this](const std::string& database, std::shared_ptr<const Catalog> catalog) {
-                  OnCatalog(database, std::move(catalog));
-                }) {
+        keeper_(config_, [this] { return prober_.view(); }, [this] { return shared_.catalog_clock.now(); },
+                [this](const std::string& database, const KnownCatalog& known) { OnCatalog(database, known); }) {
     shared_.credentials.Load(*config_);
     shared_.probe_now = [this] { prober_.ProbeNow(); };
     shared_.want_catalog = [this](const std::string& database) { keeper_.RequestCatalog(database); };
-    shared_.catalog_changed = shared_.want_catalog;
   }
 
   [[nodiscard]] Result<bool> Start();
@@ -84,7 +81,7 @@ class App {
 
  private:
   void OnView(View view);
-  void OnCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog);
+  void OnCatalog(const std::string& database, const KnownCatalog& known);
   [[nodiscard]] std::shared_ptr<const Catalog> WaitForCatalog(const std::string& database);
   [[nodiscard]] DigestReport CollectDigests() const;
   [[nodiscard]] AdminSources Sources();
@@ -107,11 +104,11 @@ void App::OnView(View view) {
   for (const auto& worker : workers_) worker->SetView(view);
 }
 
-void App::OnCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog) {
+void App::OnCatalog(const std::string& database, const KnownCatalog& known) {
   const std::scoped_lock lock(mutex_);
-  catalogs_[database] = catalog;
+  catalogs_[database] = known.catalog;
   catalog_came_.notify_all();
-  for (const auto& worker : workers_) worker->SetCatalog(database, catalog);
+  for (const auto& worker : workers_) worker->SetCatalog(database, known.catalog, known.as_of);
 }
 
 // The catalogue of `database`; null if it does not come soon. An admin thread.

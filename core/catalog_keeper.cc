@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -28,8 +29,12 @@ constexpr std::size_t kMaxDatabases = 256;  // the one asked for longest ago is 
 
 class CatalogKeeper::Loop {
  public:
-  Loop(ConfigSnapshot config, std::function<View()> view, Publish publish)
-      : view_(std::move(view)), publish_(std::move(publish)), config_(std::move(config)) {}
+  Loop(ConfigSnapshot config, std::function<View()> view, std::function<std::uint64_t()> clock,
+       Publish publish)
+      : view_(std::move(view)),
+        clock_(std::move(clock)),
+        publish_(std::move(publish)),
+        config_(std::move(config)) {}
   ~Loop() { Stop(); }
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -77,7 +82,8 @@ class CatalogKeeper::Loop {
     TimePoint loaded{};  // the same, if it succeeded; zero: never
     TimePoint due = TimePoint::max();
     unsigned failures = 0;  // in a row
-    std::uint64_t fingerprint = 0;  // of the catalogue published last
+    std::uint64_t fingerprint = 0;  // of `known`
+    KnownCatalog known;
   };
   using Databases = std::map<std::string, Entry, std::less<>>;
 
@@ -110,39 +116,59 @@ class CatalogKeeper::Loop {
       // Set before loading: a request during the load makes another.
       next->second.due = now + kRefresh;
       const std::string database = next->first;
-      const std::uint64_t known = next->second.fingerprint;
+      const std::uint64_t fingerprint = next->second.fingerprint;
       const ConfigSnapshot config = config_;
       lock.unlock();
+      const std::uint64_t as_of = clock_();
       const ServerView& primary = view->servers[*view->primary];
       const auto loaded = LoadCatalog(
           MonitorConninfo(config->monitor, primary.host, primary.port, database, kLoadTimeout),
-          kLoadTimeout, known);
-      if (loaded && loaded->catalog) publish_(database, loaded->catalog);
+          kLoadTimeout, fingerprint);
       lock.lock();
-      Note(database, loaded.ok() ? loaded->fingerprint : 0, loaded.ok() ? "" : loaded.error());
+      if (const auto known = Note(database, loaded, as_of)) {
+        lock.unlock();
+        publish_(database, *known);
+        lock.lock();
+      }
     }
   }
 
-  void Note(const std::string& database, std::uint64_t fingerprint, const std::string& error) {
+  // What there is to publish.
+  std::optional<KnownCatalog> Note(const std::string& database, const Result<LoadedCatalog>& loaded,
+                                   std::uint64_t as_of) {
     const auto at = databases_.find(database);
-    if (at == databases_.end()) return;  // forgotten meanwhile
+    if (at == databases_.end()) return std::nullopt;  // forgotten meanwhile
     Entry& entry = at->second;
     entry.tried = Clock::now();
-    if (error.empty()) {
-      entry.loaded = entry.tried;
-      entry.fingerprint = fingerprint;
-      entry.failures = 0;
-      Log(LogLevel::kDebug, "catalog_loaded", {{"database", database}});
-      return;
+    if (!loaded) {
+      Failed(at, loaded.error());
+      return std::nullopt;
     }
+    entry.loaded = entry.tried;
+    entry.failures = 0;
+    entry.fingerprint = loaded->fingerprint;
+    if (loaded->catalog) {
+      entry.known.catalog = loaded->catalog;
+      Log(LogLevel::kDebug, "catalog_loaded",
+          {{"database", database},
+           {"objects", std::to_string(loaded->catalog->size())},
+           {"bytes", std::to_string(loaded->catalog->bytes())}});
+    }
+    entry.known.as_of = as_of;
+    return entry.known;
+  }
+
+  void Failed(Databases::iterator at, const std::string& error) {
+    Entry& entry = at->second;
     if (entry.failures == 0)
-      Log(LogLevel::kWarn, "catalog_failed", {{"database", database}, {"error", FirstLine(error)}});
+      Log(LogLevel::kWarn, "catalog_failed", {{"database", at->first}, {"error", FirstLine(error)}});
     const milliseconds wait = kRetry * (1U << std::min(entry.failures, kMaxDoublings));
     entry.due = entry.tried + std::min(wait, kRefresh);
     if (++entry.failures >= kMaxFailures && entry.loaded == TimePoint{}) databases_.erase(at);
   }
 
   const std::function<View()> view_;
+  const std::function<std::uint64_t()> clock_;
   const Publish publish_;
   std::mutex mutex_;  // guards all below but the thread
   std::condition_variable wake_;
@@ -152,8 +178,10 @@ class CatalogKeeper::Loop {
   std::thread thread_;
 };
 
-CatalogKeeper::CatalogKeeper(ConfigSnapshot config, std::function<View()> view, Publish publish)
-    : loop_(std::make_unique<Loop>(std::move(config), std::move(view), std::move(publish))) {}
+CatalogKeeper::CatalogKeeper(ConfigSnapshot config, std::function<View()> view,
+                             std::function<std::uint64_t()> clock, Publish publish)
+    : loop_(std::make_unique<Loop>(std::move(config), std::move(view), std::move(clock),
+                                   std::move(publish))) {}
 CatalogKeeper::~CatalogKeeper() = default;
 void CatalogKeeper::Start() {
   loop_->Start();

@@ -2,6 +2,7 @@
 // database, DDL seen), and each again from time to time. A thread of its own, since loading blocks.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -13,14 +14,19 @@
 
 namespace waypost {
 
+struct KnownCatalog {
+  std::shared_ptr<const Catalog> catalog;  // the same object as long as nothing changed
+  std::uint64_t as_of = 0;                 // what the clock said before it was read
+};
+
 class CatalogKeeper {
  public:
-  // Called on the keeper's thread with every catalogue loaded.
-  using Publish =
-      std::function<void(const std::string& database, std::shared_ptr<const Catalog> catalog)>;
+  // Called on the keeper's thread with every catalogue read.
+  using Publish = std::function<void(const std::string& database, const KnownCatalog& known)>;
 
-  // `view` is asked for the primary before each load; any thread.
-  CatalogKeeper(ConfigSnapshot config, std::function<View()> view, Publish publish);
+  // Before each load `view` is asked for the primary, and `clock` how late it is; any thread.
+  CatalogKeeper(ConfigSnapshot config, std::function<View()> view,
+                std::function<std::uint64_t()> clock, Publish publish);
   ~CatalogKeeper();  // stops
   CatalogKeeper(const CatalogKeeper&) = delete;
   CatalogKeeper& operator=(const CatalogKeeper&) = delete;

@@ -91,15 +91,13 @@ SELECT t.oid, n.nspname, t.typname, t.typtype, t.oid < 16384, t.typcategory = 'A
   LEFT JOIN pg_class c ON c.oid = t.typrelid
  WHERE (t.typtype <> 'c' OR t.oid >= 16384) AND c.relpersistence IS DISTINCT FROM 't'
  ORDER BY t.oid;
-SELECT t.oid, f.oid, false
-  FROM pg_type t
-  JOIN pg_proc f ON f.oid IN (t.typinput, t.typreceive)
- WHERE t.oid >= 16384 AND t.typtype = 'b' AND t.typcategory <> 'A'
+SELECT t.oid, io.f, false
+  FROM pg_type t, unnest(ARRAY[t.typinput::oid, t.typreceive::oid]) AS io(f)
+ WHERE t.oid >= 16384 AND t.typtype = 'b' AND t.typcategory <> 'A' AND io.f <> 0
 UNION ALL
-SELECT t.oid, f.oid, true
-  FROM pg_type t
-  JOIN pg_proc f ON f.oid IN (t.typoutput, t.typsend)
- WHERE t.oid >= 16384 AND t.typtype = 'b' AND t.typcategory <> 'A'
+SELECT t.oid, io.f, true
+  FROM pg_type t, unnest(ARRAY[t.typoutput::oid, t.typsend::oid]) AS io(f)
+ WHERE t.oid >= 16384 AND t.typtype = 'b' AND t.typcategory <> 'A' AND io.f <> 0
 UNION ALL
 SELECT k.opcintype, a.amproc::oid, true
   FROM pg_opclass k

@@ -59,7 +59,7 @@ int Check(const Arguments& arguments) {
 // True once every server has answered or failed, and none is just about to be admitted.
 bool Settled(const ClusterView& view) {
   return std::none_of(view.servers.begin(), view.servers.end(), [](const ServerView& server) {
-    return server.error == kNotAskedYet || server.ineligible_why.starts_with("joined just now");
+    return server.error == kNotAskedYet;
   });
 }
 

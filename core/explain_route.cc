@@ -114,7 +114,7 @@ RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config,
   const FactsList list = Analyse(question.sql, Lexing{});
   SearchPath path;
   if (!question.search_path.empty()) path = ReadSearchPath(question.search_path, question.user);
-  else if (catalog != nullptr) path = catalog->DefaultPath(question.user);
+  else if (catalog != nullptr) path = catalog->DefaultPath(question.user, question.user);
   auto verdicts = ResolveEach(*list, catalog, {.path = &path});
   const Asker asker{.user = question.user, .database = question.database, .application = question.application_name};
   const auto rules = ApplyRules(question.sql, *list, config, asker, verdicts);

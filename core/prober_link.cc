@@ -31,7 +31,7 @@ enum Column : int {
   kFlush,
   kNames,
   kCommit,
-  kLoaded,
+  kSegment,
   kLowered,
   kReceive,
   kReplay,
@@ -41,7 +41,6 @@ enum Column : int {
   kVisible,
   kRowName,
   kRowPid,
-  kRowStart,
   kRowState,
   kRowSync,
   kRowSent,
@@ -58,14 +57,14 @@ SELECT s.recovering, c.system_identifier,
   CASE WHEN NOT s.recovering THEN pg_current_wal_insert_lsn() END,
   CASE WHEN NOT s.recovering THEN pg_current_wal_flush_lsn() END,
   current_setting('synchronous_standby_names'), current_setting('synchronous_commit'),
-  (extract(epoch FROM pg_conf_load_time()) * 1000000)::bigint,
+  pg_size_bytes(current_setting('wal_segment_size')),
   (SELECT string_agg(CASE WHEN d.setrole = 0 THEN 'all roles' ELSE 'role ' || d.setrole::regrole END ||
                      coalesce(' in database ' || b.datname, '') || ' (' || o || ')', E'\n')
    FROM pg_db_role_setting d LEFT JOIN pg_database b ON b.oid = d.setdatabase, unnest(d.setconfig) o
    WHERE o LIKE 'synchronous\_commit=%' AND o <> 'synchronous_commit=remote_apply'),
   pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(), w.status = 'streaming', w.conninfo,
   current_setting('cluster_name'), pg_has_role('pg_read_all_stats', 'usage'),
-  r.application_name, r.pid, (extract(epoch FROM r.backend_start) * 1000000)::bigint, r.state, r.sync_state,
+  r.application_name, r.pid, r.state, r.sync_state,
   r.sent_lsn, r.replay_lsn, (extract(epoch FROM r.replay_lag) * 1000000)::bigint
 FROM (SELECT pg_is_in_recovery() AS recovering) s CROSS JOIN pg_control_system() c
 LEFT JOIN pg_stat_wal_receiver w ON true
@@ -147,14 +146,13 @@ PrimarySample ReadPrimary(const PGresult* result, std::string source) {
   sample.synchronous_commit = first.Text(kCommit);
   sample.synchronous_commit_source = std::move(source);
   sample.lowered_by = Lines(first.Text(kLowered));
-  sample.config_loaded_us = first.Number<std::int64_t>(kLoaded);
+  sample.segment_bytes = first.Number<std::uint64_t>(kSegment);
   for (int i = 0; i < PQntuples(result); ++i) {
     const Row row(result, i);
     if (row.Null(kRowPid)) continue;
     ReplicationRow standby;
     standby.application_name = row.Text(kRowName);
     standby.pid = row.Number<std::int32_t>(kRowPid);
-    standby.backend_start_us = row.Number<std::int64_t>(kRowStart);
     standby.state = row.Text(kRowState);
     standby.sync_state = ParseSyncState(row.Text(kRowSync));
     standby.sent_lsn = row.Position(kRowSent);

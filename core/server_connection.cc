@@ -234,9 +234,9 @@ bool ServerConnection::Send(Bytes bytes) {
   return stream_->Write(bytes);
 }
 
-void ServerConnection::PauseReading(bool pause) {
-  if (pause) stream_->Pause(Stream::kPeerSlow);
-  else stream_->Resume(Stream::kPeerSlow);
+void ServerConnection::PauseReading(bool pause, Stream::PauseReason reason) {
+  if (pause) stream_->Pause(reason);
+  else stream_->Resume(reason);
 }
 
 void ServerConnection::FlushSynthesised() {

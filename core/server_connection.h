@@ -80,7 +80,7 @@ class ServerConnection final : public StreamUser {
   // False: stop for now, OnServerDrained follows. Note each message in ledger() first.
   bool Send(Bytes bytes);
   // The client does not take what comes: stop or go on reading.
-  void PauseReading(bool pause);
+  void PauseReading(bool pause, Stream::PauseReason reason = Stream::kPeerSlow);
   // Answers that we give ourselves and that nothing from the server will bring up.
   void FlushSynthesised();
 
@@ -93,7 +93,7 @@ class ServerConnection final : public StreamUser {
   [[nodiscard]] ServerId id() const { return id_; }
   // True if it may change hands: nothing due, no transaction, no cancel on its way.
   [[nodiscard]] bool Clean() const {
-    return ready_ && !broken_ && status_ == 'I' && ledger_.Idle() && cancels_ == 0 && stash_.empty();
+    return ready_ && !broken_ && status_ == 'I' && !tainted && ledger_.Idle() && cancels_ == 0 && stash_.empty();
   }
   [[nodiscard]] bool broken() const { return broken_; }
 
@@ -112,6 +112,11 @@ class ServerConnection final : public StreamUser {
   Settings settings;
   Settings audited;                              // the settings as the last audit found them,
   AuditReport audit;                             // and what it said
+  // Whose values currval() and lastval() give here: of the session that has the same token; 0: nobody's; kMixed: several
+  // sessions took values here.
+  static constexpr std::uint64_t kMixed = ~std::uint64_t{0};
+  std::uint64_t sequence_token = 0;
+  bool tainted = false;                          // it is not what it is taken for: nobody else may have it
   StatementRef unnamed;                         // what its unnamed statement is, if it is known
   std::unordered_set<std::uint64_t> statements;  // ids of the prepared statements it has
 

@@ -92,6 +92,8 @@ void Session::Carry(Do verb) {
   switch (verb) {
     case Do::kNothing:
       return;
+    case Do::kJoinFence:
+      return JoinFence();
     case Do::kAcquire:
       return Acquire();
     case Do::kSend:
@@ -132,8 +134,8 @@ void Session::CountDecision(const Decision& decision) {
     metrics.Count(Counter::kRuleMatches, worker_.RuleId(*RuleSet::First(rules)));
   if (decision.reason == Reason::kNoEligibleReplica)
     metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kNoEligibleReplica);
-  if (decision.reason == Reason::kSyncCommitLowered)
-    metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kSyncCommitLowered);
+  if (decision.reason == Reason::kReplicaBehind)
+    metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kReplicaBehind);
 }
 
 void Session::Acquire() {
@@ -169,6 +171,12 @@ void Session::OnServerConnection(ServerConnection& connection) noexcept {
   waiting_in_ = nullptr;
   waiting_since = {};
   give_up_at = TimePoint::max();
+  if (!MaySendOn(connection)) {
+    connection.pool().Release(connection);
+    Take(Behind{});
+    if (!index_known_) return FallBack();
+    return AwaitReplica();
+  }
   connection_ = &connection;
   connection.Lease(*this);
   if (client_full_) connection.PauseReading(true);
@@ -183,7 +191,7 @@ bool Session::Suits(const ServerConnection& connection) const noexcept {
   const auto& other = connection.startup().settings;
   if (other == startup_->settings) return true;
   // What it was started with cannot be unset, only set to something else; and RESET must find this session's values.
-  if (batch_ && batch_->resets) return false;
+  if (batch_ && (batch_->resets || batch_->pin != PinReason::kNone || (batch_->advances && reads_sequences_))) return false;
   return std::all_of(other->begin(), other->end(), [this](const Setting& setting) {
     return FindSetting(*settings_, setting.name) != nullptr;
   });
@@ -211,8 +219,10 @@ void Session::OnNoServerConnection(std::string_view sqlstate, const std::string&
 void Session::OnServerUnreachable() noexcept {
   waiting_in_ = nullptr;
   const auto decision = std::get<Acquiring>(state_).decision;
-  if (decision.target == Target::kReplica)
+  if (decision.target == Target::kReplica) {
+    LeaveFence();
     return Take(Rerouted{{Target::kPrimary, Reason::kNoEligibleReplica, 0, false}});
+  }
   homeless_ = true;  // tried again with the next view
   homeless_since_ = worker_.Now();
 }
@@ -236,16 +246,20 @@ void Session::LetGo(bool clean) {
   if (connection == nullptr) return;
   connection->EndLease();
   connection->PauseReading(false);
+  connection->PauseReading(false, Stream::kBusy);
   worker_.AddOutstanding(connection->id(), -1);
   if (stream_left_ > 0) {  // half a message is on its way to it
     skip_left_ = std::exchange(stream_left_, 0);
     clean = false;
   }
-  holding_ = false;
+  holding_ = unconfirmed_ = decisive_ = false;
+  done_.reset();
   held_.clear();
   sticky_pin_ = PinReason::kNone;
+  sequence_pin_ = block_advanced_ = false;
   unseen_ = audit_due_ = false;
   read_only_block_ = shadow_block_ = false;
+  snapshot_taken_ = false;
   if (!portals_.empty()) portals_.clear();
   savepoints_.clear();
   if (!closed_) stream_->Resume(Stream::kPeerSlow);
@@ -261,7 +275,13 @@ void Session::LetGo(bool clean) {
 // --- replies that end a batch
 
 void Session::OnBatchDone(char status) noexcept {
+  if (unconfirmed_) {
+    done_ = status;
+    return;
+  }
   auto& b = *batch_;
+  if (fenced_ && read_only_block_ && begun_modes_.repeatable_read.value_or(false)) snapshot_taken_ = true;
+  if (status == 'I') snapshot_taken_ = false;
   while (b.effect < b.effects.size()) Undo(b.effects[b.effect++]);
   ReleaseHeld();
   const auto now = Clock::now();
@@ -285,6 +305,8 @@ void Session::OnBatchDone(char status) noexcept {
     shadow_block_ = false;
   }
 
+  if (b.facts.cls != Class::kRead) worker_.NoteWrite();
+
   const auto done = PinsAfter(status);
   if (relaying != nullptr && relaying->opens) begin_ = std::string();
   const bool rerun = In<Discarding>();
@@ -305,7 +327,7 @@ void Session::OnBatchDone(char status) noexcept {
 // --- the end
 
 ClientState Session::client_state() const {
-  if (In<Acquiring>()) return ClientState::kWaiting;
+  if (In<Acquiring>() || In<Fencing>() || In<FencingHere>()) return ClientState::kWaiting;
   if (In<Relaying>() || In<Discarding>()) return ClientState::kActive;
   return In<InBlock>() || In<Begun>() || In<FailedBlock>() ? ClientState::kIdleInTransaction : ClientState::kIdle;
 }
@@ -321,6 +343,9 @@ void Session::Cancel() {
   auto& metrics = worker_.metrics();
   if (waiting_in_ != nullptr || homeless_) {
     StopWaiting("canceling statement due to user request");
+    metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
+  } else if (In<Fencing>() || In<FencingHere>()) {
+    GiveUpFence("57014", "canceling statement due to user request");
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
   } else if (connection_ != nullptr && !connection_->ledger().Idle() && !In<Auditing>()) {
     worker_.SendCancel(*connection_);
@@ -369,6 +394,7 @@ void Session::Close(const std::string& message, ClientOutcome outcome) {
   closed_ = true;
   if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
   waiting_in_ = nullptr;
+  LeaveFence();
   // A transaction that is idle could be rolled back and the connection kept; a closed one is surely clean.
   Take(ClientGone{});
   if (login_) login_->Abandon();

@@ -7,10 +7,12 @@
 //   session_explain.cc   EXPLAIN ROUTE: answered by a query in its place
 //   session_rules.cc     rules and comment hints: where it may go, for how long, or not at all
 //   session_begin.cc     BEGIN, answered before any server hears of it
+//   session_fence.cc     reads on replicas and their proof
 //   session_digest.cc    what is counted of each statement for people: digests, shadow mode
 //   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
 //   session_audit.cc    what ties the session to its server connection, asked of the server
+//   session_sequence.cc currval() and lastval(): which session's values a server connection has
 //   session_reply.cc     replies -> client, and what they change in the session
 //   session_answer.cc    batches that the server did not end: errors of ours, a lost server
 #pragma once
@@ -25,12 +27,15 @@
 
 #include "core/batch.h"
 #include "core/client_login.h"
+#include "core/fence_probe.h"
 #include "core/pool.h"
 #include "core/server_connection.h"
 #include "core/stream.h"
 #include "metrics/labels.h"
 #include "parser/encoding.h"
 #include "parser/facts.h"
+#include "parser/resolve.h"
+#include "parser/search_path.h"
 #include "routing/audit.h"
 #include "routing/decide.h"
 #include "routing/session_machine.h"
@@ -38,7 +43,7 @@
 
 namespace waypost {
 
-class Session final : public StreamUser, public Waiter, public ReplyUser {
+class Session final : public StreamUser, public Waiter, public ReplyUser, public FenceUser {
  public:
   // `listener`: the name of the one that the client came in by; outlives this.
   Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
@@ -86,6 +91,11 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void OnServerUnreachable() noexcept override;
   [[nodiscard]] bool Suits(const ServerConnection& connection) const noexcept override;
   [[nodiscard]] std::shared_ptr<const StartupSettings> Startup() const noexcept override { return startup_; }
+  // FenceUser
+  void OnReadIndex(Lsn index) noexcept override;
+  void OnReplayed() noexcept override;
+  void OnFenceLate() noexcept override;
+  void OnFenceVoid() noexcept override;
   // ReplyUser
   Relayed OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept override;
   void OnSynthesised(char type, std::uint64_t sequence, std::string& out) noexcept override;
@@ -124,6 +134,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   bool TakeLarge(FrameHeader header, Bytes& in);
   void Add(FrameHeader header, Bytes message);
   void Dispatch();
+  [[nodiscard]] const RoutingPolicy& Policy() const;
   [[nodiscard]] Decision DecideBatch();
   [[nodiscard]] SessionFacts FactsOfSession() const;
   void Misbehaved(std::string_view message);
@@ -139,6 +150,15 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   [[nodiscard]] const CachedStatement& Look(std::string_view sql);
   [[nodiscard]] const CachedStatement& Look(const SqlRef& sql);
   void FindContext();
+  [[nodiscard]] SearchPath FindPath() const;
+  // Where the next statement stands: what its verdict is made in.
+  struct Place {
+    ContextId context;
+    Outlook outlook;
+  };
+  [[nodiscard]] Place FindPlace();
+  void CatalogChanged();
+  void TransactionEnded();
   [[nodiscard]] StatementRef FindStatement(std::string_view name) const;
 
   // session_explain.cc
@@ -148,10 +168,6 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   [[nodiscard]] const TextMarks& MarksOf(const CachedStatement& found);
   [[nodiscard]] bool Treat(BatchMessage& message, const CachedStatement& found, bool runs);
   [[nodiscard]] std::vector<const Rule*> RulesOf(const CachedStatement& found);
-  // The session's policy, or what rules and hints make of it for the batch at hand.
-  [[nodiscard]] const RoutingPolicy& PolicyOfBatch() const {
-    return batch_ && batch_->handling ? batch_->handling->policy : routing_;
-  }
   void CountRule(std::size_t index);
   [[nodiscard]] std::string DenialBy(const Rule& rule) const;
   void WatchTimeout();
@@ -169,6 +185,18 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   void AnswerKept();
   void AppendBegin(std::string& out);
   [[nodiscard]] SessionFacts::Opens Opens() const;
+
+  // session_fence.cc
+  void JoinFence();
+  void LeaveFence();
+  void AwaitReplica();
+  void FallBack();
+  void GiveUpFence(std::string_view sqlstate, std::string_view message);
+  [[nodiscard]] bool MaySendOn(const ServerConnection& connection);
+  void Confirm();
+  void Refute();
+  void Discard();
+  void CountFence(FenceOutcome outcome);
 
   // session_digest.cc
   [[nodiscard]] DigestNote NoteOf(const CachedStatement& found);
@@ -194,11 +222,20 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   [[nodiscard]] static bool MayEndPin(const std::vector<Facts>& list);
   [[nodiscard]] bool Unlisted(const CachedStatement& found, std::string_view sql) const;
 
+  // session_sequence.cc
+  void NoteSequences(const CachedStatement& found);
+  void ReadsSequence();
+  // True if sessions of this user and database were seen asking for currval() or lastval().
+  [[nodiscard]] bool ReadsSequences();
+  void AppendSequences(std::string& out);
+  void ForgetSequences();
+
   // session_send.cc
   void Send();
   void Append(std::string& out, BatchMessage& message);
   void TrimStatements(std::string& out);
   void AppendSettings(std::string& out);
+  void ParseAsBefore(std::string& out);
   void AppendQueryMessage(std::string& out, BatchMessage& message);
   void AppendParse(std::string& out, BatchMessage& message, Bytes body);
   void AppendBind(std::string& out, BatchMessage& message, Bytes body);
@@ -270,6 +307,17 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   std::optional<bool> ready_due_;  // of a batch that was sent: ReadyForQuery is owed; empty: it was not sent
   bool fatal_ = false;             // the server told the client a FATAL error: its connection ends too
 
+  // A held reply may grow to this; then it is let go, or, if it waits for its proof, the rest is not read.
+  static constexpr std::size_t kHeldBytes = 64 * 1024;
+  bool index_known_ = false;       // the probe that was joined is answered
+  bool unconfirmed_ = false;       // the reply may be older than it must be: it is held until the probe is answered
+  bool decisive_ = false;          // but for that it could be let go
+  bool fenced_ = false;            // the batch had to be proved fresh
+  std::optional<char> done_;       // the whole reply is held: the status with which it ended
+  Fence::Seen seen_at_send_;
+  std::uint32_t proof_incarnation_ = 0;
+  bool snapshot_taken_ = false;    // of a REPEATABLE READ block: what it reads is fixed
+
   bool holding_ = false;           // the reply is held back: it may have to be thrown away
   std::string held_;
   std::string failure_;            // ErrorResponse for AnswerBatch
@@ -286,8 +334,13 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   std::string search_path_, role_;
   ContextId context_ = 0;                // what verdicts are made in, while
   std::uint64_t context_generation_ = 0;  // the worker's catalogues are of this generation; 0: ask again
+  std::uint64_t context_clock_ = 0;       // and the CatalogClock said so
   const Catalog* catalog_ = nullptr;     // the worker keeps it
-  bool sync_commit_lowered_ = false;
+  std::uint64_t catalog_version_ = 0;    // and whether it is stale
+  SearchPath path_;                      // where names are looked up
+  bool catalog_stale_ = false;           // it has changed since it was read
+  bool local_path_ = false;              // SET LOCAL search_path: until the transaction ends, nobody knows
+  bool ddl_pending_ = false;             // DDL ran; it counts when its transaction ends
   bool serializable_default_ = false;
   bool read_only_default_ = false;
   bool read_only_block_ = false;
@@ -299,6 +352,11 @@ class Session final : public StreamUser, public Waiter, public ReplyUser {
   bool audit_due_ = false;
   bool audit_failed_ = false;
   AuditReport audit_;              // of the audit that runs
+  std::uint64_t sequence_token_ = 0;      // see ServerConnection
+  std::uint64_t sequence_readers_ = 0;    // the version when it was asked whether
+  bool reads_sequences_ = false;          // this session's like ask for currval()
+  bool block_advanced_ = false;           // in this block values were taken
+  bool sequence_pin_ = false;             // values were taken on the connection at hand that may be asked for
   PinReason counted_pin_ = PinReason::kNone;
   PinReason sticky_pin_ = PinReason::kNone;  // what no audit ends
   bool rollback_unpins_ = false;   // all that could pin happened in this transaction and goes with it

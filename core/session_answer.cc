@@ -24,6 +24,7 @@ void Session::RewindBatch() {
 }
 
 void Session::EndBatch() {
+  LeaveFence();
   waiting_since = {};
   large_next_ = false;
   give_up_at = deadline_ = TimePoint::max();
@@ -95,7 +96,10 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
   if (holding_) worker_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
   // In a block nothing was committed. Else a write that was not answered may or may not have happened.
   const auto* relaying = std::get_if<Relaying>(&state_);
-  const bool in_block = relaying != nullptr ? relaying->block : In<InBlock>();
+  const auto* fencing = std::get_if<FencingHere>(&state_);
+  const bool in_block = relaying != nullptr  ? relaying->block
+                        : fencing != nullptr ? fencing->block
+                                             : In<InBlock>();
   const bool may_have_run = relaying != nullptr && relaying->decision.target != Target::kReplica &&
                             batch_ && batch_->facts.cls != Class::kRead;
   const std::string_view sqlstate = in_block && !(batch_ && batch_->ends_block) ? "40001"
@@ -103,7 +107,8 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
                                                                                 : "08006";
   const auto* block = std::get_if<InBlock>(&state_);
   const bool ends_client = In<Pinned>() || In<Auditing>() || (relaying != nullptr && relaying->pin != PinReason::kNone) ||
-                           (block != nullptr && block->pin != PinReason::kNone);
+                           (block != nullptr && block->pin != PinReason::kNone) ||
+                           (fencing != nullptr && (!fencing->block || fencing->pin != PinReason::kNone));
   failure_ = ErrorMessage({.severity = ends_client ? "FATAL" : "ERROR",
                            .sqlstate = sqlstate,
                            .message = "the connection to server \"" + connection_->server().name + "\" was lost",
@@ -117,7 +122,12 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
 void Session::Lost(bool ready_due, bool partial) {
   worker_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
   last_words_.clear();
-  holding_ = false;
+  local_path_ = false;
+  // It may have been committed all the same.
+  if (std::exchange(ddl_pending_, false) || (batch_ && batch_->changes_catalog)) CatalogChanged();
+  LeaveFence();
+  holding_ = unconfirmed_ = decisive_ = false;
+  done_.reset();
   held_.clear();
   large_next_ = false;
   if (stream_left_ > 0) skip_left_ = std::exchange(stream_left_, 0);

@@ -75,7 +75,13 @@ BatchDone Session::PinsAfter(char status) {
   }
   const auto* relaying = std::get_if<Relaying>(&state_);
   const bool tied = done.pin != PinReason::kNone || (!done.unpinned && relaying != nullptr && relaying->pin != PinReason::kNone);
-  if (status != 'I') return done;
+  if (status != 'I') {
+    block_advanced_ = block_advanced_ || b.advances;
+    return done;
+  }
+  const bool advanced = std::exchange(block_advanced_, false) || b.advances;
+  if (advanced && pool_policy_.pins == Pins::kAllow && ReadsSequences()) sequence_pin_ = true;
+  if (!tied && sequence_pin_) done.pin = PinReason::kSequenceValue;
   done.audit = audit_due_ && (tied || unseen_) && relaying != nullptr;
   audit_due_ = audit_due_ && done.audit;
   return done;
@@ -115,6 +121,7 @@ void Session::EndAudit() {
       SettingsChanged();
     }
   }
+  if (audited.pin == PinReason::kNone && sequence_pin_) audited.pin = PinReason::kSequenceValue;
   audit_ = {};
   if (audited.pin != PinReason::kNone && worker_.view().primary != connection_->id()) {
     // No session is tied to a replica: its next write could not run there.

@@ -106,6 +106,7 @@ bool Session::KeepBatch() {
     return false;
   }
   if (facts.modes.read_only) begun_modes_.read_only = facts.modes.read_only;
+  if (facts.modes.repeatable_read) begun_modes_.repeatable_read = facts.modes.repeatable_read;
   if (facts.modes.serializable) begun_modes_.serializable = facts.modes.serializable;
   Take(Kept{});
   return true;

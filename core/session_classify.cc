@@ -9,7 +9,7 @@ namespace {
 
 bool ChangesSession(const std::vector<Facts>& list) {
   for (const auto& facts : list) {
-    if (!facts.settings.empty()) return true;
+    if (!facts.settings.empty() || facts.catalog != CatalogChange::kNone) return true;
     switch (facts.kind) {
       case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
       case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
@@ -24,24 +24,62 @@ bool ChangesSession(const std::vector<Facts>& list) {
   return false;
 }
 
+// False for what sees nothing that changes, and for what goes on with a snapshot taken before.
+bool LooksAtData(const CachedStatement& found) {
+  if (!found.verdict.needs_fence) return false;
+  for (const auto& facts : found.facts()) {
+    switch (facts.kind) {
+      case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
+      case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
+      case StatementKind::kSet: case StatementKind::kReset: case StatementKind::kDeallocate:
+      case StatementKind::kFetch: case StatementKind::kClose: case StatementKind::kListen:
+      case StatementKind::kUnlisten:
+        break;
+      default:
+        return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
+SearchPath Session::FindPath() const {
+  if (local_path_) return {};
+  const std::string_view current = role_.empty() ? std::string_view(user_) : std::string_view();
+  if (!search_path_.empty()) return ReadSearchPathStatement(search_path_, current);
+  return catalog_ == nullptr ? SearchPath{} : catalog_->DefaultPath(user_, current);
+}
+
 void Session::FindContext() {
-  if (context_generation_ == worker_.catalog_generation()) return;
+  const auto clock = worker_.shared().catalog_clock.now();
+  if (context_generation_ == worker_.catalog_generation() && context_clock_ == clock) return;
   context_generation_ = worker_.catalog_generation();
-  std::uint64_t version = 0;
-  catalog_ = worker_.CatalogOf(database_, version);
-  context_ = worker_.contexts().Intern(database_, version, role_.empty() ? user_ : role_, search_path_);
+  context_clock_ = clock;
+  const auto* known = worker_.CatalogOf(database_);
+  // The bodies of functions were read as they are under standard_conforming_strings = on.
+  catalog_ = known == nullptr || !lexing_.standard_strings ? nullptr : known->catalog.get();
+  catalog_stale_ = catalog_ != nullptr && known->as_of < worker_.shared().catalog_clock.ChangedAt(database_);
+  catalog_version_ = catalog_ == nullptr ? 0 : known->version * 2 + (catalog_stale_ ? 1 : 0);
+  path_ = FindPath();
+  context_ = worker_.contexts().Intern(database_, catalog_version_, user_ + '\n' + role_, local_path_ ? "?" : search_path_);
+}
+
+// Behind a SET of the same batch names may mean something else.
+Session::Place Session::FindPlace() {
+  FindContext();
+  if (!batch_ || !batch_->changes_settings) return {context_, {.path = &path_, .stale = catalog_stale_}};
+  return {worker_.contexts().Intern(database_, catalog_version_, {}, "?"), {.path = nullptr, .stale = catalog_stale_}};
 }
 
 const CachedStatement& Session::Look(std::string_view sql) {
-  FindContext();
-  return *worker_.cache().Find(sql, lexing_, context_, catalog_);
+  const auto place = FindPlace();
+  return *worker_.cache().Find(sql, lexing_, place.context, catalog_, place.outlook);
 }
 
 const CachedStatement& Session::Look(const SqlRef& sql) {
-  FindContext();
-  return *worker_.cache().FindKept(sql, lexing_, context_, catalog_);
+  const auto place = FindPlace();
+  return *worker_.cache().FindKept(sql, lexing_, place.context, catalog_, place.outlook);
 }
 
 StatementRef Session::FindStatement(std::string_view name) const {
@@ -77,6 +115,7 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
   const bool first = !b.any_statement;
   if (!found.facts().empty()) CombineClass(found.verdict.cls, found.verdict.why);
   if (!found.verdict.repeatable) b.facts.repeatable = false;
+  if (LooksAtData(found)) b.facts.needs_fence = true;
   if (found.facts().empty()) return;
   const auto& opening = found.facts().front();
   if (first && opening.kind == StatementKind::kBegin && found.facts().size() == 1 &&
@@ -85,6 +124,7 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
     b.facts.repeatable = true;
   }
   if (!runs) return;
+  NoteSequences(found);
   for (const auto& facts : found.facts()) ClassifyEffect(facts);
 }
 
@@ -94,6 +134,7 @@ void Session::ClassifyEffect(const Facts& facts) {
   if (facts.kind == StatementKind::kCommit) b.commits = true;
   if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) b.ends_block = true;
   if (!facts.settings.empty()) b.changes_settings = true;
+  if (facts.catalog == CatalogChange::kNow) b.changes_catalog = true;
   for (const auto& setting : facts.settings) {
     if (setting.kind == SettingEffect::Kind::kTransaction) b.sets_transaction = true;
     if (setting.kind != SettingEffect::Kind::kSet && setting.kind != SettingEffect::Kind::kSetLocal) b.resets = true;
@@ -162,6 +203,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       return;
     }
     case 'F':
+      b.facts.needs_fence = true;
       return CombineClass(Class::kWrite, Reason::kProtocol);
     default:
       return;

@@ -29,7 +29,7 @@ std::string Session::RouteAnswerFor(std::string_view question) {
   std::swap(asking, batch_);
   worker_.GiveBatch(std::move(asking));
 
-  auto each = ResolveEach(*list, catalog_, {});
+  auto each = ResolveEach(*list, catalog_, FindPlace().outlook);
   if (each.size() == 1) each.front() = whole;  // what was learnt of it counts
   for (std::size_t i = 0; i < each.size(); ++i)
     if (rules[i] != nullptr) each[i].path.push_back(RuleWords(*rules[i]));

@@ -64,7 +64,7 @@ bool Session::Accepts(char type) const {
   // What is on its way to cancel the batch before must not hit the next one.
   if (connection_ != nullptr && connection_->cancelling() && !In<Relaying>()) return false;
   if (In<Idle>() || In<Begun>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
-  if (!In<Relaying>()) return false;
+  if (!In<Relaying>() || done_) return false;
   // The running batch goes on: a COPY, a series without its Sync, a message too large to gather.
   const auto& ledger = connection_->ledger();
   return large_next_ || ledger.ReadyForQueryDue() == 0 || ledger.CopyIn() || IsCopyData(type);
@@ -191,6 +191,7 @@ bool Session::TakeLarge(FrameHeader header, Bytes& in) {
     auto& facts = batch().facts;
     facts.end_known = false;
     facts.retained = false;
+    facts.needs_fence = true;
     if (header.type == 'Q' || header.type == 'P') {
       facts.cls = Class::kWrite;
       facts.why = Reason::kTooLarge;
@@ -240,6 +241,11 @@ void Session::Add(FrameHeader header, Bytes message) {
 }
 
 // Where the batch at hand would go now. Changes nothing but the batch.
+// Of the batch at hand: a rule or a hint may have its own.
+const RoutingPolicy& Session::Policy() const {
+  return batch_ && batch_->handling ? batch_->handling->policy : routing_;
+}
+
 Decision Session::DecideBatch() {
   auto& running = batch();
   if (!running.any_statement && running.facts.end_known) {
@@ -252,7 +258,7 @@ Decision Session::DecideBatch() {
     running.facts.why = Reason::kSessionMode;
   }
   if (running.handling) running.facts.to_primary = running.handling->to_primary;
-  const auto decision = Decide(running.facts, session, worker_.view(), PolicyOfBatch(), worker_.load(), worker_.Now());
+  const auto decision = Decide(running.facts, session, worker_.view(), Policy(), worker_.load(), worker_.Now());
   if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
   // Nothing stands before it that a server would answer, and no block fails by it.
   if (In<Idle>() && !running.messages.empty() && running.messages.front().refused)
@@ -267,7 +273,8 @@ SessionFacts Session::FactsOfSession() const {
                                                                               : Reason::kSessionPinned)
                       : read_only_block_ ? Reason::kReadOnlyTransaction
                                          : Reason::kInTransaction;
-  session.synchronous_commit_lowered = sync_commit_lowered_;
+  session.held_by_replica = connection_ != nullptr && worker_.view().primary != connection_->id();
+  session.snapshot_taken = snapshot_taken_;
   session.serializable_default = serializable_default_;
   session.opens = Opens();
   return session;
@@ -281,7 +288,11 @@ void Session::Dispatch() {
   if (decision.target == Target::kReplica &&
       (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     read_only_block_ = true;
-  CountDecision(decision);
+  fenced_ = decision.fence != FencePlan::kNone;
+  if (running.facts.cls != Class::kRead) worker_.NoteWrite();
+  // Where a read goes that is to be proved first is known when it is proved.
+  if (decision.fence != FencePlan::kProbeFirst || decision.target == Target::kHeld) CountDecision(decision);
+  if (connection_ != nullptr && running.sets_transaction) begun_modes_.repeatable_read.reset();
   WatchTimeout();
   if (routing_.read_from == ReadFrom::kNone) CountShadow(running, decision);
   if (connection_ == nullptr || connection_->status() == 'I') transaction_settings_ = settings_;

@@ -15,9 +15,8 @@ std::string_view WhatPins(PinReason reason) {
     case PinReason::kAdvisoryLock: return "a session-level advisory lock";
     case PinReason::kSqlPrepare: return "PREPARE";
     case PinReason::kLoad: return "LOAD";
-    case PinReason::kSequenceValue: return "currval() or lastval()";
     case PinReason::kSetSeed: return "setseed()";
-    case PinReason::kNone: case PinReason::kSessionMode: case PinReason::kUnknownState: case PinReason::kCount: break;
+    case PinReason::kNone: case PinReason::kSequenceValue: case PinReason::kSessionMode: case PinReason::kUnknownState: case PinReason::kCount: break;
   }
   return "a statement that may change the session unseen";
 }
@@ -32,6 +31,7 @@ void Session::Refuse(BatchMessage& message, std::string error) {
 
 void Session::NotePin(BatchMessage& message, PinReason pin, bool unlisted) {
   if (pin == PinReason::kNone) return;
+  if (pin == PinReason::kSequenceValue) return ReadsSequence();
   auto error = WhyNoPin(pin);
   if (!error.empty()) return Refuse(message, std::move(error));
   auto& b = *batch_;

@@ -9,9 +9,6 @@
 namespace waypost {
 namespace {
 
-// A held reply may grow to this; then it is let go and can no longer be thrown away.
-constexpr std::size_t kHeldBytes = 64 * 1024;
-
 // Once one of these has come, the statement has run: nothing is thrown away any more.
 bool IsDecisive(char type) {
   switch (type) {
@@ -32,6 +29,7 @@ std::string Replaced(std::string text, std::string_view what, std::string_view w
 Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept {
   if (batch_ && !batch_->effects.empty()) RunEffects(answer, header.type, body);
   if (In<Discarding>()) return Relayed::kDrop;
+  if (header.type == 'Z' && connection_->status() == 'I') TransactionEnded();
   if (header.type == 'D' && In<Auditing>() && !AddAuditRow(audit_, body)) audit_failed_ = true;
   switch (header.type) {
     case 'C': case 'I': case 's':
@@ -51,7 +49,9 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
 
 bool Session::MayHeal(std::string_view sqlstate) const {
   // 57014 is the client's own cancel or statement_timeout; class 22 is the data's fault, wherever it is read.
-  return sqlstate != "57014" && !sqlstate.starts_with("22");
+  if (sqlstate == "57014" || sqlstate.starts_with("22")) return false;
+  // What a replica that is proved fresh does not find is not there; one that is not may not have heard of it.
+  return !(fenced_ && sqlstate.starts_with("42"));
 }
 
 Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacement) {
@@ -69,7 +69,8 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
     Take(HeldError{});
     if (In<Discarding>()) {
       held_.clear();
-      holding_ = false;
+      holding_ = unconfirmed_ = decisive_ = false;
+      LeaveFence();
       const bool read_only = error.sqlstate == "25006";
       Log(LogLevel::kInfo, "read_rerun",
           {{"server", connection_->server().name}, {"sqlstate", error.sqlstate}, {"user", user_}});
@@ -194,6 +195,7 @@ void Session::RunEffects(const Answer& answer, char type, Bytes body) {
 void Session::Undo(const Effect& effect) {
   // A Parse that failed or was skipped: the server does not have that statement after all.
   if (!effect.sent || connection_ == nullptr) return;
+  if (effect.taints) connection_->tainted = true;
   if (effect.statement && effect.statement != connection_->unnamed) connection_->statements.erase(effect.statement->id);
   else connection_->unnamed.reset();
 }
@@ -224,13 +226,30 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
       (*statements_)[facts.object] = std::make_shared<const Statement>(std::move(statement));
       break;
     }
-    case StatementKind::kDdl:
-      worker_.shared().catalog_changed(database_);
+    case StatementKind::kDiscard:
+      if (facts.object == "sequences") ForgetSequences();
       break;
     default:
       break;
   }
   for (const auto& effect : facts.settings) ApplySetting(effect);
+  if (facts.catalog == CatalogChange::kLater) worker_.shared().want_catalog(database_);
+  if (facts.catalog != CatalogChange::kNow) return;
+  ddl_pending_ = true;
+  // Outside a block a simple Query has committed by now, and the client may hear of it at once.
+  if (connection_->status() == 'I') CatalogChanged();
+}
+
+// What was read of the catalogue is out of date, for every client of every worker; it is read again.
+void Session::CatalogChanged() {
+  worker_.shared().catalog_clock.Tick(database_);
+  worker_.shared().want_catalog(database_);
+}
+
+void Session::TransactionEnded() {
+  if (std::exchange(local_path_, false)) SettingsChanged();
+  // Only now it is sure that it was committed.
+  if (std::exchange(ddl_pending_, false)) CatalogChanged();
 }
 
 void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
@@ -299,8 +318,10 @@ void Session::ApplySetting(const SettingEffect& effect) {
       server = table.With(server, {effect.name, effect.sql});
       break;
     case SettingEffect::Kind::kSetLocal:
-      // Others may read before the replicas have applied what this transaction commits.
-      if (effect.name == "synchronous_commit") sync_commit_lowered_ = true;
+      if (effect.name == "search_path" || effect.name == "role") {
+        local_path_ = true;
+        SettingsChanged();
+      }
       return;
     case SettingEffect::Kind::kReset:
       settings_ = table.Reset(settings_, effect.name, startup_->settings);
@@ -325,6 +346,7 @@ void Session::ApplySetting(const SettingEffect& effect) {
         unnamed_.reset();
         connection_->statements.clear();
         connection_->unnamed.reset();
+        ForgetSequences();
         unpin_ = true;
         if (batch_) batch_->pin = PinReason::kNone;
       }
@@ -350,9 +372,6 @@ void Session::SettingsChanged() {
       if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     return sql.find(word) != std::string::npos;
   };
-  // Whatever it is set to but remote_apply, in whatever way: a standby may show this session's commits late.
-  sync_commit_lowered_ = sync_commit_lowered_ ||
-                         (!value("synchronous_commit").empty() && !says("synchronous_commit", "remote_apply"));
   serializable_default_ = says("default_transaction_isolation", "serializable");
   // "on", "true", "yes", "1", or the form of SET SESSION CHARACTERISTICS.
   const auto read_only = std::string(value("default_transaction_read_only"));
@@ -363,7 +382,11 @@ void Session::SettingsChanged() {
 
 void Session::ReleaseHeld() {
   if (!holding_) return;
-  holding_ = false;
+  if (unconfirmed_) {
+    decisive_ = true;
+    return;
+  }
+  holding_ = decisive_ = false;
   Take(Forwarding{});
   if (held_.empty()) return;
   const auto held = std::move(held_);
@@ -372,9 +395,13 @@ void Session::ReleaseHeld() {
 }
 
 void Session::OnForward(Bytes bytes) noexcept {
+  // Rows behind a first one come without being looked at, also those of a run that was refuted meanwhile.
+  if (In<Discarding>()) return;
   if (!holding_) return WriteClient(bytes);
   held_ += AsText(bytes);
-  if (held_.size() > kHeldBytes) ReleaseHeld();
+  if (held_.size() <= kHeldBytes) return;
+  if (unconfirmed_) connection_->PauseReading(true, Stream::kBusy);
+  else ReleaseHeld();
 }
 
 }  // namespace waypost

@@ -1,5 +1,7 @@
 // A batch on its way to the server: settings ahead in the same write, statement names rewritten, every message noted in
 // the ledger.
+#include <algorithm>
+
 #include "core/session.h"
 #include "core/worker.h"
 #include "parser/encode.h"
@@ -39,7 +41,9 @@ void Session::Send() {
     // A batch that was kept waiting is older than its sending.
     b.sent_at = b.waited ? Clock::now() : b.started;
     TrimStatements(out);
+    ParseAsBefore(out);
     AppendSettings(out);
+    AppendSequences(out);
     if (std::get<Relaying>(state_).opens) AppendBegin(out);
     worker_.metrics().Count(Counter::kBackendQueries, connection_->id(),
                             b.simple ? QueryKind::kSimple : QueryKind::kExtended);
@@ -73,6 +77,32 @@ void Session::TrimStatements(std::string& out) {
   connection.ledger().Sent('Q', Reply::kSwallow);
   connection.statements.clear();
   connection.unnamed.reset();
+}
+
+// Statements that this connection lacks and that were parsed under other settings than the present ones: under another
+// DateStyle their texts would mean something else. They are parsed here as they were, ahead of the batch.
+void Session::ParseAsBefore(std::string& out) {
+  auto& connection = *connection_;
+  if (connection.status() == 'E') return;
+  for (std::size_t i = 0; i < batch_->messages.size(); ++i) {
+    const auto statement = batch_->messages[i].statement;
+    const char type = batch_->messages[i].type;
+    if ((type != 'B' && type != 'D') || !statement || statement->by_sql() || statement == unnamed_ ||
+        statement->settings == settings_ || connection.statements.contains(statement->id))
+      continue;
+    const auto parses = [&](const BatchMessage& other) { return other.type == 'P' && other.statement == statement; };
+    if (std::any_of(batch_->messages.begin(), batch_->messages.end(), parses)) continue;
+    if (Difference(*settings_, *statement->settings).empty()) continue;
+    if (const auto sql = Difference(*connection.settings, *statement->settings); !sql.empty()) {
+      AppendQuery(out, sql);
+      connection.ledger().Sent('Q', Reply::kSwallow);
+      connection.unnamed.reset();
+      connection.settings = statement->settings;
+    }
+    EnsureStatement(out, statement);
+    // Should it fail, the server does not come to the settings behind it.
+    if (!batch_->effects.empty() && batch_->effects.back().statement == statement) batch_->effects.back().taints = true;
+  }
 }
 
 void Session::AppendSettings(std::string& out) {

@@ -11,8 +11,10 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/base/time.h"
@@ -117,16 +119,64 @@ class RuleNames {
   std::vector<std::string> names_;
 };
 
+// How often the catalogues of the databases were changed by what passed through here. What was read of a catalogue before
+// its last change is not to be trusted.
+class CatalogClock {
+ public:
+  // Of all databases together.
+  [[nodiscard]] std::uint64_t now() const { return now_.load(std::memory_order_acquire); }
+  // The catalogue of `database` was changed. Before the client hears of it.
+  void Tick(const std::string& database) {
+    const std::scoped_lock lock(mutex_);
+    changed_[database] = now_.load(std::memory_order_relaxed) + 1;
+    now_.fetch_add(1, std::memory_order_acq_rel);
+  }
+  // When it was changed last; 0: never.
+  [[nodiscard]] std::uint64_t ChangedAt(const std::string& database) const {
+    const std::scoped_lock lock(mutex_);
+    const auto found = changed_.find(database);
+    return found == changed_.end() ? 0 : found->second;
+  }
+
+ private:
+  std::atomic<std::uint64_t> now_{0};
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, std::uint64_t> changed_;
+};
+
+// Who was seen asking for currval() or lastval(): their sessions must stay where they took a value. Met at a statement that
+// is seen for the first time alone; what changes is told by `version`.
+class SequenceReaders {
+ public:
+  void Add(const std::string& database, const std::string& user) {
+    const std::scoped_lock lock(mutex_);
+    if (readers_.emplace(database, user).second) version_.fetch_add(1, std::memory_order_release);
+  }
+  [[nodiscard]] bool Has(const std::string& database, const std::string& user) const {
+    const std::scoped_lock lock(mutex_);
+    return readers_.contains({database, user});
+  }
+  [[nodiscard]] std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+
+ private:
+  mutable std::mutex mutex_;
+  std::set<std::pair<std::string, std::string>> readers_;
+  std::atomic<std::uint64_t> version_{1};
+};
+
 struct Shared {
   std::array<ServerBudget, kMaxServers> budgets;
   ClientCount clients;
   RuleNames rule_names;
+  SequenceReaders sequence_readers;
   Credentials credentials;
+  // When a statement that may write was last sent or answered, in any worker.
+  std::atomic<Duration::rep> last_write{0};
   std::vector<Worker*> workers;  // filled before any of them runs
   // Ask the control plane; any thread.
   std::function<void()> probe_now;
   std::function<void(const std::string& database)> want_catalog;    // load it, if it is not there yet
-  std::function<void(const std::string& database)> catalog_changed;  // DDL passed through
+  CatalogClock catalog_clock;
 };
 
 }  // namespace waypost

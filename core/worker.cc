@@ -45,7 +45,8 @@ Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View vi
           SqlText{"<too long to read>", std::make_shared<const std::vector<Facts>>(1)})),
       cache_(SqlCacheLimits{}, random_()),
       startup_checks_(*this),
-      pools_(*this) {
+      pools_(*this),
+      fence_(*this) {
   digests_.SetLimit(config_->digests.max);
   digests_.Replenish(kDigestBudget);
   FindServers();
@@ -115,6 +116,7 @@ void Worker::OnView(View view) {
   const bool more_servers = view->servers.size() != view_->servers.size();
   view_ = std::move(view);
   if (more_servers) FindServers();
+  fence_.OnView();
   if (!primary_changed) return;
   startup_checks_.Clear();
   for (std::size_t i = 0; i < slots_.size(); ++i)
@@ -143,6 +145,7 @@ void Worker::SetConfig(ConfigSnapshot config) {
     FindServers();
     FindRules();
     pools_.OnConfigChanged();
+    fence_.OnConfigChanged();
     startup_checks_.Clear();
     digests_.SetLimit(config_->digests.max);
     for (auto& slot : slots_)
@@ -150,11 +153,14 @@ void Worker::SetConfig(ConfigSnapshot config) {
   });
 }
 
-void Worker::SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog) {
-  Post([this, database, catalog = std::move(catalog)] {
+void Worker::SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog, std::uint64_t as_of) {
+  Post([this, database, catalog = std::move(catalog), as_of] {
     auto& entry = catalogs_[database];
+    ++catalog_generation_;
+    // What was resolved under the same picture still holds.
+    if (entry.catalog != catalog) entry.version = catalog_generation_;
     entry.catalog = catalog;
-    entry.version = ++catalog_generation_;
+    entry.as_of = as_of;
     std::vector<ClientLogin*> waiting;
     for (const auto& [wanted, login] : waiting_logins_)
       if (wanted == database) waiting.push_back(login);
@@ -163,11 +169,9 @@ void Worker::SetCatalog(const std::string& database, std::shared_ptr<const Catal
   });
 }
 
-const Catalog* Worker::CatalogOf(const std::string& database, std::uint64_t& version) const {
+const Worker::CatalogEntry* Worker::CatalogOf(const std::string& database) const {
   const auto found = catalogs_.find(database);
-  if (found == catalogs_.end()) return nullptr;
-  version = found->second.version;
-  return found->second.catalog.get();
+  return found == catalogs_.end() ? nullptr : &found->second;
 }
 
 bool Worker::WaitForCatalog(const std::string& database, ClientLogin& login) {
@@ -306,6 +310,7 @@ void Worker::Tick() {
   next_tick_ = now + kTick;
   digests_.Replenish(kDigestBudget);
   pools_.Sweep(now);
+  fence_.Sweep(now);
   startup_checks_.Sweep(now);
   for (std::size_t i = cancels_.size(); i-- > 0;) cancels_[i]->Sweep(now);
   CheckDeadlines(now);

@@ -17,6 +17,7 @@
 #include "core/batch.h"
 #include "core/config.h"
 #include "core/digests.h"
+#include "core/fence_probe.h"
 #include "core/pool.h"
 #include "core/session.h"
 #include "core/shared.h"
@@ -47,7 +48,8 @@ class Worker {
   // Any thread.
   void SetView(View view);
   void SetConfig(ConfigSnapshot config);
-  void SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog);
+  // `as_of`: what the CatalogClock said before it was read.
+  void SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog, std::uint64_t as_of);
   // Stops listening, lets what is under way end, closes idle clients; `at_once`: all of them.
   void Drain(bool at_once);
   // True once no client is left after Drain().
@@ -84,13 +86,26 @@ class Worker {
   [[nodiscard]] std::shared_ptr<const ServerConfig> ServerFor(ServerId id) const {
     return id < servers_.size() ? servers_[id] : nullptr;
   }
-  [[nodiscard]] Load load() { return {outstanding_, turn_++}; }
+  // Never the same twice, never 0.
+  [[nodiscard]] std::uint64_t NewSequenceToken() { return ++sequence_tokens_; }
+  [[nodiscard]] Load load() {
+    return {outstanding_, turn_++, &fence_.fence(),
+            TimePoint(Duration(shared_.last_write.load(std::memory_order_relaxed)))};
+  }
+  // A statement that may write is sent or was answered.
+  void NoteWrite() { shared_.last_write.store(Now().time_since_epoch().count(), std::memory_order_relaxed); }
+  FenceProbe& fence() { return fence_; }
   void AddOutstanding(ServerId id, int change);
 
   // Changes whenever any catalogue does; never 0.
   [[nodiscard]] std::uint64_t catalog_generation() const { return catalog_generation_; }
-  // nullptr and version 0 if it is not loaded yet. Valid for this generation.
-  [[nodiscard]] const Catalog* CatalogOf(const std::string& database, std::uint64_t& version) const;
+  struct CatalogEntry {
+    std::shared_ptr<const Catalog> catalog;
+    std::uint64_t version = 0;
+    std::uint64_t as_of = 0;  // by the CatalogClock
+  };
+  // nullptr if it is not loaded yet. Valid for this generation.
+  [[nodiscard]] const CatalogEntry* CatalogOf(const std::string& database) const;
   // True if the catalogue of `database` is there; else it is asked for, and `login` is told when it comes.
   [[nodiscard]] bool WaitForCatalog(const std::string& database, ClientLogin& login);
   void ForgetLogin(ClientLogin& login);
@@ -156,10 +171,7 @@ class Worker {
   std::vector<std::size_t> rule_ids_;  // by index of a rule
   std::uint64_t rules_generation_ = 0;
   std::uint32_t turn_ = 0;
-  struct CatalogEntry {
-    std::shared_ptr<const Catalog> catalog;
-    std::uint64_t version = 0;
-  };
+  std::uint64_t sequence_tokens_ = 0;
   std::map<std::string, CatalogEntry> catalogs_;
   std::uint64_t catalog_generation_ = 1;
   std::vector<std::pair<std::string, ClientLogin*>> waiting_logins_;
@@ -175,6 +187,7 @@ class Worker {
 
   StartupChecks startup_checks_;
   PoolSet pools_;
+  FenceProbe fence_;
   struct Slot {
     std::unique_ptr<Session> session;
   };

@@ -42,6 +42,7 @@ full_page_writes = off
 wal_level = replica
 wal_keep_size = 256MB
 max_wal_senders = 10
+max_prepared_transactions = 10
 hot_standby = on
 hot_standby_feedback = on
 wal_receiver_status_interval = 1s

@@ -12,7 +12,7 @@ build=(g++ cmake ninja-build ccache pkg-config catch2 libbenchmark-dev libcli11-
   libpq-dev prometheus-cpp-dev libspdlog-dev libssl-dev libtomlplusplus-dev libuv1-dev libxxhash-dev
   nlohmann-json3-dev postgresql-server-dev-15)
 demo=(postgresql-15 postgresql-client-15 ca-certificates curl procps python3)
-test=(maven nftables openjdk-17-jdk-headless prometheus python3-psycopg python3-pytest python3-pytest-timeout)
+test=(maven nftables openjdk-17-jdk-headless prometheus python3-psycopg python3-pytest python3-pytest-timeout sqlsmith)
 
 die() { echo "install.sh: $*" >&2; exit 1; }
 say() { echo "[install] $*"; }

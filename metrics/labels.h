@@ -43,7 +43,7 @@ enum class DisconnectCause : std::uint8_t {
   kShutdown,
   kEvicted
 };
-enum class FallbackCause : std::uint8_t { kNoEligibleReplica, kSyncCommitLowered, kReplicaFull };
+enum class FallbackCause : std::uint8_t { kNoEligibleReplica, kReplicaBehind, kReplicaFull };
 enum class RetryCause : std::uint8_t {
   kConnectionLost,
   kReadOnlyError,
@@ -57,6 +57,8 @@ enum class CancelOutcome : std::uint8_t { kSent, kIdle, kUnknownKey, kFailed };
 enum class TransactionMode : std::uint8_t { kReadWrite, kReadOnly };
 enum class TransactionOutcome : std::uint8_t { kCommit, kRollback, kAborted };
 enum class ProbeResult : std::uint8_t { kOk, kTimeout, kConnectError, kQueryError };
+enum class FenceOutcome : std::uint8_t { kConfirmed, kReady, kWaited, kFellBack, kGaveUp };
+enum class FenceProbeOutcome : std::uint8_t { kOk, kFailed };
 
 // Every label a metric of metrics.def may have.
 enum class Label : std::uint8_t {
@@ -83,6 +85,8 @@ enum class Label : std::uint8_t {
   kTransactionMode,
   kTransactionOutcome,
   kProbeResult,
+  kFenceOutcome,
+  kFenceProbeOutcome,
   kCount
 };
 
@@ -108,7 +112,7 @@ inline constexpr auto kDisconnectCause = std::to_array<std::string_view>(
     {"idle_timeout", "lifetime", "server_closed", "io_error", "protocol_error", "unclean",
      "client_gone", "removed", "shutdown", "evicted"});
 inline constexpr auto kFallbackCause =
-    std::to_array<std::string_view>({"no_eligible_replica", "sync_commit_lowered", "replica_full"});
+    std::to_array<std::string_view>({"no_eligible_replica", "replica_behind", "replica_full"});
 inline constexpr auto kRetryCause = std::to_array<std::string_view>(
     {"connection_lost", "read_only_error", "recovery_conflict", "other_error"});
 inline constexpr auto kSide = std::to_array<std::string_view>({"client", "server"});
@@ -126,6 +130,9 @@ inline constexpr auto kTransactionOutcome =
     std::to_array<std::string_view>({"commit", "rollback", "aborted"});
 inline constexpr auto kProbeResult =
     std::to_array<std::string_view>({"ok", "timeout", "connect_error", "query_error"});
+inline constexpr auto kFenceOutcome =
+    std::to_array<std::string_view>({"confirmed", "ready", "waited", "fell_back", "gave_up"});
+inline constexpr auto kFenceProbeOutcome = std::to_array<std::string_view>({"ok", "failed"});
 }  // namespace label_values
 
 struct LabelInfo {
@@ -184,6 +191,10 @@ struct LabelInfo {
       return {"outcome", v::kTransactionOutcome.size(), v::kTransactionOutcome};
     case Label::kProbeResult:
       return {"result", v::kProbeResult.size(), v::kProbeResult};
+    case Label::kFenceOutcome:
+      return {"outcome", v::kFenceOutcome.size(), v::kFenceOutcome};
+    case Label::kFenceProbeOutcome:
+      return {"outcome", v::kFenceProbeOutcome.size(), v::kFenceProbeOutcome};
   }
   return {"", 1, {}};
 }

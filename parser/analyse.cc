@@ -11,6 +11,7 @@ namespace {
 Facts Unreadable(Reason why) {
   Facts facts;
   facts.form_reason = why;
+  facts.catalog = CatalogChange::kNow;
   facts.state_unknown = true;
   facts.pin = PinReason::kUnknownState;
   return facts;
@@ -28,6 +29,53 @@ bool SpeaksOfTemporarySchema(std::string_view sql) {
   constexpr std::string_view kName = "pg_temp";
   const auto same = [](char a, char b) { return (a | 0x20) == b || a == b; };
   return std::search(sql.begin(), sql.end(), kName.begin(), kName.end(), same) != sql.end();
+}
+
+// A temporary object is its own session's, which is pinned. A plain table is as good to read as one
+// of the same name that it may stand before in somebody's search_path.
+CatalogChange ChangeBy(const RangeVar* relation, bool is_table) {
+  constexpr char kTemporary = 't', kPermanent = 'p';  // RELPERSISTENCE_*, catalog/pg_class.h
+  if (relation == nullptr) return CatalogChange::kNow;
+  if (relation->relpersistence == kTemporary) return CatalogChange::kNone;
+  return is_table && relation->relpersistence == kPermanent ? CatalogChange::kLater
+                                                            : CatalogChange::kNow;
+}
+
+// Of what is not a query. What is not named here may change anything.
+CatalogChange ChangeOf(const Node* stmt) {
+  switch (stmt->type) {
+    case T_CreateStmt:
+      return ChangeBy(As<CreateStmt>(stmt)->relation, true);
+    case T_CreateSeqStmt:
+      return ChangeBy(As<CreateSeqStmt>(stmt)->sequence, false);
+    case T_ViewStmt:
+      return ChangeBy(As<ViewStmt>(stmt)->view, false);
+    case T_CreateTableAsStmt: {
+      const IntoClause* into = As<CreateTableAsStmt>(stmt)->into;
+      return ChangeBy(into == nullptr ? nullptr : into->rel, true);
+    }
+    case T_DropStmt:  // of two objects of one name both were looked at before
+    case T_DropRoleStmt:
+    case T_DropdbStmt:
+      return CatalogChange::kLater;
+    case T_TruncateStmt:
+    case T_VacuumStmt:
+    case T_CheckPointStmt:
+    case T_ClusterStmt:
+    case T_ReindexStmt:
+    case T_RefreshMatViewStmt:
+    case T_CommentStmt:
+    case T_SecLabelStmt:
+    case T_GrantStmt:
+    case T_GrantRoleStmt:
+    case T_AlterDefaultPrivilegesStmt:
+    case T_IndexStmt:
+    case T_CreateStatsStmt:
+    case T_AlterStatsStmt:
+      return CatalogChange::kNone;
+    default:
+      return CatalogChange::kNow;
+  }
 }
 
 // One statement of a text. Statements nest at most three deep: EXPLAIN, CREATE TABLE AS or DECLARE,
@@ -59,6 +107,14 @@ Facts Statement::Analyse(const Node* stmt) {
   facts_.form_reason = Reason::kDdl;
   Top(stmt, true);
   walk_.Finish();
+  if (facts_.kind == StatementKind::kDdl) facts_.catalog = ChangeOf(stmt);
+  // What stands in a DO, or was prepared for two phases, nobody sees.
+  if (facts_.kind == StatementKind::kDo || facts_.kind == StatementKind::kTwoPhase)
+    facts_.catalog = CatalogChange::kNow;
+  if (stmt->type == T_SelectStmt && facts_.form_reason == Reason::kSelectInto) {
+    const IntoClause* into = As<SelectStmt>(stmt)->intoClause;
+    facts_.catalog = ChangeBy(into == nullptr ? nullptr : into->rel, true);
+  }
   return std::move(facts_);
 }
 

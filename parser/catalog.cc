@@ -123,12 +123,12 @@ std::string Catalog::Explain(std::uint32_t step) const {
   return path;
 }
 
-SearchPath Catalog::DefaultPath(std::string_view user) const {
+SearchPath Catalog::DefaultPath(std::string_view login, std::string_view user) const {
   const auto of = [&](std::string_view role) {
     return std::find_if(role_paths_.begin(), role_paths_.end(),
                         [&](const auto& entry) { return entry.first == role; });
   };
-  if (const auto own = of(user); own != role_paths_.end()) return ReadSearchPath(own->second, user);
+  if (const auto own = of(login); own != role_paths_.end()) return ReadSearchPath(own->second, user);
   if (const auto all = of(""); all != role_paths_.end()) return ReadSearchPath(all->second, user);
   return default_path_known_ ? ReadSearchPath(default_path_, user) : SearchPath{};
 }

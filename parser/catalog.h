@@ -85,8 +85,9 @@ class Catalog {
   // How a finding came to be, for people: "view public.v → function public.f(integer) is volatile".
   // Empty for step 0.
   [[nodiscard]] std::string Explain(std::uint32_t step) const;
-  // The search_path of a session of `user` that sets none.
-  [[nodiscard]] SearchPath DefaultPath(std::string_view user) const;
+  // The search_path of a session that logged in as `login` and sets none. `user`: who it is now;
+  // empty: not known.
+  [[nodiscard]] SearchPath DefaultPath(std::string_view login, std::string_view user) const;
 
   // ALTER ROLE or DATABASE ... SET synchronous_commit to something other than remote_apply, for
   // this database.

@@ -90,6 +90,13 @@ struct TransactionModes {
   std::optional<bool> repeatable_read;
 };
 
+// What a statement does to the picture that Waypost has of the database's catalogue.
+enum class CatalogChange : std::uint8_t {
+  kNone,
+  kLater,  // a plain table is new, or something is gone: what was thought of the rest is still right
+  kNow,    // a name may mean something else: nothing is a read until the catalogue was read again
+};
+
 struct Facts {
   StatementKind kind = StatementKind::kUnknown;
   bool writes_by_form = true;   // the tree alone proves that it is no read
@@ -99,6 +106,7 @@ struct Facts {
   PinReason pin = PinReason::kNone;  // by form: CREATE TEMP, LISTEN, DECLARE WITH HOLD, PREPARE, LOAD
   std::vector<NameRef> names;   // sorted, no duplicates
   std::vector<SettingEffect> settings;  // also set_config('x', 'constant', ...) in a SELECT list
+  CatalogChange catalog = CatalogChange::kNone;
   TransactionModes modes;       // kBegin, kSet of transaction modes
   bool chain = false;           // kCommit, kRollback: AND CHAIN
   bool start = false;           // kBegin: by START TRANSACTION, and answered as such

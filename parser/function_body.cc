@@ -107,7 +107,8 @@ Body ReadSqlBody(std::string_view source) {
   for (const Facts& facts : *list) {
     body.names.insert(body.names.end(), facts.names.begin(), facts.names.end());
     // Settings that a statement of the client makes are seen by its session; these are not.
-    const bool unseen = facts.state_unknown || !facts.settings.empty();
+    const bool unseen =
+        facts.state_unknown || !facts.settings.empty() || facts.catalog != CatalogChange::kNone;
     const PinReason pin = unseen ? PinReason::kUnknownState : facts.pin;
     if (facts.writes_by_form) {
       Refuse(body, facts.form_reason, std::string(Phrase(facts.form_reason)), pin);

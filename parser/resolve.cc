@@ -94,7 +94,8 @@ class Resolution {
                                                    " is not in the catalogue");
     }
     if (ref.kind == NameRef::Kind::kRelation) verdict_.needs_fence = true;
-    verdict_.needs_fence |= found.needs_fence;
+    // What was made by a user can be replaced: its definition is data, whatever it says of itself.
+    verdict_.needs_fence |= found.needs_fence || found.user_made;
     Pin(found.pin);
     if (outlook_.stale && found.user_made && ref.kind != NameRef::Kind::kRelation)
       Pin(PinReason::kUnknownState);

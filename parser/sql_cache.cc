@@ -83,43 +83,45 @@ std::uint32_t SqlCache::FindByLiterals(Lexing lexing, std::uint64_t hash) const 
 }
 
 const CachedStatement* SqlCache::Find(std::string_view text, Lexing lexing, ContextId context,
-                                      const Catalog* catalog) {
+                                      const Catalog* catalog, Outlook outlook) {
+  const Setting setting{.context = context, .catalog = catalog, .outlook = outlook};
   if (text.size() > limits_.max_text_bytes) {
-    return Miss(text, lexing, context, catalog, nullptr, std::nullopt);
+    return Miss(text, lexing, setting, nullptr, std::nullopt);
   }
   const std::uint64_t hash = Hash(text, lexing);
   if (const std::uint32_t index = FindExact(text, lexing, hash); index != kNone) {
     ++counters_.hits;
-    return Answer(*slots_[index], context, catalog, false);
+    return Answer(*slots_[index], setting, false);
   }
   std::optional<std::uint64_t> literal_hash;
   if (LiteralKey(text, lexing, key_)) {
     literal_hash = Hash(key_, lexing);
     if (const std::uint32_t index = FindByLiterals(lexing, *literal_hash); index != kNone) {
       ++counters_.literal_hits;
-      return Answer(*slots_[index], context, catalog, true);
+      return Answer(*slots_[index], setting, true);
     }
   }
-  return Miss(text, lexing, context, catalog, nullptr, literal_hash);
+  return Miss(text, lexing, setting, nullptr, literal_hash);
 }
 
 const CachedStatement* SqlCache::FindKept(const std::shared_ptr<const SqlText>& kept, Lexing lexing,
-                                          ContextId context, const Catalog* catalog) {
+                                          ContextId context, const Catalog* catalog,
+                                          Outlook outlook) {
+  const Setting setting{.context = context, .catalog = catalog, .outlook = outlook};
   if (kept->text.size() <= limits_.max_text_bytes) {
     const std::uint32_t index = FindExact(kept->text, lexing, Hash(kept->text, lexing));
     if (index != kNone) {
       ++counters_.hits;
-      return Answer(*slots_[index], context, catalog, false);
+      return Answer(*slots_[index], setting, false);
     }
   }
-  return Miss(kept->text, lexing, context, catalog, kept, std::nullopt);
+  return Miss(kept->text, lexing, setting, kept, std::nullopt);
 }
 
-const CachedStatement* SqlCache::Answer(Slot& slot, ContextId context, const Catalog* catalog,
-                                        bool by_literals) {
+const CachedStatement* SqlCache::Answer(Slot& slot, const Setting& setting, bool by_literals) {
   slot.referenced = true;
   for (std::size_t i = 0; i < kContexts; ++i) {
-    if (slot.contexts[i] == context && slot.answers[i].sql != nullptr) {
+    if (slot.contexts[i] == setting.context && slot.answers[i].sql != nullptr) {
       slot.answers[i].by_literals = by_literals;
       return &slot.answers[i];
     }
@@ -130,18 +132,18 @@ const CachedStatement* SqlCache::Answer(Slot& slot, ContextId context, const Cat
   CachedStatement& answer = slot.answers[place];
   const std::size_t before = BytesOf(answer.verdict);
   answer.sql = slot.sql;
-  answer.verdict = ResolveAll(*slot.sql->facts, catalog);
+  answer.verdict = ResolveAll(*slot.sql->facts, setting.catalog, setting.outlook);
   answer.by_literals = by_literals;
   answer.lexing = slot.lexing;
   answer.note = 0;
   if (slot.taught) MarkTaught(answer.verdict);
-  slot.contexts[place] = context;
+  slot.contexts[place] = setting.context;
   if (slot.used) Account(slot, slot.bytes - before + BytesOf(answer.verdict));
   return &answer;
 }
 
-const CachedStatement* SqlCache::Miss(std::string_view text, Lexing lexing, ContextId context,
-                                      const Catalog* catalog, std::shared_ptr<const SqlText> kept,
+const CachedStatement* SqlCache::Miss(std::string_view text, Lexing lexing, const Setting& setting,
+                                      std::shared_ptr<const SqlText> kept,
                                       std::optional<std::uint64_t> literal_hash) {
   ++counters_.misses;
   if (kept == nullptr) {
@@ -157,7 +159,7 @@ const CachedStatement* SqlCache::Miss(std::string_view text, Lexing lexing, Cont
     uncached_ = Slot{};
     uncached_.sql = std::move(kept);
     uncached_.lexing = lexing;
-    return Answer(uncached_, context, catalog, false);
+    return Answer(uncached_, setting, false);
   }
   const std::uint32_t index = TakeSlot(bytes);
   Slot& slot = *slots_[index];
@@ -171,7 +173,7 @@ const CachedStatement* SqlCache::Miss(std::string_view text, Lexing lexing, Cont
     Place(literal_, slot.literal_hash, index);
   }
   Account(slot, bytes);
-  return Answer(slot, context, catalog, false);
+  return Answer(slot, setting, false);
 }
 
 // Two texts of one hash: the newer one stays, the older one would not be found any more.

@@ -15,6 +15,7 @@
 #include "parser/catalog.h"
 #include "parser/facts.h"
 #include "parser/hints.h"
+#include "parser/resolve.h"
 #include "parser/verdict.h"
 
 namespace waypost {
@@ -27,6 +28,7 @@ class ContextTable {
  public:
   // `catalog_version`: 0 while there is no catalogue; another number whenever another Catalog is
   // used.
+  // `role` and `search_path`: whatever decides how names are looked up.
   [[nodiscard]] ContextId Intern(std::string_view database, std::uint64_t catalog_version,
                                  std::string_view role, std::string_view search_path);
 
@@ -92,17 +94,17 @@ class SqlCache {
     std::size_t bytes = 0;  // about what the entries take
   };
 
-  // Facts and verdict of `text` in `context`, whose catalogue is `catalog` (may be null: not
-  // loaded). Never null. Valid until the next call of a function that is not const; copy `sql` (no
+  // Facts and verdict of `text` in `context`, which stands for `catalog` (may be null: not loaded)
+  // and `outlook`. Never null. Valid until the next call of a function that is not const; copy `sql` (no
   // allocation) or the verdict to keep them.
   [[nodiscard]] const CachedStatement* Find(std::string_view text, Lexing lexing, ContextId context,
-                                            const Catalog* catalog);
+                                            const Catalog* catalog, Outlook outlook = {});
 
   // The verdict of a text kept earlier (a prepared statement) in a context of now. Valid until the
   // next call.
   [[nodiscard]] const CachedStatement* FindKept(const std::shared_ptr<const SqlText>& kept,
                                                 Lexing lexing, ContextId context,
-                                                const Catalog* catalog);
+                                                const Catalog* catalog, Outlook outlook = {});
 
   // `found` under its own text: `found.sql` itself if the texts are equal, else a new one that
   // shares the facts.
@@ -142,12 +144,17 @@ class SqlCache {
   [[nodiscard]] std::uint32_t FindExact(std::string_view text, Lexing lexing,
                                         std::uint64_t hash) const;
   [[nodiscard]] std::uint32_t FindByLiterals(Lexing lexing, std::uint64_t hash) const;
-  [[nodiscard]] const CachedStatement* Answer(Slot& slot, ContextId context, const Catalog* catalog,
-                                              bool by_literals);
+  // What a verdict is made in.
+  struct Setting {
+    ContextId context;
+    const Catalog* catalog;
+    Outlook outlook;
+  };
+  [[nodiscard]] const CachedStatement* Answer(Slot& slot, const Setting& setting, bool by_literals);
   // `kept`: the text with its facts, if they are known; `literal_hash`: of key_, if `text` has a
   // literal key.
-  [[nodiscard]] const CachedStatement* Miss(std::string_view text, Lexing lexing, ContextId context,
-                                            const Catalog* catalog,
+  [[nodiscard]] const CachedStatement* Miss(std::string_view text, Lexing lexing,
+                                            const Setting& setting,
                                             std::shared_ptr<const SqlText> kept,
                                             std::optional<std::uint64_t> literal_hash);
   void Place(Index& index, std::uint64_t hash, std::uint32_t slot);

@@ -33,7 +33,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Reason::kCount)>
     "open_ended",
     "protocol",
     "no_eligible_replica",
-    "sync_commit_lowered",
+    "replica_behind",
     "consistency_primary",
     "rule",
     "hint",

@@ -39,7 +39,7 @@ enum class Reason : std::uint8_t {
   kOpenEnded,            // a batch whose end is not known: Flush before Sync
   kProtocol,             // FunctionCall, or a statement or portal that this session does not know
   kNoEligibleReplica,    // a read, but no replica may be read from now
-  kSyncCommitLowered,    // a read, but this session lowered synchronous_commit
+  kReplicaBehind,        // a read, but no replica caught up within fence_wait
   kConsistencyPrimary,   // a read, but `consistency = "primary"` or `read_from = "none"`
   kRule,                 // a read, but a rule says the primary
   kHint,                 // a read, but its comment says the primary

@@ -30,23 +30,27 @@ struct ServerView {
   std::uint64_t system_identifier = 0;
   std::uint32_t timeline = 0;
   TimePoint sampled{};         // when the last answered probe was *sent*
+  std::int64_t started_us = 0;  // pg_postmaster_start_time()
   // primary
   Lsn insert_lsn, flush_lsn;
   // replica, from its own answers and from the primary's pg_stat_replication
   Lsn receive_lsn, replay_lsn;
-  bool streaming = false;      // a walreceiver streams, and the primary lists it as streaming
+  bool streaming = false;      // of the primary's timeline: its walreceiver streams, and the primary lists it so
   SyncState sync_state = SyncState::kNone;
   std::uint64_t lag_bytes = 0;           // primary's flush LSN minus replay LSN
   std::chrono::microseconds lag_time{0};  // pg_stat_replication.replay_lag; 0 when caught up
-  bool eligible = false;       // may be read from under read_from = "synchronous", consistency = "strict"
-  std::string ineligible_why;  // "" if eligible: "async", "not streaming", "joined just now", ...
+  TimePoint fresh_as_of{};     // it shows every commit that was acknowledged before this time; {}: not known
+  bool readable = false;       // streaming, or it was when there was a primary: good for who takes what is old
+  bool sync_guarantee = false;  // every commit waits until this replica has applied it, unless its session says otherwise
+  bool eligible = false;       // may be read from behind the fence, as far as read_from = "synchronous" goes
+  std::string ineligible_why;  // "" if eligible: "its sync_state is async", "not streaming", ...
 };
 
 struct ClusterView {
   std::uint64_t version = 0;
   std::vector<ServerView> servers;   // by ServerId
   std::optional<ServerId> primary;   // none: not found, or two claim it
-  bool sync_guarantee = false;       // every readable standby confirms each commit at remote_apply
+  bool sync_guarantee = false;       // every standby that synchronous_standby_names names confirms each commit at remote_apply
   std::string sync_guarantee_why;    // why not
   std::string commits_wait_why;      // commits on the primary wait for a standby that is not there; empty: they do not
   milliseconds probe_interval{250};

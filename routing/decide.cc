@@ -1,8 +1,11 @@
 #include "routing/decide.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+
+#include "routing/health.h"
 
 namespace waypost {
 namespace {
@@ -12,14 +15,12 @@ std::size_t Turn(std::uint32_t turn, std::size_t count) {
   return static_cast<std::size_t>(std::uint64_t{turn * 0x9E3779B9U} * count >> 32U);
 }
 
-// The least busy by weight; a server of weight 0 takes no reads.
-std::optional<ServerId> LeastOutstanding(const ClusterView& view, const RoutingPolicy& policy,
-                                         Load load, TimePoint now) {
+// The least busy by weight of the servers that `may` says may be read from; one of weight 0 takes no reads.
+template <class May>
+std::optional<ServerId> LeastOutstanding(const ClusterView& view, Load load, May may) {
   const auto share = [&](ServerId id) -> std::optional<double> {
     const auto& server = view.servers[id];
-    const bool primary_share = policy.read_from_primary == ReadFromPrimary::kAlways &&
-                               view.primary == id && server.weight > 0;
-    if (!primary_share && !MayReadFrom(server, view, policy, now)) return std::nullopt;
+    if (server.weight == 0 || !may(id)) return std::nullopt;
     const double busy = id < load.outstanding.size() ? load.outstanding[id] : 0;
     return (busy + 1) / server.weight;
   };
@@ -45,8 +46,6 @@ std::optional<Reason> ForbidsReplicas(const BatchFacts& batch, const SessionFact
   if (policy.consistency == Consistency::kPrimary || policy.read_from == ReadFrom::kNone)
     return Reason::kConsistencyPrimary;
   if (session.serializable_default) return Reason::kSerializable;
-  if (session.synchronous_commit_lowered && policy.consistency == Consistency::kStrict)
-    return Reason::kSyncCommitLowered;
   return std::nullopt;
 }
 
@@ -62,7 +61,7 @@ ClusterView OneGoodReplica() {
 }  // namespace
 
 bool IsFallback(Reason reason) {
-  return reason == Reason::kNoEligibleReplica || reason == Reason::kSyncCommitLowered;
+  return reason == Reason::kNoEligibleReplica || reason == Reason::kReplicaBehind;
 }
 
 std::string_view TargetName(Target target) {
@@ -79,18 +78,59 @@ std::string_view TargetName(Target target) {
 bool MayReadFrom(const ServerView& server, const ClusterView& view, const RoutingPolicy& policy,
                  TimePoint now) {
   if (server.removed || !server.up || server.role != Role::kReplica || server.weight == 0) return false;
-  if (now - server.sampled > 2 * view.probe_interval) return false;
-  // Reading what may be old was asked for: any standby that streams will do.
-  if (policy.consistency == Consistency::kEventual)
-    return server.streaming &&
-           (policy.read_from == ReadFrom::kStreaming || server.sync_state == SyncState::kSync ||
-            server.sync_state == SyncState::kQuorum);
-  return server.eligible;
+  if (!FreshEnough(server, view, now)) return false;
+  const bool stale_will_do = policy.consistency == Consistency::kEventual || policy.consistency == Consistency::kBounded;
+  if (!server.streaming && !(stale_will_do && server.readable)) return false;
+  return policy.read_from == ReadFrom::kStreaming || server.sync_state == SyncState::kSync ||
+         server.sync_state == SyncState::kQuorum;
 }
+
+bool WithinBounds(ServerId id, const ClusterView& view, const RoutingPolicy& policy, const Fence* fence, TimePoint now) {
+  const auto& server = view.servers[id];
+  if (policy.max_lag_bytes != 0) {
+    // The last sample is a lower bound of where the primary is, and what the fence has heard since.
+    if (!view.primary || !server.streaming) return false;
+    auto primary = view.servers[*view.primary].insert_lsn;
+    auto replay = server.replay_lsn;
+    if (fence != nullptr && fence->open()) {
+      primary = std::max(primary, fence->position());
+      replay = std::max(replay, fence->SeenOf(id).replay);
+    }
+    if (primary.value > replay.value + policy.max_lag_bytes) return false;
+  }
+  if (policy.max_lag.count() == 0) return true;
+  const auto fresh = std::max(server.fresh_as_of, fence != nullptr ? fence->FreshAsOf(id) : TimePoint{});
+  return fresh != TimePoint{} && now - fresh <= policy.max_lag;
+}
+
+std::optional<ServerId> ReplicaBehind(Lsn index, const ClusterView& view, const RoutingPolicy& policy, Load load,
+                                      TimePoint now) {
+  return LeastOutstanding(view, load, [&](ServerId id) {
+    return load.fence != nullptr && load.fence->Knows(id) && load.fence->SeenOf(id).replay >= index &&
+           MayReadFrom(view.servers[id], view, policy, now);
+  });
+}
+
+namespace {
+
+// How a read that a replica may take is proved to see all it must.
+FencePlan PlanFor(const Decision& decision, bool block, Load load, TimePoint now) {
+  if (load.fence == nullptr) return FencePlan::kNone;
+  const bool likely = load.fence->Quiet(now, load.last_write) && load.fence->SeenOf(decision.server).replay >= load.fence->position();
+  return decision.may_rerun && !block && likely ? FencePlan::kOptimistic : FencePlan::kProbeFirst;
+}
+
+}  // namespace
 
 Decision Decide(const BatchFacts& batch, const SessionFacts& session, const ClusterView& view,
                 const RoutingPolicy& policy, Load load, TimePoint now) {
-  if (session.holds_connection) return {Target::kHeld, session.holds_why};
+  const bool fenced = batch.needs_fence && (policy.consistency == Consistency::kStrict ||
+                                            policy.consistency == Consistency::kBounded);
+  if (session.holds_connection) {
+    Decision held{Target::kHeld, session.holds_why};
+    if (fenced && session.held_by_replica && !session.snapshot_taken) held.fence = FencePlan::kProbeFirst;
+    return held;
+  }
   using Opens = SessionFacts::Opens;
   if (session.opens == Opens::kReadWrite) return {Target::kPrimary, Reason::kInTransaction};
   // What a READ ONLY block may not do fails on either side, and what only the primary can tell is asked there.
@@ -98,14 +138,34 @@ Decision Decide(const BatchFacts& batch, const SessionFacts& session, const Clus
   const bool read = batch.cls == Class::kRead || read_only_block;
   if (!read) return {Target::kPrimary, batch.why};
   if (const auto why = ForbidsReplicas(batch, session, policy)) return {Target::kPrimary, *why};
-  const auto server = LeastOutstanding(view, policy, load, now);
+
+  const auto open = [&](ServerId id) { return MayReadFrom(view.servers[id], view, policy, now); };
+  const auto known = [&](ServerId id) {
+    return open(id) && (load.fence == nullptr || (load.fence->open() && load.fence->Knows(id)));
+  };
+  const auto primary_too = [&](ServerId id) {
+    return policy.read_from_primary == ReadFromPrimary::kAlways && view.primary == id;
+  };
+  std::optional<ServerId> server;
+  bool proved = !fenced;
+  if (fenced && policy.consistency == Consistency::kBounded) {
+    server = LeastOutstanding(view, load, [&](ServerId id) {
+      return primary_too(id) || (open(id) && WithinBounds(id, view, policy, load.fence, now));
+    });
+    proved = server.has_value();
+  }
+  if (!server && fenced && load.fence != nullptr && load.fence->Quiet(now, load.last_write))
+    server = ReplicaBehind(load.fence->position(), view, policy, load, now);
+  if (!server)
+    server = LeastOutstanding(view, load, [&](ServerId id) { return primary_too(id) || (fenced ? known(id) : open(id)); });
   if (!server && policy.read_from_primary == ReadFromPrimary::kNever)
     return {Target::kRefuse, Reason::kNoEligibleReplica};
   if (!server) return {Target::kPrimary, Reason::kNoEligibleReplica};
   if (view.primary == *server) return {Target::kPrimary, Reason::kPrimaryShare};
-  return {Target::kReplica,
-          read_only_block ? Reason::kReadOnlyTransaction : Reason::kReadSafe, *server,
-          batch.retained && batch.repeatable};
+  Decision decision{Target::kReplica, read_only_block ? Reason::kReadOnlyTransaction : Reason::kReadSafe, *server,
+                    batch.retained && batch.repeatable};
+  if (!proved) decision.fence = PlanFor(decision, read_only_block, load, now);
+  return decision;
 }
 
 Decision DecideAsIfReplicas(const BatchFacts& batch, const SessionFacts& session, RoutingPolicy policy) {

@@ -5,10 +5,12 @@
 //   it opens a transaction block that is not READ ONLY                                  -> primary
 //   the end of the batch is not known, or it is too large to keep                       -> primary
 //   a statement in it is no read (or not understood)                                    -> primary
-//   a rule or a comment hint says so, or the policy or the session's settings forbid replicas                                -> primary
-//   a replica is eligible                                                               -> the least busy, by weight
-//   none is: read_from_primary = "never"                                                -> refused
+//   a rule, a comment hint, the policy or the session's settings forbid replicas        -> primary
+//   a replica may be read from                                                          -> the least busy, by weight
+//   none may: read_from_primary = "never"                                               -> refused
 //   otherwise                                                                           -> primary
+//
+// Where a replica is read from, the fence plan says what must be proved first (fence.h).
 #pragma once
 
 #include <cstdint>
@@ -17,6 +19,7 @@
 
 #include "parser/verdict.h"
 #include "routing/cluster_view.h"
+#include "routing/fence.h"
 #include "routing/policy.h"
 
 namespace waypost {
@@ -29,6 +32,7 @@ struct BatchFacts {
   bool end_known = true;          // it ends with Sync, Query or FunctionCall
   bool retained = true;           // its bytes are kept: it can be sent again
   bool repeatable = true;         // running it twice does no harm
+  bool needs_fence = true;        // it looks at something that a replica may show as it was before
   std::optional<Reason> to_primary{};  // a rule or a hint sends it there, even if it is a read: why
 };
 
@@ -36,7 +40,8 @@ struct BatchFacts {
 struct SessionFacts {
   bool holds_connection = false;  // in a transaction, pinned or in session mode
   Reason holds_why = Reason::kInTransaction;
-  bool synchronous_commit_lowered = false;
+  bool held_by_replica = false;   // the connection that it holds is to a replica
+  bool snapshot_taken = false;    // in a block that goes on reading the snapshot of its first statement
   bool serializable_default = false;
   // The batch is the first of a block whose BEGIN no server has seen.
   enum class Opens : std::uint8_t { kNothing, kReadWrite, kReadOnly } opens = Opens::kNothing;
@@ -45,22 +50,36 @@ struct SessionFacts {
 enum class Target : std::uint8_t { kPrimary, kReplica, kHeld, kRefuse, kCount };
 [[nodiscard]] std::string_view TargetName(Target target);
 
+enum class FencePlan : std::uint8_t {
+  kNone,
+  kProbeFirst,  // ask for the read index, wait for a replica that has reached it, then send
+  kOptimistic,  // send now, hold the answer back until the read index shows that it was right
+};
+
 struct Decision {
   Target target = Target::kPrimary;
   Reason reason = Reason::kNotUnderstood;
   ServerId server = 0;     // kReplica
   bool may_rerun = false;  // an error or loss before the first forwarded byte may be healed on the primary
+  FencePlan fence = FencePlan::kNone;
 };
 
-// What this worker has under way.
+// What this worker has under way, and what it has proved.
 struct Load {
   std::span<const std::uint32_t> outstanding;  // batches by ServerId; may be shorter than the server list
   std::uint32_t turn = 0;                      // counts up: of servers that are equally busy each gets its turn
+  const Fence* fence = nullptr;                // null: taken to be able to prove anything
+  TimePoint last_write{};                      // when a statement that may write was last under way
 };
 
 [[nodiscard]] Decision Decide(const BatchFacts& batch, const SessionFacts& session,
                               const ClusterView& view, const RoutingPolicy& policy, Load load,
                               TimePoint now);
+
+// The replica to send a read to that must see `index`: the least busy of those that the policy allows and that have
+// replayed it. Nothing if there is none.
+[[nodiscard]] std::optional<ServerId> ReplicaBehind(Lsn index, const ClusterView& view, const RoutingPolicy& policy,
+                                                    Load load, TimePoint now);
 
 // What Decide() would say if replicas were allowed and there was one: `read_from = "none"` shows by it what share of the
 // statements could move, and why the rest could not. Only target (kPrimary, kReplica) and reason are set.
@@ -69,8 +88,13 @@ struct Load {
 // True if a read went to the primary for this reason alone.
 [[nodiscard]] bool IsFallback(Reason reason);
 
-// True if a replica of this policy may be read from at `now`: seen at most two probe intervals ago, and eligible.
+// True if a replica of this policy may be read from at `now`, once the fence lets it: seen at most two probe intervals
+// ago, and one of those that read_from names.
 [[nodiscard]] bool MayReadFrom(const ServerView& server, const ClusterView& view,
                                const RoutingPolicy& policy, TimePoint now);
+
+// True if what the replica shows is within the bounds of consistency = "bounded".
+[[nodiscard]] bool WithinBounds(ServerId id, const ClusterView& view, const RoutingPolicy& policy, const Fence* fence,
+                                TimePoint now);
 
 }  // namespace waypost

@@ -3,10 +3,15 @@
 #include <algorithm>
 #include <array>
 
+#include "routing/fence.h"
 #include "routing/standby_names.h"
 
 namespace waypost {
 namespace {
+
+// How many of the primary's positions are remembered: a replica that is further back is as old as it
+// was found then.
+constexpr std::size_t kPositions = 256;
 
 constexpr std::array<std::string_view, 3> kRoleNames = {"unknown", "primary", "replica"};
 constexpr std::array<std::string_view, 5> kSyncStateNames = {"none", "async", "potential", "sync",
@@ -33,6 +38,7 @@ ServerView FirstView(const ServerProbe& probe) {
   view.system_identifier = sample.system_identifier;
   view.timeline = sample.timeline;
   view.sampled = sample.sent;
+  view.started_us = sample.started_us;
   if (const auto* primary = std::get_if<PrimarySample>(&sample.role)) {
     view.insert_lsn = primary->insert_lsn;
     view.flush_lsn = primary->flush_lsn;
@@ -107,19 +113,20 @@ ClusterView ClusterHealth::Judge(std::span<const ServerProbe> servers,
   ClusterView view;
   view.version = ++version_;
   view.probe_interval = probe_interval;
-  admissions_.resize(servers.size());
+  memories_.resize(servers.size());
   for (const ServerProbe& probe : servers) view.servers.push_back(FirstView(probe));
   FindPrimary(servers, view);
-  if (!view.primary)
+  if (!view.primary) {
     view.sync_guarantee_why = "no primary is known";
-  else
+  } else {
     view.sync_guarantee_why = WhyNoGuarantee(*AsPrimary(servers[*view.primary]));
+    Remember(*servers[*view.primary].sample);
+  }
   view.sync_guarantee = view.sync_guarantee_why.empty();
   if (view.primary && servers[*view.primary].sample->statistics_visible)
     view.commits_wait_why = WhyCommitsWait(*AsPrimary(servers[*view.primary]));
   for (ServerId id = 0; id < servers.size(); ++id) {
     ServerView& server = view.servers[id];
-    bool member = false;
     if (server.removed)
       server.ineligible_why = "removed from the configuration";
     else if (!server.up)
@@ -129,11 +136,51 @@ ClusterView ClusterHealth::Judge(std::span<const ServerProbe> servers,
     else if (!view.primary)
       server.ineligible_why = "no primary is known";
     else
-      member = JudgeReplica(servers[id], servers[*view.primary], view, id);
+      server.ineligible_why = JudgeReplica(servers[id], servers[*view.primary], view, id);
     server.eligible = server.ineligible_why.empty();
-    if (!member) admissions_[id].reset();
+    if (server.up && server.role == Role::kReplica) JudgeAge(*servers[id].sample, server, id);
   }
   return view;
+}
+
+void ClusterHealth::Remember(const ServerSample& primary) {
+  const auto& sample = std::get<PrimarySample>(primary.role);
+  if (primary.started_us != primary_started_us_) {
+    positions_.clear();
+    for (Memory& memory : memories_) memory = {};
+  }
+  primary_started_us_ = primary.started_us;
+  const Position position{RecordEnd(sample.insert_lsn, sample.segment_bytes), primary.sent};
+  if (!positions_.empty() && positions_.back().asked >= position.asked) return;
+  // Of a position that stands still the last time counts.
+  if (!positions_.empty() && positions_.back().lsn == position.lsn) positions_.pop_back();
+  positions_.push_back(position);
+  if (positions_.size() > kPositions) positions_.pop_front();
+}
+
+// How old what the replica shows may be: it is as fresh as the last position of the primary that it has replayed.
+void ClusterHealth::JudgeAge(const ServerSample& replica, ServerView& server, ServerId id) {
+  Memory& memory = memories_[id];
+  if (memory.started_us != replica.started_us) memory = {};
+  memory.started_us = replica.started_us;
+  const bool orphaned = server.ineligible_why == "no primary is known" &&
+                        server.system_identifier == accepted_system_ && server.timeline == highest_timeline_;
+  if (orphaned) {
+    server.readable = memory.streaming;
+    server.sync_state = memory.sync_state;
+  } else {
+    server.readable = server.streaming;
+    // Its receiver may be gone before the primary is found to be.
+    if (server.streaming) memory.sync_state = server.sync_state;
+    memory.streaming = memory.streaming || server.streaming;
+  }
+  if (server.streaming || orphaned)
+    for (auto position = positions_.rbegin(); position != positions_.rend(); ++position) {
+      if (position->lsn > server.replay_lsn) continue;
+      memory.fresh_as_of = std::max(memory.fresh_as_of, position->asked);
+      break;
+    }
+  server.fresh_as_of = memory.fresh_as_of;
 }
 
 // Why `claim`, which is not in recovery, must not be written to; "" if it may.
@@ -186,19 +233,16 @@ void ClusterHealth::FindPrimary(std::span<const ServerProbe> servers, ClusterVie
   highest_timeline_ = sample.timeline;
 }
 
-// True if the standby is synchronous now, admitted or not.
-bool ClusterHealth::JudgeReplica(const ServerProbe& probe, const ServerProbe& primary,
+// Why it is not to be read from; "" if it is.
+std::string ClusterHealth::JudgeReplica(const ServerProbe& probe, const ServerProbe& primary,
                                  ClusterView& view, ServerId id) {
   ServerView& server = view.servers[id];
   const ServerSample& mine = *probe.sample;
   const auto& replica = std::get<ReplicaSample>(mine.role);
   const auto& upstream = std::get<PrimarySample>(primary.sample->role);
   server.sampled = std::min(mine.sent, primary.sample->sent);
-  std::string& why = server.ineligible_why;
-  if (mine.system_identifier != primary.sample->system_identifier) {
-    why = "of another cluster than the primary";
-    return false;
-  }
+  if (mine.system_identifier != primary.sample->system_identifier)
+    return "of another cluster than the primary";
   server.lag_bytes = Behind(upstream.flush_lsn, replica.replay_lsn);
   const std::string& name =
       probe.application_name.empty() ? replica.application_name : probe.application_name;
@@ -212,48 +256,25 @@ bool ClusterHealth::JudgeReplica(const ServerProbe& probe, const ServerProbe& pr
   if (rows == 1) {
     server.sync_state = row->sync_state;
     server.lag_time = row->replay_lag;
-    server.streaming = replica.receiving && row->state == "streaming";
+    server.streaming = replica.receiving && row->state == "streaming" &&
+                       mine.timeline == primary.sample->timeline;
   }
+  const bool synchronous =
+      server.sync_state == SyncState::kSync || server.sync_state == SyncState::kQuorum;
+  server.sync_guarantee = view.sync_guarantee && server.streaming && synchronous;
   if (!mine.statistics_visible || !primary.sample->statistics_visible)
-    why = "the monitor's role may not see the replication state: GRANT pg_monitor to it";
-  else if (!replica.receiving)
-    why = "not streaming: its WAL receiver is not connected";
-  else if (mine.timeline != primary.sample->timeline)
-    why = "on timeline " + std::to_string(mine.timeline) + ", the primary is on " +
-          std::to_string(primary.sample->timeline);
-  else if (rows == 0)
-    why = "the primary lists no standby called \"" + name + "\"";
-  else if (rows > 1)
-    why = std::to_string(rows) + " standbys are called \"" + name +
-          "\": give each its own application_name";
-  else if (row->state != "streaming")
-    why = "the primary lists it as " + row->state;
-  else if (!view.sync_guarantee)
-    why = view.sync_guarantee_why;
-  else if (row->sync_state != SyncState::kSync && row->sync_state != SyncState::kQuorum)
-    why = "its sync_state is " + std::string(SyncStateName(row->sync_state));
-  if (!why.empty()) return false;
-  why = Admit(id,
-              {row->pid, row->backend_start_us, primary.sample->started_us, mine.started_us,
-               upstream.config_loaded_us, upstream.synchronous_standby_names},
-              *primary.sample, std::max(replica.replay_lsn, row->replay_lsn));
-  return true;
-}
-
-// "" once the standby has replayed what the primary had flushed after it was first seen
-// synchronous.
-std::string ClusterHealth::Admit(ServerId id, const Membership& membership,
-                                 const ServerSample& primary, Lsn replay) {
-  auto& admission = admissions_[id];
-  if (!admission || admission->since != membership)
-    admission = Admission{membership, primary.sent, std::nullopt, false};
-  if (!admission->needed && primary.sent > admission->first_seen)
-    admission->needed = std::get<PrimarySample>(primary.role).flush_lsn;
-  if (admission->needed && replay >= *admission->needed) admission->admitted = true;
-  if (admission->admitted) return "";
-  if (!admission->needed) return "joined just now";
-  return "joined just now: has replayed " + FormatLsn(replay) + " of " +
-         FormatLsn(*admission->needed);
+    return "the monitor's role may not see the replication state: GRANT pg_monitor to it";
+  if (!replica.receiving) return "not streaming: its WAL receiver is not connected";
+  if (mine.timeline != primary.sample->timeline)
+    return "on timeline " + std::to_string(mine.timeline) + ", the primary is on " +
+           std::to_string(primary.sample->timeline);
+  if (rows == 0) return "the primary lists no standby called \"" + name + "\"";
+  if (rows > 1)
+    return std::to_string(rows) + " standbys are called \"" + name +
+           "\": give each its own application_name";
+  if (row->state != "streaming") return "the primary lists it as " + row->state;
+  if (!synchronous) return "its sync_state is " + std::string(SyncStateName(row->sync_state));
+  return "";
 }
 
 }  // namespace waypost

@@ -3,15 +3,14 @@
 //
 // A replica is eligible when all of this held in the last samples:
 //   it answers, is in recovery, of the primary's system identifier and timeline, and its WAL
-//   receiver streams; the primary lists it once, as streaming, and as `sync` (or `quorum`, where
-//   all that are named must confirm); every commit is confirmed by all that
-//   synchronous_standby_names names, at remote_apply, and no role or database lowers that; it has
-//   replayed a position that the primary had flushed *after* it was first seen so (it may have just
-//   joined).
+//   receiver streams; the primary lists it once, as streaming, and as `sync` or `quorum`.
+// That says where it is worth to read. That nothing acknowledged is missed there is proved for each
+// read by the fence (fence.h).
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,7 +27,6 @@ namespace waypost {
 struct ReplicationRow {
   std::string application_name;
   std::int32_t pid = 0;
-  std::int64_t backend_start_us = 0;
   std::string state;  // "streaming", "catchup" ...
   SyncState sync_state = SyncState::kNone;
   Lsn sent_lsn, replay_lsn;
@@ -41,7 +39,7 @@ struct PrimarySample {
   std::string synchronous_commit;         // as the configuration file says it
   std::string synchronous_commit_source;  // pg_settings.source
   std::vector<std::string> lowered_by;    // roles and databases that set another synchronous_commit
-  std::int64_t config_loaded_us = 0;      // pg_conf_load_time()
+  std::uint64_t segment_bytes = 0;        // wal_segment_size
   std::vector<ReplicationRow> standbys;
 };
 
@@ -84,8 +82,7 @@ struct ServerProbe {
 [[nodiscard]] bool FreshEnough(const ServerView& server, const ClusterView& view, TimePoint now);
 
 // Judges sample after sample. Remembers what one picture alone cannot show: the highest timeline
-// accepted as primary, and since when each standby has been synchronous without a gap. One thread
-// only.
+// accepted as primary, and how fresh each replica is. One thread only.
 class ClusterHealth {
  public:
   // `servers` by ServerId. Samples of different servers may have different ages; one that did not
@@ -94,33 +91,33 @@ class ClusterHealth {
                                   milliseconds probe_interval);
 
  private:
-  // What must stay the same for a standby to be synchronous without a gap.
-  struct Membership {
-    std::int32_t pid = 0;
-    std::int64_t backend_start_us = 0, primary_started_us = 0, standby_started_us = 0,
-                 config_loaded_us = 0;
-    std::string standby_names;
-    bool operator==(const Membership&) const = default;
+  // A position of the primary, and when it was asked for.
+  struct Position {
+    Lsn lsn;
+    TimePoint asked{};
   };
-  struct Admission {
-    Membership since;
-    TimePoint first_seen{};     // the primary's sample in which it was first synchronous
-    std::optional<Lsn> needed;  // flushed by the primary after that
-    bool admitted = false;
+  // What the last primary let be known of a replica.
+  struct Memory {
+    std::int64_t started_us = 0;
+    TimePoint fresh_as_of{};
+    SyncState sync_state = SyncState::kNone;
+    bool streaming = false;  // it has been
   };
 
   void FindPrimary(std::span<const ServerProbe> servers, ClusterView& view);
   [[nodiscard]] std::string Refusal(const ServerProbe& claim,
                                     std::span<const ServerProbe> servers) const;
-  bool JudgeReplica(const ServerProbe& probe, const ServerProbe& primary, ClusterView& view,
-                    ServerId id);
-  [[nodiscard]] std::string Admit(ServerId id, const Membership& membership,
-                                  const ServerSample& primary, Lsn replay);
+  [[nodiscard]] std::string JudgeReplica(const ServerProbe& probe, const ServerProbe& primary,
+                                         ClusterView& view, ServerId id);
+  void Remember(const ServerSample& primary);
+  void JudgeAge(const ServerSample& replica, ServerView& server, ServerId id);
 
   std::uint64_t version_ = 0;
   std::uint64_t accepted_system_ = 0;
   std::uint32_t highest_timeline_ = 0;
-  std::vector<std::optional<Admission>> admissions_;
+  std::int64_t primary_started_us_ = 0;
+  std::deque<Position> positions_;  // of the primary, the oldest in front
+  std::vector<Memory> memories_;    // by ServerId
 };
 
 }  // namespace waypost

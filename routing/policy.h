@@ -22,9 +22,9 @@ struct RoutingPolicy {
   ReadFromPrimary read_from_primary = ReadFromPrimary::kFallback;
   Consistency consistency = Consistency::kStrict;
   bool lazy_begin = true;     // BEGIN is answered at once and sent with the first statement of its block
-  milliseconds fence_wait{5};  // how long a read waits for a replica to catch up; used once the fence exists
-  milliseconds max_lag{1'000};      // kBounded: a read may be this old
-  std::uint64_t max_lag_bytes = 0;  // kBounded: or this much WAL behind; 0: not judged by bytes
+  milliseconds fence_wait{5};  // how long a read waits for a replica to catch up
+  milliseconds max_lag{1'000};      // kBounded: a read may be this old; 0: not judged by time
+  std::uint64_t max_lag_bytes = 0;  // kBounded: and this much WAL behind; 0: not judged by bytes
 };
 
 // Some of the same; what is empty is inherited.

@@ -8,18 +8,65 @@ Decision OnPrimary(Decision decision) {
   return {Target::kPrimary, Reason::kRerun, decision.server, false};
 }
 
+Decision Unfenced(Decision decision) {
+  decision.fence = FencePlan::kNone;
+  return decision;
+}
+
+Decision ProbedFirst(Decision decision) {
+  decision.fence = FencePlan::kProbeFirst;
+  return decision;
+}
+
+// A batch that holds no server connection: to the fence first, or to the pool, or to both.
+Step Begin(const Decision& decision, bool opens) {
+  switch (decision.fence) {
+    case FencePlan::kNone:
+      break;
+    case FencePlan::kProbeFirst:
+      return {Fencing{decision, opens}, {Do::kJoinFence}};
+    case FencePlan::kOptimistic:
+      return {Acquiring{decision, opens}, {Do::kJoinFence, Do::kAcquire}};
+  }
+  return {Acquiring{decision, opens}, {Do::kAcquire}};
+}
+
 struct Transition {
   Step operator()(const Idle&, const BatchReady& e) const {
-    return {Acquiring{e.decision}, {Do::kAcquire}};
+    return Begin(e.decision, false);
   }
   Step operator()(const Idle&, const Kept&) const { return {Begun{}, {Do::kAnswerKept}}; }
 
   Step operator()(const Begun& s, const Kept&) const { return {s, {Do::kAnswerKept}}; }
   Step operator()(const Begun&, const BlockEnded&) const { return {Idle{}, {Do::kAnswerKept}}; }
-  Step operator()(const Begun&, const BatchReady& e) const {
-    return {Acquiring{e.decision, true}, {Do::kAcquire}};
+  Step operator()(const Begun&, const BatchReady& e) const { return Begin(e.decision, true); }
+
+  Step operator()(const Fencing& s, const Proven& e) const {
+    auto decision = Unfenced(s.decision);
+    decision.server = e.server;
+    return {Acquiring{decision, s.opens}, {Do::kAcquire}};
+  }
+  Step operator()(const Fencing& s, const Unproven&) const {
+    return {Acquiring{{Target::kPrimary, Reason::kReplicaBehind}, s.opens}, {Do::kAcquire}};
+  }
+  Step operator()(const Fencing& s, const GaveUp&) const {
+    if (s.opens) return {FailedBlock{}, {Do::kAnswerError}};
+    return {Idle{}, {Do::kAnswerError}};
   }
 
+  Step operator()(const FencingHere& s, const Proven&) const {
+    return {Relaying{Unfenced(s.decision), false, s.block, s.pin}, {Do::kSend}};
+  }
+  Step operator()(const FencingHere& s, const GaveUp&) const {
+    if (s.pin == PinReason::kNone && s.block) return {FailedBlock{}, {Do::kCloseServer, Do::kAnswerError}};
+    return {Closed{}, {Do::kCloseServer, Do::kCloseClient}};
+  }
+  Step operator()(const FencingHere& s, const ServerLost&) const {
+    if (s.pin == PinReason::kNone && s.block) return {FailedBlock{}, {Do::kAnswerError}};
+    return {Closed{}, {Do::kCloseClient}};
+  }
+
+  Step operator()(const Acquiring& s, const Behind&) const { return {Fencing{ProbedFirst(s.decision), s.opens}}; }
   Step operator()(const Acquiring& s, const Leased&) const {
     return {Relaying{.decision = s.decision, .block = s.opens, .opens = s.opens}, {Do::kSend}};
   }
@@ -39,6 +86,10 @@ struct Transition {
     if (!s.MayRerun()) return {s};
     return {Discarding{s.decision, s.opens}, {Do::kDiscard}};
   }
+  Step operator()(const Relaying& s, const Refuted&) const {
+    if (!s.MayRerun()) return {s};
+    return {Discarding{ProbedFirst(s.decision), s.opens, true}, {Do::kDiscard}};
+  }
   Step operator()(const Relaying& s, const BatchDone& e) const {
     const auto pin = e.pin != PinReason::kNone || e.unpinned ? e.pin : s.pin;
     if (e.status != 'I') return {InBlock{pin}};
@@ -55,14 +106,18 @@ struct Transition {
   }
 
   Step operator()(const Discarding& s, const BatchDone& e) const {
+    if (s.refuted)
+      return {Fencing{s.decision, s.opens}, {e.status == 'I' ? Do::kRelease : Do::kCloseServer, Do::kJoinFence}};
     return {Acquiring{OnPrimary(s.decision), s.opens},
             {e.status == 'I' ? Do::kRelease : Do::kCloseServer, Do::kAcquire}};
   }
   Step operator()(const Discarding& s, const ServerLost&) const {
+    if (s.refuted) return {Fencing{s.decision, s.opens}, {Do::kJoinFence}};
     return {Acquiring{OnPrimary(s.decision), s.opens}, {Do::kAcquire}};
   }
 
   Step operator()(const InBlock& s, const BatchReady& e) const {
+    if (e.decision.fence != FencePlan::kNone) return {FencingHere{e.decision, true, s.pin}, {Do::kJoinFence}};
     return {Relaying{e.decision, false, true, s.pin}, {Do::kSend}};
   }
   Step operator()(const InBlock& s, const ServerLost&) const {
@@ -77,6 +132,7 @@ struct Transition {
   Step operator()(const Auditing&, const ServerLost&) const { return {Closed{}, {Do::kCloseClient}}; }
 
   Step operator()(const Pinned& s, const BatchReady& e) const {
+    if (e.decision.fence != FencePlan::kNone) return {FencingHere{e.decision, false, s.why}, {Do::kJoinFence}};
     return {Relaying{e.decision, false, false, s.why}, {Do::kSend}};
   }
   Step operator()(const Pinned&, const ServerLost&) const {
@@ -95,6 +151,7 @@ struct Transition {
   Step operator()(const Begun&, const ClientGone&) const { return {Closed{}}; }
   Step operator()(const Acquiring&, const ClientGone&) const { return {Closed{}}; }
   Step operator()(const FailedBlock&, const ClientGone&) const { return {Closed{}}; }
+  Step operator()(const Fencing&, const ClientGone&) const { return {Closed{}}; }
   template <class S>
   Step operator()(const S&, const ClientGone&) const {
     return {Closed{}, {Do::kCloseServer}};
@@ -111,8 +168,8 @@ struct Transition {
 Step Advance(const State& state, const Event& event) { return std::visit(Transition{}, state, event); }
 
 std::string_view StateName(const State& state) {
-  static constexpr std::string_view kNames[] = {"idle",    "begun",  "acquiring",    "relaying", "discarding",
-                                                "inblock", "pinned", "auditing",     "failed_block", "closed"};
+  static constexpr std::string_view kNames[] = {"idle",   "begun",    "fencing",      "acquiring",    "relaying", "discarding",
+                                                "inblock", "pinned", "auditing", "fencing_here", "failed_block", "closed"};
   return kNames[state.index()];
 }
 

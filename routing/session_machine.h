@@ -4,14 +4,22 @@
 //   state        event                      next          to do
 //   Idle         BatchReady                 Acquiring     acquire
 //   Idle         Kept (BEGIN)               Begun         answer the batch ourselves
+//   Idle         BatchReady, probe first    Fencing       join the fence
+//   Idle         BatchReady, optimistic     Acquiring     join the fence, acquire
+//   Fencing      Proven (server)            Acquiring     acquire (there)
+//   Fencing      Unproven                   Acquiring     acquire (on the primary)
+//   Fencing      GaveUp (error)             Idle          answer the batch with the error; FailedBlock behind Begun
+//   Begun        BatchReady, fenced         as Idle
 //   Begun        Kept (SET TRANSACTION)     Begun         answer the batch ourselves
 //   Begun        BlockEnded                 Idle          answer the batch ourselves
 //   Begun        BatchReady                 Acquiring     acquire; what was kept goes ahead of the batch
 //   Acquiring    Leased                     Relaying      send
+//   Acquiring    Behind                     Fencing       (it waits for a replica)
 //   Acquiring    NoLease (error)            Idle          answer the batch with the error
 //   Acquiring    NoLease, behind Begun      FailedBlock   answer the batch with the error
 //   Acquiring    Rerouted                   Acquiring     acquire (the servers changed)
 //   Relaying     HeldError, may rerun       Discarding    throw away what was held
+//   Relaying     Refuted, may rerun         Discarding    throw away what was held
 //   Relaying     BatchDone 'I', no pin      Idle          release
 //   Relaying     BatchDone 'T' 'E', no pin  InBlock
 //   Relaying     BatchDone, pin             Pinned
@@ -21,13 +29,20 @@
 //   Relaying     ServerLost                 Idle          answer the batch with the error
 //   Relaying     ServerLost, mid-message    Closed        close the client: its stream cannot be mended
 //   Discarding   BatchDone, ServerLost      Acquiring     release, acquire (on the primary)
+//   Discarding   the same, after Refuted    Fencing       release, join the fence
 //   InBlock      BatchReady                 Relaying      send
+//   InBlock      BatchReady, probe first    FencingHere   join the fence
 //   InBlock      ServerLost                 FailedBlock
 //   Auditing     Audited, pin               Pinned
 //   Auditing     Audited, no pin            Idle          release; a dirty connection is closed
 //   Auditing     ServerLost                 Closed        close the client
 //   Pinned       BatchReady                 Relaying      send
+//   Pinned       BatchReady, probe first    FencingHere   join the fence
 //   Pinned       ServerLost                 Closed        close the client: what it was pinned for is gone
+//   FencingHere  Proven                     Relaying      send
+//   FencingHere  GaveUp, in a block         FailedBlock   close the server connection, answer the batch with the error
+//   FencingHere  GaveUp, pinned             Closed        close the server connection, close the client
+//   FencingHere  ServerLost                 as Relaying that may not run again
 //   FailedBlock  BatchReady                 FailedBlock   answer 25P02
 //   FailedBlock  BlockEnded                 Idle          answer ROLLBACK
 //   any          ClientGone                 Closed        release (idle), else close the server connection
@@ -48,6 +63,11 @@ struct Kept {};                            // a batch that no server need see ye
 struct Leased {};
 struct NoLease {};
 struct Rerouted { Decision decision; };
+struct Proven { ServerId server = 0; };    // this replica has replayed what the batch must see
+struct Unproven {};                        // none has, in time
+struct GaveUp {};                          // none has, and it cannot run elsewhere
+struct Behind {};                          // what was to be sent at once must be proved first after all
+struct Refuted {};                         // what was sent at once was sent too early
 struct HeldError {};                       // an error before anything was forwarded
 struct Forwarding {};                      // the first byte of the answer goes to the client
 // `unpinned`: DISCARD ALL left nothing that the session could be tied for. `audit`: what ties it, or does not, is to be
@@ -57,8 +77,8 @@ struct Audited { PinReason pin = PinReason::kNone; bool dirty = false; };
 struct ServerLost { bool mid_message = false; };
 struct BlockEnded {};
 struct ClientGone {};
-using Event = std::variant<BatchReady, Kept, Leased, NoLease, Rerouted, HeldError, Forwarding, BatchDone,
-                           Audited, ServerLost, BlockEnded, ClientGone>;
+using Event = std::variant<BatchReady, Kept, Proven, Unproven, GaveUp, Behind, Leased, NoLease, Rerouted, Refuted,
+                           HeldError, Forwarding, BatchDone, Audited, ServerLost, BlockEnded, ClientGone>;
 
 struct Idle {};
 struct Begun {};  // in a transaction block that no server has heard of yet
@@ -74,16 +94,23 @@ struct Relaying {
   // The batch may go to another server as if it had not been sent: nothing of its block was seen by anybody.
   [[nodiscard]] bool MayRerun() const { return decision.may_rerun && !forwarded && (!block || opens); }
 };
-struct Discarding { Decision decision; bool opens = false; };
+// `refuted`: it runs on a replica again.
+struct Discarding { Decision decision; bool opens = false; bool refuted = false; };
 struct InBlock { PinReason pin = PinReason::kNone; };
 struct Pinned { PinReason why; };
 struct Auditing { PinReason pin = PinReason::kNone; };  // `pin`: what ties it as far as is known
 struct FailedBlock {};
 struct Closed {};
-using State = std::variant<Idle, Begun, Acquiring, Relaying, Discarding, InBlock, Pinned, Auditing, FailedBlock, Closed>;
+// The batch waits for the proof that a replica shows what it must.
+struct Fencing { Decision decision; bool opens = false; };
+// The same, and it can run on the connection that the session holds, nowhere else.
+struct FencingHere { Decision decision; bool block = false; PinReason pin = PinReason::kNone; };
+using State = std::variant<Idle, Begun, Fencing, Acquiring, Relaying, Discarding, InBlock, Pinned, Auditing, FencingHere,
+                           FailedBlock, Closed>;
 
 enum class Do : std::uint8_t {
   kNothing,
+  kJoinFence,     // ask for the read index
   kAcquire,       // ask the pool for what the state's decision says
   kSend,
   kAnswerError,   // answer the whole batch with the error at hand

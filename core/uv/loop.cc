@@ -1,6 +1,10 @@
 #include "core/uv/loop.h"
 
+#include <sys/timerfd.h>
+#include <unistd.h>
 #include <uv.h>
+
+#include <algorithm>
 
 #include "core/base/check.h"
 
@@ -57,6 +61,68 @@ void Timer::Start(milliseconds first, milliseconds repeat) {
 }
 
 void Timer::Stop() { uv_timer_stop(&handle_->timer); }
+
+struct BeforeWait::Handle {
+  uv_prepare_t prepare{};
+  std::function<void()> callback;
+};
+
+BeforeWait::BeforeWait(Loop& loop, std::function<void()> callback) : handle_(new Handle) {
+  handle_->callback = std::move(callback);
+  handle_->prepare.data = handle_;
+  uv_prepare_init(loop.raw(), &handle_->prepare);
+  uv_prepare_start(&handle_->prepare, [](uv_prepare_t* prepare) {
+    const auto* handle = static_cast<Handle*>(prepare->data);
+    if (handle->callback) handle->callback();
+  });
+  uv_unref(reinterpret_cast<uv_handle_t*>(&handle_->prepare));
+}
+
+BeforeWait::~BeforeWait() {
+  handle_->callback = nullptr;
+  uv_close(reinterpret_cast<uv_handle_t*>(&handle_->prepare),
+           [](uv_handle_t* closed) { delete static_cast<Handle*>(closed->data); });
+}
+
+struct FineTimer::Handle {
+  uv_poll_t poll{};
+  int fd = -1;
+  std::function<void()> callback;
+
+  void Set(const itimerspec& spec) const { timerfd_settime(fd, TFD_TIMER_ABSTIME, &spec, nullptr); }
+};
+
+FineTimer::FineTimer(Loop& loop, std::function<void()> callback) : handle_(new Handle) {
+  auto& h = *handle_;
+  h.callback = std::move(callback);
+  h.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);  // std::chrono::steady_clock is this clock
+  WAYPOST_CHECK(h.fd >= 0);
+  h.poll.data = handle_;
+  WAYPOST_CHECK(uv_poll_init(loop.raw(), &h.poll, h.fd) == 0);
+  uv_poll_start(&h.poll, UV_READABLE, [](uv_poll_t* poll, int, int) {
+    const auto* handle = static_cast<Handle*>(poll->data);
+    std::uint64_t expired = 0;
+    if (read(handle->fd, &expired, sizeof expired) == sizeof expired && handle->callback) handle->callback();
+  });
+}
+
+FineTimer::~FineTimer() {
+  handle_->callback = nullptr;
+  uv_poll_stop(&handle_->poll);
+  uv_close(reinterpret_cast<uv_handle_t*>(&handle_->poll), [](uv_handle_t* closed) {
+    auto* handle = static_cast<Handle*>(closed->data);
+    close(handle->fd);
+    delete handle;
+  });
+}
+
+void FineTimer::StartAt(TimePoint when) {
+  const auto ns = std::max<std::int64_t>(1, std::chrono::nanoseconds(when.time_since_epoch()).count());
+  constexpr std::int64_t kNs = 1'000'000'000;
+  handle_->Set({{0, 0}, {ns / kNs, ns % kNs}});
+}
+
+void FineTimer::Stop() { handle_->Set({}); }
 
 struct Wakeup::Handle {
   uv_async_t async{};

@@ -49,6 +49,35 @@ class Timer {
   Handle* handle_;
 };
 
+// Calls back once a turn, before the loop waits for something to happen.
+class BeforeWait {
+ public:
+  BeforeWait(Loop& loop, std::function<void()> callback);
+  ~BeforeWait();
+  BeforeWait(const BeforeWait&) = delete;
+  BeforeWait& operator=(const BeforeWait&) = delete;
+
+ private:
+  struct Handle;
+  Handle* handle_;
+};
+
+// Calls back once, at a time finer than the loop's milliseconds.
+class FineTimer {
+ public:
+  FineTimer(Loop& loop, std::function<void()> callback);
+  ~FineTimer();
+  FineTimer(const FineTimer&) = delete;
+  FineTimer& operator=(const FineTimer&) = delete;
+  // At `when`; at once if that is past. A later call replaces an earlier one.
+  void StartAt(TimePoint when);
+  void Stop();
+
+ private:
+  struct Handle;
+  Handle* handle_;
+};
+
 // Send() from any thread makes the callback run in the loop's; several may become one.
 class Wakeup {
  public:

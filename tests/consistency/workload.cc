@@ -363,9 +363,7 @@ void Run::ReadOne(Sessions& sessions, Client& client, const std::string& kind, s
   } else if (kind == "double") {
     ReadBySql(client, {"SELECT 1 WHERE false; " + Filled(Select("reg_view"), key)}, key, what);
   } else if (kind == "large") {
-    // Many rows, of which the first says what is read: more than a balancer may hold back.
-    ReadRegister(client, sessions.AnyProtocol(), "reg CROSS JOIN generate_series(1, 4000)", key,
-                 what);
+    ReadLarge(client, sessions.AnyProtocol(), key, what);
   } else if (kind == "connect") {
     if (!sessions.Chance(0.1)) return;
     Client fresh(client);
@@ -401,6 +399,25 @@ void Run::ReadOne(Sessions& sessions, Client& client, const std::string& kind, s
   } else {
     ReadRegister(client, ProtocolNamed(kind), "reg", key, what);
   }
+}
+
+// More rows than a balancer may hold back: all of one run.
+void Run::ReadLarge(Client& client, Protocol protocol, std::size_t key, const std::string& what) {
+  constexpr int kRows = 4000;
+  const Register::Before before = registers_[key].Begin();
+  const Reply reply =
+      client.Run(protocol, Select("reg CROSS JOIN generate_series(1, " + to_string(kRows) + ")"),
+                 std::vector{to_string(key)});
+  Server server = kUnknownServer;
+  if (!Counted(reply, what, 1, &server)) return;
+  for (int row = 0; row < reply.rows(); ++row) {
+    if (reply.Value(row, 0) == reply.Value(0, 0) && reply.Value(row, 1) == reply.Value(0, 1))
+      continue;
+    return findings_.Add(Fault::kTorn, what + ": rows of two answers in one");
+  }
+  if (reply.rows() != kRows)
+    return findings_.Add(Fault::kTorn, what + ": " + to_string(reply.rows()) + " rows");
+  registers_[key].End(before, reply.Number(0, 0), server, what, findings_);
 }
 
 // Runs the statements; the one that gives a row reads the register.

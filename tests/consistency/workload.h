@@ -69,6 +69,7 @@ class Run {
   void ReadPipeline(Client& client, std::size_t key);
   void ReadBySql(Client& client, const std::vector<std::string>& statements, std::size_t key,
                  const std::string& what);
+  void ReadLarge(Client& client, Protocol protocol, std::size_t key, const std::string& what);
   void ReadCopy(Client& client, std::size_t key);
   void ReadList(Client& client, Protocol protocol);
   void ReadSum(Client& client, bool block);

@@ -306,6 +306,7 @@ TEST_CASE("a statement is explained by the text alone, or with servers", "[core]
   CHECK(offline("").statements.empty());
   CHECK(offline("select 1; insert into t values (1)").statements.size() == 2);
   const auto view = MakeView();
+  view->servers[1].sync_state = SyncState::kAsync;
   view->servers[1].eligible = false;
   view->servers[1].ineligible_why = "its sync_state is async";
   const auto answer = ExplainRoute(AskAbout("select 1"), config, view.get(), nullptr, Clock::now());

@@ -11,6 +11,17 @@ cmake --build --preset fuzz --target fuzzers
 if [ $# = 0 ]; then
   for source in tests/fuzz/*_fuzz.cc; do set -- "$@" "$(basename "$source" .cc)"; done
 fi
+# The SQL corpus, a statement a file: where the targets that read SQL start from.
+statements=build/fuzz/statements
+rm -rf "$statements"
+PYTHONPATH=tests/support python3 -B - "$statements" <<'PY'
+import pathlib, sqlsplit, sys
+made = pathlib.Path(sys.argv[1])
+made.mkdir(parents=True)
+for path in sorted(pathlib.Path("tests/corpus/sql").glob("*.sql")):
+    for number, sql in enumerate(sqlsplit.statements(path.read_text())):
+        (made / f"{path.stem}-{number}.sql").write_text(sql)
+PY
 failed=0
 for target in "$@"; do
   corpus=build/fuzz/corpus/$target
@@ -19,7 +30,7 @@ for target in "$@"; do
   options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -print_final_stats=1
            -artifact_prefix="build/fuzz/findings/$target-")
   case $target in
-    analyse_* | cache_* | classify_*) options+=(-dict=tests/fuzz/sql.dict) seeds+=(tests/fuzz/seeds/sql) ;;
+    analyse_* | cache_* | classify_*) options+=(-dict=tests/fuzz/sql.dict) seeds+=(tests/fuzz/seeds/sql "$statements") ;;
   esac
   if "build/fuzz/tests/fuzz/$target" "${options[@]}" "$corpus" "${seeds[@]}" >"build/fuzz/$target.log" 2>&1; then
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$target.log")

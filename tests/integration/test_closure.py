@@ -1,6 +1,8 @@
 """Classification by closure: what a statement reaches through views, functions, operators, casts, aggregates, policies
 and domains decides where it runs. Which server ran what, by the servers' own logs."""
 
+import json
+
 import pytest
 import waypost as waypost_process
 import wire
@@ -226,15 +228,156 @@ def conn(proxy):
         yield made
 
 
+def route(proxy, sql):
+    status, body = proxy.get("/api/v1/route", {"sql": sql, "database": "openfire", "user": "openfire",
+                                               "search_path": "closure, public"})  # fmt: skip
+    assert status == 200, body
+    return json.loads(body)
+
+
 @pytest.mark.parametrize("sql", READS)
 def test_what_reaches_no_write_runs_on_a_replica(cluster, proxy, conn, marker, sql):
     assert wire.sqlstates(conn.simple(f"{sql} /* {marker} */")) == []
     assert cluster.where(marker) in REPLICAS
-    assert proxy.route(sql)["reason"] == "read_safe"
+    assert route(proxy, sql)["reason"] == "read_safe"
 
 
 @pytest.mark.parametrize("sql", WRITES)
 def test_what_reaches_one_runs_on_the_primary_and_says_why(cluster, proxy, conn, marker, sql):
     assert wire.sqlstates(conn.simple(f"{sql} /* {marker} */")) == []
     assert cluster.where(marker) == "pg0"
-    assert proxy.route(sql)["path"] == [WRITES[sql]]
+    assert route(proxy, sql)["path"] == [WRITES[sql]]
+
+
+def test_the_search_path_decides_which_function_is_meant(cluster, conn):
+    """Two functions of one name, of which one writes: each session means its own."""
+    for path, where in (("closure", set(REPLICAS)), ("closure_writes", {"pg0"}), ("closure, closure_writes", {"pg0"}),
+                        ("closure", set(REPLICAS))):  # fmt: skip
+        mark = new_marker()
+        conn.rows(f"SET search_path = {path}")
+        conn.rows(f"SELECT same_name() /* {mark} */")
+        assert cluster.where(mark) in where, path
+    conn.rows("SELECT set_config('search_path', 'closure_writes', false)")
+    mark = new_marker()
+    conn.rows(f"SELECT same_name() /* {mark} */")
+    assert cluster.where(mark) == "pg0"
+
+
+def test_the_search_path_of_a_transaction_is_not_that_of_the_session(cluster, conn, marker):
+    conn.rows("SET search_path = closure")
+    conn.rows("BEGIN; SET LOCAL search_path = closure_writes; SELECT same_name(); ROLLBACK")
+    conn.rows(f"SELECT same_name() /* {marker} */")
+    assert cluster.where(marker) in REPLICAS
+
+
+def test_set_local_and_the_rest_of_its_transaction(cluster, conn):
+    """In the block the other function is meant: what it may leave behind in the session is not missed either."""
+    conn.rows("SET search_path = closure")
+    mark = new_marker()
+    conn.rows("BEGIN")
+    conn.rows("SET LOCAL search_path = closure_writes")
+    conn.rows(f"SELECT same_name() /* {mark} */")
+    conn.rows("COMMIT")
+    assert cluster.where(mark) == "pg0"
+    assert conn.value("SHOW search_path") == "closure"
+
+
+def test_the_search_path_of_a_role_and_of_the_database(cluster, proxy, make_waypost, marker):
+    cluster.sql("CREATE ROLE pathed LOGIN PASSWORD 'pathed'")
+    cluster.sql("GRANT USAGE ON SCHEMA closure, closure_writes TO pathed; GRANT ALL ON ALL TABLES IN SCHEMA closure TO pathed")
+    cluster.sql("ALTER ROLE pathed SET search_path = closure_writes")
+    made = make_waypost(users=[{"name": "openfire", "password": "openfire"}, {"name": "pathed", "password": "pathed"}],
+                        wait_for_split=True)  # fmt: skip
+    with made.connect("pathed") as one:
+        one.rows(f"SELECT same_name() /* {marker} */")
+        assert cluster.where(marker) == "pg0"
+    cluster.sql("ALTER ROLE pathed SET search_path = closure")
+    made = make_waypost(users=[{"name": "openfire", "password": "openfire"}, {"name": "pathed", "password": "pathed"}],
+                        wait_for_split=True)  # fmt: skip
+    with made.connect("pathed") as one:
+        mark = new_marker()
+        one.rows(f"SELECT same_name() /* {mark} */")
+        assert cluster.where(mark) in REPLICAS
+
+
+def until_read(cluster, proxy, sql, seconds=10):
+    """Until `sql` runs on a replica: the catalogue was read since the last DDL. In sessions of their own: who calls a
+    function that nobody knows yet is pinned."""
+
+    def read_ran_on_replica():
+        mark = new_marker()
+        with proxy.connect() as conn:
+            conn.rows("SET search_path = closure, public")
+            conn.rows(f"{sql} /* {mark} */")
+        return cluster.where(mark) in REPLICAS
+
+    waypost_process.eventually(read_ran_on_replica, seconds, "a read on a replica")
+
+
+CHANGES = [
+    ("CREATE FUNCTION turns() RETURNS int LANGUAGE sql STABLE AS 'SELECT 1'", "SELECT turns()",
+     "ALTER FUNCTION turns() VOLATILE"),
+    ("CREATE FUNCTION turns2() RETURNS int LANGUAGE sql STABLE AS 'SELECT 1'", "SELECT turns2()",
+     "CREATE OR REPLACE FUNCTION turns2() RETURNS int LANGUAGE sql STABLE AS 'SELECT closure.writer(2)'"),
+    ("CREATE VIEW turns3 AS SELECT 1 AS x", "SELECT * FROM turns3",
+     "CREATE OR REPLACE VIEW turns3 AS SELECT writer(1) AS x"),
+    ("CREATE TABLE turns4 (id int)", "SELECT * FROM turns4", "ALTER TABLE turns4 SET UNLOGGED"),
+    ("CREATE TABLE turns5 (id int)", "SELECT * FROM turns5",
+     "DO $$ BEGIN EXECUTE 'ALTER TABLE closure.turns5 SET UNLOGGED'; END $$"),
+    ("CREATE DOMAIN turns6 AS int", "SELECT 1::turns6", "ALTER DOMAIN turns6 ADD CHECK (writer(VALUE) > 0)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("create, read, change", CHANGES, ids=[change for _, _, change in CHANGES])
+@pytest.mark.parametrize("block", [False, True])
+def test_ddl_counts_for_the_very_next_statement_of_anyone(cluster, proxy, create, read, change, block):
+    """From when its client hears of it: no other client, on whatever worker, gets a read by the old picture."""
+    others = [proxy.connect() for _ in range(6)]
+    with proxy.connect() as one:
+        for conn in (one, *others):
+            conn.rows("SET search_path = closure, public")
+        one.rows(create)
+        try:
+            until_read(cluster, proxy, read)
+            for conn in others:
+                conn.rows(read)
+            marks = [new_marker() for _ in others]
+            if block:
+                one.rows("BEGIN")
+            one.rows(change)
+            if block:
+                one.rows("COMMIT")
+            for conn, mark in zip(others, marks):
+                conn.send(wire.query(f"{read} /* {mark} */"))
+            for conn in others:
+                assert wire.sqlstates(conn.until()) == []
+            assert [cluster.runs(mark) for mark in marks] == [{"pg0": 1}] * len(marks)
+        finally:
+            one.rows("DROP " + create.split("(")[0].split(" AS")[0].removeprefix("CREATE "))
+            for conn in others:
+                conn.shut()
+
+
+def test_ddl_by_the_extended_protocol_counts_when_it_is_committed(cluster, conn, proxy):
+    conn.rows("CREATE TABLE extended (id int)")
+    until_read(cluster, proxy, "SELECT * FROM extended")
+    mark = new_marker()
+    with proxy.connect() as other:
+        other.rows("SET search_path = closure")
+        conn.send(wire.parse("", "ALTER TABLE extended SET UNLOGGED"), wire.bind("", ""), wire.execute(), wire.sync())
+        assert wire.sqlstates(conn.until()) == []
+        other.rows(f"SELECT * FROM extended /* {mark} */")
+    assert cluster.runs(mark) == {"pg0": 1}
+    conn.rows("DROP TABLE extended")
+
+
+def test_temporary_tables_and_maintenance_keep_reads_on_replicas(cluster, conn, proxy):
+    """They change nothing that other sessions could name."""
+    until_read(cluster, proxy, "SELECT * FROM t")
+    with proxy.connect() as other:
+        for sql in ("CREATE TEMP TABLE mine (id int)", "TRUNCATE mine", "ANALYZE mine", "COMMENT ON TABLE mine IS 'x'",
+                    "CREATE INDEX ON mine (id)", "DROP TABLE mine"):  # fmt: skip
+            other.rows(sql)
+            mark = new_marker()
+            conn.rows(f"SELECT * FROM t /* {mark} */")
+            assert cluster.where(mark) in REPLICAS, sql

@@ -103,19 +103,14 @@ def test_what_is_called_safe_is_safe(read, route, oracle, name):
 @pytest.mark.timeout(3600)
 def test_postgresql_regression_tests(cluster, tmp_path_factory, make_waypost):
     """The same with all statements of PostgreSQL's own regression tests, on the objects that these leave behind."""
-    directory = tmp_path_factory.mktemp("regression")
-    for parent in (directory, *directory.parents[:2]):
-        parent.chmod(0o755)  # the servers read it as user postgres
-    tests = regression.Regression(directory)
-    tests.fetch()
-    tests.load(cluster.ports["pg0"])
+    regression.prepare(cluster, tmp_path_factory)
     proxy = make_waypost(users=[{"name": "postgres", "password": "secret"}])
 
     def ask(sql):
         return proxy.route(sql, database=regression.DATABASE, user="postgres")
 
     waypost_process.eventually(lambda: safe(ask("SELECT * FROM int4_tbl")), 60, "the catalogue of the regression database")
-    statements = tests.statements()
+    statements = cluster.regression.statements()
     with oracles.Oracle(cluster, "postgres", regression.DATABASE) as oracle:
         faults, called_safe, compared = check(statements, ask, oracle)
     print(f"regression: {len(statements)} statements, {called_safe} called safe, {compared} compared, {len(faults)} faults")

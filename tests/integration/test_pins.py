@@ -58,7 +58,7 @@ def pinned(proxy, reason):
 @pytest.fixture
 def one(make_waypost):
     """One server connection on each side: a session that is tied keeps it from all others."""
-    return make_waypost(sections={**ONE, "pool": {"query_wait_timeout": "1s"}})
+    return make_waypost(sections={**ONE, "pool": {"query_wait_timeout": "2s"}})
 
 
 def is_free(proxy):
@@ -100,7 +100,7 @@ def test_a_pin_begins_and_ends(one, begins, ends, reason):
 
 def test_a_loaded_library_ties_for_good(make_waypost):
     users = [{"name": "openfire", "password": "openfire"}, {"name": "postgres", "password": "secret"}]
-    proxy = make_waypost(sections={**ONE, "pool": {"query_wait_timeout": "1s"}}, users=users)
+    proxy = make_waypost(sections={**ONE, "pool": {"query_wait_timeout": "2s"}}, users=users)
     assert is_free(proxy)
     with proxy.connect("postgres", "secret") as conn:
         conn.rows("LOAD 'auto_explain'")

@@ -185,6 +185,28 @@ def test_cached_plan_must_not_change_is_healed(few):
         a.rows("DROP TABLE heal")
 
 
+def test_a_statement_means_what_it_meant_when_it_was_parsed(make_waypost):
+    """Parsed again on another connection, it is so under the settings of its Parse: 01/02 is in January or February."""
+    proxy = make_waypost(sections={"top": {"workers": 1}, "server": {"max_connections": 2}})
+    with proxy.connect() as conn, proxy.connect() as holder:
+        conn.rows("SET datestyle = 'ISO, DMY'")
+        conn.send(wire.parse("d", "SELECT '01/02/2024'::date + $1::int, pg_is_in_recovery()"), wire.sync())
+        conn.until()
+        conn.rows("SET datestyle = 'ISO, MDY'")
+        holder.rows("BEGIN")
+        holder.rows("SELECT pg_is_in_recovery()")  # takes the connection that has it
+        for begin in (False, True):
+            if begin:
+                conn.rows("BEGIN")
+            conn.send(wire.bind("", "d", ["0"]), wire.execute(), wire.sync())
+            assert wire.rows(conn.until()) == [["2024-02-01", "f"]]
+            assert conn.value("SHOW datestyle") == "ISO, MDY"
+            assert conn.value("SELECT '01/02/2024'::date, pg_is_in_recovery()") == "2024-01-02"
+        conn.rows("COMMIT")
+        holder.rows("ROLLBACK")
+    assert proxy.metric("waypost_prepared_statement_reprepares_total") >= 1
+
+
 def test_query_wait_timeout(make_waypost):
     proxy = make_waypost(sections={**ONE, "pool": {"query_wait_timeout": "500ms"}})
     with proxy.connect() as holder, proxy.connect() as waiter:

@@ -73,7 +73,7 @@ def test_prepared_statements_are_read_from_replicas(cluster, conn, marker):
     for i in range(1, 21):
         assert conn.execute(query, (i,), prepare=True).fetchone() == (f"row {i}",)
     runs = cluster.runs(marker)
-    assert set(runs) <= set(REPLICAS) and sum(runs.values()) == 20
+    assert set(runs) <= set(REPLICAS) and sum(runs.values()) >= 20
 
 
 def test_automatic_preparation(conn, table):

@@ -397,4 +397,40 @@ TEST_CASE("every kind of statement that the grammar knows is taken without harm"
   CHECK_FALSE(facts.repeatable);
 }
 
+TEST_CASE("a statement says what it does to the catalogue", "[parser][analyse]") {
+  using Change = CatalogChange;
+  const auto [sql, change] = GENERATE(table<const char*, Change>({
+      {"SELECT 1", Change::kNone},
+      {"INSERT INTO t VALUES (1)", Change::kNone},
+      {"CREATE TEMP TABLE x (a int)", Change::kNone},
+      {"CREATE TEMP VIEW x AS SELECT 1", Change::kNone},
+      {"TRUNCATE t", Change::kNone},
+      {"VACUUM t", Change::kNone},
+      {"ANALYZE", Change::kNone},
+      {"CREATE INDEX ON t (a)", Change::kNone},
+      {"REFRESH MATERIALIZED VIEW m", Change::kNone},
+      {"GRANT SELECT ON t TO x", Change::kNone},
+      {"CREATE TABLE x (a int)", Change::kLater},
+      {"CREATE TABLE x AS SELECT 1", Change::kLater},
+      {"SELECT * INTO x FROM t", Change::kLater},
+      {"SELECT * INTO TEMP x FROM t", Change::kNone},
+      {"DROP TABLE x", Change::kLater},
+      {"DROP FUNCTION f", Change::kLater},
+      {"CREATE UNLOGGED TABLE x (a int)", Change::kNow},
+      {"SELECT * INTO UNLOGGED x FROM t", Change::kNow},
+      {"CREATE VIEW x AS SELECT 1", Change::kNow},
+      {"CREATE SEQUENCE x", Change::kNow},
+      {"CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = pg_temp AS 'x'", Change::kNow},
+      {"ALTER FUNCTION f() VOLATILE", Change::kNow},
+      {"ALTER TABLE t ENABLE ROW LEVEL SECURITY", Change::kNow},
+      {"CREATE POLICY p ON t USING (true)", Change::kNow},
+      {"ALTER ROLE x SET search_path = y", Change::kNow},
+      {"DO 'x'", Change::kNow},
+      {"COMMIT PREPARED 'x'", Change::kNow},
+      {"SELEC 1", Change::kNow},
+  }));
+  INFO(sql);
+  CHECK(One(sql).catalog == change);
+}
+
 }  // namespace waypost

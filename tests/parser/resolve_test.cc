@@ -295,12 +295,14 @@ TEST_CASE("a CTE hides a table only where it is in scope", "[parser][resolve]") 
 TEST_CASE("the fence is spared only where nothing of the database is read", "[parser][resolve]") {
   const Catalog catalog = DemoCatalog();
   CHECK_FALSE(Judge("SELECT 1", &catalog).needs_fence);
-  CHECK_FALSE(Judge("SELECT 1 + 1, lower('X')", &catalog).needs_fence);
+  CHECK_FALSE(Judge("SELECT 1 + 1, pg_catalog.lower('X')", &catalog).needs_fence);
   CHECK_FALSE(Judge("", &catalog).needs_fence);
   CHECK(Judge("SELECT now()", &catalog).needs_fence);
   CHECK(Judge("SELECT 't'::regclass", &catalog).needs_fence);
   CHECK(Judge("SELECT 'sad'::mood", &catalog).needs_fence);
   CHECK(Judge("SELECT CURRENT_SCHEMA", &catalog).needs_fence);
+  CHECK(Judge("SELECT pure_sql(1)", &catalog).needs_fence);  // it may have been replaced
+  CHECK(Judge("SELECT 1 %% 2", &catalog).needs_fence);
   CHECK(Judge("SELECT * FROM t", &catalog).needs_fence);
   CHECK(Judge("SELECT 1; SELECT * FROM t", &catalog).needs_fence);
 }

@@ -53,7 +53,7 @@ struct Scene {
     }
     return outstanding;
   }
-  void NoReplica() { view.servers[1].eligible = view.servers[2].eligible = false; }
+  void NoReplica() { view.servers[1].streaming = view.servers[2].streaming = false; }
 };
 
 }  // namespace
@@ -136,8 +136,6 @@ TEST_CASE("BEGIN READ ONLY goes to a replica", "[routing][decide]") {
 
 TEST_CASE("what forbids replicas, the strongest first", "[routing][decide]") {
   Scene scene;
-  scene.session.synchronous_commit_lowered = true;
-  CHECK(scene.Said() == "primary sync_commit_lowered");
   scene.session.serializable_default = true;
   CHECK(scene.Said() == "primary serializable");
   scene.policy.consistency = Consistency::kPrimary;
@@ -159,14 +157,6 @@ TEST_CASE("read_from = none keeps reads on the primary", "[routing][decide]") {
   scene.policy.read_from_primary =
       GENERATE(ReadFromPrimary::kFallback, ReadFromPrimary::kAlways, ReadFromPrimary::kNever);
   CHECK(scene.Said() == "primary consistency_primary");
-}
-
-TEST_CASE("a session that lowered synchronous_commit may still read what is old",
-          "[routing][decide]") {
-  Scene scene;
-  scene.session.synchronous_commit_lowered = true;
-  scene.policy.consistency = Consistency::kEventual;
-  CHECK(scene.Said() == "replica read_safe");
 }
 
 TEST_CASE("without a replica read_from_primary decides", "[routing][decide]") {
@@ -279,27 +269,25 @@ TEST_CASE("a sample counts for two probe intervals", "[routing][decide]") {
                           scene.now + std::chrono::nanoseconds(1)));
 }
 
-TEST_CASE("strict reads need an eligible replica, whatever read_from says", "[routing][decide]") {
+TEST_CASE("read_from says which replicas", "[routing][decide]") {
   Scene scene;
-  scene.policy.read_from = GENERATE(ReadFrom::kSynchronous, ReadFrom::kStreaming);
-  scene.NoReplica();
-  CHECK(scene.Said() == "primary no_eligible_replica");
-}
-
-TEST_CASE("eventual reads take what streams", "[routing][decide]") {
-  Scene scene;
-  scene.policy.consistency = Consistency::kEventual;
+  scene.policy.consistency = GENERATE(Consistency::kStrict, Consistency::kBounded, Consistency::kEventual);
   scene.replica(2).removed = true;
-  scene.replica(1).eligible = false;
   CHECK(scene.Said() == "replica read_safe");
-  SECTION("but not what does not") {
+  SECTION("not one that does not stream") {
     scene.replica(1).streaming = false;
     scene.policy.read_from = GENERATE(ReadFrom::kSynchronous, ReadFrom::kStreaming);
     CHECK(scene.Said() == "primary no_eligible_replica");
   }
-  SECTION("and is in the synchronous set, unless any will do") {
-    scene.replica(1).sync_state =
-        GENERATE(SyncState::kNone, SyncState::kAsync, SyncState::kPotential);
+  SECTION("unless what is old will do") {
+    scene.view.primary.reset();
+    scene.replica(1).streaming = false;
+    scene.replica(1).readable = true;
+    CHECK(scene.Said() == (scene.policy.consistency == Consistency::kStrict ? "primary no_eligible_replica"
+                                                                            : "replica read_safe"));
+  }
+  SECTION("those of the synchronous set, or any") {
+    scene.replica(1).sync_state = GENERATE(SyncState::kNone, SyncState::kAsync, SyncState::kPotential);
     CHECK(scene.Said() == "primary no_eligible_replica");
     scene.policy.read_from = ReadFrom::kStreaming;
     CHECK(scene.Said() == "replica read_safe");
@@ -307,6 +295,106 @@ TEST_CASE("eventual reads take what streams", "[routing][decide]") {
   SECTION("a quorum is a synchronous set") {
     scene.replica(1).sync_state = SyncState::kQuorum;
     CHECK(scene.Said() == "replica read_safe");
+  }
+}
+
+TEST_CASE("what must be proved before a read", "[routing][decide][fence]") {
+  Scene scene;
+  Fence fence;
+  const Epoch epoch{7, 1, 100};
+  const auto decide = [&] {
+    return Decide(scene.batch, scene.session, scene.view, scene.policy, {scene.outstanding, 0, &fence}, scene.now);
+  };
+  const auto probe = [&](std::uint64_t lsn, TimePoint at) {
+    (void)fence.Join();
+    fence.ProbeSent(at);
+    fence.OnProbe({lsn}, at);
+  };
+  SECTION("nothing can be proved: the primary") {
+    CHECK(decide().reason == Reason::kNoEligibleReplica);
+    fence.OpenEpoch(epoch, 1U << 24U);
+    CHECK(decide().target == Target::kPrimary);
+    scene.batch.needs_fence = false;  // SELECT 1
+    CHECK(decide().target == Target::kReplica);
+    CHECK(decide().fence == FencePlan::kNone);
+  }
+  fence.OpenEpoch(epoch, 1U << 24U);
+  fence.OpenReplica(2, {1000});
+  SECTION("only a replica that can be asked is taken") {
+    CHECK(decide().server == 2);
+    CHECK(decide().fence == FencePlan::kProbeFirst);
+  }
+  SECTION("all is quiet: read at once, hold the answer") {
+    probe(1000, scene.now - seconds(1));
+    CHECK(decide().fence == FencePlan::kOptimistic);
+    SECTION("but not what must not run twice") {
+      scene.batch.repeatable = false;
+      CHECK(decide().fence == FencePlan::kProbeFirst);
+    }
+    SECTION("nor in a block") {
+      scene.batch.begins_read_only = true;
+      CHECK(decide().fence == FencePlan::kProbeFirst);
+      scene.batch.begins_read_only = false;
+      scene.session.opens = SessionFacts::Opens::kReadOnly;
+      CHECK(decide().fence == FencePlan::kProbeFirst);
+    }
+    SECTION("nor where the replica is behind") {
+      probe(2000, scene.now - seconds(1));
+      CHECK(decide().fence == FencePlan::kProbeFirst);
+    }
+    SECTION("nor when something was written just now") {
+      fence.OnReplay(2, {2000});
+      probe(2000, scene.now);
+      CHECK(decide().fence == FencePlan::kProbeFirst);
+    }
+    SECTION("the replica that is there goes before the less busy one that is not") {
+      fence.OpenReplica(1, {900});
+      scene.outstanding = {0, 0, 5};
+      CHECK(decide().server == 2);
+    }
+  }
+  SECTION("a connection that is held") {
+    scene.session.holds_connection = true;
+    CHECK(decide().fence == FencePlan::kNone);
+    scene.session.held_by_replica = true;
+    CHECK(decide().fence == FencePlan::kProbeFirst);
+    CHECK(decide().target == Target::kHeld);
+    scene.session.snapshot_taken = true;
+    CHECK(decide().fence == FencePlan::kNone);
+    scene.session.snapshot_taken = false;
+    scene.batch.needs_fence = false;  // COMMIT, FETCH
+    CHECK(decide().fence == FencePlan::kNone);
+  }
+  SECTION("eventual asks for no proof") {
+    scene.policy.consistency = Consistency::kEventual;
+    CHECK(decide().fence == FencePlan::kNone);
+  }
+  SECTION("bounded by time") {
+    scene.policy.consistency = Consistency::kBounded;
+    scene.policy.max_lag = milliseconds(100);
+    CHECK(decide().fence == FencePlan::kProbeFirst);
+    scene.replica(1).fresh_as_of = scene.now - milliseconds(101);
+    CHECK(decide().fence == FencePlan::kProbeFirst);
+    scene.replica(1).fresh_as_of = scene.now - milliseconds(100);
+    CHECK(decide().fence == FencePlan::kNone);
+    CHECK(decide().server == 1);
+    scene.replica(1).fresh_as_of = {};
+    probe(1000, scene.now - milliseconds(50));
+    CHECK(decide().fence == FencePlan::kNone);
+    CHECK(decide().server == 2);
+  }
+  SECTION("bounded by bytes") {
+    scene.policy.consistency = Consistency::kBounded;
+    scene.policy.max_lag = milliseconds(0);
+    scene.policy.max_lag_bytes = 500;
+    scene.view.servers[0].insert_lsn = {1500};
+    scene.replica(2).replay_lsn = {1000};
+    CHECK(decide().fence == FencePlan::kNone);
+    CHECK(decide().server == 2);
+    probe(1501, scene.now);
+    CHECK(decide().fence == FencePlan::kProbeFirst);
+    fence.OnReplay(2, {1001});
+    CHECK(decide().fence == FencePlan::kNone);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "routing/session_machine.h"
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <cstdint>
 #include <random>
@@ -18,12 +19,20 @@ const Decision kHeld{Target::kHeld, Reason::kInTransaction, 0, false};
 const Decision kReadAgain{Target::kPrimary, Reason::kRerun, 2, false};
 // The first batch of a block whose BEGIN was kept.
 const Relaying kOpening{kRead, false, true, PinReason::kNone, true};
+const Decision kProbe{Target::kReplica, Reason::kReadSafe, 2, true, FencePlan::kProbeFirst};
+const Decision kAhead{Target::kReplica, Reason::kReadSafe, 2, true, FencePlan::kOptimistic};
+const Decision kElsewhere{Target::kReplica, Reason::kReadSafe, 1, true};
+const Decision kFenceHere{Target::kHeld, Reason::kInTransaction, 0, false, FencePlan::kProbeFirst};
+const Decision kBehind{Target::kPrimary, Reason::kReplicaBehind};
 constexpr auto kTemp = PinReason::kTemporaryTable;
 constexpr auto kListen = PinReason::kListen;
 
 std::string Text(const Decision& decision) {
   return std::string(TargetName(decision.target)) + " " + std::string(ReasonName(decision.reason)) +
-         " " + std::to_string(decision.server) + (decision.may_rerun ? " rerun" : "");
+         " " + std::to_string(decision.server) + (decision.may_rerun ? " rerun" : "") +
+         (decision.fence == FencePlan::kProbeFirst   ? " probe first"
+          : decision.fence == FencePlan::kOptimistic ? " optimistic"
+                                                     : "");
 }
 
 // Everything that a state holds, as text.
@@ -41,6 +50,10 @@ struct StateText {
   std::string operator()(const Pinned& s) const { return std::string(PinReasonName(s.why)); }
   std::string operator()(const Auditing& s) const { return std::string(PinReasonName(s.pin)); }
   std::string operator()(const FailedBlock&) const { return ""; }
+  std::string operator()(const Fencing& s) const { return Text(s.decision) + (s.opens ? " opens" : ""); }
+  std::string operator()(const FencingHere& s) const {
+    return Text(s.decision) + (s.block ? " block" : "") + " " + std::string(PinReasonName(s.pin));
+  }
   std::string operator()(const Closed&) const { return ""; }
 };
 
@@ -82,6 +95,33 @@ const std::vector<Row>& Rows() {
       {Relaying{kRead, true, true, PinReason::kNone, true}, ServerLost{}, FailedBlock{}, {Do::kAnswerError}},
       {Discarding{kRead, true}, BatchDone{'E'}, Acquiring{kReadAgain, true}, {Do::kCloseServer, Do::kAcquire}},
       {Discarding{kRead, true}, ServerLost{}, Acquiring{kReadAgain, true}, {Do::kAcquire}},
+      // The fence.
+      {Idle{}, BatchReady{kProbe}, Fencing{kProbe}, {Do::kJoinFence}},
+      {Idle{}, BatchReady{kAhead}, Acquiring{kAhead}, {Do::kJoinFence, Do::kAcquire}},
+      {Begun{}, BatchReady{kProbe}, Fencing{kProbe, true}, {Do::kJoinFence}},
+      {Fencing{kProbe}, Proven{1}, Acquiring{kElsewhere}, {Do::kAcquire}},
+      {Fencing{kProbe, true}, Proven{1}, Acquiring{kElsewhere, true}, {Do::kAcquire}},
+      {Fencing{kProbe}, Unproven{}, Acquiring{kBehind}, {Do::kAcquire}},
+      {Fencing{kProbe, true}, Unproven{}, Acquiring{kBehind, true}, {Do::kAcquire}},
+      {Fencing{kProbe}, GaveUp{}, Idle{}, {Do::kAnswerError}},
+      {Fencing{kProbe, true}, GaveUp{}, FailedBlock{}, {Do::kAnswerError}},
+      {Fencing{kProbe}, ClientGone{}, Closed{}, {}},
+      {Acquiring{kAhead}, Behind{}, Fencing{kProbe}, {}},
+      {Acquiring{kRead, true}, Behind{}, Fencing{kProbe, true}, {}},
+      {Relaying{kAhead}, Refuted{}, Discarding{kProbe, false, true}, {Do::kDiscard}},
+      {Relaying{kAhead, true}, Refuted{}, Relaying{kAhead, true}, {}},
+      {Discarding{kProbe, false, true}, BatchDone{'I'}, Fencing{kProbe}, {Do::kRelease, Do::kJoinFence}},
+      {Discarding{kProbe, false, true}, BatchDone{'E'}, Fencing{kProbe}, {Do::kCloseServer, Do::kJoinFence}},
+      {Discarding{kProbe, false, true}, ServerLost{}, Fencing{kProbe}, {Do::kJoinFence}},
+      {InBlock{}, BatchReady{kFenceHere}, FencingHere{kFenceHere, true}, {Do::kJoinFence}},
+      {Pinned{kTemp}, BatchReady{kFenceHere}, FencingHere{kFenceHere, false, kTemp}, {Do::kJoinFence}},
+      {FencingHere{kFenceHere, true}, Proven{2}, Relaying{kHeld, false, true}, {Do::kSend}},
+      {FencingHere{kFenceHere, false, kTemp}, Proven{2}, Relaying{kHeld, false, false, kTemp}, {Do::kSend}},
+      {FencingHere{kFenceHere, true}, GaveUp{}, FailedBlock{}, {Do::kCloseServer, Do::kAnswerError}},
+      {FencingHere{kFenceHere, false, kTemp}, GaveUp{}, Closed{}, {Do::kCloseServer, Do::kCloseClient}},
+      {FencingHere{kFenceHere, true}, ServerLost{}, FailedBlock{}, {Do::kAnswerError}},
+      {FencingHere{kFenceHere, true, kTemp}, ServerLost{}, Closed{}, {Do::kCloseClient}},
+      {FencingHere{kFenceHere, true}, ClientGone{}, Closed{}, {Do::kCloseServer}},
       {Acquiring{kRead}, Leased{}, Relaying{kRead}, {Do::kSend}},
       {Acquiring{kRead}, NoLease{}, Idle{}, {Do::kAnswerError}},
       {Acquiring{kRead}, Rerouted{kWrite}, Acquiring{kWrite}, {Do::kAcquire}},
@@ -150,6 +190,7 @@ const std::vector<Row>& Rows() {
 
 const std::vector<State>& EveryState() {
   static const std::vector<State> kStates = {
+      Fencing{kProbe}, FencingHere{kFenceHere, true},
       Idle{},    Begun{},       Acquiring{kRead}, Relaying{kRead}, Discarding{kRead},
       InBlock{}, Pinned{kTemp}, Auditing{kTemp},  FailedBlock{},   Closed{}};
   return kStates;
@@ -157,6 +198,7 @@ const std::vector<State>& EveryState() {
 
 const std::vector<Event>& EveryEvent() {
   static const std::vector<Event> kEvents = {
+      Proven{2}, Unproven{}, GaveUp{}, Behind{}, Refuted{},
       BatchReady{kRead}, Kept{},      Leased{},     NoLease{},    Rerouted{kWrite}, HeldError{},
       Forwarding{},      BatchDone{}, Audited{}, ServerLost{}, BlockEnded{},     ClientGone{}};
   return kEvents;
@@ -165,9 +207,19 @@ const std::vector<Event>& EveryEvent() {
 Event AnyEvent(std::mt19937& random) {
   const auto any = [&random](unsigned bound) { return random() % bound; };
   const auto pin = [&] { return any(4) == 0 ? kTemp : PinReason::kNone; };
-  switch (any(12)) {
+  switch (any(18)) {
     case 0:
-      return BatchReady{any(2) == 0 ? kRead : kWrite};
+      return BatchReady{std::array{kRead, kWrite, kProbe, kAhead, kFenceHere}[any(5)]};
+    case 11:
+      return Proven{1};
+    case 12:
+      return Unproven{};
+    case 13:
+      return GaveUp{};
+    case 14:
+      return Behind{};
+    case 15:
+      return Refuted{};
     case 1:
       return Leased{};
     case 2:
@@ -210,6 +262,8 @@ struct Held {
     switch (what) {
       case Do::kNothing:
         break;
+      case Do::kJoinFence:
+        break;
       case Do::kAcquire:
         CHECK_FALSE(connection);
         asked = true;
@@ -245,6 +299,13 @@ bool CanHappen(const State& state, const Event& event, const Held& held) {
       std::holds_alternative<Rerouted>(event))
     return held.asked;
   if (std::holds_alternative<ServerLost>(event)) return held.connection;
+  if (std::holds_alternative<Behind>(event)) return held.asked;
+  if (const auto* ready = std::get_if<BatchReady>(&event)) {
+    // A block is fenced where it is, anything else where it goes.
+    if ((ready->decision.target == Target::kHeld) != held.connection && ready->decision.fence != FencePlan::kNone)
+      return false;
+    if (std::holds_alternative<Fencing>(state) || std::holds_alternative<FencingHere>(state)) return false;
+  }
   if (std::holds_alternative<Kept>(event))
     return std::holds_alternative<Idle>(state) || std::holds_alternative<Begun>(state);
   if (std::holds_alternative<BatchReady>(event))
@@ -324,11 +385,13 @@ TEST_CASE("whatever happens, a connection is asked for, held and given back in t
     for (const Do what : Todo(step)) held.Carry(what);
     state = step.next;
     held.closed = std::holds_alternative<Closed>(state);
+    if (std::holds_alternative<Fencing>(state)) held.asked = false;  // the same
     if (held.closed) held.asked = false;  // core/ leaves the queue of the pool
     CHECK(held.asked == std::holds_alternative<Acquiring>(state));
     CHECK(held.connection ==
           (std::holds_alternative<Relaying>(state) || std::holds_alternative<Discarding>(state) ||
-           std::holds_alternative<InBlock>(state) || std::holds_alternative<Auditing>(state) || std::holds_alternative<Pinned>(state)));
+           std::holds_alternative<InBlock>(state) || std::holds_alternative<Auditing>(state) ||
+           std::holds_alternative<Pinned>(state) || std::holds_alternative<FencingHere>(state)));
     if (std::holds_alternative<Idle>(state)) CHECK_FALSE(held.answering);
   }
 }

@@ -150,7 +150,7 @@ class Oracle:
         if replies and replies[-1].body == b"T":
             after = dict(wire.rows(self.primary.run(LOOK)))
             found = {k: (before[k], after.get(k)) for k in before if before[k] != after.get(k)}
-        if sql.startswith("EXPLAIN") and "advisory" not in found.get("locks", ("", "advisory"))[1]:
+        if sql[:7].upper() == "EXPLAIN" and "advisory" not in found.get("locks", ("", "advisory"))[1]:
             del found["locks"]  # EXPLAIN INSERT locks as INSERT does, until its end; a standby lets it
         if self.primary.conn is not None:
             self.primary.run("COMMIT" if keep else "ROLLBACK")

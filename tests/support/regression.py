@@ -10,6 +10,9 @@ import sqlsplit
 
 SOURCES = "deb-src http://deb.debian.org/debian bookworm main\n"
 DATABASE = "regression"
+DROP_IMPLICIT_CASTS = """DO $$ DECLARE c record; BEGIN
+  FOR c IN SELECT format_type(castsource, NULL) AS s, format_type(casttarget, NULL) AS t FROM pg_cast WHERE oid >= 16384 AND castcontext = 'i'
+  LOOP EXECUTE format('DROP CAST (%s AS %s)', c.s, c.t); END LOOP; END $$"""
 FILE_SECONDS = 300
 # As pg_regress sets them; commits wait for nobody.
 ENVIRONMENT = {
@@ -76,6 +79,9 @@ class Regression:
             subprocess.run([*psql, "-d", DATABASE, "-f", path], env=env, cwd=self.tests, timeout=FILE_SECONDS,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)  # fmt: skip
 
+        # A cast that applies by itself and runs who knows what may hide in any expression: with it nothing is safe.
+        run([*psql, "-d", DATABASE, "-c", DROP_IMPLICIT_CASTS], env=env, timeout=60)
+
     def statements(self):
         """Every statement of every file, each text once."""
         seen = {}
@@ -83,3 +89,15 @@ class Regression:
             for sql in sqlsplit.statements(path.read_text(encoding="utf-8", errors="replace")):
                 seen.setdefault(sql, path.stem)
         return list(seen)
+
+
+def prepare(cluster, tmp_path_factory):
+    """The name of the database with all objects of the tests; made by the first who asks."""
+    if not hasattr(cluster, "regression"):
+        directory = tmp_path_factory.mktemp("regression")
+        for parent in (directory, *directory.parents[:2]):
+            parent.chmod(0o755)  # the servers read it as user postgres
+        cluster.regression = Regression(directory)
+        cluster.regression.fetch()
+        cluster.regression.load(cluster.ports["pg0"])
+    return DATABASE

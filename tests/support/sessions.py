@@ -193,8 +193,7 @@ SHOWN = ["DateStyle", "IntervalStyle", "TimeZone", "work_mem", "search_path", "a
 BEGINS = ["BEGIN", "BEGIN", "BEGIN", "START TRANSACTION", "BEGIN READ ONLY", "BEGIN ISOLATION LEVEL REPEATABLE READ",
           "BEGIN ISOLATION LEVEL SERIALIZABLE", "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
           "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE", "BEGIN READ WRITE", "begin; ", "/* x */ BEGIN WORK"]  # fmt: skip
-ENDS = ["COMMIT", "COMMIT", "ROLLBACK", "END", "ABORT", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN", "COMMIT AND NO CHAIN",
-        "PREPARE TRANSACTION 'x'"]  # fmt: skip
+ENDS = ["COMMIT", "COMMIT", "ROLLBACK", "END", "ABORT", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN", "COMMIT AND NO CHAIN"]  # fmt: skip
 PARAMETERISED = [
     ("SELECT $1::int + 1", ["41"]),
     ("SELECT t, n FROM t{c} WHERE id = $1", ["3"]),
@@ -234,7 +233,7 @@ class Author:
 
     def __init__(self, rng, tame):
         self.rng, self.tame = rng, tame
-        self.recent = []
+        self.may_tie = set()  # (client, name) of statements that may pin when they run
 
     def step(self, who, player):
         step = self._step(who, player)
@@ -253,6 +252,9 @@ class Author:
             return self._go_on(who)
         if player.status[who] == "E" and rng.random() < 0.5:
             return self.query(who, rng.choice(["ROLLBACK", "COMMIT", "ROLLBACK TO p1", "ROLLBACK TO SAVEPOINT p2", "ABORT"]))
+        if rng.random() < 0.01:  # both at once: what is only prepared keeps its locks
+            end = rng.choice(["COMMIT", "ROLLBACK"])
+            return Step(who, [("Query", ["PREPARE TRANSACTION 'x{c}'"]), ("Query", [f"{end} PREPARED 'x{{c}}'"])], count=2)
         if player.status[who] == "T" and rng.random() < 0.12:
             return self.query(who, rng.choice(ENDS))
         if player.pinned[who] and player.status[who] == "I" and rng.random() < 0.15:
@@ -433,17 +435,19 @@ class Author:
             messages.insert(0, ("Close", ["S", messages[0][1][0]]))
         if self.rng.random() < 0.5:
             messages.append(("Describe", ["S", messages[-1][1][0]]))
-        self.recent.append((messages[0][1][0], sql))
+        if pins:
+            self.may_tie.add((who, messages[-1][1][-1] if messages[-1][0] == "Describe" else messages[-1][1][0]))
         return Step(who, [*messages, ("Sync", [])], pins=pins)
 
     def _values_for_any(self):
         return self.rng.choice([[], [], ["3"], ["1", "2"], ["work_mem"]])
 
     def _execute_named(self, who):
-        messages = [("Bind", ["", self._name(), self._values_for_any()])]
+        name = self._name()
+        messages = [("Bind", ["", name, self._values_for_any()])]
         if self.rng.random() < 0.3:
             messages.append(("Describe", ["P", ""]))
-        return Step(who, [*messages, ("Execute", []), ("Sync", [])], pins=not self.tame)
+        return Step(who, [*messages, ("Execute", []), ("Sync", [])], pins=(who, name) in self.may_tie)
 
     def _close(self, who):
         return Step(who, [("Close", self.rng.choice([["S", self._name()], ["P", "p1"], ["S", ""]])), ("Sync", [])])
@@ -459,20 +463,24 @@ class Author:
             [("Execute", [portal, 2])], [("Execute", [portal, 0])], [("Bind", [portal, self._name(), []]), ("Execute", [portal, 1])],
             [("Bind", [portal, "n1", []]), ("Close", ["P", portal]), ("Execute", [portal, 1])],
         ])  # fmt: skip
-        return Step(who, [(m, list(a)) for m, a in messages] + [("Sync", [])], pins=not self.tame)
+        pins = any(m == "Bind" and (who, a[1]) in self.may_tie for m, a in messages)
+        return Step(who, [(m, list(a)) for m, a in messages] + [("Sync", [])], pins=pins)
 
     def _pipeline(self, who):
         messages, pins = [], False
         for _ in range(self.rng.randint(2, 5)):
             if self.rng.random() < 0.3:
-                messages += [("Bind", ["", self._name(), self._values_for_any()]), ("Execute", [])]
-                pins = pins or not self.tame
+                name = self._name()
+                messages += [("Bind", ["", name, self._values_for_any()]), ("Execute", [])]
+                pins = pins or (who, name) in self.may_tie
                 continue
             sql, values, one_pins = self._text()
             name = self.rng.choice(["", "", "n1", "n3"])
             if name and not SHARED_NAMES and any(m == "Parse" and a[0] == name for m, a in messages):
                 name = ""
             pins = pins or one_pins
+            if one_pins and name:
+                self.may_tie.add((who, name))
             messages += [("Parse", [name, sql]), ("Bind", ["", name, values]), ("Execute", [])]
         return Step(who, [*messages, ("Sync", [])], pins=pins)
 
@@ -503,7 +511,7 @@ class Author:
 
     def _function_call(self, who):
         call = self.rng.choice([[177, ["20", "22"]], [177, ["x", "1"]], [957 + 10**6, []], [1271, ["1", "2"]], [65, ["1", "1"]]])
-        return Step(who, [("FunctionCall", call)], pins=not self.tame)
+        return Step(who, [("FunctionCall", call)], pins=True)
 
 
 STARTUPS = [{}, {}, {"application_name": "started"}, {"options": "-c work_mem=2MB -c search_path=b,public"}, {"DateStyle": "German"},

@@ -63,6 +63,8 @@ class Waypost:
             "listen": {"port": self.port},
             "admin": {"port": self.admin_port},
             "monitor": {"user": "postgres", "password": "secret"},
+            # Tests ask which server answers, on machines that may be busy: a replica gets the time that it needs.
+            "routing": {"fence_wait": "2s"},
         }
         for name, table in self.sections.items():
             if isinstance(table, list):

@@ -1,0 +1,289 @@
+#include "core/fence_link.h"
+
+#include <charconv>
+#include <string_view>
+
+#include "core/control_query.h"
+#include "core/uv/tcp.h"
+#include "parser/backend.h"
+#include "parser/encode.h"
+#include "parser/fields.h"
+#include "parser/frame.h"
+
+namespace waypost {
+namespace {
+
+// An honest server sends nothing longer on such a connection.
+constexpr std::uint32_t kMaxAnswerBytes = 64 * 1024;
+
+// Columns as in ServerIdentity.
+constexpr std::string_view kIdentityQuery = R"(
+SELECT pg_is_in_recovery(), c.system_identifier,
+  (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
+  CASE WHEN NOT pg_is_in_recovery() THEN ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint
+       WHEN w.status = 'streaming' THEN w.received_tli END,
+  pg_size_bytes(current_setting('wal_segment_size')), pg_last_wal_replay_lsn()
+FROM pg_control_system() c LEFT JOIN pg_stat_wal_receiver w ON true)";
+constexpr int kIdentityColumns = 6;
+
+// The timeline is read behind the position: what was replayed before lies on it or on an earlier one.
+constexpr std::string_view kReplayQuery =
+    "SELECT pg_last_wal_replay_lsn(), (pg_stat_get_wal_receiver()).received_tli";
+constexpr std::string_view kReplayName = "replay";
+constexpr std::string_view kNoTypes("\0\0", 2);
+
+constexpr std::string_view kNudgeQuery = "SELECT pg_logical_emit_message(true, 'waypost', '')";
+
+// postgres src/include/catalog/pg_proc.dat
+constexpr std::uint32_t kInsertLsnFunction = 2852;  // pg_current_wal_insert_lsn
+constexpr std::uint32_t kFlushLsnFunction = 3330;   // pg_current_wal_flush_lsn
+
+constexpr std::uint16_t kBinary = 1;
+
+// Calling the function itself costs the server two thirds of what running a prepared statement does.
+std::string CallOf(std::uint32_t function) {
+  std::string out;
+  MessageBuilder(out, 'F').U32(function).U16(0).U16(0).U16(kBinary);
+  return out;
+}
+
+std::string ReplayQuestion() {
+  std::string out;
+  MessageBuilder(out, 'B').CString("").CString(kReplayName).U16(0).U16(0).U16(1).U16(kBinary);
+  MessageBuilder(out, 'E').CString("").U32(0);
+  AppendEmpty(out, 'S');
+  return out;
+}
+
+std::string NudgeQuestion() {
+  std::string out;
+  AppendQuery(out, kNudgeQuery);
+  return out;
+}
+
+const std::string& BytesOf(FenceLink::Question question) {
+  static const std::string kInsert = CallOf(kInsertLsnFunction);
+  static const std::string kFlush = CallOf(kFlushLsnFunction);
+  static const std::string kReplay = ReplayQuestion();
+  static const std::string kNudge = NudgeQuestion();
+  switch (question) {
+    case FenceLink::Question::kFlush:
+      return kFlush;
+    case FenceLink::Question::kReplay:
+      return kReplay;
+    case FenceLink::Question::kNudge:
+      return kNudge;
+    case FenceLink::Question::kInsert:
+    case FenceLink::Question::kNone:
+      break;
+  }
+  return kInsert;
+}
+
+// An int8 or pg_lsn in binary.
+std::optional<std::uint64_t> ReadU64(Fields& fields) {
+  const auto high = fields.U32();
+  const auto low = fields.U32();
+  if (!fields.ok()) return std::nullopt;
+  return (std::uint64_t{high} << 32U) | low;
+}
+
+template <class N>
+N Number(std::string_view text) {
+  N number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+}  // namespace
+
+void FenceLink::Open(std::shared_ptr<const ServerConfig> server, const MonitorConfig& monitor, const ScramKeys& keys) {
+  server_ = std::move(server);
+  state_ = State::kLoggingIn;
+  asked_ = Question::kNone;
+  waiting_since_ = heard_at_ = Clock::now();
+  // Whatever the role or the database sets for others is not for this connection.
+  Parameters parameters = {
+      {"application_name", "waypost fence"}, {"client_encoding", "UTF8"},       {"search_path", "pg_catalog"},
+      {"jit", "off"},                        {"idle_session_timeout", "0"},     {"synchronous_commit", "local"},
+      {"default_transaction_isolation", "read committed"},
+      {"statement_timeout", std::to_string(monitor.timeout.count())}};
+  login_.emplace(*server_, monitor.user, monitor.database, std::move(parameters),
+                 ScramCredentials{monitor.password, true, keys});
+  stream_ = TcpStream::Connect(loop_, server_->host, server_->port, *this);
+}
+
+void FenceLink::Close() {
+  if (state_ == State::kOpen && asked_ == Question::kNone) {
+    std::string bye;
+    AppendEmpty(bye, 'X');
+    stream_->Write(AsBytes(bye));
+  }
+  if (stream_) stream_->Finish();
+  stream_.reset();
+  stash_.clear();
+  state_ = State::kClosed;
+  asked_ = Question::kNone;
+}
+
+bool FenceLink::Fail(const std::string& error) {
+  Close();
+  user_.OnLinkClosed(*this, error);
+  return false;
+}
+
+void FenceLink::GiveUp() { (void)Fail("no answer in time"); }
+
+void FenceLink::Ask(Question question, TimePoint now) {
+  asked_ = question;
+  waiting_since_ = now;
+  row_came_ = false;
+  stream_->Write(AsBytes(BytesOf(question)));
+}
+
+void FenceLink::OnConnected() noexcept { stream_->Write(AsBytes(login_->Start())); }
+
+void FenceLink::OnClosed(const std::string& error) noexcept {
+  (void)Fail(error.empty() ? "the server closed the connection" : error);
+}
+
+void FenceLink::OnData(Bytes data) noexcept {
+  std::string joined;
+  if (!stash_.empty()) {
+    joined = std::move(stash_);
+    stash_.clear();
+    joined += AsText(data);
+    data = AsBytes(joined);
+  }
+  if (state_ == State::kLoggingIn) LogIn(data);
+  while (state_ == State::kVerifying || state_ == State::kOpen) {
+    auto rest = data;
+    FrameHeader header;
+    const auto found = NextHeader(rest, header);
+    if (found == FrameStatus::kMalformed || (found == FrameStatus::kHeader && header.body_bytes > kMaxAnswerBytes)) {
+      (void)Fail("it sent a message of an impossible length");
+      return;
+    }
+    if (found == FrameStatus::kNeedMore || rest.size() < header.body_bytes) break;
+    data = rest.subspan(header.body_bytes);
+    if (!OnMessage(header, rest.first(header.body_bytes))) return;
+  }
+  if (state_ != State::kClosed && !data.empty()) stash_ = AsText(data);
+}
+
+void FenceLink::LogIn(Bytes& data) {
+  std::string out;
+  switch (login_->OnBytes(data, out)) {
+    case ServerLogin::Progress::kGoOn:
+      break;
+    case ServerLogin::Progress::kFailed: {
+      const auto error = ReadError(AsBytes(login_->error()).subspan(kHeaderBytes));
+      (void)Fail(FirstLine(error.message));
+      return;
+    }
+    case ServerLogin::Progress::kReady:
+      keys_ = login_->keys();
+      login_.reset();
+      state_ = State::kVerifying;
+      waiting_since_ = Clock::now();
+      row_came_ = false;
+      AppendQuery(out, kIdentityQuery);
+      break;
+  }
+  if (!out.empty()) stream_->Write(AsBytes(out));
+}
+
+bool FenceLink::OnMessage(FrameHeader header, Bytes body) {
+  switch (header.type) {
+    case 'V': {
+      Fields fields(body);
+      const auto length = fields.U32();
+      const auto value = ReadU64(fields);
+      if (length != sizeof(std::uint64_t) || !value) return Fail("it sent a position of an unexpected form");
+      position_ = {*value};
+      row_came_ = true;
+      return true;
+    }
+    case 'D':
+      if (state_ == State::kVerifying) return ReadIdentity(body) || Fail("what it says of itself has an unexpected form");
+      return asked_ != Question::kReplay || ReadRow(body) || Fail("it sent a position of an unexpected form");
+    case 'E':
+      return Fail(FirstLine(ReadError(body).message));
+    case 'Z':
+      return Answered();
+    default:
+      return true;
+  }
+}
+
+bool FenceLink::ReadIdentity(Bytes body) {
+  Fields fields(body);
+  std::string_view columns[kIdentityColumns];
+  if (fields.U16() != kIdentityColumns) return false;
+  for (auto& column : columns) {
+    const auto length = fields.U32();
+    if (length == ~std::uint32_t{0}) continue;  // null
+    column = AsText(fields.Take(length));
+    if (!fields.ok()) return false;
+  }
+  identity_ = {.recovering = columns[0] == "t",
+               .system_identifier = Number<std::uint64_t>(columns[1]),
+               .timeline = Number<std::uint32_t>(columns[3]),
+               .started_us = Number<std::int64_t>(columns[2]),
+               .segment_bytes = Number<std::uint64_t>(columns[4]),
+               .replay = ParseLsn(columns[5]).value_or(Lsn{})};
+  row_came_ = true;
+  return identity_.system_identifier != 0 && identity_.segment_bytes != 0;
+}
+
+bool FenceLink::ReadRow(Bytes body) {
+  constexpr std::uint32_t kNull = ~std::uint32_t{0};
+  Fields fields(body);
+  if (fields.U16() != 2) return false;
+  if (fields.U32() != sizeof(std::uint64_t)) return false;
+  const auto value = ReadU64(fields);
+  const auto length = fields.U32();
+  if (!value || !fields.ok() || (length != kNull && length != sizeof(std::uint32_t))) return false;
+  position_ = {*value};
+  timeline_ = length == kNull ? 0 : fields.U32();
+  row_came_ = true;
+  return fields.ok();
+}
+
+bool FenceLink::Answered() {
+  if (!row_came_ && asked_ != Question::kNudge && state_ != State::kVerifying) return true;  // of the Parse
+  heard_at_ = Clock::now();
+  if (state_ == State::kVerifying) {
+    if (!row_came_) return Fail("it does not say what it is");
+    state_ = State::kOpen;
+    row_came_ = false;
+    if (identity_.recovering) {
+      std::string out;
+      AppendParse(out, kReplayName, kReplayQuery, AsBytes(kNoTypes));
+      AppendEmpty(out, 'S');
+      stream_->Write(AsBytes(out));
+    }
+    user_.OnLinkOpen(*this, identity_);
+    return state_ == State::kOpen;
+  }
+  row_came_ = false;
+  switch (std::exchange(asked_, Question::kNone)) {
+    case Question::kInsert:
+      user_.OnInsert(*this, position_);
+      break;
+    case Question::kFlush:
+      user_.OnFlush(*this, position_);
+      break;
+    case Question::kReplay:
+      user_.OnReplay(*this, position_, timeline_);
+      break;
+    case Question::kNudge:
+      user_.OnNudged(*this);
+      break;
+    case Question::kNone:
+      break;
+  }
+  return state_ == State::kOpen;
+}
+
+}  // namespace waypost

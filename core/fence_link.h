@@ -1,0 +1,119 @@
+// A connection to one server on which it is asked for its WAL position, over and over, as the monitor: our own protocol
+// on the worker's loop, so that a question is one write and its answer one read. What the server is, is asked once when
+// the connection opens; the process behind a connection cannot become another, so it need not be asked again.
+//
+//   kClosed --Open()--> kLoggingIn --> kVerifying --> kOpen     any failure, doubt or silence --> kClosed
+//
+// Worker thread only; owned by the worker's FenceProbe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/config.h"
+#include "core/server_login.h"
+#include "core/stream.h"
+#include "routing/fence.h"
+
+namespace waypost {
+
+class FenceLink;
+class Loop;
+
+// What a server says it is.
+struct ServerIdentity {
+  bool recovering = false;
+  std::uint64_t system_identifier = 0;
+  std::uint32_t timeline = 0;  // of a replica: that its WAL receiver streams; 0: none does, or it may not be seen
+  std::int64_t started_us = 0;
+  std::uint64_t segment_bytes = 0;
+  Lsn replay;                  // of a replica
+};
+
+// Who hears of a link. It may call Close(), and nothing else, inside these.
+class FenceLinkUser {
+ public:
+  // It may be asked now, unless this closes it.
+  virtual void OnLinkOpen(FenceLink& link, const ServerIdentity& identity) noexcept = 0;
+  // kInsert: the primary's insert position.
+  virtual void OnInsert(FenceLink& link, Lsn insert) noexcept = 0;
+  // kFlush: the primary's flush position.
+  virtual void OnFlush(FenceLink& link, Lsn flush) noexcept = 0;
+  // kReplay: how far the replica has replayed, and the timeline that its WAL receiver was on right after (0: none).
+  virtual void OnReplay(FenceLink& link, Lsn replay, std::uint32_t timeline) noexcept = 0;
+  // kNudge: everything up to the time of asking is flushed.
+  virtual void OnNudged(FenceLink& link) noexcept = 0;
+  // Not called for Close().
+  virtual void OnLinkClosed(FenceLink& link, const std::string& error) noexcept = 0;
+
+ protected:
+  ~FenceLinkUser() = default;
+};
+
+class FenceLink final : public StreamUser {
+ public:
+  enum class Question : std::uint8_t { kNone, kInsert, kFlush, kReplay, kNudge };
+  enum class State : std::uint8_t { kClosed, kLoggingIn, kVerifying, kOpen };
+
+  FenceLink(Loop& loop, FenceLinkUser& user, ServerId id) : loop_(loop), user_(user), id_(id) {}
+  ~FenceLink() = default;
+  FenceLink(const FenceLink&) = delete;
+  FenceLink& operator=(const FenceLink&) = delete;
+
+  // From kClosed. `keys`: of an earlier login, or none.
+  void Open(std::shared_ptr<const ServerConfig> server, const MonitorConfig& monitor, const ScramKeys& keys);
+  void Close();
+
+  // kOpen, and nothing is being asked.
+  [[nodiscard]] bool Free() const { return state_ == State::kOpen && asked_ == Question::kNone; }
+  // One at a time. The server must be what the question is for.
+  void Ask(Question question, TimePoint now);
+  // True if it has owed something (an answer, the login) since before `time`.
+  [[nodiscard]] bool SilentSince(TimePoint time) const {
+    return state_ != State::kClosed && (state_ != State::kOpen || asked_ != Question::kNone) && waiting_since_ < time;
+  }
+  // Fails it from outside: it did not answer in time.
+  void GiveUp();
+
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] ServerId id() const { return id_; }
+  [[nodiscard]] const ServerIdentity& identity() const { return identity_; }
+  [[nodiscard]] const ServerConfig* server() const { return server_.get(); }
+  // Keys that the login derived: for the next one.
+  [[nodiscard]] const std::optional<ScramKeys>& keys() const { return keys_; }
+  // When the last answer came.
+  [[nodiscard]] TimePoint heard_at() const { return heard_at_; }
+
+  void OnConnected() noexcept override;
+  void OnData(Bytes data) noexcept override;
+  void OnClosed(const std::string& error) noexcept override;
+
+ private:
+  void LogIn(Bytes& data);
+  // Takes one message. False: the link is closed.
+  bool OnMessage(FrameHeader header, Bytes body);
+  bool ReadRow(Bytes body);
+  bool ReadIdentity(Bytes body);
+  bool Answered();
+  bool Fail(const std::string& error);
+
+  Loop& loop_;
+  FenceLinkUser& user_;
+  const ServerId id_;
+  State state_ = State::kClosed;
+  Question asked_ = Question::kNone;
+  std::shared_ptr<const ServerConfig> server_;
+  std::optional<ServerLogin> login_;
+  std::optional<ScramKeys> keys_;
+  std::unique_ptr<Stream> stream_;
+  std::string stash_;  // the beginning of a message that is not whole yet
+  ServerIdentity identity_;
+  bool row_came_ = false;
+  Lsn position_;
+  std::uint32_t timeline_ = 0;
+  TimePoint waiting_since_{}, heard_at_{};
+};
+
+}  // namespace waypost

@@ -1,0 +1,111 @@
+// Carries out what routing/fence.h says: one connection to the primary and one to each replica, on which WAL positions
+// are asked for as long as reads wait for them. One probe is under way at a time; what joins meanwhile shares the next.
+// One per worker, worker thread only.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/fence_link.h"
+#include "core/uv/loop.h"
+#include "routing/fence.h"
+
+namespace waypost {
+
+class Worker;
+
+// Who waits for a proof: a session, for one batch. In none of these calls is it in any list of the prober's.
+class FenceUser {
+ public:
+  // The probe that it joined is answered: its batch must see `index`. It may wait for a replica to get there.
+  virtual void OnReadIndex(Lsn index) noexcept = 0;
+  // Some replica has been seen at or past its index. It goes on, or waits again.
+  virtual void OnReplayed() noexcept = 0;
+  // Its deadline has passed.
+  virtual void OnFenceLate() noexcept = 0;
+  // The probe that it joined will not be answered.
+  virtual void OnFenceVoid() noexcept = 0;
+
+  enum class Place : std::uint8_t { kOut, kAsking, kWaiting };
+  Place fence_place = Place::kOut;
+  Ticket ticket = 0;
+  Lsn read_index;
+  TimePoint fence_since{};    // when it joined
+  TimePoint waiting_from{};   // when it began to wait for a replica
+  TimePoint fence_deadline = TimePoint::max();
+
+ protected:
+  ~FenceUser() = default;
+};
+
+class FenceProbe final : private FenceLinkUser {
+ public:
+  explicit FenceProbe(Worker& worker);
+  ~FenceProbe();
+  FenceProbe(const FenceProbe&) = delete;
+  FenceProbe& operator=(const FenceProbe&) = delete;
+
+  [[nodiscard]] const Fence& fence() const { return fence_; }
+
+  // `user` asks for a read index: OnReadIndex or OnFenceVoid follows.
+  void Join(FenceUser& user);
+  // `user` knows its index and waits for a replica to reach it: OnReplayed or, at `deadline`, OnFenceLate follows.
+  void WaitForReplay(FenceUser& user, TimePoint deadline);
+  // No more calls to it.
+  void Leave(FenceUser& user);
+
+  void OnView();
+  void OnConfigChanged();
+  // Time-outs, connections to be opened again, signs of life. Called every few dozen milliseconds.
+  void Sweep(TimePoint now);
+
+ private:
+  struct Server {
+    std::unique_ptr<FenceLink> link;
+    bool as_primary = false;      // what its link was opened for
+    TimePoint retry_at{};
+    unsigned failures = 0;
+    std::string error;            // why the link is closed
+  };
+
+  void OnLinkOpen(FenceLink& link, const ServerIdentity& identity) noexcept override;
+  void OnInsert(FenceLink& link, Lsn insert) noexcept override;
+  void OnFlush(FenceLink& link, Lsn flush) noexcept override;
+  void OnReplay(FenceLink& link, Lsn replay, std::uint32_t timeline) noexcept override;
+  void OnNudged(FenceLink& link) noexcept override;
+  void OnLinkClosed(FenceLink& link, const std::string& error) noexcept override;
+
+  void BeforeWait();
+  void Poll(TimePoint now);
+  void Watch(TimePoint now);
+  void Arm();
+  void OnTimer();
+  void CloseLink(ServerId id);
+  void CloseEpoch();
+  void Well(ServerId id);
+  void Void();
+  [[nodiscard]] Epoch ViewEpoch() const;
+  [[nodiscard]] bool Stands(TimePoint now) const;
+  [[nodiscard]] FenceLink* PrimaryLink();
+  void Drop(std::vector<FenceUser*>& list, FenceUser& user);
+  void TellReached(ServerId replica);
+  [[nodiscard]] Lsn LeastAwaited() const;
+
+  Worker& worker_;
+  Fence fence_;
+  Nudge nudge_;
+  std::vector<Server> servers_;  // by ServerId
+  FenceLink nudger_;
+  std::optional<ServerId> primary_;  // whose link is the primary's
+  ScramKeys keys_;                   // of the monitor's last login
+  std::vector<FenceUser*> asking_;   // by ticket
+  std::vector<FenceUser*> waiting_;
+  std::vector<FenceUser*> told_;     // being called; null: left meanwhile
+  Duration poll_gap_{};
+  TimePoint next_poll_{}, next_flush_{}, armed_for_ = TimePoint::max();
+  class BeforeWait before_wait_;
+  FineTimer timer_;
+};
+
+}  // namespace waypost

@@ -1,0 +1,361 @@
+"""No read misses what was acknowledged before it began, whoever wrote it and however the standbys replicate."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import threading
+import time
+
+import pytest
+import wire
+from cluster import REPLICAS, new_marker
+from waypost import eventually
+
+pytestmark = pytest.mark.proxy
+
+STREAMING = {"routing": {"read_from": "streaming"}}
+
+
+def read_ran_on(cluster, conn, sql="SELECT count(*) FROM probe_me"):
+    marker = new_marker()
+    conn.rows(f"{sql} /* {marker} */")
+    return cluster.where(marker)
+
+
+@contextlib.contextmanager
+def primary_settings(cluster, **settings):
+    for name, value in settings.items():
+        cluster.sql(f"ALTER SYSTEM SET {name} = '{value}'")
+    cluster.sql("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        for name in settings:
+            cluster.sql(f"ALTER SYSTEM RESET {name}")
+        cluster.sql("SELECT pg_reload_conf()")
+        both_synchronous(cluster)
+
+
+def both_synchronous(cluster):
+    eventually(
+        lambda: cluster.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'") == [["2"]],
+        30,
+        "both replicas synchronous again",
+    )
+
+
+@contextlib.contextmanager
+def asynchronous(cluster):
+    with primary_settings(cluster, synchronous_standby_names="", synchronous_commit="on"):
+        yield
+
+
+@contextlib.contextmanager
+def replay_paused(cluster, *names):
+    for name in names:
+        cluster.sql("SELECT pg_wal_replay_pause()", server=name)
+    for name in names:
+        eventually(
+            lambda name=name: cluster.sql("SELECT pg_get_wal_replay_pause_state()", server=name) == [["paused"]], 10, "paused"
+        )
+    try:
+        yield
+    finally:
+        for name in names:
+            cluster.sql("SELECT pg_wal_replay_resume()", server=name)
+
+
+def walreceiver(cluster, name):
+    """The pid of that replica's WAL receiver."""
+    postmaster = int((cluster.dir / name / "postmaster.pid").read_text().split()[0])
+    for child in pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split():
+        title = pathlib.Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"walreceiver" in title:
+            return int(child)
+    raise AssertionError(f"{name} has no walreceiver")
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def table(cluster, waypost):
+    with waypost.connect() as conn:
+        conn.rows("CREATE TABLE fresh (id int)")
+        yield "fresh"
+        conn.rows("DROP TABLE fresh")
+
+
+def write_and_read(cluster, proxy, table, rounds=200):
+    """Writes by another session, and past Waypost; how many reads ran where. Fails at the first stale one."""
+    before = int(cluster.sql(f"SELECT count(*) FROM {table}")[0][0])
+    ran = {name: proxy.metric("waypost_backend_queries_total", server=name, kind="simple") or 0 for name in cluster.ports}
+    with proxy.connect() as writer, proxy.connect() as reader, cluster.connect(user="openfire", password="openfire") as past:
+        reader.rows(f"SELECT count(*) FROM {table}")
+        for i in range(1, rounds + 1):
+            (writer if i % 2 else past).rows(f"INSERT INTO {table} VALUES ({i})")
+            assert reader.value(f"SELECT count(*) FROM {table}") == str(before + i)
+    return {
+        name: (proxy.metric("waypost_backend_queries_total", server=name, kind="simple") or 0) - ran[name] for name in ran
+    }
+
+
+@pytest.mark.parametrize(
+    "names, commit",
+    [("", "on"), ("", "off"), ("FIRST 1 (pg1, pg2)", "remote_apply"), ("FIRST 2 (pg1, pg2)", "remote_apply"),
+     ("FIRST 2 (pg1, pg2)", "on"), ("FIRST 2 (pg1, pg2)", "remote_write"), ("ANY 1 (pg1, pg2)", "remote_apply"),
+     ("ANY 2 (pg1, pg2)", "local")],
+)  # fmt: skip
+def test_under_every_replication_setting(cluster, make_waypost, table, names, commit):
+    with primary_settings(cluster, synchronous_standby_names=names, synchronous_commit=commit):
+        proxy = make_waypost(sections=STREAMING, wait_for_split=True)
+        ran = write_and_read(cluster, proxy, table)
+        assert ran["pg1"] + ran["pg2"] >= 190, ran
+
+
+def test_only_the_synchronous_ones_unless_asked_for(cluster, make_waypost):
+    with primary_settings(cluster, synchronous_standby_names="FIRST 1 (pg1, pg2)"):
+        proxy = make_waypost(wait_for_split=True)
+        with proxy.connect() as conn:
+            assert {read_ran_on(cluster, conn) for _ in range(20)} == {"pg1"}
+    with asynchronous(cluster), proxy.connect() as conn:
+        eventually(lambda: read_ran_on(cluster, conn) == "pg0", 10, "reads on the primary")
+        assert "its sync_state is async" in proxy.get("/api/v1/servers")[1]
+
+
+def test_a_session_that_lowers_synchronous_commit_reads_its_own_writes(cluster, make_waypost, table):
+    proxy = make_waypost(wait_for_split=True)
+    with proxy.connect() as conn:
+        for lower in ("SET synchronous_commit = off", "SELECT set_config('synchronous_commit', 'local', false)"):
+            conn.rows(lower)
+            for i in range(50):
+                conn.rows(f"INSERT INTO {table} VALUES ({i})")
+                assert conn.value(f"SELECT count(*) FROM {table} WHERE id = {i}") != "0"
+                conn.rows(f"DELETE FROM {table}")
+                assert conn.value(f"SELECT count(*) FROM {table}") == "0"
+            assert read_ran_on(cluster, conn) in REPLICAS
+
+
+def test_replay_that_is_paused(cluster, make_waypost, table):
+    """Nothing new is read there; the primary answers, and the other replica while it follows."""
+    with asynchronous(cluster):
+        proxy = make_waypost(sections={"routing": {"read_from": "streaming", "fence_wait": "20ms"}}, wait_for_split=True)
+        with replay_paused(cluster, "pg1"):
+            ran = write_and_read(cluster, proxy, table, 100)
+            assert ran["pg1"] <= 1 and ran["pg2"] >= 50, ran
+        with replay_paused(cluster, *REPLICAS):
+            ran = write_and_read(cluster, proxy, table, 50)
+            assert ran["pg1"] + ran["pg2"] <= 2, ran
+            assert proxy.metric("waypost_fenced_reads_total", outcome="fell_back") >= 49
+        with proxy.connect() as conn:
+            eventually(lambda: read_ran_on(cluster, conn) in REPLICAS, 10, "reads on a replica again")
+
+
+def test_what_an_open_transaction_wrote_keeps_nobody_from_the_replicas(cluster, make_waypost, table):
+    """Its WAL lies unflushed in the primary's buffers, so that no replica can reach the primary's position."""
+    with asynchronous(cluster):
+        proxy = make_waypost(sections={"routing": {"read_from": "streaming", "fence_wait": "500ms"}}, wait_for_split=True)
+        with cluster.connect(user="openfire", password="openfire") as writer, proxy.connect() as conn:
+            for _ in range(20):
+                writer.rows(f"BEGIN; INSERT INTO {table} SELECT generate_series(1, 37)")
+                assert conn.value(f"SELECT count(*) FROM {table}") == "0"
+                assert read_ran_on(cluster, conn) in REPLICAS
+                writer.rows("ROLLBACK")
+        assert proxy.metric("waypost_fence_nudges_total") >= 1
+
+
+def test_an_asynchronous_commit_past_waypost(cluster, make_waypost, table):
+    """Acknowledged before it is flushed: no flush position tells of it."""
+    with asynchronous(cluster):
+        proxy = make_waypost(sections=STREAMING, wait_for_split=True)
+        with cluster.connect(user="openfire", password="openfire") as writer, proxy.connect() as conn:
+            writer.rows("SET synchronous_commit = off")
+            for i in range(1, 101):
+                writer.rows(f"INSERT INTO {table} VALUES ({i})")
+                assert conn.value(f"SELECT count(*) FROM {table}") == str(i)
+
+
+def test_ddl_then_read(cluster, make_waypost):
+    with asynchronous(cluster):
+        proxy = make_waypost(sections=STREAMING, wait_for_split=True)
+        with proxy.connect() as writer, proxy.connect() as reader:
+            for i in range(30):
+                writer.rows(f"CREATE TABLE made_{i} (a int)")
+                assert reader.rows(f"SELECT * FROM made_{i}") == []
+                writer.rows(f"ALTER TABLE made_{i} ADD b int DEFAULT {i}; INSERT INTO made_{i} VALUES (1)")
+                assert reader.rows(f"SELECT b FROM made_{i}") == [[str(i)]]
+                # A Parse alone can answer that a table does not exist.
+                reader.send(wire.parse("", f"SELECT b FROM made_{i}"), wire.describe("S", ""), wire.sync())
+                assert wire.sqlstates(reader.until()) == []
+                writer.rows(f"DROP TABLE made_{i}")
+                with pytest.raises(wire.ServerError, match="42P01"):
+                    reader.rows(f"SELECT * FROM made_{i}")
+
+
+def test_notify_then_read(cluster, make_waypost, table):
+    """Who is woken by a NOTIFY finds what was written with it."""
+    with asynchronous(cluster):
+        proxy = make_waypost(sections=STREAMING, wait_for_split=True)
+        with proxy.connect() as writer, proxy.connect() as reader, cluster.connect(user="openfire", password="openfire") as listener:
+            listener.rows("LISTEN fresh_rows")
+            for i in range(1, 51):
+                writer.rows(f"BEGIN; INSERT INTO {table} VALUES ({i}); NOTIFY fresh_rows; COMMIT")
+                listener.until("A")
+                assert reader.value(f"SELECT count(*) FROM {table}") == str(i)
+
+
+def test_two_phase_commit(cluster, make_waypost, table):
+    with asynchronous(cluster):
+        proxy = make_waypost(sections=STREAMING, wait_for_split=True)
+        with proxy.connect() as writer, proxy.connect() as reader:
+            for i in range(1, 31):
+                writer.rows(f"BEGIN; INSERT INTO {table} VALUES ({i}); PREPARE TRANSACTION 'fresh'")
+                assert reader.value(f"SELECT count(*) FROM {table}") == str(i - 1)
+                writer.rows("COMMIT PREPARED 'fresh'")
+                assert reader.value(f"SELECT count(*) FROM {table}") == str(i)
+
+
+def test_read_only_blocks(cluster, make_waypost, table):
+    with asynchronous(cluster):
+        proxy = make_waypost(sections=STREAMING, wait_for_split=True)
+        with proxy.connect() as writer, proxy.connect() as reader:
+            for begin in ("BEGIN READ ONLY", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
+                for _ in range(20):
+                    writer.rows(f"TRUNCATE {table}; INSERT INTO {table} VALUES (1)")
+                    reader.rows(begin)
+                    assert reader.value(f"SELECT count(*) FROM {table}") == "1"
+                    assert read_ran_on(cluster, reader) in REPLICAS
+                    writer.rows(f"INSERT INTO {table} VALUES (2)")
+                    seen = reader.value(f"SELECT count(*) FROM {table}")
+                    reader.rows("COMMIT")
+                    assert seen == ("1" if "REPEATABLE" in begin else "2")
+                    assert reader.value(f"SELECT count(*) FROM {table}") == "2"
+
+
+def test_a_read_only_block_whose_replica_falls_behind(cluster, make_waypost, table):
+    """It waits, since it cannot go elsewhere; then its transaction fails, and the session lives on."""
+    with asynchronous(cluster):
+        proxy = make_waypost(
+            sections={"routing": {"read_from": "streaming"}, "pool": {"query_wait_timeout": "1s"}}, wait_for_split=True
+        )
+        with proxy.connect() as writer, proxy.connect() as reader:
+            reader.rows("BEGIN READ ONLY")
+            reader.rows(f"SELECT count(*) FROM {table}")
+            with replay_paused(cluster, *REPLICAS):
+                writer.rows(f"INSERT INTO {table} VALUES (1)")
+                threading.Timer(0.3, lambda: [cluster.sql("SELECT pg_wal_replay_resume()", server=n) for n in REPLICAS]).start()
+                assert reader.value(f"SELECT count(*) FROM {table}") == "1"
+            with replay_paused(cluster, *REPLICAS):
+                writer.rows(f"INSERT INTO {table} VALUES (1)")
+                began = time.monotonic()
+                with pytest.raises(wire.ServerError, match="40001"):
+                    reader.rows(f"SELECT count(*) FROM {table}")
+                assert 0.9 < time.monotonic() - began < 5
+                with pytest.raises(wire.ServerError, match="25P02"):
+                    reader.rows("SELECT 1")
+                reader.rows("ROLLBACK")
+                assert reader.value(f"SELECT count(*) FROM {table}") == "2"
+
+
+def test_answers_larger_than_what_is_held(cluster, make_waypost, table):
+    """Whether they are confirmed or thrown away."""
+    with asynchronous(cluster):
+        proxy = make_waypost(sections=STREAMING, wait_for_split=True)
+        with proxy.connect() as reader, cluster.connect(user="openfire", password="openfire") as past:
+            for i in range(60):
+                past.rows(f"INSERT INTO {table} VALUES ({i})")
+                rows = reader.rows(f"SELECT id, repeat('x', 1000) FROM {table}, generate_series(1, 200)")
+                assert len(rows) == 200 * (i + 1) and {row[0] for row in rows} == {str(n) for n in range(i + 1)}
+                time.sleep(0.02)  # long enough for the next read to be sent ahead of its proof
+
+
+def test_bounded_and_a_frozen_walreceiver(cluster, make_waypost, table):
+    """What the primary says of the lag stands still with the walreceiver; what is read does not get older than max_lag."""
+    pg1 = {n: p for n, p in cluster.ports.items() if n != "pg2"}
+    servers = [{"name": n, "host": "127.0.0.1", "port": p} for n, p in pg1.items()]
+    with asynchronous(cluster):
+        proxy = make_waypost(
+            sections={"routing": {"read_from": "streaming", "consistency": "bounded", "max_lag": "700ms", "fence_wait": "5ms"}},
+            servers=servers,
+            wait_for_split=True,
+        )
+        with proxy.connect() as reader, cluster.connect(user="openfire", password="openfire") as past:
+            past.rows(f"INSERT INTO {table} VALUES (0)")
+            eventually(lambda: reader.value(f"SELECT max(id) FROM {table}") == "0", 5, "seen")
+            with stopped(walreceiver(cluster, "pg1")):
+                written = {}
+                for i in range(1, 40):
+                    past.rows(f"INSERT INTO {table} VALUES ({i})")
+                    written[i] = time.monotonic()
+                    time.sleep(0.05)
+                    began = time.monotonic()
+                    seen = int(reader.value(f"SELECT max(id) FROM {table}"))
+                    assert all(n <= seen for n, at in written.items() if began - at > 0.7), (i, seen)
+                assert read_ran_on(cluster, reader) == "pg0"
+            eventually(lambda: read_ran_on(cluster, reader) == "pg1", 15, "reads on the replica again")
+
+
+def test_without_a_primary(cluster, make_waypost):
+    """Nothing can be proved fresh: strict reads wait. Who takes what is old goes on, if it is not too old."""
+    users = [{"name": "openfire", "password": "openfire"}]
+    database = [{"name": "bench", "consistency": "eventual"}]
+    proxy = make_waypost(users=users, databases=database, wait_for_split=True)
+    with proxy.connect() as strict, proxy.connect(database="bench") as eventual:
+        assert strict.value("SELECT count(*) FROM probe_me") == "100"
+        assert eventual.value("SELECT count(*) FROM probe_me") == "100"
+        cluster.stop_server("pg0")
+        try:
+            eventually(lambda: proxy.get("/readyz")[0] == 503, 10, "no primary")
+            strict.send(wire.query("SELECT count(*) FROM probe_me"))
+            for _ in range(20):
+                assert eventual.value("SELECT count(*) FROM probe_me") == "100"
+            with pytest.raises(TimeoutError):
+                strict.sock.settimeout(0.5)
+                strict.recv()
+        finally:
+            cluster.start_server("pg0")
+        strict.sock.settimeout(30)
+        assert wire.rows(strict.until()) == [["100"]]
+    both_synchronous(cluster)
+
+
+def test_cancel_while_it_waits_for_a_replica(cluster, make_waypost, table):
+    with asynchronous(cluster):
+        proxy = make_waypost(sections={"routing": {"read_from": "streaming", "fence_wait": "20s"}}, wait_for_split=True)
+        with proxy.connect() as conn, replay_paused(cluster, *REPLICAS):
+            for begin in ("", "BEGIN READ ONLY"):
+                if begin:
+                    conn.rows("BEGIN READ ONLY")
+                cluster.sql(f"INSERT INTO {table} VALUES (1)")
+                conn.send(wire.query(f"SELECT count(*) FROM {table}"))
+                time.sleep(0.2)
+                conn.cancel()
+                assert wire.sqlstates(conn.until()) == ["57014"]
+                if begin:
+                    conn.rows("ROLLBACK")
+
+
+def test_replicas_that_stop_and_return(cluster, make_waypost):
+    """Nothing that only reads sees an error; connections live on."""
+    proxy = make_waypost(wait_for_split=True)
+    with proxy.connect() as conn:
+        for name, left in (("pg2", {"pg1", "pg0"}), ("pg1", {"pg0"})):
+            cluster.stop_server(name)
+            for _ in range(30):
+                assert conn.value("SELECT count(*) FROM probe_me") == "100"
+            eventually(lambda left=left: read_ran_on(cluster, conn) in left, 10, "reads elsewhere")
+        for _ in range(10):
+            assert read_ran_on(cluster, conn) == "pg0"
+        cluster.start_server("pg1")
+        cluster.start_server("pg2")
+        eventually(lambda: read_ran_on(cluster, conn) in REPLICAS, 20, "reads on a replica again")
+        with proxy.connect() as other:
+            assert other.value("SELECT 1") == "1"
+    both_synchronous(cluster)
