@@ -130,6 +130,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] bool Accepts(char type) const;
   [[nodiscard]] bool MustPause() const;
   bool TakeMessage(Bytes& in);
+  [[nodiscard]] bool MayAwaitCopyData() const;
   void StreamCopyData(Bytes& in);
   bool TakeLarge(FrameHeader header, Bytes& in);
   void Add(FrameHeader header, Bytes message);
