@@ -217,6 +217,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // session_audit.cc
   // What the batch at hand, that ends with `status`, leaves for BatchDone to say of pins.
   [[nodiscard]] BatchDone PinsAfter(char status);
+  [[nodiscard]] bool OnReplica() const;
   void SendAudit();
   void EndAudit();
   void CountPin();

@@ -25,6 +25,12 @@ PinReason Session::pinned_by() const {
   return PinReason::kNone;
 }
 
+// While there is no primary nobody knows.
+bool Session::OnReplica() const {
+  const auto& primary = worker_.view().primary;
+  return connection_ != nullptr && primary && *primary != connection_->id();
+}
+
 bool Session::MayEndPin(const std::vector<Facts>& list) {
   for (const auto& facts : list) {
     switch (facts.kind) {
@@ -51,7 +57,7 @@ bool Session::Unlisted(const CachedStatement& found, std::string_view sql) const
 
 BatchDone Session::PinsAfter(char status) {
   auto& b = *batch_;
-  BatchDone done{.status = status, .pin = b.pin, .unpinned = std::exchange(unpin_, false)};
+  BatchDone done{.status = status, .pin = b.pin, .unpinned = std::exchange(unpin_, false), .replica = OnReplica()};
   if (b.failed && status == 'I' && EndsWithTransaction(b.pin)) done.pin = PinReason::kNone;
   if (pool_policy_.mode == PoolMode::kSession) {
     if (done.pin == PinReason::kNone) done.pin = PinReason::kSessionMode;
@@ -71,6 +77,8 @@ BatchDone Session::PinsAfter(char status) {
   if (sticky_pin_ != PinReason::kNone) {
     done.pin = sticky_pin_;
     done.unpinned = false;
+    // It is let go all the same, but for what an audit finds of its settings.
+    done.audit = done.replica && status == 'I' && In<Relaying>();
     return done;
   }
   const auto* relaying = std::get_if<Relaying>(&state_);
@@ -106,7 +114,7 @@ void Session::EndAudit() {
   const auto before = pinned_by();
   const bool unseen = std::exchange(unseen_, false);
   audit_due_ = false;
-  Audited audited{.pin = PinOf(audit_)};
+  Audited audited{.pin = PinOf(audit_), .replica = OnReplica()};
   if (audit_failed_) {
     // Nobody knows: as before, and for good.
     audited.pin = sticky_pin_ = before == PinReason::kNone ? PinReason::kUnknownState : before;
@@ -123,10 +131,7 @@ void Session::EndAudit() {
   }
   if (audited.pin == PinReason::kNone && sequence_pin_) audited.pin = PinReason::kSequenceValue;
   audit_ = {};
-  if (audited.pin != PinReason::kNone && worker_.view().primary != connection_->id()) {
-    // No session is tied to a replica: its next write could not run there.
-    audited = {PinReason::kNone, true};
-  }
+  if (audited.pin == PinReason::kNone) audited.pin = sticky_pin_;
   Take(audited);
   CountPin();
   if (draining_ && (In<Idle>() || In<Pinned>()) && input_.empty()) return Drain(true);

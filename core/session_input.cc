@@ -267,6 +267,7 @@ Decision Session::DecideBatch() {
   if (pool_policy_.mode == PoolMode::kSession && connection_ == nullptr) {
     running.facts.cls = Class::kSession;
     running.facts.why = Reason::kSessionMode;
+    running.facts.begins_read_only = false;
   }
   if (running.handling) running.facts.to_primary = running.handling->to_primary;
   const auto decision = Decide(running.facts, session, worker_.view(), Policy(), worker_.load(), worker_.Now());

@@ -31,6 +31,13 @@ Step Begin(const Decision& decision, bool opens) {
   return {Acquiring{decision, opens}, {Do::kAcquire}};
 }
 
+// Behind a batch that left something of the session on its connection. None is tied to a replica: its next write could
+// not run there.
+Step Tie(PinReason pin, bool replica) {
+  if (replica) return {Idle{}, {Do::kCloseServer}};
+  return {Pinned{pin}};
+}
+
 struct Transition {
   Step operator()(const Idle&, const BatchReady& e) const {
     return Begin(e.decision, false);
@@ -94,7 +101,7 @@ struct Transition {
     const auto pin = e.pin != PinReason::kNone || e.unpinned ? e.pin : s.pin;
     if (e.status != 'I') return {InBlock{pin}};
     if (e.audit) return {Auditing{pin}, {Do::kAudit}};
-    if (pin != PinReason::kNone) return {Pinned{pin}};
+    if (pin != PinReason::kNone) return Tie(pin, e.replica);
     return {Idle{}, {Do::kRelease}};
   }
   Step operator()(const Relaying& s, const ServerLost& e) const {
@@ -126,8 +133,8 @@ struct Transition {
   }
 
   Step operator()(const Auditing&, const Audited& e) const {
-    if (e.pin != PinReason::kNone) return {Pinned{e.pin}};
-    return {Idle{}, {e.dirty ? Do::kCloseServer : Do::kRelease}};
+    if (e.pin != PinReason::kNone) return Tie(e.pin, e.replica);
+    return {Idle{}, {Do::kRelease}};
   }
   Step operator()(const Auditing&, const ServerLost&) const { return {Closed{}, {Do::kCloseClient}}; }
 

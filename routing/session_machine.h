@@ -23,6 +23,7 @@
 //   Relaying     BatchDone 'I', no pin      Idle          release
 //   Relaying     BatchDone 'T' 'E', no pin  InBlock
 //   Relaying     BatchDone, pin             Pinned
+//   Relaying     BatchDone, pin, replica    Idle          close the server connection: no session is tied to a replica
 //   Relaying     BatchDone 'I', to audit    Auditing      ask the server what the session left behind
 //   Relaying     ServerLost, may rerun      Acquiring     acquire (on the primary)
 //   Relaying     ServerLost, in a block     FailedBlock   answer the batch with the error
@@ -34,6 +35,7 @@
 //   InBlock      BatchReady, probe first    FencingHere   join the fence
 //   InBlock      ServerLost                 FailedBlock
 //   Auditing     Audited, pin               Pinned
+//   Auditing     Audited, pin, replica      Idle          close the server connection
 //   Auditing     Audited, no pin            Idle          release; a dirty connection is closed
 //   Auditing     ServerLost                 Closed        close the client
 //   Pinned       BatchReady                 Relaying      send
@@ -71,9 +73,15 @@ struct Refuted {};                         // what was sent at once was sent too
 struct HeldError {};                       // an error before anything was forwarded
 struct Forwarding {};                      // the first byte of the answer goes to the client
 // `unpinned`: DISCARD ALL left nothing that the session could be tied for. `audit`: what ties it, or does not, is to be
-// asked of the server.
-struct BatchDone { char status = 'I'; PinReason pin = PinReason::kNone; bool unpinned = false; bool audit = false; };
-struct Audited { PinReason pin = PinReason::kNone; bool dirty = false; };
+// asked of the server. `replica`: it ran on one.
+struct BatchDone {
+  char status = 'I';
+  PinReason pin = PinReason::kNone;
+  bool unpinned = false;
+  bool audit = false;
+  bool replica = false;
+};
+struct Audited { PinReason pin = PinReason::kNone; bool replica = false; };
 struct ServerLost { bool mid_message = false; };
 struct BlockEnded {};
 struct ClientGone {};

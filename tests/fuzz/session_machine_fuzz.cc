@@ -3,6 +3,7 @@
 //   a server connection has one owner, and a session at most one connection
 //   what goes back to the pool is clean: idle ledger, no transaction, nothing of a session left on it
 //   no write reaches a replica, but in a block that the client itself declared READ ONLY
+//   no session is tied to a replica
 //   a statement runs inside the block that its client was told it is in, and in nobody else's
 //   no write runs twice, and every batch is answered once
 #include <fuzzer/FuzzedDataProvider.h>
@@ -137,8 +138,6 @@ class World {
     if (!In<Idle>() && !In<Begun>() && !In<InBlock>() && !In<Pinned>() && !In<FailedBlock>()) return;
     s.batch = {};
     s.batch.kind = static_cast<Kind>(provider_.ConsumeIntegralInRange<int>(0, static_cast<int>(Kind::kCount) - 1));
-    // To be mended: a session tied on a replica could never write again.
-    if (s.batch.kind == Kind::kMayTie && s.connection && Held()->server == kReplica) s.batch.kind = Kind::kRead;
     s.batch.repeatable = s.batch.kind != Kind::kRead || Chance();
     s.batch.under_way = true;
     s.forwarded = s.discarding = s.sent = false;
@@ -277,6 +276,7 @@ class World {
     done.status = c.status;
     if (!failed && s.batch.kind == Kind::kTemp) done.pin = PinReason::kTemporaryTable;
     if (!failed && s.batch.kind == Kind::kMayTie) done.pin = PinReason::kUnknownState;
+    done.replica = c.server == kReplica;
     done.unpinned = !failed && s.batch.kind == Kind::kDiscardAll;
     Take(done);
   }
@@ -458,7 +458,9 @@ class World {
         WAYPOST_CHECK(connections_[*s.connection].owner == who_);
       }
       if (In<InBlock>()) WAYPOST_CHECK(connections_[*s.connection].status != 'I');
-      if (In<Pinned>()) WAYPOST_CHECK(connections_[*s.connection].status == 'I');
+      if (In<Pinned>()) {
+        WAYPOST_CHECK(connections_[*s.connection].status == 'I' && connections_[*s.connection].server == kPrimary);
+      }
       if (In<Idle>() || In<Pinned>()) WAYPOST_CHECK(s.told == 'I');
       if (In<Begun>()) WAYPOST_CHECK(s.told == 'T');
       if (In<FailedBlock>() && !s.batch.under_way) WAYPOST_CHECK(s.told != 'I');

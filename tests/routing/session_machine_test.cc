@@ -137,6 +137,10 @@ const std::vector<Row>& Rows() {
       {Relaying{kWrite}, BatchDone{'E'}, InBlock{}, {}},
       {Relaying{kWrite}, BatchDone{'I', kTemp}, Pinned{kTemp}, {}},
       {Relaying{kWrite}, BatchDone{'T', kTemp}, InBlock{kTemp}, {}},
+      {Relaying{kHeld, true, true}, BatchDone{'I', kTemp, false, false, true}, Idle{}, {Do::kCloseServer}},
+      {Relaying{kHeld, true, true, kTemp}, BatchDone{.replica = true}, Idle{}, {Do::kCloseServer}},
+      {Relaying{kHeld, true, true}, BatchDone{'T', kTemp, false, false, true}, InBlock{kTemp}, {}},
+      {Relaying{kHeld, true, true}, BatchDone{.replica = true}, Idle{}, {Do::kRelease}},
       // A pin outlives the batches behind it, until DISCARD ALL.
       {Relaying{kHeld, true, false, kTemp}, BatchDone{'I'}, Pinned{kTemp}, {}},
       {Relaying{kHeld, true, true, kTemp}, BatchDone{'T'}, InBlock{kTemp}, {}},
@@ -166,7 +170,8 @@ const std::vector<Row>& Rows() {
       {Relaying{kHeld, true, false, kTemp}, BatchDone{'I', PinReason::kNone, false, true}, Auditing{kTemp}, {Do::kAudit}},
       {Auditing{kTemp}, Audited{kListen}, Pinned{kListen}, {}},
       {Auditing{kTemp}, Audited{}, Idle{}, {Do::kRelease}},
-      {Auditing{kTemp}, Audited{PinReason::kNone, true}, Idle{}, {Do::kCloseServer}},
+      {Auditing{kTemp}, Audited{PinReason::kNone, true}, Idle{}, {Do::kRelease}},
+      {Auditing{kTemp}, Audited{kListen, true}, Idle{}, {Do::kCloseServer}},
       {Auditing{kTemp}, ServerLost{}, Closed{}, {Do::kCloseClient}},
       {Auditing{kTemp}, ClientGone{}, Closed{}, {Do::kCloseServer}},
       {InBlock{}, BatchReady{kHeld}, Relaying{kHeld, false, true}, {Do::kSend}},
@@ -231,7 +236,7 @@ Event AnyEvent(std::mt19937& random) {
     case 5:
       return Forwarding{};
     case 6:
-      return BatchDone{"ITE"[any(3)], pin(), any(4) == 0, any(3) == 0};
+      return BatchDone{"ITE"[any(3)], pin(), any(4) == 0, any(3) == 0, any(4) == 0};
     case 7:
       return ServerLost{any(4) == 0};
     case 8:
