@@ -254,7 +254,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   Relayed OnError(const Answer& answer, Bytes body, std::string& replacement);
   void SettingsFailed(Bytes body, bool begin);
   void RunEffects(const Answer& answer, char type, Bytes body);
-  void Undo(const Effect& effect);
+  void UndoSkipped(std::size_t end);
+  void Undo(Effect& effect, bool failed);
   void Apply(const SqlRef& sql, const Facts& facts, std::string_view tag);
   void ApplySetting(const SettingEffect& effect);
   void ApplyTransaction(const Facts& facts, std::string_view tag);
