@@ -21,6 +21,7 @@ void Session::RewindBatch() {
   batch_->effects.clear();
   batch_->effect = 0;
   batch_->failed = false;
+  batch_->ran_any = false;
   batch_->waited = true;
   batch_->ran_at = 0;
   for (auto& run : batch_->ran) run.rows = 0;

@@ -19,6 +19,13 @@ bool IsDecisive(char type) {
   }
 }
 
+// True if the message that is answered with `error` was not even begun.
+bool NothingRan(const Answer& answer, const ErrorView& error) {
+  if (answer.entry == 'P') return true;
+  if (error.in_code) return false;
+  return error.sqlstate == "25P02" || (answer.entry == 'Q' && error.sqlstate == "42601" && error.placed);
+}
+
 std::string Replaced(std::string text, std::string_view what, std::string_view with) {
   if (const auto at = text.find(what); at != std::string::npos) text.replace(at, what.size(), with);
   return text;
@@ -30,6 +37,8 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
   if (batch_ && !batch_->effects.empty()) RunEffects(answer, header.type, body);
   if (In<Discarding>()) return Relayed::kDrop;
   if (header.type == 'Z' && connection_->status() == 'I') TransactionEnded();
+  const bool ran = IsDecisive(header.type) || (header.type == 'T' && answer.entry == 'Q');
+  if (ran && batch_ && answer.entry != 0 && answer.reply == Reply::kForward) batch_->ran_any = true;
   if (header.type == 'D' && In<Auditing>() && !AddAuditRow(audit_, body)) audit_failed_ = true;
   switch (header.type) {
     case 'C': case 'I': case 's':
@@ -97,6 +106,10 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
     return Relayed::kSkip;
   }
   ReleaseHeld();
+  if (batch_ && !batch_->ran_any && NothingRan(answer, error)) {
+    batch_->pin = PinReason::kNone;
+    batch_->unseen = batch_->unlisted = batch_->audit = false;
+  }
   if (batch_ && !batch_->failed) CountError(false);
   if (batch_) batch_->failed = true;
   worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));

@@ -14,6 +14,8 @@ struct ErrorView {
   std::string_view severity;  // not localised ('V'), else 'S'
   std::string_view sqlstate;
   std::string_view message;
+  bool placed = false;   // it points into the text that the client sent
+  bool in_code = false;  // it came up in a function, or in a text that one ran
 };
 // Reads what is there; `body` may be cut short.
 [[nodiscard]] ErrorView ReadError(Bytes body);

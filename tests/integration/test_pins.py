@@ -139,6 +139,29 @@ def test_what_leaves_nothing_behind_ties_nothing(cluster, one, script):
         assert is_free(one, 5)
 
 
+def test_what_did_not_even_parse_ties_nothing(one):
+    with one.connect() as conn:
+        assert is_free(one)
+        audits = one.metric("waypost_session_audits_total")
+        typo = "SELEC execute FROM load"
+        assert wire.sqlstates(conn.simple(typo)) == ["42601"] and is_free(one)
+        for sql in (typo, "CREATE TEMP TABLE t (i int) nonsense", "SELECT setseed('x', no_such_column)"):
+            conn.send(wire.parse("", sql), wire.bind("", ""), wire.execute(), wire.sync())
+            assert len(wire.sqlstates(conn.until())) == 1 and is_free(one), sql
+        conn.rows("BEGIN")
+        assert wire.sqlstates(conn.simple(typo)) == ["42601"]
+        assert wire.sqlstates(conn.simple("LISTEN a")) == ["25P02"]
+        conn.rows("ROLLBACK")
+        assert is_free(one)
+        assert one.metric("waypost_session_audits_total") == audits
+        # what ran before the error stays
+        conn.send(wire.parse("", "SELECT setseed(0.5)"), wire.bind("", ""), wire.execute(), wire.sync(),
+                  wire.parse("", typo), wire.bind("", ""), wire.execute(), wire.sync())  # fmt: skip
+        conn.until()
+        conn.until()
+        assert not is_free(one)
+
+
 def test_settings_that_a_function_changed_stay_the_sessions(cluster, one):
     cluster.sql(
         "CREATE OR REPLACE FUNCTION sets() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN SET work_mem = '7MB';"

@@ -23,6 +23,19 @@ TEST_CASE("an error has a severity, a SQLSTATE and a message", "[parser][backend
   CHECK(error.message == "read-only");
 }
 
+TEST_CASE("an error says where it came up", "[parser][backend]") {
+  CHECK_FALSE(ReadError(AsBytes(kError)).placed);
+  CHECK_FALSE(ReadError(AsBytes(kError)).in_code);
+  const std::string placed = "S" + CString("ERROR") + "P" + CString("7") + '\0';
+  CHECK(ReadError(AsBytes(placed)).placed);
+  CHECK_FALSE(ReadError(AsBytes(placed)).in_code);
+  const std::string in_code = "S" + CString("ERROR") + "W" + CString("PL/pgSQL function f() line 1") + '\0';
+  CHECK(ReadError(AsBytes(in_code)).in_code);
+  const std::string in_query = "S" + CString("ERROR") + "p" + CString("1") + "q" + CString("SELEC 1") + '\0';
+  CHECK(ReadError(AsBytes(in_query)).in_code);
+  CHECK_FALSE(ReadError(AsBytes(in_query)).placed);
+}
+
 TEST_CASE("the severity that is not localised counts, wherever it stands", "[parser][backend]") {
   const std::string first = "V" + CString("FATAL") + "S" + CString("FATAL:") + '\0';
   CHECK(ReadError(AsBytes(first)).severity == "FATAL");
