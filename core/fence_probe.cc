@@ -32,6 +32,18 @@ FenceProbe::FenceProbe(Worker& worker)
 
 FenceProbe::~FenceProbe() = default;
 
+FenceReport FenceProbe::Report() const {
+  FenceReport report;
+  report.workers = 1;
+  report.open = fence_.open() ? 1 : 0;
+  if (fence_.open()) report.position = fence_.position();
+  for (ServerId id = 0; id < servers_.size(); ++id) {
+    const bool known = fence_.open() && fence_.Knows(id);
+    report.servers.push_back({known ? fence_.SeenOf(id).replay : Lsn{}, known ? 1U : 0U, servers_[id].error});
+  }
+  return report;
+}
+
 // --- users
 
 void FenceProbe::Join(FenceUser& user) {

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "parser/verdict.h"
 #include "routing/cluster_view.h"
@@ -95,6 +96,10 @@ struct Load {
 // ago, and one of those that read_from names.
 [[nodiscard]] bool MayReadFrom(const ServerView& server, const ClusterView& view,
                                const RoutingPolicy& policy, TimePoint now);
+
+// Why MayReadFrom() is false, for people; "" if it is true.
+[[nodiscard]] std::string WhyNotReadFrom(const ServerView& server, const ClusterView& view, const RoutingPolicy& policy,
+                                         TimePoint now);
 
 // True if what the replica shows is within the bounds of consistency = "bounded".
 [[nodiscard]] bool WithinBounds(ServerId id, const ClusterView& view, const RoutingPolicy& policy, const Fence* fence,
