@@ -1,4 +1,6 @@
 // Replies on their way to the client, and what they change in the session.
+#include <algorithm>
+
 #include "core/base/log.h"
 #include "core/session.h"
 #include "core/worker.h"
@@ -16,6 +18,27 @@ bool IsDecisive(char type) {
       return false;
     default:
       return true;
+  }
+}
+
+// The statement that `message` names.
+std::string NameIn(const Batch& batch, const BatchMessage& message) {
+  const auto body = AsBytes(batch.bytes).subspan(message.offset + kHeaderBytes, message.size - kHeaderBytes);
+  switch (message.type) {
+    case 'P': {
+      const auto parse = ReadParse(body);
+      return std::string(parse ? parse->name : std::string_view());
+    }
+    case 'B': {
+      const auto bind = ReadBind(body);
+      return std::string(bind ? bind->statement : std::string_view());
+    }
+    case 'D': {
+      const auto target = ReadTarget(body);
+      return std::string(target ? target->name : std::string_view());
+    }
+    default:
+      return {};
   }
 }
 
@@ -112,17 +135,24 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   }
   // The server knows statements by our names.
   if (AsText(body).find(worker_.statements().prefix()) != std::string_view::npos) {
-    const auto fields = WithClientNames(AsText(body));
+    const auto fields = WithClientNames(AsText(body), answer.sequence);
     MessageBuilder(replacement, 'E').Raw(AsBytes(fields));
   }
   return Relayed::kForward;
 }
 
-std::string Session::WithClientNames(std::string_view error) const {
+std::string Session::WithClientNames(std::string_view error, std::uint64_t sequence) const {
   std::string text(error);
   const auto replace = [&](std::string_view name, const StatementRef& statement) {
     if (statement && !statement->server_name.empty()) text = Replaced(std::move(text), statement->server_name, name);
   };
+  if (batch_) {
+    // Names may share a statement: the one in the message that failed is meant.
+    const auto failed = std::find_if(batch_->messages.begin(), batch_->messages.end(),
+                                     [&](const BatchMessage& message) { return message.sequence >= sequence; });
+    if (sequence != 0 && failed != batch_->messages.end())
+      replace(NameIn(*batch_, *failed), failed->existing ? failed->existing : failed->statement);
+  }
   if (batch_)
     for (const auto& [name, statement] : batch_->parsed)
       if (!name.empty()) replace(name, statement);
