@@ -240,6 +240,7 @@ void Session::Undo(Effect& effect, bool failed) {
     connection_->statements.erase(effect.statement->id);
   } else if (failed) {
     connection_->unnamed.reset();  // the one before is gone too
+    if (effect.kind != Effect::Kind::kInjected) unnamed_.reset();
   } else {
     connection_->unnamed = std::move(effect.server_unnamed_before);
     if (effect.kind != Effect::Kind::kInjected) unnamed_ = std::move(effect.unnamed_before);

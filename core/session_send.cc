@@ -224,7 +224,7 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
     Effect effect{Effect::Kind::kParsed, sequence, 0, {}, name, statement, true};
     if (sequence != 0) {  // 0: the server skips it
       effect.server_unnamed_before = std::exchange(connection.unnamed, statement);
-      effect.unnamed_before = std::move(unnamed_);
+      effect.unnamed_before = FindStatement({}, message.named);  // of this batch too
       unnamed_.reset();  // a Parse that fails leaves none
     }
     if (!renamed.empty())
@@ -318,7 +318,8 @@ void Session::AppendTarget(std::string& out, BatchMessage& message, Bytes body) 
     if (message.type == 'C') {
       Effect effect{Effect::Kind::kClosed, ledger.Sent('C', Reply::kForward), 0, {}, {}, nullptr, true};
       if (effect.sequence != 0) {
-        effect.unnamed_before = std::exchange(unnamed_, nullptr);
+        effect.unnamed_before = message.statement;
+        unnamed_.reset();
         effect.server_unnamed_before = std::exchange(connection_->unnamed, nullptr);
       }
       AddEffect(std::move(effect));
