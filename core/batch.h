@@ -23,6 +23,7 @@ struct BatchMessage {
   SqlRef sql;               // Q, E: set if a statement of it changes the session
   StatementRef statement;   // P, and B, D or C of a statement: which one
   StatementRef existing;    // P: the name is taken, by this one: an error
+  std::uint32_t named = 0;  // how many of Batch::parsed stand before it
   bool refused = false;     // by Waypost, with Batch::refusal
   std::uint64_t sequence = 0;  // in the ledger, once it is sent: of the last that went for it
 };

@@ -161,6 +161,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void CatalogChanged();
   void TransactionEnded();
   [[nodiscard]] StatementRef FindStatement(std::string_view name) const;
+  [[nodiscard]] StatementRef FindStatement(std::string_view name, std::size_t named) const;
 
   // session_explain.cc
   bool AnswerRouteQuestion(BatchMessage& message, Bytes body);
@@ -244,8 +245,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void AppendTarget(std::string& out, BatchMessage& message, Bytes body);
   void EnsureStatement(std::string& out, const StatementRef& statement);
   void EnsureUnnamed(std::string& out);
-  bool AppendExecute(std::string& out, const SqlText& sql, std::string_view text);
-  [[nodiscard]] StatementRef Deallocated(const SqlText& sql) const;
+  [[nodiscard]] std::string WithServerNames(std::string& out, const BatchMessage& message, const SqlText& sql,
+                                            std::string_view text);
   void StreamLarge(FrameHeader header, Bytes body);
   void SendToServer(Bytes bytes);
   void AddEffect(Effect effect);
@@ -261,7 +262,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void ApplyTransaction(const Facts& facts, std::string_view tag);
   void ApplyDeallocate(const Facts& facts);
   void ReleaseHeld();
-  [[nodiscard]] std::string WithClientNames(std::string_view error) const;
+  [[nodiscard]] std::string WithClientNames(std::string_view error, std::uint64_t sequence) const;
   void SettingsChanged();
   [[nodiscard]] bool MayHeal(std::string_view sqlstate) const;
 

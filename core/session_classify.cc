@@ -1,4 +1,6 @@
 // What a batch says: each message adds what it reads, writes, names and changes to the facts of its batch.
+#include <algorithm>
+
 #include "core/session.h"
 #include "core/worker.h"
 #include "parser/explain_text.h"
@@ -83,8 +85,13 @@ const CachedStatement& Session::Look(const SqlRef& sql) {
 }
 
 StatementRef Session::FindStatement(std::string_view name) const {
+  return FindStatement(name, batch_ ? batch_->parsed.size() : 0);
+}
+
+// As it was when only the first `named` of the batch had been named.
+StatementRef Session::FindStatement(std::string_view name, std::size_t named) const {
   if (batch_) {
-    for (auto i = batch_->parsed.size(); i-- > 0;)
+    for (auto i = std::min(named, batch_->parsed.size()); i-- > 0;)
       if (batch_->parsed[i].first == name) return batch_->parsed[i].second;
     if (batch_->deallocates_all && !name.empty()) return nullptr;
   }

@@ -1,4 +1,6 @@
 // Replies on their way to the client, and what they change in the session.
+#include <algorithm>
+
 #include "core/base/log.h"
 #include "core/session.h"
 #include "core/worker.h"
@@ -24,6 +26,27 @@ bool NothingRan(const Answer& answer, const ErrorView& error) {
   if (answer.entry == 'P') return true;
   if (error.in_code) return false;
   return error.sqlstate == "25P02" || (answer.entry == 'Q' && error.sqlstate == "42601" && error.placed);
+}
+
+// The statement that `message` names.
+std::string NameIn(const Batch& batch, const BatchMessage& message) {
+  const auto body = AsBytes(batch.bytes).subspan(message.offset + kHeaderBytes, message.size - kHeaderBytes);
+  switch (message.type) {
+    case 'P': {
+      const auto parse = ReadParse(body);
+      return std::string(parse ? parse->name : std::string_view());
+    }
+    case 'B': {
+      const auto bind = ReadBind(body);
+      return std::string(bind ? bind->statement : std::string_view());
+    }
+    case 'D': {
+      const auto target = ReadTarget(body);
+      return std::string(target ? target->name : std::string_view());
+    }
+    default:
+      return {};
+  }
 }
 
 std::string Replaced(std::string text, std::string_view what, std::string_view with) {
@@ -125,17 +148,24 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   }
   // The server knows statements by our names.
   if (AsText(body).find(worker_.statements().prefix()) != std::string_view::npos) {
-    const auto fields = WithClientNames(AsText(body));
+    const auto fields = WithClientNames(AsText(body), answer.sequence);
     MessageBuilder(replacement, 'E').Raw(AsBytes(fields));
   }
   return Relayed::kForward;
 }
 
-std::string Session::WithClientNames(std::string_view error) const {
+std::string Session::WithClientNames(std::string_view error, std::uint64_t sequence) const {
   std::string text(error);
   const auto replace = [&](std::string_view name, const StatementRef& statement) {
     if (statement && !statement->server_name.empty()) text = Replaced(std::move(text), statement->server_name, name);
   };
+  if (batch_) {
+    // Names may share a statement: the one in the message that failed is meant.
+    const auto failed = std::find_if(batch_->messages.begin(), batch_->messages.end(),
+                                     [&](const BatchMessage& message) { return message.sequence >= sequence; });
+    if (sequence != 0 && failed != batch_->messages.end())
+      replace(NameIn(*batch_, *failed), failed->existing ? failed->existing : failed->statement);
+  }
   if (batch_)
     for (const auto& [name, statement] : batch_->parsed)
       if (!name.empty()) replace(name, statement);
@@ -223,6 +253,7 @@ void Session::Undo(Effect& effect, bool failed) {
     connection_->statements.erase(effect.statement->id);
   } else if (failed) {
     connection_->unnamed.reset();  // the one before is gone too
+    if (effect.kind != Effect::Kind::kInjected) unnamed_.reset();
   } else {
     connection_->unnamed = std::move(effect.server_unnamed_before);
     if (effect.kind != Effect::Kind::kInjected) unnamed_ = std::move(effect.unnamed_before);

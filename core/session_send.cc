@@ -7,6 +7,7 @@
 #include "parser/encode.h"
 #include "parser/fields.h"
 #include "parser/frontend.h"
+#include "parser/tokens.h"
 
 namespace waypost {
 namespace {
@@ -30,6 +31,23 @@ std::string QuotedName(std::string_view name) {
   return quoted + '"';
 }
 
+// A name without its quotes.
+std::string Unquoted(std::string_view quoted) {
+  std::string name;
+  for (std::size_t i = 1; i + 1 < quoted.size(); ++i) {
+    name += quoted[i];
+    if (quoted[i] == '"') ++i;
+  }
+  return name;
+}
+
+std::string Lowered(std::string_view word) {
+  std::string lowered(word);
+  for (auto& c : lowered)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return lowered;
+}
+
 }  // namespace
 
 void Session::Send() {
@@ -48,7 +66,10 @@ void Session::Send() {
     worker_.metrics().Count(Counter::kBackendQueries, connection_->id(),
                             b.simple ? QueryKind::kSimple : QueryKind::kExtended);
   }
-  for (; b.sent < b.messages.size(); ++b.sent) Append(out, b.messages[b.sent]);
+  for (; b.sent < b.messages.size(); ++b.sent) {
+    Append(out, b.messages[b.sent]);
+    b.messages[b.sent].sequence = connection_->ledger().NextSequence() - 1;
+  }
   if (!out.empty()) SendToServer(AsBytes(out));
   if (b.bytes.size() > kKeepSentBytes && !b.facts.end_known) {  // it will not be sent again
     b.bytes.clear();
@@ -139,54 +160,47 @@ void Session::Append(std::string& out, BatchMessage& message) {
   }
 }
 
-// The statement that `sql` deallocates, if the client prepared it by the protocol: on the server it has another name.
-StatementRef Session::Deallocated(const SqlText& sql) const {
-  if (sql.facts->size() != 1) return nullptr;
-  const auto& facts = sql.facts->front();
-  if (facts.kind != StatementKind::kDeallocate || facts.object.empty()) return nullptr;
-  return FindStatement(facts.object);
-}
-
-// EXECUTE or PREPARE of a name that the protocol prepared: the same text with the server's name for it, so that the
-// server runs it, or says that it exists. False if it is not that.
-bool Session::AppendExecute(std::string& out, const SqlText& sql, std::string_view text) {
-  if (sql.facts->size() != 1) return false;
-  const auto kind = sql.facts->front().kind;
-  if (kind != StatementKind::kExecute && kind != StatementKind::kPrepare) return false;
-  const auto statement = FindStatement(sql.facts->front().object);
-  if (!statement || statement->by_sql()) return false;
-  // The verb, blanks, the name: written in any other way it is left as it is, and the server says that it does not exist.
-  constexpr std::string_view kBlank = " \t\r\n";
-  auto at = text.find_first_not_of(kBlank);
-  constexpr std::size_t kVerbLength = 7;  // of both
-  if (at == std::string_view::npos || text.size() < at + kVerbLength) return false;
-  at = text.find_first_not_of(kBlank, at + kVerbLength);
-  const auto end = at == std::string_view::npos  ? at
-                   : text[at] == '"' ? text.find('"', at + 1) + 1
-                                     : text.find_first_of(std::string_view(" \t\r\n(;\0", 7), at);
-  if (end == std::string_view::npos || end <= at) return false;
-  EnsureStatement(out, statement);
-  connection_->ledger().Sent('Q', Reply::kForward);
-  auto rest = text.substr(end);
-  if (!rest.empty() && rest.back() == '\0') rest.remove_suffix(1);
-  AppendQuery(out, std::string(text.substr(0, at)) + QuotedName(statement->server_name) + std::string(rest));
-  connection_->unnamed.reset();
-  unnamed_.reset();
-  return true;
+// `text` with the server's names where it PREPAREs, EXECUTEs or DEALLOCATEs what the protocol prepared, so that the server
+// runs it, or says that it exists. Empty if there is none.
+std::string Session::WithServerNames(std::string& out, const BatchMessage& message, const SqlText& sql, std::string_view text) {
+  const auto names = [](const Facts& facts) {
+    return !facts.object.empty() && (facts.kind == StatementKind::kPrepare || facts.kind == StatementKind::kExecute ||
+                                     facts.kind == StatementKind::kDeallocate);
+  };
+  if (std::none_of(sql.facts->begin(), sql.facts->end(), names)) return {};
+  std::string renamed;
+  if (!text.empty() && text.back() == '\0') text.remove_suffix(1);
+  const auto* copied = text.data();
+  Tokens tokens(text, lexing_);
+  bool first = true, named = false;  // the token is the first of its statement; a name may come
+  for (auto token = tokens.Next(); token.kind != Token::Kind::kEnd; token = tokens.Next()) {
+    if (token.kind == Token::Kind::kBlank || token.kind == Token::Kind::kComment) continue;
+    const auto word = token.kind == Token::Kind::kWord ? Lowered(token.text) : std::string();
+    if (first) {
+      named = word == "prepare" || word == "execute" || word == "deallocate";
+      first = token.text == ";";
+      continue;
+    }
+    first = token.text == ";";
+    if (!named || word == "prepare") continue;
+    named = false;
+    if (word == "all" || (word.empty() && token.kind != Token::Kind::kQuoted)) continue;
+    const auto statement = FindStatement(word.empty() ? Unquoted(token.text) : word, message.named);
+    if (!statement || statement->by_sql()) continue;
+    EnsureStatement(out, statement);
+    renamed.append(copied, token.text.data()).append(QuotedName(statement->server_name));
+    copied = token.text.data() + token.text.size();
+  }
+  if (!renamed.empty()) renamed.append(copied, text.data() + text.size());
+  return renamed;
 }
 
 void Session::AppendQueryMessage(std::string& out, BatchMessage& message) {
   auto& ledger = connection_->ledger();
-  if (const auto statement = message.sql ? Deallocated(*message.sql) : nullptr) {
-    EnsureStatement(out, statement);
-    const auto sequence = ledger.Sent('Q', Reply::kForward);
-    AppendQuery(out, "DEALLOCATE " + QuotedName(statement->server_name));
-    AddEffect({Effect::Kind::kRan, sequence, 0, message.sql, {}, {}});
-    return;
-  }
-  if (message.sql && AppendExecute(out, *message.sql, AsText(BodyOf(*batch_, message)))) return;
+  const auto renamed = message.sql ? WithServerNames(out, message, *message.sql, AsText(BodyOf(*batch_, message))) : std::string();
   const auto sequence = ledger.Sent('Q', Reply::kForward);
-  out.append(batch_->bytes, message.offset, message.size);
+  if (renamed.empty()) out.append(batch_->bytes, message.offset, message.size);
+  else AppendQuery(out, renamed);
   if (message.sql) AddEffect({Effect::Kind::kRan, sequence, 0, message.sql, {}, {}});
   if (sequence == 0) return;  // the server skips it
   // A Query destroys the unnamed statement.
@@ -205,17 +219,16 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
   const auto& statement = message.statement;
   const std::string name(parse->name);
   if (name.empty()) {
-    const auto deallocated = Deallocated(*statement->sql);
-    if (deallocated) EnsureStatement(out, deallocated);
+    const auto renamed = WithServerNames(out, message, *statement->sql, parse->sql);
     const auto sequence = connection.ledger().Sent('P', Reply::kForward);
     Effect effect{Effect::Kind::kParsed, sequence, 0, {}, name, statement, true};
     if (sequence != 0) {  // 0: the server skips it
       effect.server_unnamed_before = std::exchange(connection.unnamed, statement);
-      effect.unnamed_before = std::move(unnamed_);
+      effect.unnamed_before = FindStatement({}, message.named);  // of this batch too
       unnamed_.reset();  // a Parse that fails leaves none
     }
-    if (deallocated)
-      waypost::AppendParse(out, "", "DEALLOCATE " + QuotedName(deallocated->server_name), parse->types);
+    if (!renamed.empty())
+      waypost::AppendParse(out, "", renamed, parse->types);
     else
       out.append(batch_->bytes, message.offset, message.size);
     AddEffect(std::move(effect));
@@ -305,7 +318,8 @@ void Session::AppendTarget(std::string& out, BatchMessage& message, Bytes body) 
     if (message.type == 'C') {
       Effect effect{Effect::Kind::kClosed, ledger.Sent('C', Reply::kForward), 0, {}, {}, nullptr, true};
       if (effect.sequence != 0) {
-        effect.unnamed_before = std::exchange(unnamed_, nullptr);
+        effect.unnamed_before = message.statement;
+        unnamed_.reset();
         effect.server_unnamed_before = std::exchange(connection_->unnamed, nullptr);
       }
       AddEffect(std::move(effect));
