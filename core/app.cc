@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -26,7 +27,7 @@ namespace {
 
 constexpr milliseconds kSignalPoll{100};
 constexpr milliseconds kCatalogPatience{2'000};
-constexpr milliseconds kDigestPatience{1'000};
+constexpr milliseconds kReportPatience{1'000};
 
 // As many descriptors as the system lets us have: one a client, one a server connection.
 void RaiseFileLimit() {
@@ -83,7 +84,10 @@ class App {
   void OnView(View view);
   void OnCatalog(const std::string& database, const KnownCatalog& known);
   [[nodiscard]] std::shared_ptr<const Catalog> WaitForCatalog(const std::string& database);
+  template <class Report, class Ask>
+  [[nodiscard]] std::vector<std::optional<Report>> AskWorkers(Ask ask) const;
   [[nodiscard]] DigestReport CollectDigests() const;
+  [[nodiscard]] FenceReport CollectFence() const;
   [[nodiscard]] AdminSources Sources();
 
   std::mutex mutex_;  // for what the prober, the keeper and the admin threads see of the rest
@@ -122,20 +126,37 @@ std::shared_ptr<const Catalog> App::WaitForCatalog(const std::string& database) 
   return found == catalogs_.end() ? nullptr : found->second;
 }
 
-// Each worker copies its own between two statements. An admin thread.
-DigestReport App::CollectDigests() const {
-  std::vector<std::future<DigestReport>> parts;
+// What `ask` gives in each worker, between two statements; nothing of one that does not answer soon. An admin thread.
+template <class Report, class Ask>
+std::vector<std::optional<Report>> App::AskWorkers(Ask ask) const {
+  std::vector<std::future<Report>> parts;
   for (const auto& worker : workers_) {
-    auto part = std::make_shared<std::promise<DigestReport>>();
+    auto part = std::make_shared<std::promise<Report>>();
     parts.push_back(part->get_future());
-    worker->Post([&digests = worker->digests(), part = std::move(part)] { part->set_value(digests.Report()); });
+    worker->Post([&worker = *worker, ask, part = std::move(part)] { part->set_value(ask(worker)); });
   }
-  DigestReport report;
-  const auto deadline = Clock::now() + kDigestPatience;
+  std::vector<std::optional<Report>> reports;
+  const auto deadline = Clock::now() + kReportPatience;
   for (auto& part : parts) {
-    if (part.wait_until(deadline) == std::future_status::ready) report.Add(part.get());
+    reports.emplace_back();
+    if (part.wait_until(deadline) == std::future_status::ready) reports.back() = part.get();
+  }
+  return reports;
+}
+
+DigestReport App::CollectDigests() const {
+  DigestReport report;
+  for (const auto& part : AskWorkers<DigestReport>([](Worker& worker) { return worker.digests().Report(); })) {
+    if (part) report.Add(*part);
     else ++report.workers_missing;
   }
+  return report;
+}
+
+FenceReport App::CollectFence() const {
+  FenceReport report;
+  for (const auto& part : AskWorkers<FenceReport>([](Worker& worker) { return worker.fence().Report(); }))
+    if (part) report.Add(*part);
   return report;
 }
 
@@ -155,6 +176,7 @@ AdminSources App::Sources() {
     return ExplainRoute(question, *config, view.get(), catalog.get(), Clock::now());
   };
   sources.rules = [this] { return shared_.rule_names.All(); };
+  sources.fence = [this] { return CollectFence(); };
   sources.digests = [this] { return CollectDigests(); };
   for (const auto& worker : workers_) sources.threads.push_back(&worker->metrics());
   sources.threads.push_back(&prober_metrics_);

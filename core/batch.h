@@ -24,6 +24,7 @@ struct BatchMessage {
   StatementRef statement;   // P, and B, D or C of a statement: which one
   StatementRef existing;    // P: the name is taken, by this one: an error
   bool refused = false;     // by Waypost, with Batch::refusal
+  std::uint64_t sequence = 0;  // in the ledger, once it is sent: of the last that went for it
 };
 
 // What a message does to the session when its answer says that it succeeded.
@@ -32,7 +33,7 @@ struct Effect {
     kRan,       // Q, E: the facts of `sql`, one a CommandComplete
     kParsed,    // P: `name` is `statement` now
     kInjected,  // our own P: only undone if it fails
-    kClosed,    // C: `name` is no more
+    kClosed,    // C: `name` is no more; empty: the unnamed statement
   };
   Kind kind = Kind::kRan;
   std::uint64_t sequence = 0;  // in the ledger
@@ -42,6 +43,11 @@ struct Effect {
   StatementRef statement;
   bool sent = false;           // kParsed, kInjected: the server was asked to parse it
   bool taints = false;         // kInjected: if it fails, the connection is not what it is taken for
+  // What the unnamed statement was, the client's and the server's, before this was sent to change it: the server keeps it
+  // if it skips this.
+  StatementRef unnamed_before{}, server_unnamed_before{};
+  // The unnamed statement of the server is what it changes.
+  [[nodiscard]] bool OfUnnamed() const { return kind == Kind::kInjected ? !statement : kind != Kind::kRan && name.empty(); }
 };
 
 // What a server says of the statement that stands in place of a refused one: undefined_function.

@@ -32,6 +32,18 @@ FenceProbe::FenceProbe(Worker& worker)
 
 FenceProbe::~FenceProbe() = default;
 
+FenceReport FenceProbe::Report() const {
+  FenceReport report;
+  report.workers = 1;
+  report.open = fence_.open() ? 1 : 0;
+  if (fence_.open()) report.position = fence_.position();
+  for (ServerId id = 0; id < servers_.size(); ++id) {
+    const bool known = fence_.open() && fence_.Knows(id);
+    report.servers.push_back({known ? fence_.SeenOf(id).replay : Lsn{}, known ? 1U : 0U, servers_[id].error});
+  }
+  return report;
+}
+
 // --- users
 
 void FenceProbe::Join(FenceUser& user) {
@@ -261,7 +273,7 @@ void FenceProbe::OnReplay(FenceLink& link, Lsn replay, std::uint32_t timeline) n
   // On another timeline its position says nothing of this one.
   if (timeline != 0 && timeline != fence_.epoch().timeline) return CloseLink(id);
   if (timeline == 0) return;
-  fence_.OnReplay(id, replay);
+  fence_.OnReplay(id, replay, Clock::now());
   TellReached(id);
   if (waiting_.empty()) return;
   next_poll_ = Clock::now() + poll_gap_;
@@ -355,6 +367,8 @@ void FenceProbe::Sweep(TimePoint /*now*/) {
     if (!server.link) continue;
     if (server.link->SilentSince(silent)) {
       server.link->GiveUp();
+    } else if (server.link->Free() && !server.as_primary && fence_.Trails(id)) {
+      server.link->Ask(FenceLink::Question::kReplay, now);
     } else if (server.link->Free() && now - server.link->heard_at() >= kSignOfLife) {
       if (!server.as_primary) {
         server.link->Ask(FenceLink::Question::kReplay, now);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/fence_link.h"
+#include "core/fence_report.h"
 #include "core/uv/loop.h"
 #include "routing/fence.h"
 
@@ -47,6 +48,7 @@ class FenceProbe final : private FenceLinkUser {
   FenceProbe& operator=(const FenceProbe&) = delete;
 
   [[nodiscard]] const Fence& fence() const { return fence_; }
+  [[nodiscard]] FenceReport Report() const;
 
   // `user` asks for a read index: OnReadIndex or OnFenceVoid follows.
   void Join(FenceUser& user);

@@ -282,7 +282,7 @@ void Session::OnBatchDone(char status) noexcept {
   auto& b = *batch_;
   if (fenced_ && read_only_block_ && begun_modes_.repeatable_read.value_or(false)) snapshot_taken_ = true;
   if (status == 'I') snapshot_taken_ = false;
-  while (b.effect < b.effects.size()) Undo(b.effects[b.effect++]);
+  UndoSkipped(b.effects.size());
   ReleaseHeld();
   const auto now = Clock::now();
   auto& metrics = worker_.metrics();

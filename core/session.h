@@ -130,6 +130,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] bool Accepts(char type) const;
   [[nodiscard]] bool MustPause() const;
   bool TakeMessage(Bytes& in);
+  [[nodiscard]] bool MayAwaitCopyData() const;
   void StreamCopyData(Bytes& in);
   bool TakeLarge(FrameHeader header, Bytes& in);
   void Add(FrameHeader header, Bytes message);
@@ -253,7 +254,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   Relayed OnError(const Answer& answer, Bytes body, std::string& replacement);
   void SettingsFailed(Bytes body, bool begin);
   void RunEffects(const Answer& answer, char type, Bytes body);
-  void Undo(const Effect& effect);
+  void UndoSkipped(std::size_t end);
+  void Undo(Effect& effect, bool failed);
   void Apply(const SqlRef& sql, const Facts& facts, std::string_view tag);
   void ApplySetting(const SettingEffect& effect);
   void ApplyTransaction(const Facts& facts, std::string_view tag);

@@ -6,9 +6,12 @@
 namespace waypost {
 
 void Session::RewindBatch() {
-  // What a run that is thrown away has named, the next one names again.
-  for (std::size_t i = 0; i < batch_->effect; ++i) {
-    const auto& effect = batch_->effects[i];
+  // What a run that is thrown away has named, the next one names again. What was not undone yet ended with its server.
+  for (auto i = batch_->effects.size(); i-- > 0;) {
+    auto& effect = batch_->effects[i];
+    if (effect.sent && effect.kind != Effect::Kind::kInjected && effect.OfUnnamed() && (i < batch_->effect || connection_ == nullptr))
+      unnamed_ = std::move(effect.unnamed_before);
+    if (i >= batch_->effect) continue;
     if (effect.kind == Effect::Kind::kParsed && !effect.name.empty() && statements_) statements_->erase(effect.name);
   }
   batch_->sent = 0;

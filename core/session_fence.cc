@@ -51,6 +51,7 @@ void Session::AwaitReplica() {
     if (here && !input_.empty()) ProcessInput();
     return;
   }
+  if (!In<FencingHere>() && !WorthWaiting(worker_.view(), routing_, fence, worker_.Now())) return FallBack();
   if (fence_deadline == TimePoint::max()) {
     const auto longest = In<FencingHere>() ? pool_policy_.query_wait_timeout : Policy().fence_wait;
     if (!In<FencingHere>() || longest.count() > 0) fence_deadline = Clock::now() + longest;

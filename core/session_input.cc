@@ -139,6 +139,11 @@ bool Session::TakeMessage(Bytes& in) {
       StreamCopyData(in);
       return true;
     }
+    if (MayAwaitCopyData()) {
+      batch().facts.end_known = false;  // its Sync comes behind the data
+      Dispatch();
+      return true;
+    }
     in = rest;
     skip_left_ = header.body_bytes;  // PostgreSQL ignores copy data outside a COPY
     return true;
@@ -149,6 +154,12 @@ bool Session::TakeMessage(Bytes& in) {
   in = in.subspan(message.size());
   Add(header, message);
   return true;
+}
+
+// True if the batch being gathered runs something: copy data behind it may be for that.
+bool Session::MayAwaitCopyData() const {
+  return batch_ && !batch_->dispatched &&
+         std::any_of(batch_->messages.begin(), batch_->messages.end(), [](const auto& message) { return message.type == 'E'; });
 }
 
 void Session::StreamCopyData(Bytes& in) {

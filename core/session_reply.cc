@@ -165,12 +165,15 @@ void Session::RunEffects(const Answer& answer, char type, Bytes body) {
   auto& b = *batch_;
   const auto sequence = answer.sequence;
   if (sequence == 0) return;
-  while (b.effect < b.effects.size() && b.effects[b.effect].sequence < sequence) Undo(b.effects[b.effect++]);
+  auto end = b.effect;
+  while (end < b.effects.size() && b.effects[end].sequence < sequence) ++end;
+  UndoSkipped(end);
   if (b.effect == b.effects.size() || b.effects[b.effect].sequence != sequence) return;
   auto& effect = b.effects[b.effect];
   if (type == 'E') {
-    Undo(effect);
-    ++b.effect;
+    const auto failed = b.effect++;
+    UndoSkipped(b.effects.size());  // what was sent behind it, up to the end of the batch
+    Undo(b.effects[failed], true);
     return;
   }
   switch (effect.kind) {
@@ -192,7 +195,7 @@ void Session::RunEffects(const Answer& answer, char type, Bytes body) {
       }
       break;
     case Effect::Kind::kClosed:
-      if (statements_) statements_->erase(effect.name);
+      if (statements_ && !effect.name.empty()) statements_->erase(effect.name);
       break;
     case Effect::Kind::kInjected:
       break;
@@ -205,12 +208,25 @@ void Session::RunEffects(const Answer& answer, char type, Bytes body) {
   b.effect = 0;
 }
 
-void Session::Undo(const Effect& effect) {
-  // A Parse that failed or was skipped: the server does not have that statement after all.
+// Effects that the server skipped behind an error, the last one first: each goes back to what it found.
+void Session::UndoSkipped(std::size_t end) {
+  auto& b = *batch_;
+  for (auto i = end; i > b.effect; --i) Undo(b.effects[i - 1], false);
+  b.effect = end;
+}
+
+// A Parse that failed or was skipped: the server does not have that statement after all.
+void Session::Undo(Effect& effect, bool failed) {
   if (!effect.sent || connection_ == nullptr) return;
   if (effect.taints) connection_->tainted = true;
-  if (effect.statement && effect.statement != connection_->unnamed) connection_->statements.erase(effect.statement->id);
-  else connection_->unnamed.reset();
+  if (!effect.OfUnnamed()) {
+    connection_->statements.erase(effect.statement->id);
+  } else if (failed) {
+    connection_->unnamed.reset();  // the one before is gone too
+  } else {
+    connection_->unnamed = std::move(effect.server_unnamed_before);
+    if (effect.kind != Effect::Kind::kInjected) unnamed_ = std::move(effect.unnamed_before);
+  }
 }
 
 void Session::OnSynthesised(char type, std::uint64_t sequence, std::string& out) noexcept {

@@ -208,15 +208,17 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
     const auto deallocated = Deallocated(*statement->sql);
     if (deallocated) EnsureStatement(out, deallocated);
     const auto sequence = connection.ledger().Sent('P', Reply::kForward);
+    Effect effect{Effect::Kind::kParsed, sequence, 0, {}, name, statement, true};
     if (sequence != 0) {  // 0: the server skips it
-      connection.unnamed = statement;
+      effect.server_unnamed_before = std::exchange(connection.unnamed, statement);
+      effect.unnamed_before = std::move(unnamed_);
       unnamed_.reset();  // a Parse that fails leaves none
     }
     if (deallocated)
       waypost::AppendParse(out, "", "DEALLOCATE " + QuotedName(deallocated->server_name), parse->types);
     else
       out.append(batch_->bytes, message.offset, message.size);
-    AddEffect({Effect::Kind::kParsed, sequence, 0, {}, name, statement, true});
+    AddEffect(std::move(effect));
     return;
   }
   if (message.existing) {
@@ -255,10 +257,12 @@ void Session::EnsureUnnamed(std::string& out) {
   if (connection.unnamed && connection.unnamed == unnamed_) return;
   const auto sequence = connection.ledger().Sent(unnamed_ ? 'P' : 'C', Reply::kSwallow);
   if (sequence == 0) return;  // the server skips what comes
-  connection.unnamed = unnamed_;
+  auto before = std::exchange(connection.unnamed, unnamed_);
   if (unnamed_) {
     waypost::AppendParse(out, "", unnamed_->sql->text, AsBytes(unnamed_->types));
-    AddEffect({Effect::Kind::kInjected, sequence, 0, {}, {}, nullptr, true});
+    Effect effect{Effect::Kind::kInjected, sequence, 0, {}, {}, nullptr, true};
+    effect.server_unnamed_before = std::move(before);
+    AddEffect(std::move(effect));
     return;
   }
   // There is none, and what another client left there must not run.
@@ -299,10 +303,12 @@ void Session::AppendTarget(std::string& out, BatchMessage& message, Bytes body) 
   }
   if (statement && target->name.empty()) {
     if (message.type == 'C') {
-      if (ledger.Sent('C', Reply::kForward) != 0) {
-        unnamed_.reset();
-        connection_->unnamed.reset();
+      Effect effect{Effect::Kind::kClosed, ledger.Sent('C', Reply::kForward), 0, {}, {}, nullptr, true};
+      if (effect.sequence != 0) {
+        effect.unnamed_before = std::exchange(unnamed_, nullptr);
+        effect.server_unnamed_before = std::exchange(connection_->unnamed, nullptr);
       }
+      AddEffect(std::move(effect));
       out.append(batch_->bytes, message.offset, message.size);
       return;
     }

@@ -121,7 +121,7 @@ workload() {
   statement "SELECT nextval('note_id')" "SELECT nextval('note_id')" "SELECT nextval(%"
   statement "SELECT add_note('hello')            -- a function that writes" \
     "SELECT add_note('hello')" "SELECT add_note(%"
-  statement "SELECT note_length(1)               -- a function not followed yet" \
+  statement "SELECT note_length(1)               -- a STABLE function, followed   " \
     "SELECT note_length(1)" "SELECT note_length(%"
   statement "SELECT pg_advisory_xact_lock(1)" "SELECT pg_advisory_xact_lock(1)" "SELECT pg_advisory_xact_lock(%"
   statement "SHOW transaction_read_only" "SHOW transaction_read_only" "SHOW transaction_read_only"

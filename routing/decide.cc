@@ -85,6 +85,16 @@ bool MayReadFrom(const ServerView& server, const ClusterView& view, const Routin
          server.sync_state == SyncState::kQuorum;
 }
 
+std::string WhyNotReadFrom(const ServerView& server, const ClusterView& view, const RoutingPolicy& policy,
+                           TimePoint now) {
+  if (MayReadFrom(server, view, policy, now)) return "";
+  const bool judged = !server.removed && server.up && server.role == Role::kReplica;
+  if (judged && server.weight == 0) return "its weight is 0";
+  if (judged && !FreshEnough(server, view, now)) return "it was not looked at lately";
+  if (!server.ineligible_why.empty()) return server.ineligible_why;
+  return "not streaming";
+}
+
 bool WithinBounds(ServerId id, const ClusterView& view, const RoutingPolicy& policy, const Fence* fence, TimePoint now) {
   const auto& server = view.servers[id];
   if (policy.max_lag_bytes != 0) {
@@ -109,6 +119,12 @@ std::optional<ServerId> ReplicaBehind(Lsn index, const ClusterView& view, const 
     return load.fence != nullptr && load.fence->Knows(id) && load.fence->SeenOf(id).replay >= index &&
            MayReadFrom(view.servers[id], view, policy, now);
   });
+}
+
+bool WorthWaiting(const ClusterView& view, const RoutingPolicy& policy, const Fence& fence, TimePoint now) {
+  for (ServerId id = 0; id < view.servers.size(); ++id)
+    if (fence.Knows(id) && !fence.FarBehind(id) && MayReadFrom(view.servers[id], view, policy, now)) return true;
+  return false;
 }
 
 namespace {

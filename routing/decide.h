@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "parser/verdict.h"
 #include "routing/cluster_view.h"
@@ -88,10 +89,17 @@ struct Load {
 // True if a read went to the primary for this reason alone.
 [[nodiscard]] bool IsFallback(Reason reason);
 
+// True if one of the replicas that the policy allows may well get anywhere within fence_wait.
+[[nodiscard]] bool WorthWaiting(const ClusterView& view, const RoutingPolicy& policy, const Fence& fence, TimePoint now);
+
 // True if a replica of this policy may be read from at `now`, once the fence lets it: seen at most two probe intervals
 // ago, and one of those that read_from names.
 [[nodiscard]] bool MayReadFrom(const ServerView& server, const ClusterView& view,
                                const RoutingPolicy& policy, TimePoint now);
+
+// Why MayReadFrom() is false, for people; "" if it is true.
+[[nodiscard]] std::string WhyNotReadFrom(const ServerView& server, const ClusterView& view, const RoutingPolicy& policy,
+                                         TimePoint now);
 
 // True if what the replica shows is within the bounds of consistency = "bounded".
 [[nodiscard]] bool WithinBounds(ServerId id, const ClusterView& view, const RoutingPolicy& policy, const Fence* fence,

@@ -13,6 +13,9 @@ constexpr std::uint64_t kSegmentHeaderBytes = 40;
 // The position must have stood still for so long before a read is sent ahead of its proof.
 constexpr milliseconds kQuiet{10};
 
+// A replica that is so far behind will not be there in the few milliseconds that a read waits.
+constexpr milliseconds kFar{100};
+
 // A flush position that has not moved for so long will not move by itself soon.
 constexpr milliseconds kStuck{1};
 // Not more often than this: a commit that flushes everything is worth it only now and then.
@@ -37,6 +40,7 @@ void Fence::OpenEpoch(const Epoch& epoch, std::uint64_t segment_bytes) {
   epoch_ = epoch;
   position_ = {};
   positions_ = {};
+  recent_ = old_ = {};
   for (auto& replica : replicas_) replica = {};
 }
 
@@ -73,13 +77,17 @@ void Fence::OnProbe(Lsn insert, TimePoint now) {
   }
   position_ = std::max(position, position_);
   positions_[latest_] = {position_, asked_at_};
+  if (asked_at_ - recent_.asked >= kFar) {
+    old_ = recent_;
+    recent_ = positions_[latest_];
+  }
   for (auto& replica : replicas_)
     if (replica.incarnation != 0 && replica.replay >= position_) replica.fresh_as_of = asked_at_;
 }
 
 void Fence::OpenReplica(ServerId replica, Lsn replay) {
   if (replicas_.size() <= replica) replicas_.resize(replica + std::size_t{1});
-  replicas_[replica] = {++incarnations_, replay, {}};
+  replicas_[replica] = {++incarnations_, replay, {}, {}};
   Refresh(replicas_[replica]);
 }
 
@@ -91,8 +99,10 @@ bool Fence::Knows(ServerId replica) const {
   return replica < replicas_.size() && replicas_[replica].incarnation != 0;
 }
 
-void Fence::OnReplay(ServerId replica, Lsn replay) {
-  if (!Knows(replica) || replay <= replicas_[replica].replay) return;
+void Fence::OnReplay(ServerId replica, Lsn replay, TimePoint now) {
+  if (!Knows(replica)) return;
+  replicas_[replica].heard_at = now;
+  if (replay <= replicas_[replica].replay) return;
   replicas_[replica].replay = replay;
   Refresh(replicas_[replica]);
 }
@@ -119,6 +129,12 @@ Proof Fence::Check(Ticket ticket, ServerId replica, Seen seen) const {
   const auto index = ReadIndex(ticket);
   if (!index) return Proof::kPending;
   return seen.replay >= *index ? Proof::kProven : Proof::kBehind;
+}
+
+bool Fence::FarBehind(ServerId replica) const {
+  if (!Knows(replica)) return false;
+  const auto& known = replicas_[replica];
+  return known.replay < old_.lsn && known.heard_at >= old_.asked + kFar;
 }
 
 bool Fence::Quiet(TimePoint now, TimePoint last_write) const {

@@ -72,7 +72,7 @@ class Fence {
   void CloseReplica(ServerId replica);
   [[nodiscard]] bool Knows(ServerId replica) const;
   // It said that it has replayed up to `replay`.
-  void OnReplay(ServerId replica, Lsn replay);
+  void OnReplay(ServerId replica, Lsn replay, TimePoint now);
   [[nodiscard]] Seen SeenOf(ServerId replica) const;
 
   // What a read with this ticket must see; nothing while the probe is not answered, or if it is void.
@@ -80,6 +80,12 @@ class Fence {
   [[nodiscard]] bool Void(Ticket ticket) const { return ticket <= void_up_to_; }
   // What is proved of a read with `ticket`, sent to `replica` when `seen` was known of it.
   [[nodiscard]] Proof Check(Ticket ticket, ServerId replica, Seen seen) const;
+
+  // True if waiting a moment for `replica` is in vain: when last heard it had not reached where the primary had been long
+  // before. Replay is paused or delayed, or it is catching up.
+  [[nodiscard]] bool FarBehind(ServerId replica) const;
+  // True if it has not been seen at the position last heard of the primary.
+  [[nodiscard]] bool Trails(ServerId replica) const { return Knows(replica) && SeenOf(replica).replay < position_; }
 
   // The position last heard of the primary.
   [[nodiscard]] Lsn position() const { return position_; }
@@ -93,7 +99,7 @@ class Fence {
   struct Replica {
     std::uint32_t incarnation = 0;  // 0: closed
     Lsn replay;
-    TimePoint fresh_as_of{};
+    TimePoint fresh_as_of{}, heard_at{};
   };
   struct Position {
     Lsn lsn;
@@ -115,6 +121,7 @@ class Fence {
   TimePoint asked_at_{}, moved_at_{};
   std::array<Position, kRemembered> positions_{};  // the last answers that moved, and the last one
   std::size_t latest_ = 0;
+  Position recent_, old_;  // of some time ago, and of as long before that
   std::uint32_t incarnations_ = 0;
   std::vector<Replica> replicas_;  // by ServerId
 };

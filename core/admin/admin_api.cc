@@ -138,7 +138,7 @@ AdminResponse AdminApi::Status(const AdminRequest&) {
 }
 
 AdminResponse AdminApi::Servers(const AdminRequest&) {
-  return Json(ServersJson(sources_.view(), sources_.threads));
+  return Json(ServersJson(sources_.view(), sources_.fence ? sources_.fence() : FenceReport(), sources_.threads));
 }
 
 AdminResponse AdminApi::AskRoute(const AdminRequest& request) {

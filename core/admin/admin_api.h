@@ -14,6 +14,7 @@
 
 #include "core/digests.h"
 #include "core/explain_route.h"
+#include "core/fence_report.h"
 #include "metrics/exporter.h"
 #include "metrics/worker_metrics.h"
 #include "routing/cluster_view.h"
@@ -40,6 +41,7 @@ struct AdminSources {
   std::function<View()> view;                              // may answer null: nothing is known yet
   std::function<RouteAnswer(const RouteQuestion&)> route;  // empty: 503
   std::function<DigestReport()> digests;                   // empty: 503
+  std::function<FenceReport()> fence;                      // empty: nothing is known of it
   std::function<RunStatus()> run;
   std::function<std::vector<std::string>()> rules;  // names, as they are numbered in the metrics; may be empty
   std::vector<const WorkerMetrics*> threads;  // workers and prober; must outlive the API

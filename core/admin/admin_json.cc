@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "parser/fingerprint.h"
+#include "routing/decide.h"
 #include "routing/health.h"
 
 namespace waypost {
@@ -42,7 +43,56 @@ std::uint64_t SumAll(const std::vector<const WorkerMetrics*>& threads, Counter c
   return sum;
 }
 
-json ServerJson(const ServerView& server, ServerId id, const ClusterView& view,
+json TextOrNull(const std::string& value) {
+  return value.empty() ? json(nullptr) : json(value);
+}
+
+// Why reads under each policy that tells replicas apart do not go there; null: they may. What is not proved to be within
+// the bounds of consistency = "bounded" is treated as strict.
+json WhyNot(const ServerView& server, const ClusterView& view, const FenceReport::Server& fence, bool fence_open) {
+  const auto now = Clock::now();
+  json result = json::object();
+  for (const auto& [name, from] : {std::pair{"synchronous", ReadFrom::kSynchronous}, std::pair{"streaming", ReadFrom::kStreaming}}) {
+    auto strict = WhyNotReadFrom(server, view, {.read_from = from}, now);
+    if (strict.empty() && !fence_open) strict = "the primary cannot be asked for its position";
+    if (strict.empty() && fence.proving == 0)
+      strict = "it cannot be asked how far it has replayed" + (fence.error.empty() ? "" : ": " + fence.error);
+    const auto eventual = WhyNotReadFrom(server, view, {.read_from = from, .consistency = Consistency::kEventual}, now);
+    result[name] = {{"strict", TextOrNull(strict)}, {"eventual", TextOrNull(eventual)}};
+  }
+  return result;
+}
+
+void AddReplica(const ServerView& server, ServerId id, const ClusterView& view, const FenceReport& report, json& result) {
+  const auto fence = id < report.servers.size() ? report.servers[id] : FenceReport::Server{};
+  const auto now = Clock::now();
+  const auto replay = std::max(server.replay_lsn, fence.replay);
+  result["receive_lsn"] = FormatLsn(server.receive_lsn);
+  result["replay_lsn"] = FormatLsn(replay);
+  result["streaming"] = server.streaming;
+  result["sync_state"] = SyncStateName(server.sync_state);
+  result["lag_bytes"] = view.primary ? json(server.lag_bytes) : json(nullptr);
+  result["lag_ms"] =
+      view.primary ? json(static_cast<double>(server.lag_time.count()) / 1000) : json(nullptr);
+  const auto position = report.position;
+  result["read_index"] = report.open > 0 ? json(FormatLsn(position)) : json(nullptr);
+  result["read_index_distance_bytes"] =
+      report.open > 0 ? json(position > replay ? position.value - replay.value : 0) : json(nullptr);
+  result["fresh_age_ms"] =
+      server.fresh_as_of == TimePoint{}
+          ? json(nullptr)
+          : json(std::chrono::duration_cast<milliseconds>(now - server.fresh_as_of).count());
+  result["workers_proving"] = fence.proving;
+  result["why_not"] = WhyNot(server, view, fence, report.open > 0);
+  result["sync_guarantee"] = server.sync_guarantee;
+  const auto why = server.sync_guarantee      ? ""
+                   : !view.sync_guarantee     ? view.sync_guarantee_why
+                   : !server.eligible         ? server.ineligible_why
+                                              : "not one of the synchronous standbys";
+  result["sync_guarantee_why"] = TextOrNull(why);
+}
+
+json ServerJson(const ServerView& server, ServerId id, const ClusterView& view, const FenceReport& fence,
                 const std::vector<const WorkerMetrics*>& threads) {
   json connections = json::object();
   for (std::size_t i = 0; i < label_values::kServerConnState.size(); ++i)
@@ -73,13 +123,7 @@ json ServerJson(const ServerView& server, ServerId id, const ClusterView& view,
     result["insert_lsn"] = FormatLsn(server.insert_lsn);
     result["flush_lsn"] = FormatLsn(server.flush_lsn);
   } else if (server.role == Role::kReplica) {
-    result["receive_lsn"] = FormatLsn(server.receive_lsn);
-    result["replay_lsn"] = FormatLsn(server.replay_lsn);
-    result["streaming"] = server.streaming;
-    result["sync_state"] = SyncStateName(server.sync_state);
-    result["lag_bytes"] = view.primary ? json(server.lag_bytes) : json(nullptr);
-    result["lag_ms"] =
-        view.primary ? json(static_cast<double>(server.lag_time.count()) / 1000) : json(nullptr);
+    AddReplica(server, id, view, fence, result);
   }
   return result;
 }
@@ -100,10 +144,6 @@ std::string TextField(const json& body, const char* key, const std::string& fall
   if (text.find('\0') != std::string::npos)
     problem = std::string("\"") + key + "\" contains a NUL character";
   return text;
-}
-
-json TextOrNull(const std::string& value) {
-  return value.empty() ? json(nullptr) : json(value);
 }
 
 double Milliseconds(Duration duration) {
@@ -210,8 +250,6 @@ std::string StatusJson(const StatusFacts& status) {
         warnings.push_back(server.name + ": " + server.error);
     }
     if (!view->commits_wait_why.empty()) warnings.push_back(view->commits_wait_why);
-    if (replicas > 0 && !view->sync_guarantee)
-      warnings.push_back("no strict read from replicas: " + view->sync_guarantee_why);
   }
   result["replicas"] = replicas;
   result["replicas_eligible"] = eligible;
@@ -223,12 +261,12 @@ std::string StatusJson(const StatusFacts& status) {
   return Dump(result);
 }
 
-std::string ServersJson(const View& view, const std::vector<const WorkerMetrics*>& threads) {
+std::string ServersJson(const View& view, const FenceReport& fence, const std::vector<const WorkerMetrics*>& threads) {
   json servers = json::array();
   if (view)
     for (ServerId id = 0; id < view->servers.size(); ++id)
       if (!view->servers[id].removed)
-        servers.push_back(ServerJson(view->servers[id], id, *view, threads));
+        servers.push_back(ServerJson(view->servers[id], id, *view, fence, threads));
   return Dump({{"servers", std::move(servers)}});
 }
 

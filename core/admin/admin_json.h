@@ -24,7 +24,8 @@ struct StatusFacts {
   std::chrono::system_clock::time_point started;
 };
 [[nodiscard]] std::string StatusJson(const StatusFacts& status);
-[[nodiscard]] std::string ServersJson(const View& view, const std::vector<const WorkerMetrics*>& threads);
+[[nodiscard]] std::string ServersJson(const View& view, const FenceReport& fence,
+                                      const std::vector<const WorkerMetrics*>& threads);
 
 // The error says what of the body was found and what was expected.
 [[nodiscard]] Result<RouteQuestion> ReadRouteQuestion(const std::string& text, const std::string& default_database);

@@ -31,6 +31,7 @@ void AddLsn(const ServerView& server, const char* kind, Lsn lsn, ScrapeOutput& o
 
 void AddReplica(const ServerView& server, const ClusterView& view, ScrapeOutput& output) {
   output.Add(Scraped::kReplicaEligible, server.eligible ? 1 : 0, {server.name});
+  output.Add(Scraped::kReplicaSyncGuarantee, server.sync_guarantee ? 1 : 0, {server.name});
   AddLsn(server, "receive", server.receive_lsn, output);
   AddLsn(server, "replay", server.replay_lsn, output);
   if (!view.primary) return;

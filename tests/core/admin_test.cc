@@ -46,6 +46,7 @@ struct Fixture {
   std::shared_ptr<ClusterView> view = MakeView();
   RunStatus run;
   DigestReport report;
+  FenceReport fence{2, 2, {0x1600000000}, {{}, {{0x15ffffff80}, 2, ""}}};
   std::unique_ptr<WorkerMetrics> metrics = std::make_unique<WorkerMetrics>();
 
   Fixture() {
@@ -69,6 +70,7 @@ struct Fixture {
       return answer;
     };
     sources.digests = [this] { return report; };
+    sources.fence = [this] { return fence; };
     return sources;
   }
   AdminResponse Ask(const std::string& method, const std::string& path,
@@ -186,6 +188,34 @@ TEST_CASE("status and servers show what the view and the counters hold", "[core]
   CHECK(Contains(servers, "\"active\":2"));
 }
 
+TEST_CASE("the servers are shown with what the fence knows and what keeps reads from them", "[core][admin]") {
+  Fixture fixture;
+  const auto servers = [&] { return fixture.Ask("GET", "/api/v1/servers").body; };
+  auto& replica = fixture.view->servers[1];
+  replica.sync_guarantee = true;
+  CHECK(Contains(servers(), R"("replay_lsn":"15/FFFFFF80")"));
+  CHECK(Contains(servers(), R"("read_index":"16/0","read_index_distance_bytes":128)"));
+  CHECK(Contains(servers(), R"("sync_guarantee":true,"sync_guarantee_why":null)"));
+  CHECK(Contains(servers(), R"("why_not":{"streaming":{"eventual":null,"strict":null},"synchronous":{"eventual":null,"strict":null}})"));
+
+  replica.sync_state = SyncState::kAsync;
+  replica.eligible = replica.sync_guarantee = false;
+  replica.ineligible_why = "its sync_state is async";
+  CHECK(Contains(servers(), R"("why_not":{"streaming":{"eventual":null,"strict":null},"synchronous":{"eventual":"its sync_state is async","strict":"its sync_state is async"}})"));
+  CHECK(Contains(servers(), R"("sync_guarantee":false,"sync_guarantee_why":"its sync_state is async")"));
+
+  fixture.fence.servers[1] = {{}, 0, "connection refused"};
+  CHECK(Contains(servers(), R"("streaming":{"eventual":null,"strict":"it cannot be asked how far it has replayed: connection refused"})"));
+  fixture.fence = {};
+  CHECK(Contains(servers(), R"("read_index":null,"read_index_distance_bytes":null)"));
+  CHECK(Contains(servers(), R"("streaming":{"eventual":null,"strict":"the primary cannot be asked for its position"})"));
+
+  fixture.view->sync_guarantee = false;
+  fixture.view->sync_guarantee_why = "synchronous_commit is on, not remote_apply";
+  CHECK(Contains(servers(), R"("sync_guarantee_why":"synchronous_commit is on, not remote_apply")"));
+  CHECK(Contains(fixture.Ask("GET", "/api/v1/status").body, R"("warnings":[])"));
+}
+
 TEST_CASE("the metrics hold the cluster, the workers and the requests", "[core][admin]") {
   Fixture fixture;
   AdminApi api(fixture.Sources());
@@ -200,6 +230,8 @@ TEST_CASE("the metrics hold the cluster, the workers and the requests", "[core][
         "waypost_server_sync_state{server=\"pg1\",state=\"sync\"} 1\n",
         "waypost_replication_lag_bytes{server=\"pg1\",stage=\"replay\"} 256\n",
         "waypost_replication_lag_seconds{server=\"pg1\"} 0.0015\n",
+        "waypost_replica_sync_guarantee{server=\"pg1\"} 0\n",
+        "waypost_lag_sample_age_seconds{server=\"pg1\"} ",
         "waypost_client_connections_max 500\n",
         "waypost_server_connections_max{server=\"pg0\"} 100\n",
         "waypost_primary_info{server=\"pg0\",timeline=\"3\",system_identifier="

@@ -80,6 +80,7 @@ class World {
     view_.servers.resize(2);
     view_.servers[kPrimary].role = Role::kPrimary;
     view_.servers[kReplica].role = Role::kReplica;
+    view_.servers[kReplica].sync_state = SyncState::kSync;
     view_.primary = kPrimary;
   }
 
@@ -111,6 +112,7 @@ class World {
           break;
         default:  // undisturbed, as it mostly is
           Ask();
+          Prove();
           Serve();
           Answer();
           Answer();
@@ -178,11 +180,20 @@ class World {
     if (In<Begun>())
       about.opens = s.opens_read_only ? SessionFacts::Opens::kReadOnly : SessionFacts::Opens::kReadWrite;
     for (auto& server : view_.servers) server.up = true;
-    view_.servers[kReplica].eligible = !Seldom();
-    const auto decision = Decide(facts, about, view_, RoutingPolicy{}, {}, {});
+    view_.servers[kReplica].streaming = !Seldom();
+    auto decision = Decide(facts, about, view_, RoutingPolicy{}, {}, {});
     if (decision.target == Target::kReplica) WAYPOST_CHECK(decision.server == kReplica);
+    if (decision.target == Target::kReplica && Chance()) decision.fence = FencePlan::kProbeFirst;
     if (decision.may_rerun) WAYPOST_CHECK(s.batch.repeatable && facts.retained);
     return decision;
+  }
+
+  // --- the fence
+
+  void Prove() {
+    if (!In<Fencing>()) return;
+    if (Seldom()) return Take(Unproven{});
+    Take(Proven{kReplica});
   }
 
   // --- the pool
@@ -358,6 +369,8 @@ class World {
     switch (verb) {
       case Do::kNothing:
         return;
+      case Do::kJoinFence:
+        return;  // Prove() says what comes of it
       case Do::kAcquire: {
         const auto& decision = std::get<Acquiring>(s.state).decision;
         if (decision.target == Target::kRefuse) return Take(NoLease{});

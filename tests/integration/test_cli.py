@@ -61,7 +61,8 @@ def test_check_is_content(proxy):
 def test_check_says_where_and_what(cluster, tmp_path, wrong, line, key):
     whole = waypost_process.Waypost(cluster)
     whole.write_config()
-    rest = re.sub(r"\[listen\]\nport = \d+\n", "", whole.config.read_text()) if "[listen" in wrong else whole.config.read_text()
+    table = re.search(r"\[(\w+)", wrong)[1]
+    rest = re.sub(rf"^\[{table}\]\n(?:[^\[\n].*\n)*", "", whole.config.read_text(), flags=re.M)
     path = tmp_path / "wrong.toml"
     path.write_text(wrong + rest)
     for command in (["check"], []):

@@ -1,6 +1,7 @@
 """No read misses what was acknowledged before it began, whoever wrote it and however the standbys replicate."""
 
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -127,7 +128,32 @@ def test_only_the_synchronous_ones_unless_asked_for(cluster, make_waypost):
             assert {read_ran_on(cluster, conn) for _ in range(20)} == {"pg1"}
     with asynchronous(cluster), proxy.connect() as conn:
         eventually(lambda: read_ran_on(cluster, conn) == "pg0", 10, "reads on the primary")
-        assert "its sync_state is async" in proxy.get("/api/v1/servers")[1]
+        eventually(lambda: "its sync_state is async" in proxy.get("/api/v1/servers")[1], 5, "said why")
+
+
+def test_the_api_says_what_the_fence_knows(cluster, make_waypost, table):
+    with asynchronous(cluster):
+        proxy = make_waypost(sections=STREAMING, wait_for_split=True)
+
+        def replica(name="pg1"):
+            return next(s for s in json.loads(proxy.get("/api/v1/servers")[1])["servers"] if s["name"] == name)
+
+        eventually(lambda: replica()["workers_proving"] > 0, 10, "the fence knows it")
+        seen = replica()
+        assert seen["why_not"]["streaming"] == {"strict": None, "eventual": None}
+        assert seen["why_not"]["synchronous"]["strict"] == "its sync_state is async"
+        assert not seen["sync_guarantee"] and seen["sync_guarantee_why"] == "synchronous_standby_names is empty"
+        assert 0 <= seen["sample_age_ms"] < 5000
+        assert proxy.metric("waypost_replica_sync_guarantee", server="pg1") == 0
+        status = json.loads(proxy.get("/api/v1/status")[1])
+        assert not status["sync_guarantee"] and status["warnings"] == []
+        with proxy.connect() as conn, replay_paused(cluster, *REPLICAS):
+            conn.rows(f"INSERT INTO {table} VALUES (1)")
+            assert conn.value(f"SELECT count(*) FROM {table}") == "1"
+            assert replica()["read_index_distance_bytes"] > 0
+            time.sleep(1)
+            assert replica()["fresh_age_ms"] >= 900
+        eventually(lambda: replica()["read_index_distance_bytes"] == 0, 10, "caught up")
 
 
 def test_a_session_that_lowers_synchronous_commit_reads_its_own_writes(cluster, make_waypost, table):
@@ -329,15 +355,18 @@ def test_without_a_primary(cluster, make_waypost):
 def test_cancel_while_it_waits_for_a_replica(cluster, make_waypost, table):
     with asynchronous(cluster):
         proxy = make_waypost(sections={"routing": {"read_from": "streaming", "fence_wait": "20s"}}, wait_for_split=True)
-        with proxy.connect() as conn, replay_paused(cluster, *REPLICAS):
-            for begin in ("", "BEGIN READ ONLY"):
+        with proxy.connect() as conn:
+            for begin in (False, True):
+                eventually(lambda: read_ran_on(cluster, conn) in REPLICAS, 10, "reads on a replica")
                 if begin:
                     conn.rows("BEGIN READ ONLY")
-                cluster.sql(f"INSERT INTO {table} VALUES (1)")
-                conn.send(wire.query(f"SELECT count(*) FROM {table}"))
-                time.sleep(0.2)
-                conn.cancel()
-                assert wire.sqlstates(conn.until()) == ["57014"]
+                    conn.rows(f"SELECT count(*) FROM {table}")
+                with replay_paused(cluster, *REPLICAS):
+                    cluster.sql(f"INSERT INTO {table} VALUES (1)")
+                    conn.send(wire.query(f"SELECT count(*) FROM {table}"))
+                    time.sleep(0.05)
+                    conn.cancel()
+                    assert wire.sqlstates(conn.until()) == ["57014"]
                 if begin:
                     conn.rows("ROLLBACK")
 

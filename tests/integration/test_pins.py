@@ -61,9 +61,13 @@ def one(make_waypost):
     return make_waypost(sections={**ONE, "pool": {"query_wait_timeout": "2s"}})
 
 
-def is_free(proxy):
-    with proxy.connect() as other:
-        return wire.sqlstates(other.simple("SELECT pg_is_in_recovery()")) == []
+def is_free(proxy, attempts=1):
+    """True if another session gets the only server connection; where it should, a busy machine is given time."""
+    for _ in range(attempts):
+        with proxy.connect() as other:
+            if wire.sqlstates(other.simple("SELECT pg_is_in_recovery()")) == []:
+                return True
+    return False
 
 
 @pytest.mark.parametrize(
@@ -94,14 +98,15 @@ def test_a_pin_begins_and_ends(one, begins, ends, reason):
         assert pinned(one, reason) == 1
         for number, sql in enumerate(ends or ["DISCARD ALL"]):
             conn.rows(sql)
-            assert is_free(one) == (ends is not None and number == len(ends) - 1), sql
+            ended = ends is not None and number == len(ends) - 1
+            assert is_free(one, 5 if ended else 1) == ended, sql
         assert conn.value("SELECT 1") == "1"
 
 
 def test_a_loaded_library_ties_for_good(make_waypost):
     users = [{"name": "openfire", "password": "openfire"}, {"name": "postgres", "password": "secret"}]
     proxy = make_waypost(sections={**ONE, "pool": {"query_wait_timeout": "2s"}}, users=users)
-    assert is_free(proxy)
+    assert is_free(proxy, 5)
     with proxy.connect("postgres", "secret") as conn:
         conn.rows("LOAD 'auto_explain'")
         conn.rows("DISCARD ALL")
@@ -131,7 +136,7 @@ def test_what_leaves_nothing_behind_ties_nothing(cluster, one, script):
         holder.rows("SELECT pg_advisory_lock(99)")
         for sql in script:
             conn.rows(sql)
-        assert is_free(one)
+        assert is_free(one, 5)
 
 
 def test_what_did_not_even_parse_ties_nothing(one):
@@ -190,7 +195,7 @@ def test_a_function_that_may_set_what_cannot_be_listed_ties_the_session(cluster,
             assert not is_free(one)
             assert conn.value("SHOW app.who") == "me"
             conn.rows("DISCARD ALL")
-            assert is_free(one)
+            assert is_free(one, 5)
     finally:
         cluster.sql("DROP FUNCTION login_as(text)", user="openfire")
 

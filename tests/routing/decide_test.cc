@@ -343,7 +343,7 @@ TEST_CASE("what must be proved before a read", "[routing][decide][fence]") {
       CHECK(decide().fence == FencePlan::kProbeFirst);
     }
     SECTION("nor when something was written just now") {
-      fence.OnReplay(2, {2000});
+      fence.OnReplay(2, {2000}, scene.now);
       probe(2000, scene.now);
       CHECK(decide().fence == FencePlan::kProbeFirst);
     }
@@ -393,7 +393,7 @@ TEST_CASE("what must be proved before a read", "[routing][decide][fence]") {
     CHECK(decide().server == 2);
     probe(1501, scene.now);
     CHECK(decide().fence == FencePlan::kProbeFirst);
-    fence.OnReplay(2, {1001});
+    fence.OnReplay(2, {1001}, scene.now);
     CHECK(decide().fence == FencePlan::kNone);
   }
 }

@@ -61,7 +61,7 @@ TEST_CASE("what was known of the replica before the read counts, not what is kno
   open.Send();
   open.Answer(1001);
   CHECK(fence.Check(ticket, 1, seen) == Proof::kBehind);
-  fence.OnReplay(1, {1001});
+  fence.OnReplay(1, {1001}, open.now);
   CHECK(fence.Check(ticket, 1, seen) == Proof::kBehind);
   CHECK(fence.Check(ticket, 1, fence.SeenOf(1)) == Proof::kProven);
   CHECK(fence.Check(ticket, 2, fence.SeenOf(2)) == Proof::kVoid);
@@ -77,7 +77,7 @@ TEST_CASE("a replica that restarted may be further back", "[routing][fence]") {
   open.Answer(1000);
   CHECK(fence.Check(ticket, 1, seen) == Proof::kVoid);
   CHECK_FALSE(fence.Knows(1));
-  fence.OnReplay(1, {5000});  // an answer of the old one
+  fence.OnReplay(1, {5000}, open.now);  // an answer of the old one
   CHECK_FALSE(fence.Knows(1));
   fence.OpenReplica(1, {900});
   CHECK(fence.Check(ticket, 1, seen) == Proof::kVoid);
@@ -86,8 +86,8 @@ TEST_CASE("a replica that restarted may be further back", "[routing][fence]") {
 
 TEST_CASE("positions of an earlier answer do not take back later ones", "[routing][fence]") {
   Open open;
-  open.fence.OnReplay(1, {1500});
-  open.fence.OnReplay(1, {1400});
+  open.fence.OnReplay(1, {1500}, open.now);
+  open.fence.OnReplay(1, {1400}, open.now);
   CHECK(open.fence.SeenOf(1).replay == Lsn{1500});
 }
 
@@ -157,13 +157,37 @@ TEST_CASE("a replica is fresh as of the last probe whose position it has reached
   const auto second = probe(1100);
   probe(1200);
   CHECK(fence.FreshAsOf(1) == first);
-  fence.OnReplay(1, {1150});
+  fence.OnReplay(1, {1150}, open.now);
   CHECK(fence.FreshAsOf(1) == second);
-  fence.OnReplay(1, {1200});
+  fence.OnReplay(1, {1200}, open.now);
   const auto last = probe(1200);
   CHECK(fence.FreshAsOf(1) == last);
   fence.CloseReplica(1);
   CHECK(fence.FreshAsOf(1) == TimePoint{});
+}
+
+TEST_CASE("nobody waits for a replica that is far behind", "[routing][fence]") {
+  Open open;
+  auto& fence = open.fence;
+  const auto probe = [&](std::uint64_t lsn) {
+    (void)fence.Join();
+    open.now += milliseconds(60);
+    open.Send();
+    open.Answer(lsn);
+  };
+  for (const std::uint64_t lsn : {1100, 1200, 1300}) probe(lsn);
+  CHECK(fence.Trails(1));
+  CHECK_FALSE(fence.FarBehind(1));  // not asked since
+  for (const std::uint64_t lsn : {1400, 1500, 1600}) probe(lsn);
+  fence.OnReplay(1, {1000}, open.now);
+  CHECK(fence.FarBehind(1));
+  SECTION("until it is seen to follow again") {
+    fence.OnReplay(1, {1550}, open.now);
+    CHECK_FALSE(fence.FarBehind(1));
+    CHECK(fence.Trails(1));
+    fence.OnReplay(1, {1600}, open.now);
+    CHECK_FALSE(fence.Trails(1));
+  }
 }
 
 TEST_CASE("the primary is nudged when what is waited for does not get flushed", "[routing][fence]") {
@@ -274,7 +298,7 @@ class Model {
       fence_.CloseReplica(id);  // the connection broke
       Open(id);
     } else {
-      fence_.OnReplay(id, {*replica.answer});
+      fence_.OnReplay(id, {*replica.answer}, now_);
       replica.answer.reset();
     }
   }

@@ -172,7 +172,8 @@ class Oracle:
             wrong.append(f"the standby refuses: {standby.sqlstate} {standby.error['M']}")
         first = self.primary.answer(sql)
         changed = self.changes(sql, keep=True)
-        if changed and self.changes(sql, keep=True):  # twice: something else may just have happened on the server
+        # Again and again: something else may just have happened on the server.
+        if changed and all(self.changes(sql, keep=True) for _ in range(3)):
             wrong.append(f"changes the primary: {changed}")
         again = self.primary.answer(sql)
         comparable = first == again and not (first.timed_out or standby.timed_out)

@@ -1,0 +1,38 @@
+// What the fences of the workers know of the servers, for people. Plain values.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "core/base/lsn.h"
+
+namespace waypost {
+
+struct FenceReport {
+  struct Server {
+    Lsn replay;            // a replica's, as last heard
+    unsigned proving = 0;  // workers that can prove reads on it
+    std::string error;     // why one cannot; may be empty
+  };
+  unsigned workers = 0;  // that answered
+  unsigned open = 0;     // of them, those that can ask the primary for its position
+  Lsn position;          // the read index last heard of
+  std::vector<Server> servers;  // by ServerId; may be shorter than the server list
+
+  void Add(const FenceReport& other) {
+    workers += other.workers;
+    open += other.open;
+    position = std::max(position, other.position);
+    servers.resize(std::max(servers.size(), other.servers.size()));
+    for (std::size_t i = 0; i < other.servers.size(); ++i) {
+      auto& mine = servers[i];
+      const auto& theirs = other.servers[i];
+      mine.replay = std::max(mine.replay, theirs.replay);
+      mine.proving += theirs.proving;
+      if (mine.error.empty()) mine.error = theirs.error;
+    }
+  }
+};
+
+}  // namespace waypost
