@@ -14,8 +14,8 @@ import transcript
 import wire
 
 CLIENTS = 4
-# READ ONLY blocks run on a replica: a session that is tied to its connection there cannot write again (to be mended).
-READ_ONLY_BLOCKS = False
+# READ ONLY blocks, which run on a replica.
+READ_ONLY_BLOCKS = True
 # currval and lastval answer for whoever used the server connection before (to be mended).
 SEQUENCE_VALUES = False
 # An error before a Parse of the unnamed statement loses the one there was (to be mended).
