@@ -8,6 +8,7 @@ connection at a time (a transaction, an open series, a pin) than there are, or W
 import dataclasses
 import json
 import random
+import re
 import time
 
 import transcript
@@ -18,12 +19,14 @@ CLIENTS = 4
 READ_ONLY_BLOCKS = True
 # currval and lastval answer for whoever used the server connection before (to be mended).
 SEQUENCE_VALUES = False
-# An error before a Parse of the unnamed statement loses the one there was (to be mended).
-UNNAMED_AFTER_ERROR = False
-# PREPARE, EXECUTE, DEALLOCATE in SQL of what the protocol prepared; the same name parsed twice in a batch (to be mended).
-SHARED_NAMES = False
+# PREPARE, EXECUTE, DEALLOCATE in SQL of what the protocol prepared; the same name parsed twice in a batch.
+SHARED_NAMES = True
 # A commit made weaker where it cannot be seen is read from a replica too early (to be mended).
 FENCED = False
+# What nothing but the end of the connection undoes.
+FOR_GOOD = re.compile(r"setseed|\bLOAD\b")
+# While the catalogue is read again, after DDL, nobody knows what a user's function does: it ties.
+USER_MADE = re.compile(r"whoami|\bf_|scratch\.g")
 USER, DATABASE = "openfire", "bench"
 SCHEMA = f"""
 CREATE ROLE r1 NOLOGIN; CREATE ROLE r2 NOLOGIN; GRANT r1, r2 TO {USER};
@@ -89,6 +92,7 @@ class Player:
         self.status = ["I" for _ in startups]
         self.open_series = [False for _ in startups]
         self.pinned = [False for _ in startups]
+        self.for_good = [False for _ in startups]
         self.conns, self.logins = [], []
         for startup in startups:
             conn = wire.Wire("127.0.0.1", port, timeout)
@@ -137,7 +141,9 @@ class Player:
         except OSError as error:
             lines.append(f"({type(error).__name__})")
         self.open_series[step.who] = step.messages[-1][0] == "Flush"
-        self.pinned[step.who] = (self.pinned[step.who] or step.pins) and not step.frees
+        self.for_good[step.who] = self.for_good[step.who] or bool(FOR_GOOD.search(str(step.messages)))
+        freed = step.frees and not self.for_good[step.who] and any(line.startswith("C b'DISCARD ALL") for line in lines)
+        self.pinned[step.who] = (self.pinned[step.who] or step.pins) and not freed
         return lines
 
     def notifications(self, seconds):
@@ -395,7 +401,8 @@ class Author:
         kind = self.rng.choices([k for _, k in kinds], [w for w, _ in kinds])[0]
         text = kind()
         # What may set what nobody sees, in whatever disguise; what does not parse is one.
-        return text, kind in (self.pinning, self.set_config, self.change, self.ddl) or "nonsense" in text
+        ties = kind in (self.pinning, self.set_config, self.change, self.ddl) or "nonsense" in text
+        return text, ties or bool(USER_MADE.search(text))
 
     # Steps.
 
@@ -453,7 +460,7 @@ class Author:
         return Step(who, [("Close", self.rng.choice([["S", self._name()], ["P", "p1"], ["S", ""]])), ("Sync", [])])
 
     def _describe(self, who):
-        return Step(who, [("Describe", self.rng.choice([["S", self._name()], ["S", "" if UNNAMED_AFTER_ERROR else "n2"], ["P", "p1"]])), ("Sync", [])])
+        return Step(who, [("Describe", self.rng.choice([["S", self._name()], ["S", ""], ["P", "p1"]])), ("Sync", [])])
 
     def _portal(self, who):
         portal = self.rng.choice(["", "p1", "p2"])
