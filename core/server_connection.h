@@ -119,6 +119,7 @@ class ServerConnection final : public StreamUser {
   bool tainted = false;                          // it is not what it is taken for: nobody else may have it
   StatementRef unnamed;                         // what its unnamed statement is, if it is known
   std::unordered_set<std::uint64_t> statements;  // ids of the prepared statements it has
+  bool stale_statements = false;                 // DDL changed what one of them returns: they are to be parsed again
 
   TimePoint born{}, idle_since{}, connect_started{};
   milliseconds lifetime{0};

@@ -32,6 +32,7 @@
 #include "core/server_connection.h"
 #include "core/stream.h"
 #include "metrics/labels.h"
+#include "parser/backend.h"
 #include "parser/encoding.h"
 #include "parser/facts.h"
 #include "parser/resolve.h"
@@ -264,6 +265,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void ReleaseHeld();
   [[nodiscard]] std::string WithClientNames(std::string_view error, std::uint64_t sequence) const;
   void SettingsChanged();
+  [[nodiscard]] bool PlanChanged(const Answer& answer, const ErrorView& error) const;
   [[nodiscard]] bool MayHeal(std::string_view sqlstate) const;
 
   // session_answer.cc

@@ -79,6 +79,17 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
   return Relayed::kForward;
 }
 
+// True if `error` says that DDL has changed what the batch's first message returns, and the client is about to hear what
+// it returns now: without a Describe it would read the new rows as the old ones.
+bool Session::PlanChanged(const Answer& answer, const ErrorView& error) const {
+  if (error.sqlstate != "0A000" || error.routine != "RevalidateCachedQuery" || !batch_) return false;
+  const auto& b = *batch_;
+  if (!b.facts.end_known || !b.facts.retained || b.messages.empty() || b.ran_any) return false;
+  const auto& first = b.messages.front();
+  return first.sequence == answer.sequence && first.statement && !first.statement->by_sql() &&
+         std::any_of(b.messages.begin(), b.messages.end(), [](const auto& message) { return message.type == 'D'; });
+}
+
 bool Session::MayHeal(std::string_view sqlstate) const {
   // 57014 is the client's own cancel or statement_timeout; class 22 is the data's fault, wherever it is read.
   if (sqlstate == "57014" || sqlstate.starts_with("22")) return false;
@@ -94,6 +105,17 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
     else if (In<Auditing>()) audit_failed_ = true;
     else if (answer.entry == 'Q') SettingsFailed(body, batch_ && answer.sequence == batch_->begin_sequence);
     return Relayed::kSkip;
+  }
+  if (PlanChanged(answer, error)) {
+    Take(HeldError{.unbegun = true});
+    if (In<Discarding>()) {
+      connection_->stale_statements = true;
+      held_.clear();
+      holding_ = unconfirmed_ = decisive_ = false;
+      LeaveFence();
+      worker_.metrics().Count(Counter::kReadRetries, RetryCause::kPlanChanged);
+      return Relayed::kDrop;
+    }
   }
   // In a block that the client made READ ONLY that error is its own.
   const bool own = error.sqlstate == "25006" && In<Relaying>() && std::get<Relaying>(state_).opens;

@@ -91,9 +91,11 @@ void Session::AddEffect(Effect effect) {
 
 void Session::TrimStatements(std::string& out) {
   auto& connection = *connection_;
-  if (connection.statements.size() < kMaxStatementsPerConnection || !connection.ledger().Idle() ||
-      connection.status() != 'I' || std::get<Relaying>(state_).pin != PinReason::kNone)
+  const bool enough = connection.stale_statements || connection.statements.size() >= kMaxStatementsPerConnection;
+  if (!enough || !connection.ledger().Idle() || connection.status() != 'I' ||
+      std::get<Relaying>(state_).pin != PinReason::kNone)
     return;
+  connection.stale_statements = false;
   AppendQuery(out, "DEALLOCATE ALL");
   connection.ledger().Sent('Q', Reply::kSwallow);
   connection.statements.clear();

@@ -48,6 +48,7 @@ enum class RetryCause : std::uint8_t {
   kConnectionLost,
   kReadOnlyError,
   kRecoveryConflict,
+  kPlanChanged,
   kOtherError
 };
 enum class Side : std::uint8_t { kClient, kServer };
@@ -114,7 +115,7 @@ inline constexpr auto kDisconnectCause = std::to_array<std::string_view>(
 inline constexpr auto kFallbackCause =
     std::to_array<std::string_view>({"no_eligible_replica", "replica_behind", "replica_full"});
 inline constexpr auto kRetryCause = std::to_array<std::string_view>(
-    {"connection_lost", "read_only_error", "recovery_conflict", "other_error"});
+    {"connection_lost", "read_only_error", "recovery_conflict", "plan_changed", "other_error"});
 inline constexpr auto kSide = std::to_array<std::string_view>({"client", "server"});
 inline constexpr auto kDirection = std::to_array<std::string_view>({"in", "out"});
 inline constexpr auto kErrorOrigin = std::to_array<std::string_view>({"proxy", "server"});

@@ -15,6 +15,7 @@ ErrorView ReadError(Bytes body) {
     if (code == 'V' || (code == 'S' && error.severity.empty())) error.severity = value;
     else if (code == 'C') error.sqlstate = value;
     else if (code == 'M') error.message = value;
+    else if (code == 'R') error.routine = value;
     else if (code == 'P') error.placed = true;
     else if (code == 'W' || code == 'q') error.in_code = true;
   }

@@ -14,6 +14,7 @@ struct ErrorView {
   std::string_view severity;  // not localised ('V'), else 'S'
   std::string_view sqlstate;
   std::string_view message;
+  std::string_view routine;  // that raised it: not localised
   bool placed = false;   // it points into the text that the client sent
   bool in_code = false;  // it came up in a function, or in a text that one ran
 };

@@ -89,8 +89,9 @@ struct Transition {
     s.forwarded = true;
     return {s};
   }
-  Step operator()(const Relaying& s, const HeldError&) const {
-    if (!s.MayRerun()) return {s};
+  Step operator()(const Relaying& s, const HeldError& e) const {
+    const bool again = e.unbegun && !s.forwarded && !s.block && s.pin == PinReason::kNone;
+    if (!s.MayRerun() && !again) return {s};
     return {Discarding{s.decision, s.opens}, {Do::kDiscard}};
   }
   Step operator()(const Relaying& s, const Refuted&) const {

@@ -19,6 +19,7 @@
 //   Acquiring    NoLease, behind Begun      FailedBlock   answer the batch with the error
 //   Acquiring    Rerouted                   Acquiring     acquire (the servers changed)
 //   Relaying     HeldError, may rerun       Discarding    throw away what was held
+//   Relaying     HeldError, unbegun         the same, if it is in no block and not tied
 //   Relaying     Refuted, may rerun         Discarding    throw away what was held
 //   Relaying     BatchDone 'I', no pin      Idle          release
 //   Relaying     BatchDone 'T' 'E', no pin  InBlock
@@ -70,7 +71,8 @@ struct Unproven {};                        // none has, in time
 struct GaveUp {};                          // none has, and it cannot run elsewhere
 struct Behind {};                          // what was to be sent at once must be proved first after all
 struct Refuted {};                         // what was sent at once was sent too early
-struct HeldError {};                       // an error before anything was forwarded
+// An error before anything was forwarded. `unbegun`: nothing of the batch ran, so that it may be sent again whatever it is.
+struct HeldError { bool unbegun = false; };
 struct Forwarding {};                      // the first byte of the answer goes to the client
 // `unpinned`: DISCARD ALL left nothing that the session could be tied for. `audit`: what ties it, or does not, is to be
 // asked of the server. `replica`: it ran on one.

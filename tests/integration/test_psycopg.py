@@ -206,3 +206,21 @@ def test_twenty_threads(waypost):
     for thread in threads:
         thread.join(60)
     assert not failures
+
+
+def test_a_plan_that_ddl_changed_is_made_anew(conn, table, waypost):
+    """PostgreSQL says "cached plan must not change result type"; who asks what is returned is spared it."""
+    sql = "SELECT * FROM psy FOR UPDATE"
+    before = waypost.metric("waypost_read_retries_total", cause="plan_changed")
+    conn.execute("INSERT INTO psy VALUES (1, 'a')")
+    for _ in range(3):
+        assert conn.execute(sql, prepare=True).fetchall() == [(1, "a")]
+    conn.execute("ALTER TABLE psy ADD b int DEFAULT 2")
+    for _ in range(3):
+        assert conn.execute(sql, prepare=True).fetchall() == [(1, "a", 2)]
+    assert waypost.metric("waypost_read_retries_total", cause="plan_changed") > before
+    conn.execute("ALTER TABLE psy ADD c int DEFAULT 3")
+    with pytest.raises(psycopg.errors.FeatureNotSupported), conn.transaction():  # a block cannot be run again
+        conn.execute("SELECT 1")
+        conn.execute(sql, prepare=True)
+    assert conn.execute(sql, prepare=True).fetchall() == [(1, "a", 2, 3)]

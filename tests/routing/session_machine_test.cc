@@ -128,6 +128,9 @@ const std::vector<Row>& Rows() {
       {Relaying{kRead}, HeldError{}, Discarding{kRead}, {Do::kDiscard}},
       // No second run: not repeatable, begun to be answered, or part of a block.
       {Relaying{kOnce}, HeldError{}, Relaying{kOnce}, {}},
+      {Relaying{kOnce}, HeldError{.unbegun = true}, Discarding{kOnce}, {Do::kDiscard}},
+      {Relaying{kOnce, false, true}, HeldError{.unbegun = true}, Relaying{kOnce, false, true}, {}},
+      {Relaying{kOnce, false, false, kTemp}, HeldError{.unbegun = true}, Relaying{kOnce, false, false, kTemp}, {}},
       {Relaying{kRead, true}, HeldError{}, Relaying{kRead, true}, {}},
       {Relaying{kRead, false, true}, HeldError{}, Relaying{kRead, false, true}, {}},
       {Relaying{kRead}, Forwarding{}, Relaying{kRead, true}, {}},
