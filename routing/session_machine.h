@@ -24,6 +24,7 @@
 //   Relaying     BatchDone 'T' 'E', no pin  InBlock
 //   Relaying     BatchDone, pin             Pinned
 //   Relaying     BatchDone 'I', to audit    Auditing      ask the server what the session left behind
+//   Relaying     Continued                  FencingHere   join the fence, for what of the batch was not sent yet
 //   Relaying     ServerLost, may rerun      Acquiring     acquire (on the primary)
 //   Relaying     ServerLost, in a block     FailedBlock   answer the batch with the error
 //   Relaying     ServerLost                 Idle          answer the batch with the error
@@ -69,6 +70,7 @@ struct GaveUp {};                          // none has, and it cannot run elsewh
 struct Behind {};                          // what was to be sent at once must be proved first after all
 struct Refuted {};                         // what was sent at once was sent too early
 struct HeldError {};                       // an error before anything was forwarded
+struct Continued {};                       // a later part of a batch without an end in sight is to be proved like the first
 struct Forwarding {};                      // the first byte of the answer goes to the client
 // `unpinned`: DISCARD ALL left nothing that the session could be tied for. `audit`: what ties it, or does not, is to be
 // asked of the server.
@@ -78,7 +80,7 @@ struct ServerLost { bool mid_message = false; };
 struct BlockEnded {};
 struct ClientGone {};
 using Event = std::variant<BatchReady, Kept, Proven, Unproven, GaveUp, Behind, Leased, NoLease, Rerouted, Refuted,
-                           HeldError, Forwarding, BatchDone, Audited, ServerLost, BlockEnded, ClientGone>;
+                           HeldError, Continued, Forwarding, BatchDone, Audited, ServerLost, BlockEnded, ClientGone>;
 
 struct Idle {};
 struct Begun {};  // in a transaction block that no server has heard of yet
