@@ -278,7 +278,7 @@ void ServerConnection::OnClosed(const std::string& error) noexcept {
   }
   auto* user = user_;
   user_ = nullptr;
-  const bool mid_message = (body_left_ > 0 && body_forward_);
+  const bool mid_message = this->mid_message();
   if (user != nullptr) {
     worker_.shared().probe_now();
     user->OnServerLost(failure, mid_message);

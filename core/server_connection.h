@@ -85,6 +85,8 @@ class ServerConnection final : public StreamUser {
   void FlushSynthesised();
 
   [[nodiscard]] Ledger& ledger() { return ledger_; }
+  // The client got a part of a message, and the rest is to come.
+  [[nodiscard]] bool mid_message() const { return body_left_ > 0 && body_forward_; }
   [[nodiscard]] char status() const { return status_; }
   [[nodiscard]] bool ready() const { return ready_; }
   [[nodiscard]] const ServerLogin& login() const { return *login_; }

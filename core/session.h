@@ -200,6 +200,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Refute();
   void Discard();
   void CountFence(FenceOutcome outcome);
+  [[nodiscard]] bool ProvesParts() const;
+  void SendPart();
 
   // session_digest.cc
   [[nodiscard]] DigestNote NoteOf(const CachedStatement& found);
@@ -275,6 +277,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void EndBatch();
   void RewindBatch();
   void Lost(bool ready_due, bool partial);
+  [[nodiscard]] bool EndWaits() const;
 
   Worker& worker_;
   std::unique_ptr<Stream> stream_;

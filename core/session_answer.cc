@@ -119,7 +119,14 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
                            .detail = last_words_.empty() ? error : last_words_,
                            .hint = sqlstate == "08007" ? "Whether the statement was committed is not known." : ""});
   worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
-  Lost(connection_->ledger().OwesReady(), partial);
+  Lost(connection_->ledger().OwesReady() || EndWaits(), partial);
+}
+
+// The end of the batch is here and was not sent: the client waits for its ReadyForQuery.
+bool Session::EndWaits() const {
+  if (!batch_ || batch_->sent == batch_->messages.size()) return false;
+  const char last = batch_->messages.back().type;
+  return last == 'S' || last == 'Q' || last == 'F';
 }
 
 // The server connection is gone; `failure_` says why. `ready_due`: the client waits for a ReadyForQuery.
@@ -133,11 +140,12 @@ void Session::Lost(bool ready_due, bool partial) {
   holding_ = unconfirmed_ = decisive_ = false;
   done_.reset();
   held_.clear();
-  large_next_ = false;
+  const bool nothing_sent = In<FencingHere>() && batch_ && !batch_->begun;
+  if (!nothing_sent) large_next_ = false;
   if (stream_left_ > 0) skip_left_ = std::exchange(stream_left_, 0);
   stream_->Resume(Stream::kPeerSlow);
   if (batch_) {
-    ready_due_ = ready_due;
+    if (!nothing_sent) ready_due_ = ready_due;
     RewindBatch();
   }
   if (partial) failure_.clear();  // in the middle of a message nothing can be said

@@ -102,8 +102,29 @@ void Session::GiveUpFence(std::string_view sqlstate, std::string_view message) {
   LeaveFence();
   worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
   failure_ = ErrorMessage({.sqlstate = sqlstate, .message = message});
+  if (In<FencingHere>() && batch_->begun) {  // answers to its earlier parts may be under way
+    auto* lost = connection_;
+    lost->EndLease();
+    Lost(EndWaits(), lost->mid_message());
+    return lost->OnClosed("what was to be sent on it could not be proved fresh");
+  }
   Take(GaveUp{});
   if (!closed_) ProcessInput();
+}
+
+// A later part of a series without its Sync takes a snapshot of its own, unless the block keeps to its first: on a replica
+// it is gathered up to a Flush or its end, and proved like a batch.
+bool Session::ProvesParts() const {
+  const auto consistency = Policy().consistency;
+  return In<Relaying>() && FactsOfSession().held_by_replica && !snapshot_taken_ && !connection_->ledger().Skipping() &&
+         (consistency == Consistency::kStrict || consistency == Consistency::kBounded);
+}
+
+void Session::SendPart() {
+  if (!std::exchange(batch_->facts.needs_fence, false)) return Send();
+  fenced_ = true;
+  LeaveFence();
+  Take(Continued{});
 }
 
 void Session::OnFenceVoid() noexcept {

@@ -212,6 +212,13 @@ bool Session::TakeLarge(FrameHeader header, Bytes& in) {
     Dispatch();
     return !closed_ && In<Relaying>();
   }
+  if (!large_next_ && ProvesParts()) {  // and what was gathered before it goes ahead
+    large_next_ = true;
+    large_type_ = header.type;
+    batch_->facts.needs_fence = true;
+    SendPart();
+    return !closed_ && In<Relaying>();
+  }
   large_next_ = false;
   in = rest.subspan(names);
   StreamLarge(header, rest.first(names));
@@ -241,7 +248,8 @@ void Session::Add(FrameHeader header, Bytes message) {
 
   if (gathered.dispatched) {  // the running batch goes on
     WatchTimeout();
-    Send();
+    if (!ProvesParts()) return Send();
+    if (EndsBatch(header.type) || header.type == 'H' || gathered.bytes.size() > kGatherBytes) SendPart();
     return;
   }
   if (EndsBatch(header.type)) {
@@ -302,6 +310,7 @@ void Session::Dispatch() {
       (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     read_only_block_ = true;
   fenced_ = decision.fence != FencePlan::kNone;
+  if (!running.facts.end_known) running.facts.needs_fence = false;  // what comes behind says it anew
   if (running.facts.cls != Class::kRead) worker_.NoteWrite();
   // Where a read goes that is to be proved first is known when it is proved.
   if (decision.fence != FencePlan::kProbeFirst || decision.target == Target::kHeld) CountDecision(decision);

@@ -97,6 +97,10 @@ bool Session::CheckDeadline(TimePoint now) {
     StopWaiting("canceling statement due to statement timeout");
     return watched_ = deadline_ != TimePoint::max();
   }
+  if (In<Fencing>() || In<FencingHere>()) {
+    GiveUpFence("57014", "canceling statement due to statement timeout");
+    return watched_ = deadline_ != TimePoint::max();
+  }
   if (batch_ && connection_ != nullptr && !connection_->ledger().Idle()) {
     batch_->timed_out = true;
     deadline_ = now + kCancelAgain;

@@ -68,7 +68,8 @@ struct Transition {
     if (s.pin == PinReason::kNone && s.block) return {FailedBlock{}, {Do::kCloseServer, Do::kAnswerError}};
     return {Closed{}, {Do::kCloseServer, Do::kCloseClient}};
   }
-  Step operator()(const FencingHere& s, const ServerLost&) const {
+  Step operator()(const FencingHere& s, const ServerLost& e) const {
+    if (e.mid_message) return {Closed{}, {Do::kCloseClient}};
     if (s.pin == PinReason::kNone && s.block) return {FailedBlock{}, {Do::kAnswerError}};
     return {Closed{}, {Do::kCloseClient}};
   }
@@ -85,6 +86,9 @@ struct Transition {
     return {Acquiring{e.decision, s.opens}, {Do::kAcquire}};
   }
 
+  Step operator()(const Relaying& s, const Continued&) const {
+    return {FencingHere{ProbedFirst(s.decision), s.block, s.pin}, {Do::kJoinFence}};
+  }
   Step operator()(Relaying s, const Forwarding&) const {
     s.forwarded = true;
     return {s};

@@ -26,6 +26,7 @@
 //   Relaying     BatchDone, pin             Pinned
 //   Relaying     BatchDone, pin, replica    Idle          close the server connection: no session is tied to a replica
 //   Relaying     BatchDone 'I', to audit    Auditing      ask the server what the session left behind
+//   Relaying     Continued                  FencingHere   join the fence, for what of the batch was not sent yet
 //   Relaying     ServerLost, may rerun      Acquiring     acquire (on the primary)
 //   Relaying     ServerLost, in a block     FailedBlock   answer the batch with the error
 //   Relaying     ServerLost                 Idle          answer the batch with the error
@@ -73,6 +74,7 @@ struct Behind {};                          // what was to be sent at once must b
 struct Refuted {};                         // what was sent at once was sent too early
 // An error before anything was forwarded. `unbegun`: nothing of the batch ran, so that it may be sent again whatever it is.
 struct HeldError { bool unbegun = false; };
+struct Continued {};                       // a later part of a batch without an end in sight is to be proved like the first
 struct Forwarding {};                      // the first byte of the answer goes to the client
 // `unpinned`: DISCARD ALL left nothing that the session could be tied for. `audit`: what ties it, or does not, is to be
 // asked of the server. `replica`: it ran on one.
@@ -88,7 +90,7 @@ struct ServerLost { bool mid_message = false; };
 struct BlockEnded {};
 struct ClientGone {};
 using Event = std::variant<BatchReady, Kept, Proven, Unproven, GaveUp, Behind, Leased, NoLease, Rerouted, Refuted,
-                           HeldError, Forwarding, BatchDone, Audited, ServerLost, BlockEnded, ClientGone>;
+                           HeldError, Continued, Forwarding, BatchDone, Audited, ServerLost, BlockEnded, ClientGone>;
 
 struct Idle {};
 struct Begun {};  // in a transaction block that no server has heard of yet

@@ -290,6 +290,95 @@ def test_a_read_only_block_whose_replica_falls_behind(cluster, make_waypost, tab
                 assert reader.value(f"SELECT count(*) FROM {table}") == "2"
 
 
+def run_part(conn, sql, *end):
+    """One part of a series, up to a Flush unless `end` says otherwise: the first column of its row."""
+    conn.send(wire.parse("", sql), wire.bind("", ""), wire.execute(), *(end or (wire.flush(),)))
+    return wire.rows(conn.until("C"))[0][0]
+
+
+def in_a_read_only_block_on_a_replica(cluster, proxy):
+    conn = proxy.connect()
+    conn.rows("BEGIN READ ONLY")
+
+    def there():
+        if read_ran_on(cluster, conn) in REPLICAS:
+            return True
+        conn.rows("ROLLBACK")  # none was fast enough just now
+        conn.rows("BEGIN READ ONLY")
+        return False
+
+    eventually(there, 10, "a block on a replica")
+    return conn
+
+
+def test_each_part_of_a_series_in_a_read_only_block(cluster, make_waypost, table):
+    """What comes behind a Flush, without a Sync between, takes a snapshot of its own."""
+    with asynchronous(cluster):
+        proxy = make_waypost(sections=STREAMING, wait_for_split=True)
+        count = f"SELECT count(*) FROM {table}"
+        with proxy.connect() as writer, in_a_read_only_block_on_a_replica(cluster, proxy) as reader:
+            for i in range(1, 60):
+                if i % 20 == 0:
+                    reader.send(wire.sync())
+                    reader.until()
+                with replay_paused(cluster, *REPLICAS) if i % 10 == 0 else contextlib.nullcontext():
+                    writer.rows(f"INSERT INTO {table} VALUES ({i})")
+                    if i % 10 == 0:
+                        threading.Timer(0.2, lambda: [cluster.sql("SELECT pg_wal_replay_resume()", server=n) for n in REPLICAS]).start()
+                    if i % 3 == 0:  # in several writes, and a large message among them
+                        text = count if i % 2 else count + " /*" + "x" * 1_100_000 + "*/"
+                        for message in (wire.parse("", text), wire.bind("", ""), wire.execute(), wire.flush()):
+                            reader.send(message)
+                        seen = wire.rows(reader.until("C"))[0][0]
+                    else:
+                        seen = run_part(reader, count)
+                    assert seen == str(i)
+            writer.rows(f"INSERT INTO {table} VALUES (0)")
+            assert run_part(reader, count, wire.sync()) == "60"
+            reader.until()
+            reader.rows("COMMIT")
+
+
+def test_a_part_of_a_series_whose_replica_does_not_catch_up(cluster, make_waypost, table):
+    """As a batch: its transaction fails, and the session lives on, whether the Sync was there or comes later."""
+    with asynchronous(cluster):
+        proxy = make_waypost(
+            sections={"routing": {"read_from": "streaming"}, "pool": {"query_wait_timeout": "700ms"}}, wait_for_split=True
+        )
+        count = f"SELECT count(*) FROM {table}"
+        for late in (False, True):
+            with proxy.connect() as writer, in_a_read_only_block_on_a_replica(cluster, proxy) as reader:
+                before = run_part(reader, count)
+                with replay_paused(cluster, *REPLICAS):
+                    writer.rows(f"INSERT INTO {table} VALUES (1)")
+                    reader.send(wire.parse("", count), wire.bind("", ""), wire.execute(), wire.flush() if late else wire.sync())
+                    if late:
+                        assert wire.sqlstates(reader.until("E")) == ["40001"]
+                        reader.send(wire.query("SELECT 1"), wire.sync())  # skipped, as by a server
+                        assert wire.sqlstates(reader.until()) == []
+                    else:
+                        assert wire.sqlstates(reader.until()) == ["40001"]
+                    with pytest.raises(wire.ServerError, match="25P02"):
+                        reader.rows("SELECT 1")
+                    reader.rows("ROLLBACK")
+                assert reader.value(count) == str(int(before) + 1)
+
+
+def test_a_replica_that_is_lost_while_a_block_waits_for_it(cluster, make_waypost, table):
+    with asynchronous(cluster):
+        proxy = make_waypost(sections=STREAMING, wait_for_split=True)
+        with proxy.connect() as writer, in_a_read_only_block_on_a_replica(cluster, proxy) as reader:
+            with replay_paused(cluster, *REPLICAS):
+                writer.rows(f"INSERT INTO {table} VALUES (1)")
+                reader.send(wire.query(f"SELECT count(*) FROM {table}"))
+                time.sleep(0.2)
+                for name in REPLICAS:
+                    cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'openfire'", server=name)
+                assert wire.sqlstates(reader.until()) == ["40001"]
+                reader.rows("ROLLBACK")
+            assert reader.value(f"SELECT count(*) FROM {table}") == "1"
+
+
 def test_answers_larger_than_what_is_held(cluster, make_waypost, table):
     """Whether they are confirmed or thrown away."""
     with asynchronous(cluster):

@@ -121,7 +121,11 @@ const std::vector<Row>& Rows() {
       {FencingHere{kFenceHere, false, kTemp}, GaveUp{}, Closed{}, {Do::kCloseServer, Do::kCloseClient}},
       {FencingHere{kFenceHere, true}, ServerLost{}, FailedBlock{}, {Do::kAnswerError}},
       {FencingHere{kFenceHere, true, kTemp}, ServerLost{}, Closed{}, {Do::kCloseClient}},
+      {FencingHere{kFenceHere, true}, ServerLost{true}, Closed{}, {Do::kCloseClient}},
       {FencingHere{kFenceHere, true}, ClientGone{}, Closed{}, {Do::kCloseServer}},
+      // A later part of the same batch.
+      {Relaying{kHeld, false, true}, Continued{}, FencingHere{kFenceHere, true}, {Do::kJoinFence}},
+      {Relaying{kHeld, false, true, kTemp}, Continued{}, FencingHere{kFenceHere, true, kTemp}, {Do::kJoinFence}},
       {Acquiring{kRead}, Leased{}, Relaying{kRead}, {Do::kSend}},
       {Acquiring{kRead}, NoLease{}, Idle{}, {Do::kAnswerError}},
       {Acquiring{kRead}, Rerouted{kWrite}, Acquiring{kWrite}, {Do::kAcquire}},
@@ -208,14 +212,16 @@ const std::vector<Event>& EveryEvent() {
   static const std::vector<Event> kEvents = {
       Proven{2}, Unproven{}, GaveUp{}, Behind{}, Refuted{},
       BatchReady{kRead}, Kept{},      Leased{},     NoLease{},    Rerouted{kWrite}, HeldError{},
-      Forwarding{},      BatchDone{}, Audited{}, ServerLost{}, BlockEnded{},     ClientGone{}};
+      Continued{}, Forwarding{}, BatchDone{}, Audited{}, ServerLost{}, BlockEnded{},     ClientGone{}};
   return kEvents;
 }
 
 Event AnyEvent(std::mt19937& random) {
   const auto any = [&random](unsigned bound) { return random() % bound; };
   const auto pin = [&] { return any(4) == 0 ? kTemp : PinReason::kNone; };
-  switch (any(18)) {
+  switch (any(19)) {
+    case 18:
+      return Continued{};
     case 0:
       return BatchReady{std::array{kRead, kWrite, kProbe, kAhead, kFenceHere}[any(5)]};
     case 11:
@@ -308,6 +314,9 @@ bool CanHappen(const State& state, const Event& event, const Held& held) {
     return held.asked;
   if (std::holds_alternative<ServerLost>(event)) return held.connection;
   if (std::holds_alternative<Behind>(event)) return held.asked;
+  // It holds its connection for good.
+  if (std::holds_alternative<Continued>(event))
+    return std::holds_alternative<Relaying>(state) && std::get<Relaying>(state).decision.target == Target::kHeld;
   if (const auto* ready = std::get_if<BatchReady>(&event)) {
     // A block is fenced where it is, anything else where it goes.
     if ((ready->decision.target == Target::kHeld) != held.connection && ready->decision.fence != FencePlan::kNone)
