@@ -94,14 +94,16 @@ main() {
 
   step "packages"
   "$root/deploy/install.sh" || die "installation failed"
-  for preset in release sanitize tsan; do build "$preset"; done
+  build release
   unit_tests release
-  unit_tests sanitize
-  unit_tests tsan -R '^(core|metrics)$'  # the other folders are pure
   integration_tests release
-  integration_tests sanitize
-  integration_tests tsan -m threads
   pytest_suite consistency release
+  build sanitize
+  unit_tests sanitize
+  integration_tests sanitize
+  build tsan
+  unit_tests tsan -R '^(core|metrics)$'  # the other folders are pure
+  integration_tests tsan -m threads
 
   step "done; logs in $logs"
   [ $((passed + failed)) -gt 0 ] || failed=1
