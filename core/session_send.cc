@@ -244,7 +244,15 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
     waypost::AppendParse(out, old->server_name, parse->sql, parse->types);
     return;
   }
-  if (connection.statements.contains(statement->id)) {
+  const bool known = connection.statements.contains(statement->id);
+  if (known && connection.status() == 'E') {  // a failed block refuses it, unless the batch has ended or mended that by then
+    const auto sequence = connection.ledger().Sent('P', Reply::kForward);
+    connection.unnamed.reset();
+    waypost::AppendParse(out, "", parse->sql, parse->types);
+    AddEffect({Effect::Kind::kParsed, sequence, 0, {}, name, statement});
+    return;
+  }
+  if (known) {
     const auto sequence = connection.ledger().Sent('P', Reply::kSynthesise);
     AddEffect({Effect::Kind::kParsed, sequence, 0, {}, name, statement});
     return;

@@ -55,7 +55,7 @@ def test_the_checker_finds_what_eventual_consistency_allows(servers, pairs):
     """A checker that finds nothing proves nothing."""
     result = checked(servers, pairs(consistency="eventual", read_from="streaming"), settings.SETTINGS["async"],
                      seconds=SECONDS)
-    assert result["faults"]["stale"] > 10 and result["faults"]["backward"] > 10, result["faults"]
+    assert result["faults"]["stale"] > 10 and result["faults"]["backward"] > 0, result["faults"]
     assert result["replica_share"] > 0.4
 
 
