@@ -319,7 +319,8 @@ void Run::ChangeSchema(const std::stop_token& stop) {
       const Reply reply = sessions.Any().Run(sql);
       if (reply.ok()) made.store(n);
       if (!reply.ok()) Failed(reply, "write-ddl through " + client.name());
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      // Each of these makes Waypost read the catalogue anew, and meanwhile all reads run on the primary.
+      std::this_thread::sleep_for(std::chrono::milliseconds(700));
     }
     if (n > kKept) client.Run("DROP TABLE IF EXISTS made_" + to_string(n - kKept));
   }
