@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/bytes.h"
 #include "core/base/time.h"
+#include "parser/frame.h"
 #include "parser/verdict.h"
 #include "routing/decide.h"
 #include "routing/prepared.h"
@@ -113,6 +115,11 @@ struct Batch : BatchFlags {
   std::vector<Portal> portals;
   std::vector<CountedRun> ran;  // of each Query and Execute, while digests are on
   std::string refusal;  // an ErrorResponse, if a message of it is refused
+
+  // Of one of its messages, without the header. Valid while nothing is added.
+  [[nodiscard]] Bytes BodyOf(const BatchMessage& message) const {
+    return AsBytes(bytes).subspan(message.offset + kHeaderBytes, message.size - kHeaderBytes);
+  }
 
   // As new, but what memory it has it keeps, within reason.
   void Clear() {

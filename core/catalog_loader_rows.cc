@@ -322,12 +322,9 @@ void AddSettings(const PGresult* rows, CatalogBuilder& builder) {
   constexpr std::string_view kPath = "search_path=";
   for (int row = 0; row < PQntuples(rows); ++row) {
     const std::string_view setting = Text(rows, row, 1);
-    if (setting.starts_with(kPath)) {
-      const std::string_view role = IsTrue(rows, row, 2) ? Text(rows, row, 0) : std::string_view();
-      builder.RolePath(role, setting.substr(kPath.size()));
-    } else if (setting != "synchronous_commit=remote_apply") {
-      builder.SynchronousCommitOverridden();
-    }
+    if (!setting.starts_with(kPath)) continue;
+    const std::string_view role = IsTrue(rows, row, 2) ? Text(rows, row, 0) : std::string_view();
+    builder.RolePath(role, setting.substr(kPath.size()));
   }
 }
 

@@ -252,9 +252,7 @@ void Session::LetGo(bool clean) {
     skip_left_ = std::exchange(stream_left_, 0);
     clean = false;
   }
-  holding_ = unconfirmed_ = decisive_ = false;
-  done_.reset();
-  held_.clear();
+  DropHeld();
   sticky_pin_ = PinReason::kNone;
   sequence_pin_ = block_advanced_ = false;
   unseen_ = audit_due_ = false;

@@ -265,6 +265,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void ApplyTransaction(const Facts& facts, std::string_view tag);
   void ApplyDeallocate(const Facts& facts);
   void ReleaseHeld();
+  void DropHeld();
   [[nodiscard]] std::string WithClientNames(std::string_view error, std::uint64_t sequence) const;
   void SettingsChanged();
   [[nodiscard]] bool PlanChanged(const Answer& answer, const ErrorView& error) const;

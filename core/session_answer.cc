@@ -109,10 +109,7 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
   const std::string_view sqlstate = in_block && !(batch_ && batch_->ends_block) ? "40001"
                                     : may_have_run                              ? "08007"
                                                                                 : "08006";
-  const auto* block = std::get_if<InBlock>(&state_);
-  const bool ends_client = In<Pinned>() || In<Auditing>() || (relaying != nullptr && relaying->pin != PinReason::kNone) ||
-                           (block != nullptr && block->pin != PinReason::kNone) ||
-                           (fencing != nullptr && (!fencing->block || fencing->pin != PinReason::kNone));
+  const bool ends_client = In<Auditing>() || pinned_by() != PinReason::kNone || (fencing != nullptr && !fencing->block);
   failure_ = ErrorMessage({.severity = ends_client ? "FATAL" : "ERROR",
                            .sqlstate = sqlstate,
                            .message = "the connection to server \"" + connection_->server().name + "\" was lost",
@@ -137,9 +134,7 @@ void Session::Lost(bool ready_due, bool partial) {
   // It may have been committed all the same.
   if (std::exchange(ddl_pending_, false) || (batch_ && batch_->changes_catalog)) CatalogChanged();
   LeaveFence();
-  holding_ = unconfirmed_ = decisive_ = false;
-  done_.reset();
-  held_.clear();
+  DropHeld();
   const bool nothing_sent = In<FencingHere>() && batch_ && !batch_->begun;
   if (!nothing_sent) large_next_ = false;
   if (stream_left_ > 0) skip_left_ = std::exchange(stream_left_, 0);

@@ -21,6 +21,7 @@ PinReason Session::pinned_by() const {
   if (const auto* pinned = std::get_if<Pinned>(&state_)) return pinned->why;
   if (const auto* auditing = std::get_if<Auditing>(&state_)) return auditing->pin;
   if (const auto* block = std::get_if<InBlock>(&state_)) return block->pin;
+  if (const auto* fencing = std::get_if<FencingHere>(&state_)) return fencing->pin;
   if (const auto* relaying = std::get_if<Relaying>(&state_)) return relaying->pin;
   return PinReason::kNone;
 }

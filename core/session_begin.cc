@@ -10,10 +10,6 @@
 namespace waypost {
 namespace {
 
-Bytes BodyOf(const Batch& batch, const BatchMessage& message) {
-  return AsBytes(batch.bytes).subspan(message.offset + kHeaderBytes, message.size - kHeaderBytes);
-}
-
 // Behind the names of a Bind: no parameters, and at most one format for what there is none of.
 bool BindsNothing(Bytes rest) {
   Fields fields(rest);
@@ -40,12 +36,12 @@ Session::Lone Session::LoneStatement() const {
     if (message.type != 'Q' && message.type != 'E') continue;
     if (sql || !message.sql || message.sql->facts->size() != 1) return {};
     sql = message.sql;
-    text = message.type == 'Q' ? *ReadQuery(BodyOf(b, message)) : std::string_view(sql->text);
+    text = message.type == 'Q' ? *ReadQuery(b.BodyOf(message)) : std::string_view(sql->text);
   }
   if (!sql) return {};
   bool bound = false;
   for (const auto& message : b.messages) {
-    const auto body = BodyOf(b, message);
+    const auto body = b.BodyOf(message);
     const auto same = [&] { return message.statement && message.statement->sql == sql; };
     switch (message.type) {
       case 'P': {
@@ -130,7 +126,7 @@ void Session::AnswerKept() {
                                                                 : "ROLLBACK";
   std::string out;
   for (const auto& message : batch_->messages) {
-    const auto body = BodyOf(*batch_, message);
+    const auto body = batch_->BodyOf(message);
     switch (message.type) {
       case 'P': {
         const auto name = ReadParse(body)->name;

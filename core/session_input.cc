@@ -260,12 +260,12 @@ void Session::Add(FrameHeader header, Bytes message) {
   }
 }
 
-// Where the batch at hand would go now. Changes nothing but the batch.
 // Of the batch at hand: a rule or a hint may have its own.
 const RoutingPolicy& Session::Policy() const {
   return batch_ && batch_->handling ? batch_->handling->policy : routing_;
 }
 
+// Where the batch at hand would go now. Changes nothing but the batch.
 Decision Session::DecideBatch() {
   auto& running = batch();
   if (!running.any_statement && running.facts.end_known) {

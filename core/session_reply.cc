@@ -1,6 +1,7 @@
 // Replies on their way to the client, and what they change in the session.
 #include <algorithm>
 
+#include "core/base/ascii.h"
 #include "core/base/log.h"
 #include "core/session.h"
 #include "core/worker.h"
@@ -30,7 +31,7 @@ bool NothingRan(const Answer& answer, const ErrorView& error) {
 
 // The statement that `message` names.
 std::string NameIn(const Batch& batch, const BatchMessage& message) {
-  const auto body = AsBytes(batch.bytes).subspan(message.offset + kHeaderBytes, message.size - kHeaderBytes);
+  const auto body = batch.BodyOf(message);
   switch (message.type) {
     case 'P': {
       const auto parse = ReadParse(body);
@@ -110,8 +111,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
     Take(HeldError{.unbegun = true});
     if (In<Discarding>()) {
       connection_->stale_statements = true;
-      held_.clear();
-      holding_ = unconfirmed_ = decisive_ = false;
+      DropHeld();
       LeaveFence();
       worker_.metrics().Count(Counter::kReadRetries, RetryCause::kPlanChanged);
       return Relayed::kDrop;
@@ -122,8 +122,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   if (holding_ && !own && MayHeal(error.sqlstate)) {
     Take(HeldError{});
     if (In<Discarding>()) {
-      held_.clear();
-      holding_ = unconfirmed_ = decisive_ = false;
+      DropHeld();
       LeaveFence();
       const bool read_only = error.sqlstate == "25006";
       Log(LogLevel::kInfo, "read_rerun",
@@ -134,7 +133,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
       if (read_only) {
         worker_.metrics().Count(Counter::kMisrouted, connection_->id());
         for (const auto& message : batch_->messages) {
-          const auto text = AsBytes(batch_->bytes).subspan(message.offset + kHeaderBytes, message.size - kHeaderBytes);
+          const auto text = batch_->BodyOf(message);
           if (message.type == 'Q') worker_.cache().Teach(AsText(text).substr(0, text.size() - 1), lexing_);
           if (message.statement) worker_.cache().Teach(message.statement->sql->text, lexing_);
         }
@@ -449,10 +448,7 @@ void Session::SettingsChanged() {
   search_path_ = value("search_path");
   role_ = std::string(value("role")) + std::string(value("session_authorization"));
   const auto says = [&](std::string_view name, std::string_view word) {
-    auto sql = std::string(value(name));
-    for (auto& c : sql)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return sql.find(word) != std::string::npos;
+    return AsciiLower(value(name)).find(word) != std::string::npos;
   };
   serializable_default_ = says("default_transaction_isolation", "serializable");
   // "on", "true", "yes", "1", or the form of SET SESSION CHARACTERISTICS.
@@ -474,6 +470,13 @@ void Session::ReleaseHeld() {
   const auto held = std::move(held_);
   held_ = std::string();
   WriteClient(AsBytes(held));
+}
+
+// What was held is thrown away, and no proof is waited for.
+void Session::DropHeld() {
+  holding_ = unconfirmed_ = decisive_ = false;
+  done_.reset();
+  held_.clear();
 }
 
 void Session::OnForward(Bytes bytes) noexcept {

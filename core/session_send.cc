@@ -2,6 +2,7 @@
 // the ledger.
 #include <algorithm>
 
+#include "core/base/ascii.h"
 #include "core/session.h"
 #include "core/worker.h"
 #include "parser/encode.h"
@@ -17,10 +18,6 @@ constexpr std::size_t kMaxStatementsPerConnection = 1000;
 
 // What is sent of a batch whose end is not known is kept up to this, for the names in it.
 constexpr std::size_t kKeepSentBytes = 64 * 1024;
-
-Bytes BodyOf(const Batch& batch, const BatchMessage& message) {
-  return AsBytes(batch.bytes).subspan(message.offset + kHeaderBytes, message.size - kHeaderBytes);
-}
 
 std::string QuotedName(std::string_view name) {
   std::string quoted = "\"";
@@ -39,13 +36,6 @@ std::string Unquoted(std::string_view quoted) {
     if (quoted[i] == '"') ++i;
   }
   return name;
-}
-
-std::string Lowered(std::string_view word) {
-  std::string lowered(word);
-  for (auto& c : lowered)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return lowered;
 }
 
 }  // namespace
@@ -143,7 +133,7 @@ void Session::AppendSettings(std::string& out) {
 void Session::Append(std::string& out, BatchMessage& message) {
   auto& ledger = connection_->ledger();
   if (message.refused) return AppendRefused(out, message.type);
-  const auto body = BodyOf(*batch_, message);
+  const auto body = batch_->BodyOf(message);
   switch (message.type) {
     case 'Q':
       return AppendQueryMessage(out, message);
@@ -177,7 +167,7 @@ std::string Session::WithServerNames(std::string& out, const BatchMessage& messa
   bool first = true, named = false;  // the token is the first of its statement; a name may come
   for (auto token = tokens.Next(); token.kind != Token::Kind::kEnd; token = tokens.Next()) {
     if (token.kind == Token::Kind::kBlank || token.kind == Token::Kind::kComment) continue;
-    const auto word = token.kind == Token::Kind::kWord ? Lowered(token.text) : std::string();
+    const auto word = token.kind == Token::Kind::kWord ? AsciiLower(token.text) : std::string();
     if (first) {
       named = word == "prepare" || word == "execute" || word == "deallocate";
       first = token.text == ";";
@@ -199,7 +189,7 @@ std::string Session::WithServerNames(std::string& out, const BatchMessage& messa
 
 void Session::AppendQueryMessage(std::string& out, BatchMessage& message) {
   auto& ledger = connection_->ledger();
-  const auto renamed = message.sql ? WithServerNames(out, message, *message.sql, AsText(BodyOf(*batch_, message))) : std::string();
+  const auto renamed = message.sql ? WithServerNames(out, message, *message.sql, AsText(batch_->BodyOf(message))) : std::string();
   const auto sequence = ledger.Sent('Q', Reply::kForward);
   if (renamed.empty()) out.append(batch_->bytes, message.offset, message.size);
   else AppendQuery(out, renamed);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/base/ascii.h"
 #include "parser/analyse_walk.h"
 #include "parser/facts.h"
 #include "parser/tree.h"
@@ -164,7 +165,7 @@ bool OptionIsOn(const DefElem* option) {
   if (option->arg->type == T_Integer) return As<Integer>(option->arg)->ival != 0;
   if (option->arg->type == T_Boolean) return As<Boolean>(option->arg)->boolval;
   if (option->arg->type != T_String) return true;
-  const std::string word = SettingName(As<String>(option->arg)->sval);
+  const std::string word = AsciiLower(As<String>(option->arg)->sval);
   return word != "false" && word != "off";
 }
 
@@ -282,7 +283,7 @@ void Statement::Utility(const Node* stmt) {
       facts_.kind = StatementKind::kShow;
       facts_.form_reason = Reason::kServerLocal;
       facts_.repeatable = true;
-      facts_.object = SettingName(As<VariableShowStmt>(stmt)->name);
+      facts_.object = AsciiLower(As<VariableShowStmt>(stmt)->name);
       return;
     case T_DiscardStmt:
       return Discard(As<DiscardStmt>(stmt));

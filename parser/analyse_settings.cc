@@ -3,6 +3,7 @@
 #include <cctype>
 #include <string>
 
+#include "core/base/ascii.h"
 #include "parser/analyse_walk.h"
 
 namespace waypost {
@@ -124,7 +125,7 @@ std::string SingleValue(const List* values) {
 
 // 'on', 1, true ...: as parse_bool() of PostgreSQL takes it, which also takes unique prefixes.
 std::optional<bool> ParseBool(std::string_view text) {
-  const std::string word = SettingName(text);
+  const std::string word = AsciiLower(text);
   const auto prefix_of = [&](std::string_view full, std::size_t least) {
     return word.size() >= least && full.starts_with(word);
   };
@@ -137,7 +138,7 @@ std::optional<bool> ParseBool(std::string_view text) {
 // One of transaction_isolation, transaction_read_only, transaction_deferrable.
 void ApplyMode(std::string_view name, std::string_view value, TransactionModes& modes) {
   if (name == "transaction_isolation") {
-    const std::string level = SettingName(value);
+    const std::string level = AsciiLower(value);
     modes.serializable = level == "serializable";
     modes.repeatable_read = level == "repeatable read";
   } else if (name == "transaction_read_only") {
@@ -185,7 +186,7 @@ void AnalyseMultiSet(const VariableSetStmt* stmt, Facts& facts) {
   const std::string_view name = stmt->name;
   if (name == "SESSION CHARACTERISTICS") return ApplyCharacteristics(stmt->args, facts);
   facts.settings.push_back({.kind = SettingEffect::Kind::kTransaction,
-                            .name = SettingName(name),
+                            .name = AsciiLower(name),
                             .sql = {},
                             .value = {}});
   if (name == "TRANSACTION") return ApplyModes(stmt->args, facts.modes);
@@ -195,7 +196,7 @@ void AnalyseMultiSet(const VariableSetStmt* stmt, Facts& facts) {
 void AnalyseSetValue(const VariableSetStmt* stmt, Facts& facts) {
   using Kind = SettingEffect::Kind;
   SettingEffect effect{.kind = stmt->is_local ? Kind::kSetLocal : Kind::kSet,
-                       .name = SettingName(stmt->name),
+                       .name = AsciiLower(stmt->name),
                        .sql = {},
                        .value = SingleValue(stmt->args)};
   if (effect.name == "transaction_isolation" || effect.name == "transaction_read_only" ||
@@ -234,14 +235,6 @@ const char* ConstantText(const Node* node) {
   return constant->val.sval.sval;
 }
 
-std::string SettingName(std::string_view name) {
-  std::string lower(name);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
-
 std::string SetStatement(std::string_view name, const List* values, bool local) {
   if (ListSize(values) == 0) return {};
   if (std::string zone = local ? "SET LOCAL TIME ZONE " : "SET TIME ZONE ";
@@ -270,7 +263,7 @@ std::string SetStatement(std::string_view name, std::string_view value, bool loc
     std::string_view part = value.substr(start, comma - start);
     while (part.starts_with(' ')) part.remove_prefix(1);
     while (part.ends_with(' ')) part.remove_suffix(1);
-    std::string folded = SettingName(part);
+    std::string folded = AsciiLower(part);
     if (part.size() >= 2 && part.front() == '"' && part.back() == '"') {
       part = part.substr(1, part.size() - 2);
       folded = part;
@@ -334,7 +327,7 @@ void AnalyseSet(const VariableSetStmt* stmt, Facts& facts) {
       // SET LOCAL x TO DEFAULT ends with the transaction; it is a set of a value that only the
       // server knows.
       facts.settings.push_back({.kind = stmt->is_local ? Kind::kSetLocal : Kind::kReset,
-                                .name = SettingName(stmt->name),
+                                .name = AsciiLower(stmt->name),
                                 .sql = {},
                                 .value = {}});
       return;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/base/ascii.h"
 #include "parser/server_local.h"
 
 namespace waypost {
@@ -260,7 +261,7 @@ void QueryWalk::VisitSetConfig(const FuncCall* call) {
   const bool is_local = flag->val.boolval.boolval;
   SettingEffect effect{
       .kind = is_local ? SettingEffect::Kind::kSetLocal : SettingEffect::Kind::kSet,
-      .name = SettingName(name),
+      .name = AsciiLower(name),
       .sql = {},
       .value = value};
   if (effect.name.starts_with("transaction_")) return unknown();

@@ -79,9 +79,6 @@ class QueryWalk {
 // safely.
 [[nodiscard]] std::string SetStatement(std::string_view name, std::string_view value, bool local);
 
-// `name` in lower case, as PostgreSQL compares the names of settings.
-[[nodiscard]] std::string SettingName(std::string_view name);
-
 // BEGIN, SET and RESET statements.
 void AnalyseTransaction(const TransactionStmt* stmt, Facts& facts);
 void AnalyseSet(const VariableSetStmt* stmt, Facts& facts);

@@ -89,11 +89,6 @@ class Catalog {
   // empty: not known.
   [[nodiscard]] SearchPath DefaultPath(std::string_view login, std::string_view user) const;
 
-  // ALTER ROLE or DATABASE ... SET synchronous_commit to something other than remote_apply, for
-  // this database.
-  [[nodiscard]] bool synchronous_commit_overridden() const {
-    return synchronous_commit_overridden_;
-  }
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] std::size_t bytes() const;
 
@@ -119,7 +114,6 @@ class Catalog {
   bool default_path_known_ = false;
   // search_path of roles in this database; the role "": of all others.
   std::vector<std::pair<std::string, std::string>> role_paths_;
-  bool synchronous_commit_overridden_ = false;
 };
 
 }  // namespace waypost

@@ -234,11 +234,6 @@ CatalogBuilder& CatalogBuilder::DefaultPath(std::string_view value) {
   return *this;
 }
 
-CatalogBuilder& CatalogBuilder::SynchronousCommitOverridden() {
-  catalog_.synchronous_commit_overridden_ = true;
-  return *this;
-}
-
 ObjectGraph::Node CatalogBuilder::Find(Object object) const {
   const auto in = [](const auto& ids, ObjectId id) {
     const auto found = ids.find(id);

@@ -103,7 +103,6 @@ class CatalogBuilder {
   // The search_path of `role` in this database; "": of all roles. The first told of a role counts.
   CatalogBuilder& RolePath(std::string_view role, std::string_view value);
   CatalogBuilder& DefaultPath(std::string_view value);
-  CatalogBuilder& SynchronousCommitOverridden();
   // Ends it.
   [[nodiscard]] Catalog Take();
 

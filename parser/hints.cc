@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "core/base/ascii.h"
 #include "parser/tokens.h"
 
 namespace waypost {
@@ -34,22 +35,15 @@ std::string_view TakeWord(std::string_view& text) {
   return word;
 }
 
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return lower;
-}
-
 // "key: value" pairs, separated by blanks or commas, and nothing else: prose that contains a colon is no hint.
 std::string ValueIn(std::string_view comment) {
   std::string found;
   for (auto rest = Trimmed(comment); !rest.empty();) {
-    const auto key = Lower(TakeWord(rest));
+    const auto key = AsciiLower(TakeWord(rest));
     rest = Trimmed(rest);
     if (key.empty() || !rest.starts_with(':')) return {};
     rest.remove_prefix(1);
-    const auto value = Lower(TakeWord(rest));
+    const auto value = AsciiLower(TakeWord(rest));
     if (value.empty() || value.size() > kMaxValueBytes) return {};
     const bool role = key == "pgdog_role" && (value == "primary" || value == "replica");
     if (found.empty() && (role || key == "waypost")) found = value;
@@ -86,7 +80,7 @@ std::string HintIn(std::string_view sql, Lexing lexing) {
       continue;
     }
     const auto inside = Inside(token.text);
-    if (before && Lower(Trimmed(inside)) == "no load balance") return "primary";
+    if (before && AsciiLower(Trimmed(inside)) == "no load balance") return "primary";
     auto value = ValueIn(inside);
     if (before && !value.empty()) return value;
     if (behind.empty()) behind = std::move(value);

@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "core/base/ascii.h"
 #include "parser/function_body.h"
 
 namespace waypost {
@@ -112,10 +113,7 @@ class Tokens {
            (StartsWord(text_[at_]) || IsDigit(text_[at_]) || text_[at_] == '$')) {
       ++at_;
     }
-    std::string word(text_.substr(start, at_ - start));
-    for (char& c : word) {
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
+    std::string word = AsciiLower(text_.substr(start, at_ - start));
     const char next = at_ < text_.size() ? text_[at_] : '\0';
     if (next == '\'' && word == "e") return String(true);
     if (next == '\'' && (word == "b" || word == "x" || word == "n")) return String(false);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "core/base/ascii.h"
+
 namespace waypost {
 namespace {
 
@@ -10,10 +12,6 @@ constexpr std::size_t kMaxNameBytes = 63;  // NAMEDATALEN - 1: longer names are 
 
 bool IsBlank(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
-}
-
-char Lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
 void SkipBlanks(std::string_view& text) {
@@ -82,7 +80,7 @@ SearchPath ReadSearchPath(std::string_view value, std::string_view user) {
       if (!TakeQuoted(value, '"', name)) return {};
     } else {
       while (!value.empty() && value.front() != ',' && !IsBlank(value.front())) {
-        name += Lower(value.front());
+        name += AsciiLower(value.front());
         value.remove_prefix(1);
       }
       if (name.empty() || name.find('"') != std::string::npos) return {};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/base/ascii.h"
 #include "parser/fields.h"
 
 namespace waypost {
@@ -21,10 +22,9 @@ std::string Quoted(std::string_view text) {
   return quoted + "'";
 }
 
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 bool IsSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 bool IsWord(char c) {
-  c = Lower(c);
+  c = AsciiLower(c);
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '$' || static_cast<unsigned char>(c) >= 0x80;
 }
 
@@ -49,7 +49,7 @@ class Words {
 
 bool Same(std::string_view word, std::string_view lower) {
   return word.size() == lower.size() &&
-         std::equal(word.begin(), word.end(), lower.begin(), [](char a, char b) { return Lower(a) == b; });
+         std::equal(word.begin(), word.end(), lower.begin(), [](char a, char b) { return AsciiLower(a) == b; });
 }
 
 std::string_view Trimmed(std::string_view text) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/base/ascii.h"
+
 namespace waypost {
 namespace {
 
@@ -99,8 +101,7 @@ std::string Difference(const SettingSet& from, const SettingSet& to) {
 
 Setting StartupSetting(std::string_view name, std::string_view value) {
   Setting setting;
-  for (const char c : name)
-    setting.name += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  setting.name = AsciiLower(name);
   setting.sql = "SELECT pg_catalog.set_config(" + Quote(name) + "," + Quote(value) + ",false)";
   return setting;
 }

@@ -3,23 +3,21 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/base/ascii.h"
+
 namespace waypost {
 namespace {
 
-char Lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 bool SameName(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return Lower(x) == Lower(y); });
+                    [](char x, char y) { return AsciiLower(x) == AsciiLower(y); });
 }
 
 bool IsDigit(char c) {
   return c >= '0' && c <= '9';
 }
 bool IsNameByte(char c) {
-  const char lower = Lower(c);
+  const char lower = AsciiLower(c);
   return (lower >= 'a' && lower <= 'z') || c == '_' || c == '$' || IsDigit(c) ||
          static_cast<unsigned char>(c) >= 0x80;
 }
