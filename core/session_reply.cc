@@ -315,6 +315,13 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
   }
   for (const auto& effect : facts.settings) ApplySetting(effect);
   if (facts.catalog == CatalogChange::kLater) worker_.shared().want_catalog(database_);
+  // What a transaction changed comes into force when it is committed, by whatever session.
+  if (facts.kind == StatementKind::kTwoPhase) {
+    auto& plain = worker_.shared().plain_prepared;
+    const bool was_plain = plain.Remove(facts.object);
+    if (tag == "PREPARE TRANSACTION" && !std::exchange(ddl_pending_, false)) plain.Add(facts.object);
+    if (was_plain) return;
+  }
   if (facts.catalog != CatalogChange::kNow) return;
   ddl_pending_ = true;
   // Outside a block a simple Query has committed by now, and the client may hear of it at once.

@@ -164,6 +164,26 @@ class SequenceReaders {
   std::atomic<std::uint64_t> version_{1};
 };
 
+// Transactions that were prepared through here and are known to change no catalogue. Met at two-phase commit alone.
+class PlainPrepared {
+ public:
+  void Add(const std::string& identifier) {
+    const std::scoped_lock lock(mutex_);
+    // Beyond that, as if nothing were known of it.
+    if (identifiers_.size() < kMaxPrepared) identifiers_.insert(identifier);
+  }
+  // False if it is not known to be one.
+  bool Remove(const std::string& identifier) {
+    const std::scoped_lock lock(mutex_);
+    return identifiers_.erase(identifier) > 0;
+  }
+
+ private:
+  static constexpr std::size_t kMaxPrepared = 1024;
+  std::mutex mutex_;
+  std::set<std::string> identifiers_;
+};
+
 struct Shared {
   std::array<ServerBudget, kMaxServers> budgets;
   ClientCount clients;
@@ -177,6 +197,7 @@ struct Shared {
   std::function<void()> probe_now;
   std::function<void(const std::string& database)> want_catalog;    // load it, if it is not there yet
   CatalogClock catalog_clock;
+  PlainPrepared plain_prepared;
 };
 
 }  // namespace waypost

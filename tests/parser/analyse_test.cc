@@ -427,6 +427,8 @@ TEST_CASE("a statement says what it does to the catalogue", "[parser][analyse]")
       {"ALTER ROLE x SET search_path = y", Change::kNow},
       {"DO 'x'", Change::kNow},
       {"COMMIT PREPARED 'x'", Change::kNow},
+      {"PREPARE TRANSACTION 'x'", Change::kNone},
+      {"ROLLBACK PREPARED 'x'", Change::kNone},
       {"SELEC 1", Change::kNow},
   }));
   INFO(sql);
