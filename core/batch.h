@@ -77,9 +77,9 @@ struct BatchFlags {
   std::size_t ran_at = 0;  // in `ran`: the one that is answered next
   BatchFacts facts{.needs_fence = false};
   PinReason pin = PinReason::kNone;
+  CatalogChange catalog = CatalogChange::kNone;  // the greatest of its statements
   bool any_statement = false;
   bool changes_settings = false;
-  bool changes_catalog = false;  // DDL
   bool unseen = false;           // it may have changed the session in a way that its text does not show,
   bool unlisted = false;         // and that an audit cannot find
   bool writes = false;           // it may take values from sequences, at least by a trigger,

@@ -73,6 +73,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
     std::string user, database;
     std::shared_ptr<const StartupSettings> startup;
     Parameters parameters;  // ParameterStatus as the primary told it
+    std::uint64_t defaults = 0;  // what the DefaultsClock said before it was asked
   };
   void OnLoggedIn(Identity identity, const std::string& greeting);
   // Sends `message` (if any), then closes.
@@ -159,7 +160,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
     Outlook outlook;
   };
   [[nodiscard]] Place FindPlace();
-  void CatalogChanged();
+  void CatalogChanged(CatalogChange change);
   void TransactionEnded();
   [[nodiscard]] StatementRef FindStatement(std::string_view name) const;
   [[nodiscard]] StatementRef FindStatement(std::string_view name, std::size_t named) const;
@@ -335,6 +336,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::string last_words_;         // what the server said before it closed the connection
 
   std::shared_ptr<const StartupSettings> startup_;
+  std::uint64_t defaults_ = 0;     // what it began with, by the DefaultsClock
   Settings settings_, transaction_settings_;
   std::vector<std::pair<std::string, Settings>> savepoints_;
   StatementRef unnamed_;
@@ -350,7 +352,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   SearchPath path_;                      // where names are looked up
   bool catalog_stale_ = false;           // it has changed since it was read
   bool local_path_ = false;              // SET LOCAL search_path: until the transaction ends, nobody knows
-  bool ddl_pending_ = false;             // DDL ran; it counts when its transaction ends
+  CatalogChange ddl_pending_ = CatalogChange::kNone;  // DDL ran; it counts when its transaction ends
   bool serializable_default_ = false;
   bool read_only_default_ = false;
   bool read_only_block_ = false;

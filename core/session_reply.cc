@@ -314,30 +314,32 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
       break;
   }
   for (const auto& effect : facts.settings) ApplySetting(effect);
-  if (facts.catalog == CatalogChange::kLater) worker_.shared().want_catalog(database_);
   // What a transaction changed comes into force when it is committed, by whatever session.
   if (facts.kind == StatementKind::kTwoPhase) {
     auto& plain = worker_.shared().plain_prepared;
     const bool was_plain = plain.Remove(facts.object);
-    if (tag == "PREPARE TRANSACTION" && !std::exchange(ddl_pending_, false)) plain.Add(facts.object);
+    const auto changed = tag == "PREPARE TRANSACTION" ? std::exchange(ddl_pending_, CatalogChange::kNone) : CatalogChange::kNow;
+    if (changed == CatalogChange::kNone) plain.Add(facts.object);
     if (was_plain) return;
   }
-  if (facts.catalog != CatalogChange::kNow) return;
-  ddl_pending_ = true;
+  ddl_pending_ = std::max(ddl_pending_, facts.catalog);
   // Outside a block a simple Query has committed by now, and the client may hear of it at once.
-  if (connection_->status() == 'I') CatalogChanged();
+  if (connection_->status() == 'I') CatalogChanged(std::exchange(ddl_pending_, CatalogChange::kNone));
 }
 
 // What was read of the catalogue is out of date, for every client of every worker; it is read again.
-void Session::CatalogChanged() {
-  worker_.shared().catalog_clock.Tick(database_);
-  worker_.shared().want_catalog(database_);
+void Session::CatalogChanged(CatalogChange change) {
+  if (change == CatalogChange::kNone) return;
+  auto& shared = worker_.shared();
+  if (change >= CatalogChange::kDefaults) shared.defaults_clock.Tick();
+  if (change >= CatalogChange::kNow) shared.catalog_clock.Tick(database_);
+  shared.want_catalog(database_);
 }
 
 void Session::TransactionEnded() {
   if (std::exchange(local_path_, false)) SettingsChanged();
   // Only now it is sure that it was committed.
-  if (std::exchange(ddl_pending_, false)) CatalogChanged();
+  CatalogChanged(std::exchange(ddl_pending_, CatalogChange::kNone));
 }
 
 void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
