@@ -11,6 +11,7 @@
 //   session_digest.cc    what is counted of each statement for people: digests, shadow mode
 //   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
+//   session_names.cc    the names of prepared statements, ours and the client's
 //   session_audit.cc    what ties the session to its server connection, asked of the server
 //   session_sequence.cc currval() and lastval(): which session's values a server connection has
 //   session_reply.cc     replies -> client, and what they change in the session
@@ -249,11 +250,18 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void AppendTarget(std::string& out, BatchMessage& message, Bytes body);
   void EnsureStatement(std::string& out, const StatementRef& statement);
   void EnsureUnnamed(std::string& out);
-  [[nodiscard]] std::string WithServerNames(std::string& out, const BatchMessage& message, const SqlText& sql,
-                                            std::string_view text);
+  [[nodiscard]] bool DescribedAsRollback(const StatementRef& statement) const;
+  void EnsureRollback(std::string& out);
   void StreamLarge(FrameHeader header, Bytes body);
   void SendToServer(Bytes bytes);
   void AddEffect(Effect effect);
+
+  // session_names.cc
+  [[nodiscard]] std::string WithServerNames(std::string& out, const BatchMessage& message, const SqlText& sql,
+                                            std::string_view text);
+  void RenamedIn(std::uint64_t sequence);
+  [[nodiscard]] std::string WithClientPosition(std::string_view error, const Answer& answer) const;
+  [[nodiscard]] std::string WithClientNames(std::string_view error, const Answer& answer) const;
 
   // session_reply.cc
   Relayed OnError(const Answer& answer, Bytes body, std::string& replacement);
@@ -267,7 +275,6 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void ApplyDeallocate(const Facts& facts);
   void ReleaseHeld();
   void DropHeld();
-  [[nodiscard]] std::string WithClientNames(std::string_view error, std::uint64_t sequence) const;
   void SettingsChanged();
   [[nodiscard]] bool PlanChanged(const Answer& answer, const ErrorView& error) const;
   [[nodiscard]] bool MayHeal(std::string_view sqlstate) const;

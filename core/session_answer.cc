@@ -19,6 +19,7 @@ void Session::RewindBatch() {
   batch_->begin_sequence = 0;
   batch_->refusal_sequence = 0;
   batch_->effects.clear();
+  batch_->renamed.clear();
   batch_->effect = 0;
   batch_->failed = false;
   batch_->ran_any = false;

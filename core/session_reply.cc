@@ -29,32 +29,6 @@ bool NothingRan(const Answer& answer, const ErrorView& error) {
   return error.sqlstate == "25P02" || (answer.entry == 'Q' && error.sqlstate == "42601" && error.placed);
 }
 
-// The statement that `message` names.
-std::string NameIn(const Batch& batch, const BatchMessage& message) {
-  const auto body = batch.BodyOf(message);
-  switch (message.type) {
-    case 'P': {
-      const auto parse = ReadParse(body);
-      return std::string(parse ? parse->name : std::string_view());
-    }
-    case 'B': {
-      const auto bind = ReadBind(body);
-      return std::string(bind ? bind->statement : std::string_view());
-    }
-    case 'D': {
-      const auto target = ReadTarget(body);
-      return std::string(target ? target->name : std::string_view());
-    }
-    default:
-      return {};
-  }
-}
-
-std::string Replaced(std::string text, std::string_view what, std::string_view with) {
-  if (const auto at = text.find(what); at != std::string::npos) text.replace(at, what.size(), with);
-  return text;
-}
-
 }  // namespace
 
 Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept {
@@ -168,31 +142,12 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
     return Relayed::kForward;
   }
   // The server knows statements by our names.
-  if (AsText(body).find(worker_.statements().prefix()) != std::string_view::npos) {
-    const auto fields = WithClientNames(AsText(body), answer.sequence);
+  const bool moved = error.placed && batch_ && !batch_->renamed.empty();
+  if (moved || AsText(body).find(worker_.statements().prefix()) != std::string_view::npos) {
+    const auto fields = WithClientNames(AsText(body), answer);
     MessageBuilder(replacement, 'E').Raw(AsBytes(fields));
   }
   return Relayed::kForward;
-}
-
-std::string Session::WithClientNames(std::string_view error, std::uint64_t sequence) const {
-  std::string text(error);
-  const auto replace = [&](std::string_view name, const StatementRef& statement) {
-    if (statement && !statement->server_name.empty()) text = Replaced(std::move(text), statement->server_name, name);
-  };
-  if (batch_) {
-    // Names may share a statement: the one in the message that failed is meant.
-    const auto failed = std::find_if(batch_->messages.begin(), batch_->messages.end(),
-                                     [&](const BatchMessage& message) { return message.sequence >= sequence; });
-    if (sequence != 0 && failed != batch_->messages.end())
-      replace(NameIn(*batch_, *failed), failed->existing ? failed->existing : failed->statement);
-  }
-  if (batch_)
-    for (const auto& [name, statement] : batch_->parsed)
-      if (!name.empty()) replace(name, statement);
-  if (statements_)
-    for (const auto& [name, statement] : *statements_) replace(name, statement);
-  return text;
 }
 
 void Session::SettingsFailed(Bytes body, bool begin) {
