@@ -270,7 +270,7 @@ void Session::OnBatchDone(char status) noexcept {
   }
   auto& b = *batch_;
   if (fenced_ && read_only_block_ && begun_modes_.repeatable_read.value_or(false)) snapshot_taken_ = true;
-  if (status == 'I') snapshot_taken_ = false;
+  if (status == 'I' || b.ends_block) snapshot_taken_ = false;
   UndoSkipped(b.effects.size());
   ReleaseHeld();
   const auto now = Clock::now();

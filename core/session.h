@@ -187,6 +187,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] Lone LoneStatement() const;
   // True if the batch needs no server (yet) and was answered.
   bool KeepBatch();
+  [[nodiscard]] bool ChainsBehindFailure();
   void AnswerKept();
   void AppendBegin(std::string& out);
   [[nodiscard]] SessionFacts::Opens Opens() const;
