@@ -32,6 +32,7 @@ void Session::EndBatch() {
   waiting_since = {};
   large_next_ = false;
   give_up_at = deadline_ = TimePoint::max();
+  if (check_ != nullptr) EndCheck(SelfCheckOutcome::kFailed);
   if (batch_) worker_.GiveBatch(std::move(batch_));
 }
 
@@ -97,7 +98,7 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
     return Close("", ClientOutcome::kProtocolError);
   }
   const bool partial = mid_message && !holding_;
-  if (holding_) worker_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
+  if (holding_ && !Comparing()) worker_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
   // In a block nothing was committed. Else a write that was not answered may or may not have happened.
   const auto* relaying = std::get_if<Relaying>(&state_);
   const auto* fencing = std::get_if<FencingHere>(&state_);
@@ -115,7 +116,7 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
                            .message = "the connection to server \"" + connection_->server().name + "\" was lost",
                            .detail = last_words_.empty() ? error : last_words_,
                            .hint = sqlstate == "08007" ? "Whether the statement was committed is not known." : ""});
-  worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
+  if (!Comparing()) worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
   Lost(connection_->ledger().OwesReady() || EndWaits(), partial);
 }
 
@@ -135,6 +136,7 @@ void Session::Lost(bool ready_due, bool partial) {
   if (std::exchange(ddl_pending_, false) || (batch_ && batch_->changes_catalog)) CatalogChanged();
   LeaveFence();
   DropHeld();
+  if (check_ != nullptr && !check_->answered()) EndCheck(SelfCheckOutcome::kFailed);
   const bool nothing_sent = In<FencingHere>() && batch_ && !batch_->begun;
   if (!nothing_sent) large_next_ = false;
   if (stream_left_ > 0) skip_left_ = std::exchange(stream_left_, 0);
