@@ -138,8 +138,7 @@ SelfCheck::Next SelfCheck::OnPosition(std::optional<PrimaryNow> now, bool unstea
 }
 
 std::string SelfCheck::TakeAnswer() {
-  const bool told = outcome_ == SelfCheckOutcome::kSame || outcome_ == SelfCheckOutcome::kStale ||
-                    outcome_ == SelfCheckOutcome::kUnsteady;
+  const bool told = outcome_ == SelfCheckOutcome::kSame || outcome_ == SelfCheckOutcome::kStale;
   return std::move((told || position_only_) && !primarys_.empty() ? primarys_ : replicas_);
 }
 

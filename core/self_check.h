@@ -9,8 +9,8 @@
 //   or the primary answers otherwise each time     unsteady  random(), now(), rows in no order ...
 //   it did not, and the primary answers alike      stale
 //
-// The client is given the primary's answer. But where nothing can be said, a replica's that was proved fresh stands: the
-// primary's may be the older one.
+// The client is given the primary's answer. But a replica's that was proved fresh stands unless it is stale: the primary's
+// may be the older one.
 #pragma once
 
 #include <array>

@@ -93,7 +93,7 @@ TEST_CASE("a primary that answers otherwise each time proves nothing", "[core][s
   if (!at_once) CHECK(check.OnAnswer(Answer({"new"})) == Next::kRunOnPrimary);
   CHECK(check.OnAnswer(Answer({"newer"})) == Next::kAnswer);
   CHECK(check.outcome() == Outcome::kUnsteady);
-  CHECK(check.TakeAnswer() == Answer({"new"}));
+  CHECK(check.TakeAnswer() == Answer({"old"}));  // proved; the primary's first may be older
 }
 
 TEST_CASE("a statement that asks the clock is not run a third time", "[core][self_check]") {

@@ -260,8 +260,12 @@ class World {
         s.forwarded = true;
       }
     } else if (!s.forwarded && !s.discarding) {
-      s.forwarded = true;
-      Take(Forwarding{});
+      if (Chance()) Take(CheckDue{});
+      s.discarding = In<Discarding>();
+      if (!s.discarding) {
+        s.forwarded = true;
+        Take(Forwarding{});
+      }
     }
     if (!failed) (void)c.ledger.OnReply('C');
     (void)c.ledger.OnReply('Z');

@@ -228,7 +228,9 @@ const std::vector<Event>& EveryEvent() {
 Event AnyEvent(std::mt19937& random) {
   const auto any = [&random](unsigned bound) { return random() % bound; };
   const auto pin = [&] { return any(4) == 0 ? kTemp : PinReason::kNone; };
-  switch (any(19)) {
+  switch (any(20)) {
+    case 19:
+      return CheckDue{};
     case 18:
       return Continued{};
     case 0:
