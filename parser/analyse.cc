@@ -74,6 +74,9 @@ CatalogChange ChangeOf(const Node* stmt) {
     case T_CreateStatsStmt:
     case T_AlterStatsStmt:
       return CatalogChange::kNone;
+    case T_AlterRoleSetStmt:
+    case T_AlterDatabaseSetStmt:
+      return CatalogChange::kDefaults;
     default:
       return CatalogChange::kNow;
   }

@@ -95,6 +95,7 @@ enum class CatalogChange : std::uint8_t {
   kNone,
   kLater,  // a plain table is new, or something is gone: what was thought of the rest is still right
   kNow,    // a name may mean something else: nothing is a read until the catalogue was read again
+  kDefaults,  // the same, and new sessions start with other settings
 };
 
 struct Facts {

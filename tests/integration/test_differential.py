@@ -82,6 +82,9 @@ def normal(lines):
     # heard of yet there is no portal.
     if lines[-1:] == ["Z b'E'"]:
         lines = [re.sub(r"C='(08P01|25P02|26000|34000|42P05|55000)'.*", "C='25P02'", line) for line in lines]
+        # Nor can be described there what returns no rows, takes parameters, and was parsed on another server connection.
+        if len(lines) == 3 and re.fullmatch(r"t b'.+", lines[0]) and lines[1] == "n b''":
+            lines[:2] = ["E S='ERROR' V='ERROR' C='25P02'"]
     return lines
 
 
