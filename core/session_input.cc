@@ -308,7 +308,7 @@ void Session::Dispatch() {
   if (running.refusal.empty() && (running.begins || In<Begun>()) && KeepBatch()) return;
   if (running.ends_block && ChainsBehindFailure()) return;
   if (In<Idle>() && running.begins) begun_modes_ = {};  // of a block before
-  const auto decision = DecideBatch();
+  auto decision = DecideBatch();
   if (decision.target == Target::kReplica &&
       (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     read_only_block_ = true;
@@ -323,6 +323,7 @@ void Session::Dispatch() {
   if (connection_ == nullptr || connection_->status() == 'I') transaction_settings_ = settings_;
   if (connection_ == nullptr) rollback_unpins_ = true;
   if (In<Pinned>() || !EndsWithTransaction(running.pin)) rollback_unpins_ = false;
+  if (routing_.self_check > 0) Sample(decision);
   Take(BatchReady{decision});
 }
 

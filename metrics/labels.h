@@ -60,6 +60,7 @@ enum class TransactionOutcome : std::uint8_t { kCommit, kRollback, kAborted };
 enum class ProbeResult : std::uint8_t { kOk, kTimeout, kConnectError, kQueryError };
 enum class FenceOutcome : std::uint8_t { kConfirmed, kReady, kWaited, kFellBack, kGaveUp };
 enum class FenceProbeOutcome : std::uint8_t { kOk, kFailed };
+enum class SelfCheckOutcome : std::uint8_t { kSame, kStale, kChanged, kUnsteady, kTooLong, kFailed };
 
 // Every label a metric of metrics.def may have.
 enum class Label : std::uint8_t {
@@ -88,6 +89,7 @@ enum class Label : std::uint8_t {
   kProbeResult,
   kFenceOutcome,
   kFenceProbeOutcome,
+  kSelfCheckOutcome,
   kCount
 };
 
@@ -134,6 +136,8 @@ inline constexpr auto kProbeResult =
 inline constexpr auto kFenceOutcome =
     std::to_array<std::string_view>({"confirmed", "ready", "waited", "fell_back", "gave_up"});
 inline constexpr auto kFenceProbeOutcome = std::to_array<std::string_view>({"ok", "failed"});
+inline constexpr auto kSelfCheckOutcome =
+    std::to_array<std::string_view>({"same", "stale", "changed", "unsteady", "too_long", "failed"});
 }  // namespace label_values
 
 struct LabelInfo {
@@ -196,6 +200,8 @@ struct LabelInfo {
       return {"outcome", v::kFenceOutcome.size(), v::kFenceOutcome};
     case Label::kFenceProbeOutcome:
       return {"outcome", v::kFenceProbeOutcome.size(), v::kFenceProbeOutcome};
+    case Label::kSelfCheckOutcome:
+      return {"outcome", v::kSelfCheckOutcome.size(), v::kSelfCheckOutcome};
   }
   return {"", 1, {}};
 }

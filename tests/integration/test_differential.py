@@ -30,13 +30,9 @@ def proxy(cluster):
         conn.rows(sessions.SCHEMA)
         conn.rows("RESET SESSION AUTHORIZATION")
     cluster.sql(f"ALTER DATABASE {sessions.DATABASE} SET deadlock_timeout = '10s'", database="postgres")
-    made = waypost_process.Waypost(
-        cluster,
-        sections={"server": {"max_connections": CONNECTIONS}, "top": {"workers": 1}, "pool": {"query_wait_timeout": "4s"}},
-    ).start()
-    made.wait_for_split()
-    yield made
-    made.close()
+    sections = {"server": {"max_connections": CONNECTIONS}, "top": {"workers": 1}, "pool": {"query_wait_timeout": "4s"}}
+    with waypost_process.running(cluster, sections=sections) as made:
+        yield made
 
 
 class Bench:
