@@ -1,5 +1,8 @@
 #include "core/client_login.h"
 
+#include <algorithm>
+
+#include "core/base/ascii.h"
 #include "core/base/log.h"
 #include "core/credentials.h"
 #include "core/session.h"
@@ -235,7 +238,11 @@ void ClientLogin::Finish() {
   std::vector<std::pair<std::string, std::string>> options;
   (void)ReadOptions(startup_.options, options);  // checked at start-up
   for (const auto& list : {options, startup_.parameters})
-    for (const auto& [name, value] : list) set.push_back(StartupSetting(name, value));
+    for (const auto& [name, value] : list) {
+      const auto told = std::find_if(parameter_status_->begin(), parameter_status_->end(), [](const auto& p) { return p.first == "DateStyle"; });
+      const bool whole = AsciiLower(name) == "datestyle" && told != parameter_status_->end();
+      set.push_back(StartupSetting(name, whole ? told->second : value));  // it may name the half of it
+    }
 
   std::string out;
   MessageBuilder(out, 'R').U32(kAuthOk);

@@ -288,6 +288,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void OnParameter(std::string_view name, std::string_view value);
   [[nodiscard]] bool TellsParameter(std::string_view name, std::string_view value);
   void AppendParametersReset(std::string& out);
+  [[nodiscard]] std::string WithWholeDateStyle(const std::string& sql) const;
 
   // session_reply.cc
   Relayed OnError(const Answer& answer, Bytes body, std::string& replacement);

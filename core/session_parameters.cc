@@ -41,6 +41,16 @@ bool Session::TellsParameter(std::string_view name, std::string_view value) {
   return true;
 }
 
+// `SET DateStyle = SQL` leaves the order of day and month as it was in this session, which on another server connection may
+// be another one.
+std::string Session::WithWholeDateStyle(const std::string& sql) const {
+  std::string_view base;
+  for (const auto& [name, value] : *greeted_)
+    if (name == "DateStyle") base = value;
+  if (const auto* before = FindSetting(*settings_, "datestyle")) base = before->sql;
+  return "SET datestyle TO '" + FullDateStyle(base, sql) + "'";
+}
+
 // Ahead of the ReadyForQuery of a batch that resets: what the client was told last and does not hold any more.
 void Session::AppendParametersReset(std::string& out) {
   if (!batch_ || !batch_->resets || batch_->unseen || connection_->startup().settings == startup_->settings) return;

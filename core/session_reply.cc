@@ -372,10 +372,12 @@ void Session::ApplySetting(const SettingEffect& effect) {
   auto& table = worker_.settings();
   auto& server = connection_->settings;
   switch (effect.kind) {
-    case SettingEffect::Kind::kSet:
-      settings_ = table.With(settings_, {effect.name, effect.sql});
-      server = table.With(server, {effect.name, effect.sql});
+    case SettingEffect::Kind::kSet: {
+      const Setting setting{effect.name, effect.name == "datestyle" ? WithWholeDateStyle(effect.sql) : effect.sql};
+      settings_ = table.With(settings_, setting);
+      server = table.With(server, setting);
       break;
+    }
     case SettingEffect::Kind::kSetLocal:
       if (effect.name == "search_path" || effect.name == "role") {
         local_path_ = true;

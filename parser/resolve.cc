@@ -57,6 +57,13 @@ Reason ReasonIfUnknown(NameRef::Kind kind) {
   return Reason::kNotUnderstood;
 }
 
+// UPDATE of pg_settings sets what it names: by a rule, unlike every other view of the system.
+bool SetsByRule(const Facts& facts) {
+  return facts.writes_by_form && std::any_of(facts.names.begin(), facts.names.end(), [](const NameRef& ref) {
+           return ref.kind == NameRef::Kind::kRelation && ref.name == "pg_settings";
+         });
+}
+
 // Looks at every name of one statement and lowers the verdict from "read" as soon as one is not
 // safe.
 class Resolution {
@@ -68,6 +75,7 @@ class Resolution {
     verdict_.cls = ClassOfForm(facts_);
     verdict_.why = ReasonOfForm(facts_);
     verdict_.pin = facts_.pin;
+    if (SetsByRule(facts_)) Pin(PinReason::kUnknownState);
     verdict_.needs_fence = false;
     for (const NameRef& ref : facts_.names) Look(ref);
     if (!facts_.names.empty()) {
@@ -135,6 +143,7 @@ Verdict WithoutCatalog(const Facts& facts) {
   verdict.cls = ClassOfForm(facts);
   verdict.why = ReasonOfForm(facts);
   verdict.pin = facts.pin;
+  if (verdict.pin == PinReason::kNone && SetsByRule(facts)) verdict.pin = PinReason::kUnknownState;
   if (verdict.cls != Class::kRead) {
     verdict.repeatable = facts.repeatable && facts.names.empty();
     return verdict;

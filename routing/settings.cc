@@ -106,6 +106,39 @@ Setting StartupSetting(std::string_view name, std::string_view value) {
   return setting;
 }
 
+std::string FullDateStyle(std::string_view base, std::string_view change) {
+  std::string_view style = "ISO", order = "MDY";
+  for (const auto text : {base, change}) {
+    bool ordered = false;
+    const auto read = [&](const std::string& word) {
+      const auto set_order = [&](std::string_view named) {
+        order = named;
+        ordered = true;
+      };
+      if (word == "iso") style = "ISO";
+      else if (word == "sql") style = "SQL";
+      else if (word.starts_with("postgres")) style = "Postgres";
+      else if (word == "german") style = "German";
+      else if (word == "ymd") set_order("YMD");
+      else if (word == "dmy" || word.starts_with("euro")) set_order("DMY");
+      else if (word == "mdy" || word == "us" || word.starts_with("noneuro")) set_order("MDY");
+      return word == "german";
+    };
+    std::string word;
+    bool german = false;
+    for (const char c : AsciiLower(text) + ' ') {
+      if (c >= 'a' && c <= 'z') {
+        word += c;
+        continue;
+      }
+      german = read(word) || german;
+      word.clear();
+    }
+    if (german && !ordered) order = "DMY";
+  }
+  return std::string(style) + ", " + std::string(order);
+}
+
 const Setting* FindSetting(const SettingSet& set, std::string_view name) {
   const auto found = std::lower_bound(
       set.begin(), set.end(), name,

@@ -46,6 +46,10 @@ class SettingTable {
 // `SELECT pg_catalog.set_config('name', 'value', false)` with both quoted; for start-up parameters.
 [[nodiscard]] Setting StartupSetting(std::string_view name, std::string_view value);
 
+// DateStyle is two settings in one, of which each SET may name one alone: what `change` makes of `base`, both whole, as the
+// server shows it ("ISO, MDY"). Either may be a statement that sets it.
+[[nodiscard]] std::string FullDateStyle(std::string_view base, std::string_view change);
+
 // nullptr if there is no setting of that name.
 [[nodiscard]] const Setting* FindSetting(const SettingSet& set, std::string_view name);
 

@@ -67,6 +67,7 @@ STATE = [  # what one client does, what another asks, what it must be told
     ("BEGIN; SET LOCAL work_mem = '11MB'; COMMIT", "SHOW work_mem", "4MB"),
     ("SELECT set_config('work_mem', '11MB', false)", "SHOW work_mem", "4MB"),
     ("DO $$ BEGIN PERFORM set_config('work_mem', '11MB', false); END $$", "SHOW work_mem", "4MB"),
+    ("UPDATE pg_settings SET setting = '11MB' WHERE name = 'work_mem'", "SHOW work_mem", "4MB"),
     ("SET search_path = pg_catalog", "SHOW search_path", '"$user", public'),
     ("SET DateStyle = German", "SELECT date '2024-05-06' FROM probe_me LIMIT 1", "2024-05-06"),
     ("SET application_name = 'theirs'", "SHOW application_name", ""),
@@ -109,6 +110,21 @@ def test_nothing_of_one_client_reaches_another(few, theirs, mine, expected):
         with few.connect() as third:
             eventually(lambda third=third: third.value(mine) == expected_after, 5, "the state of the one who left is gone")
             third.simple("SELECT pg_advisory_unlock_all()")
+
+
+@pytest.mark.parametrize("startup", [{}, {"DateStyle": "SQL"}, {"DateStyle": "German"}, {"DateStyle": "YMD"}])
+def test_half_a_datestyle(cluster, make_waypost, startup):
+    """SET DateStyle of the format alone keeps the session's order, whatever another session had on that connection."""
+    proxy = make_waypost(sections=ONE)
+    seen = []
+    for port in (cluster.ports["pg0"], proxy.port):
+        seen.append([])
+        with wire.connect(port, **startup) as conn, wire.connect(port, DateStyle="SQL, YMD") as other:
+            for sql in ("SET work_mem = '5MB'", "SET DateStyle = postgres", "SET DateStyle = dmy", "SET DateStyle = 'ISO'", "SELECT set_config('DateStyle', 'sql', false)", "RESET DateStyle"):
+                conn.rows(sql)
+                other.rows("SET DateStyle = 'German'; RESET DateStyle; SET DateStyle = 'MDY'; SELECT txid_current()")
+                seen[-1].append(conn.rows("SHOW DateStyle"))
+    assert seen[0] == seen[1]
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,8 @@ TEST_CASE("what another server answers differently stays on the primary", "[pars
       {"SELECT currval('s')", kW, Reason::kServerLocal, PinReason::kSequenceValue},
       {"SELECT lastval()", kW, Reason::kServerLocal, PinReason::kSequenceValue},
       {"SELECT setseed(0.5)", kW, Reason::kServerLocal, PinReason::kSetSeed},
+      {"UPDATE pg_settings SET setting = '7MB' WHERE name = 'work_mem'", kW, Reason::kWrite, PinReason::kUnknownState},
+      {"WITH u AS (UPDATE pg_catalog.pg_settings SET setting = '7MB' RETURNING 1) SELECT * FROM u", kW, Reason::kModifyingCte, PinReason::kUnknownState},
       {"INSERT INTO t SELECT pg_advisory_lock(1)", kW, Reason::kWrite, PinReason::kAdvisoryLock},
   })));
 }

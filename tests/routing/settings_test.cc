@@ -122,3 +122,13 @@ TEST_CASE("a start-up setting is set by name and value, whatever they hold",
 }
 
 }  // namespace waypost
+
+TEST_CASE("DateStyle is taken as a whole", "[routing][settings]") {
+  CHECK(waypost::FullDateStyle("ISO, MDY", "SET datestyle TO 'postgres'") == "Postgres, MDY");
+  CHECK(waypost::FullDateStyle("German, DMY", "SET datestyle TO 'postgres'") == "Postgres, DMY");
+  CHECK(waypost::FullDateStyle("ISO, YMD", "SET datestyle TO 'german'") == "German, DMY");
+  CHECK(waypost::FullDateStyle("ISO, YMD", "SET datestyle TO 'german', 'MDY'") == "German, MDY");
+  CHECK(waypost::FullDateStyle("SET datestyle TO 'SQL, DMY'", "SET datestyle TO 'US'") == "SQL, MDY");
+  CHECK(waypost::FullDateStyle("SELECT pg_catalog.set_config(E'DateStyle',E'SQL, YMD',false)", "SET datestyle TO iso") == "ISO, YMD");
+  CHECK(waypost::FullDateStyle("SQL, MDY", "SET datestyle TO 'European', 'PostgreSQL'") == "Postgres, DMY");
+}

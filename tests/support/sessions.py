@@ -269,6 +269,7 @@ class Author:
             (30, self._simple), (8, self._several), (14, self._unnamed), (7, self._prepare), (14, self._execute_named),
             (4, self._close), (4, self._describe), (6, self._portal), (6, self._pipeline), (4, self._flush),
             (3, self._copy_in), (2, self._copy_in_extended), (2, self._function_call), (2, self._syncs), (1, self._empty),
+            (4, self._in_flight), (3, self._whole_block), (2, self._copy_in_a_pipeline), (2, self._portal_in_pieces), (2, self._driver_begin),
         ]  # fmt: skip
         chosen = rng.choices([k for _, k in kinds], [w for w, _ in kinds])[0]
         return chosen(who)
@@ -363,7 +364,7 @@ class Author:
             "RELEASE SAVEPOINT p2", "SET TRANSACTION READ ONLY", "SET LOCAL transaction_read_only = on", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SET TRANSACTION READ WRITE",
             "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
             "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SET CONSTRAINTS ALL IMMEDIATE",
-            "COMMIT PREPARED 'none'", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, DEFERRABLE",
+            "COMMIT PREPARED 'none'", 'SAVEPOINT "P 1"', 'ROLLBACK TO "P 1"', "SAVEPOINT p1; SET LOCAL work_mem = '3MB'; ROLLBACK TO p1", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, DEFERRABLE",
         ])  # fmt: skip
 
     def cursor(self):
@@ -495,6 +496,47 @@ class Author:
         one, two = self._unnamed(who), self._execute_named(who)
         return Step(who, one.messages + two.messages, count=2, pins=one.pins or two.pins)
 
+    def _together(self, parts):
+        """Several steps in one write."""
+        return Step(parts[0].who, [m for p in parts for m in p.messages], count=sum(p.count for p in parts), pins=any(p.pins for p in parts))
+
+    def _in_flight(self, who):
+        kinds = [self._unnamed, self._unnamed, self._execute_named, self._prepare, self._close, self._describe, self._portal, self._pipeline, self._simple]
+        return self._together([self.rng.choice(kinds)(who) for _ in range(self.rng.randint(2, 6))])
+
+    def _run(self, who, sql):
+        if self.rng.random() < 0.4:
+            return self.query(who, sql)
+        return Step(who, [("Parse", ["", sql]), ("Bind", ["", ""]), ("Execute", []), ("Sync", [])])
+
+    def _whole_block(self, who):
+        """A transaction without waiting for any of its answers."""
+        kinds = [self._unnamed, self._execute_named, self._simple, self._portal, lambda who: self._run(who, "SAVEPOINT p1"),
+                 lambda who: self._run(who, self.rng.choice(["ROLLBACK TO p1", "RELEASE p1"]))]  # fmt: skip
+        inside = [self.rng.choice(kinds)(who) for _ in range(self.rng.randint(1, 4))]
+        return self._together([self._run(who, self.rng.choice(BEGINS)), *inside, self._run(who, self.rng.choice(ENDS))])
+
+    def _driver_begin(self, who):
+        """BEGIN and the first statement in one batch; the BEGIN has a name after some time."""
+        begin = self.rng.choice(BEGINS[:-2])
+        first = self.rng.choice([[("Parse", ["", begin]), ("Bind", ["", ""])], [("Bind", ["", "n1"])], [("Parse", ["n1", begin]), ("Bind", ["", "n1"])]])
+        rest = self._unnamed(who)
+        return Step(who, [*first, ("Execute", []), *rest.messages], pins=rest.pins or (who, "n1") in self.may_tie)
+
+    def _copy_in_a_pipeline(self, who):
+        copy = Step(who, [("Parse", ["", "COPY t{c} FROM STDIN"]), ("Bind", ["", ""]), ("Execute", []), ("CopyData", ["9{r}\tcopied\t1\t2024-01-01\n"]),
+                          self.rng.choice([("CopyDone", []), ("CopyFail", ["no"])]), ("Sync", [])])  # fmt: skip
+        out = self._run(who, self.rng.choice(["COPY t{c} TO STDOUT", "COPY (SELECT 1 / (id - 2) FROM t{c} ORDER BY id) TO STDOUT"]))
+        parts = [self._unnamed(who), self.rng.choice([copy, out]), self._execute_named(who)]
+        self.rng.shuffle(parts)
+        return self._together(parts)
+
+    def _portal_in_pieces(self, who):
+        """Rows a few at a time, each time asked for with a Flush; the portal is described between."""
+        portal = self.rng.choice(["", "p1"])
+        return Step(who, [("Parse", ["", "SELECT id, t FROM t{c} ORDER BY id"]), ("Bind", [portal, ""]), ("Describe", ["P", portal]),
+                          ("Execute", [portal, 2]), ("Flush", [])], until="ECIs")  # fmt: skip
+
     def _flush(self, who):
         sql, values, pins = self._text()
         messages = [("Parse", ["", sql]), ("Bind", ["", "", values]), ("Execute", []), ("Flush", [])]
@@ -504,6 +546,8 @@ class Author:
         if self.rng.random() < 0.3:
             sql, values, pins = self._text()
             return Step(who, [("Parse", ["", sql]), ("Bind", ["", "", values]), ("Execute", []), ("Sync", [])], pins=pins)
+        if self.rng.random() < 0.3:
+            return Step(who, [("Execute", [self.rng.choice(["", "p1"]), 2]), ("Describe", ["P", "p1"]), ("Sync", [])])
         return Step(who, [("Sync", [])])
 
     def _copy_in(self, who):
