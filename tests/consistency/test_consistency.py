@@ -84,3 +84,20 @@ def test_nothing_is_stale_whatever_happens_to_the_servers(servers, pairs, name):
                      seconds=DISTURBED_SECONDS)
     assert not checker.broken(result), "\n".join(result["samples"])
     assert result["reads"] > 1000 and len(result["disturbed"]) > 5, result["disturbed"]
+
+
+@pytest.mark.parametrize("name, nemeses", [("async", []), ("first-2", []), ("async", list(settings.NEMESES))])
+def test_what_waypost_checks_itself(servers, name, nemeses):
+    """With each read on a replica run again on the primary, neither the checker nor Waypost finds a fault."""
+    setting = settings.SETTINGS[name]
+    two = [balancers.start_waypost(servers, read_from=setting.read_from, self_check=1.0) for _ in range(2)]
+    try:
+        result = checked(servers, [waypost.port for waypost in two], setting, nemeses=nemeses,
+                         seconds=DISTURBED_SECONDS if nemeses else SECONDS)
+        assert not checker.broken(result), "\n".join(result["samples"])
+        for waypost in two:
+            assert waypost.metric("waypost_stale_reads_total") == 0, waypost.log()[-3000:]
+            assert waypost.metric("waypost_self_checks_total", outcome="same") > 20
+    finally:
+        for waypost in two:
+            waypost.close()
