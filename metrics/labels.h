@@ -59,6 +59,7 @@ enum class TransactionMode : std::uint8_t { kReadWrite, kReadOnly };
 enum class TransactionOutcome : std::uint8_t { kCommit, kRollback, kAborted };
 enum class ProbeResult : std::uint8_t { kOk, kTimeout, kConnectError, kQueryError };
 enum class FenceOutcome : std::uint8_t { kConfirmed, kReady, kWaited, kFellBack, kGaveUp };
+enum class SettleOutcome : std::uint8_t { kAtOnce, kNothingShown, kWaited, kGaveUp };
 enum class FenceProbeOutcome : std::uint8_t { kOk, kFailed };
 
 // Every label a metric of metrics.def may have.
@@ -87,6 +88,7 @@ enum class Label : std::uint8_t {
   kTransactionOutcome,
   kProbeResult,
   kFenceOutcome,
+  kSettleOutcome,
   kFenceProbeOutcome,
   kCount
 };
@@ -133,6 +135,8 @@ inline constexpr auto kProbeResult =
     std::to_array<std::string_view>({"ok", "timeout", "connect_error", "query_error"});
 inline constexpr auto kFenceOutcome =
     std::to_array<std::string_view>({"confirmed", "ready", "waited", "fell_back", "gave_up"});
+inline constexpr auto kSettleOutcome =
+    std::to_array<std::string_view>({"at_once", "nothing_shown", "waited", "gave_up"});
 inline constexpr auto kFenceProbeOutcome = std::to_array<std::string_view>({"ok", "failed"});
 }  // namespace label_values
 
@@ -194,6 +198,8 @@ struct LabelInfo {
       return {"result", v::kProbeResult.size(), v::kProbeResult};
     case Label::kFenceOutcome:
       return {"outcome", v::kFenceOutcome.size(), v::kFenceOutcome};
+    case Label::kSettleOutcome:
+      return {"outcome", v::kSettleOutcome.size(), v::kSettleOutcome};
     case Label::kFenceProbeOutcome:
       return {"outcome", v::kFenceProbeOutcome.size(), v::kFenceProbeOutcome};
   }
