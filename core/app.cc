@@ -110,6 +110,7 @@ void App::OnView(View view) {
 
 void App::OnCatalog(const std::string& database, const KnownCatalog& known) {
   const std::scoped_lock lock(mutex_);
+  if (known.defaults_changed) shared_.defaults_clock.Tick();
   catalogs_[database] = known.catalog;
   catalog_came_.notify_all();
   for (const auto& worker : workers_) worker->SetCatalog(database, known.catalog, known.as_of);

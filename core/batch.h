@@ -2,6 +2,7 @@
 // Kept and reused by the worker; worker thread only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -65,6 +66,13 @@ struct Portal {
   DigestNote note = 0;
 };
 
+// A name in a SQL text that went to the server as another one.
+struct RenamedHere {
+  std::uint64_t sequence = 0;  // in the ledger: of the message
+  std::size_t end = 0;         // of the client's name, in characters of its text
+  std::ptrdiff_t longer = 0;   // the server's name, by so many characters
+};
+
 // A Query or an Execute, as it is counted once the batch is answered.
 struct CountedRun {
   DigestNote note = 0;
@@ -77,9 +85,9 @@ struct BatchFlags {
   std::size_t ran_at = 0;  // in `ran`: the one that is answered next
   BatchFacts facts{.needs_fence = false};
   PinReason pin = PinReason::kNone;
+  CatalogChange catalog = CatalogChange::kNone;  // the greatest of its statements
   bool any_statement = false;
   bool changes_settings = false;
-  bool changes_catalog = false;  // DDL
   bool unseen = false;           // it may have changed the session in a way that its text does not show,
   bool unlisted = false;         // and that an audit cannot find
   bool writes = false;           // it may take values from sequences, at least by a trigger,
@@ -96,6 +104,7 @@ struct BatchFlags {
   bool ran_any = false;     // something of it was answered as only what ran is
   bool begins = false;      // BEGIN
   bool commits = false;     // COMMIT
+  bool prepares = false;    // PREPARE TRANSACTION
   bool sets_transaction = false;  // SET TRANSACTION
   std::uint64_t refusal_sequence = 0;  // in the ledger: what stands for the refused message
   std::uint64_t begin_sequence = 0;  // in the ledger: the BEGIN that goes ahead of it
@@ -114,6 +123,7 @@ struct Batch : BatchFlags {
   std::vector<std::pair<std::string, StatementRef>> parsed;  // statements named in this batch; null: closed
   std::vector<Portal> portals;
   std::vector<CountedRun> ran;  // of each Query and Execute, while digests are on
+  std::vector<RenamedHere> renamed;
   std::string refusal;  // an ErrorResponse, if a message of it is refused
 
   // Of one of its messages, without the header. Valid while nothing is added.
@@ -132,6 +142,7 @@ struct Batch : BatchFlags {
     parsed.clear();
     portals.clear();
     ran.clear();
+    renamed.clear();
     refusal.clear();
   }
 };

@@ -83,6 +83,7 @@ class CatalogKeeper::Loop {
     TimePoint due = TimePoint::max();
     unsigned failures = 0;  // in a row
     std::uint64_t fingerprint = 0;  // of `known`
+    std::uint64_t defaults = 0;
     KnownCatalog known;
   };
   using Databases = std::map<std::string, Entry, std::less<>>;
@@ -144,6 +145,8 @@ class CatalogKeeper::Loop {
       Failed(at, loaded.error());
       return std::nullopt;
     }
+    entry.known.defaults_changed = entry.loaded != TimePoint{} && entry.defaults != loaded->defaults;
+    entry.defaults = loaded->defaults;
     entry.loaded = entry.tried;
     entry.failures = 0;
     entry.fingerprint = loaded->fingerprint;

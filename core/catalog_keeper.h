@@ -17,6 +17,7 @@ namespace waypost {
 struct KnownCatalog {
   std::shared_ptr<const Catalog> catalog;  // the same object as long as nothing changed
   std::uint64_t as_of = 0;                 // what the clock said before it was read
+  bool defaults_changed = false;           // ALTER ROLE or ALTER DATABASE ... SET since it was read before
 };
 
 class CatalogKeeper {

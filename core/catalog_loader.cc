@@ -103,6 +103,7 @@ Result<LoadedCatalog> LoadCatalog(const std::string& conninfo, milliseconds time
   if (!parts) return Error{parts.error()};
   LoadedCatalog loaded;
   loaded.fingerprint = Fingerprint(*parts);
+  loaded.defaults = Fingerprint({&(*parts)[static_cast<std::size_t>(CatalogPart::kSettings)], 1});
   if (loaded.fingerprint != known)
     loaded.catalog = std::make_shared<const Catalog>(ReadCatalog(*parts));
   return loaded;

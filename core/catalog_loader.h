@@ -15,6 +15,7 @@ namespace waypost {
 struct LoadedCatalog {
   std::shared_ptr<const Catalog> catalog;  // null: it is the one whose fingerprint was known
   std::uint64_t fingerprint = 0;
+  std::uint64_t defaults = 0;  // fingerprint of what ALTER ROLE and ALTER DATABASE ... SET say of it
 };
 
 // Connects with `conninfo` (a libpq connection string naming server, database and monitor user),

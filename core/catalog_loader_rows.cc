@@ -133,8 +133,7 @@ SELECT coalesce(r.rolname, ''), one.setting, s.setrole <> 0, s.setdatabase <> 0
        unnest(s.setconfig) AS one(setting)
  WHERE (s.setdatabase = 0 OR s.setdatabase =
         (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
-   AND (one.setting ~~ 'search\_path=%' OR one.setting ~~ 'synchronous\_commit=%')
- ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC, 1;
+ ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC, 1, 2;
 COMMIT)";
 
 std::string_view Text(const PGresult* rows, int row, int column) {
@@ -378,7 +377,7 @@ Catalog ReadCatalog(const CatalogParts& parts) {
   return builder.Take();
 }
 
-std::uint64_t Fingerprint(const CatalogParts& parts) {
+std::uint64_t Fingerprint(std::span<const Rows> parts) {
   // FNV-1a over every value and its length.
   std::uint64_t hash = 0xcbf29ce484222325U;
   const auto add = [&hash](std::string_view text) {

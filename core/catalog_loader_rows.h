@@ -6,6 +6,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "parser/catalog.h"
@@ -48,6 +49,6 @@ using CatalogParts = std::array<Rows, static_cast<std::size_t>(CatalogPart::kCou
 [[nodiscard]] Catalog ReadCatalog(const CatalogParts& parts);
 
 // The same for the same answers, another for others (but for one chance in 2^64).
-[[nodiscard]] std::uint64_t Fingerprint(const CatalogParts& parts);
+[[nodiscard]] std::uint64_t Fingerprint(std::span<const Rows> parts);
 
 }  // namespace waypost

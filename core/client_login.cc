@@ -204,6 +204,7 @@ void ClientLogin::OnSaslEnd(Bytes body) {
 void ClientLogin::Check() {
   phase_ = Phase::kChecking;
   started_ = worker_.Now();
+  defaults_ = worker_.shared().defaults_clock.now();
   worker_.startup_checks().Ask(Question(), *this);
 }
 
@@ -244,7 +245,7 @@ void ClientLogin::Finish() {
   auto startup = std::make_shared<StartupSettings>();
   startup->parameters = Question().parameters;
   startup->settings = worker_.settings().Intern(std::move(set));
-  session_.OnLoggedIn({startup_.user, startup_.database, std::move(startup), parameter_status_}, out);
+  session_.OnLoggedIn({startup_.user, startup_.database, std::move(startup), parameter_status_, defaults_}, out);
   HandOverRest();
 }
 

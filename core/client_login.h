@@ -52,6 +52,7 @@ class ClientLogin final : public StartupUser {
   Session& session_;
   Phase phase_ = Phase::kFirst;
   TimePoint started_;
+  std::uint64_t defaults_ = 0;  // see Session::Identity
   std::string input_;
   StartupPacket startup_;
   Parameters parameter_status_;

@@ -14,6 +14,8 @@ namespace {
 // After a failed login the next one waits this long, doubled up to the cap.
 constexpr milliseconds kFirstBackoff{50};
 constexpr milliseconds kMaxBackoff{2'000};
+// A replica that replays so late what ALTER ROLE ... SET changed is not thought of.
+constexpr milliseconds kDefaultsReach{5'000};
 
 std::optional<TimePoint> Older(std::optional<TimePoint> a, std::optional<TimePoint> b) {
   if (!a) return b;
@@ -94,6 +96,10 @@ void Pool::OnReady(ServerConnection& connection) {
   worker_.metrics().Observe(Histogram::kServerConnectDuration, key_.server,
                             worker_.Now() - connection.connect_started);
   connection.lifetime = Jitter(policy_.lifetime, worker_.Random());
+  // A replica may not have had what was altered by then.
+  const auto altered = worker_.shared().defaults_clock.ticked();
+  if (altered != TimePoint{} && worker_.view().primary != key_.server && worker_.Now() - altered < kDefaultsReach)
+    connection.lifetime = kDefaultsReach;
   Serve(connection);
 }
 

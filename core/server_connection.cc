@@ -82,6 +82,7 @@ ServerConnection::ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<c
       pool_(pool),
       server_(std::move(server)),
       startup_(std::move(startup)),
+      defaults_(worker.shared().defaults_clock.now()),
       id_(pool.key().server) {
   connect_started = worker_.Now();
   stream_ = TcpStream::Connect(worker_.loop(), server_->host, server_->port, *this);

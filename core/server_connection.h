@@ -109,6 +109,8 @@ class ServerConnection final : public StreamUser {
 
   // What it was started with: where RESET goes back to.
   [[nodiscard]] const StartupSettings& startup() const { return *startup_; }
+  // What the DefaultsClock said before it was opened.
+  [[nodiscard]] std::uint64_t defaults() const { return defaults_; }
 
   // What state the server side is in, kept by the session that leases it.
   Settings settings;
@@ -144,6 +146,7 @@ class ServerConnection final : public StreamUser {
   Pool& pool_;
   std::shared_ptr<const ServerConfig> server_;
   std::shared_ptr<const StartupSettings> startup_;
+  const std::uint64_t defaults_;
   ServerId id_;
   std::optional<ServerLogin> login_;
   std::unique_ptr<Stream> stream_;

@@ -39,6 +39,7 @@ void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
   database_ = std::move(identity.database);
   startup_ = std::move(identity.startup);
   settings_ = transaction_settings_ = startup_->settings;
+  defaults_ = identity.defaults;
   for (const auto& [name, value] : identity.parameters) OnParameter(name, value);
   OnConfigChanged();
   SettingsChanged();
@@ -190,6 +191,7 @@ void Session::OnServerConnection(ServerConnection& connection) noexcept {
 }
 
 bool Session::Suits(const ServerConnection& connection) const noexcept {
+  if (connection.defaults() < defaults_) return false;
   const auto& other = connection.startup().settings;
   if (other == startup_->settings) return true;
   // What it was started with cannot be unset, only set to something else; and RESET must find this session's values.

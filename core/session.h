@@ -11,6 +11,7 @@
 //   session_digest.cc    what is counted of each statement for people: digests, shadow mode
 //   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
+//   session_names.cc    the names of prepared statements, ours and the client's
 //   session_audit.cc    what ties the session to its server connection, asked of the server
 //   session_sequence.cc currval() and lastval(): which session's values a server connection has
 //   session_reply.cc     replies -> client, and what they change in the session
@@ -73,6 +74,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
     std::string user, database;
     std::shared_ptr<const StartupSettings> startup;
     Parameters parameters;  // ParameterStatus as the primary told it
+    std::uint64_t defaults = 0;  // what the DefaultsClock said before it was asked
   };
   void OnLoggedIn(Identity identity, const std::string& greeting);
   // Sends `message` (if any), then closes.
@@ -160,7 +162,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
     Outlook outlook;
   };
   [[nodiscard]] Place FindPlace();
-  void CatalogChanged();
+  void CatalogChanged(CatalogChange change);
   void TransactionEnded();
   [[nodiscard]] StatementRef FindStatement(std::string_view name) const;
   [[nodiscard]] StatementRef FindStatement(std::string_view name, std::size_t named) const;
@@ -250,11 +252,18 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void AppendTarget(std::string& out, BatchMessage& message, Bytes body);
   void EnsureStatement(std::string& out, const StatementRef& statement);
   void EnsureUnnamed(std::string& out);
-  [[nodiscard]] std::string WithServerNames(std::string& out, const BatchMessage& message, const SqlText& sql,
-                                            std::string_view text);
+  [[nodiscard]] bool DescribedAsRollback(const StatementRef& statement) const;
+  void EnsureRollback(std::string& out);
   void StreamLarge(FrameHeader header, Bytes body);
   void SendToServer(Bytes bytes);
   void AddEffect(Effect effect);
+
+  // session_names.cc
+  [[nodiscard]] std::string WithServerNames(std::string& out, const BatchMessage& message, const SqlText& sql,
+                                            std::string_view text);
+  void RenamedIn(std::uint64_t sequence);
+  [[nodiscard]] std::string WithClientPosition(std::string_view error, const Answer& answer) const;
+  [[nodiscard]] std::string WithClientNames(std::string_view error, const Answer& answer) const;
 
   // session_reply.cc
   Relayed OnError(const Answer& answer, Bytes body, std::string& replacement);
@@ -268,7 +277,6 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void ApplyDeallocate(const Facts& facts);
   void ReleaseHeld();
   void DropHeld();
-  [[nodiscard]] std::string WithClientNames(std::string_view error, std::uint64_t sequence) const;
   void SettingsChanged();
   [[nodiscard]] bool PlanChanged(const Answer& answer, const ErrorView& error) const;
   [[nodiscard]] bool MayHeal(std::string_view sqlstate) const;
@@ -337,6 +345,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::string last_words_;         // what the server said before it closed the connection
 
   std::shared_ptr<const StartupSettings> startup_;
+  std::uint64_t defaults_ = 0;     // what it began with, by the DefaultsClock
   Settings settings_, transaction_settings_;
   std::vector<std::pair<std::string, Settings>> savepoints_;
   StatementRef unnamed_;
@@ -352,7 +361,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   SearchPath path_;                      // where names are looked up
   bool catalog_stale_ = false;           // it has changed since it was read
   bool local_path_ = false;              // SET LOCAL search_path: until the transaction ends, nobody knows
-  bool ddl_pending_ = false;             // DDL ran; it counts when its transaction ends
+  CatalogChange ddl_pending_ = CatalogChange::kNone;  // DDL ran; it counts when its transaction ends
   bool serializable_default_ = false;
   bool read_only_default_ = false;
   bool read_only_block_ = false;

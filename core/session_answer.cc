@@ -19,6 +19,7 @@ void Session::RewindBatch() {
   batch_->begin_sequence = 0;
   batch_->refusal_sequence = 0;
   batch_->effects.clear();
+  batch_->renamed.clear();
   batch_->effect = 0;
   batch_->failed = false;
   batch_->ran_any = false;
@@ -132,7 +133,7 @@ void Session::Lost(bool ready_due, bool partial) {
   last_words_.clear();
   local_path_ = false;
   // It may have been committed all the same.
-  if (std::exchange(ddl_pending_, false) || (batch_ && batch_->changes_catalog)) CatalogChanged();
+  CatalogChanged(std::max(std::exchange(ddl_pending_, CatalogChange::kNone), batch_ ? batch_->catalog : CatalogChange::kNone));
   LeaveFence();
   DropHeld();
   const bool nothing_sent = In<FencingHere>() && batch_ && !batch_->begun;

@@ -114,7 +114,7 @@ SessionFacts::Opens Session::Opens() const {
   const bool read_only = begun_modes_.read_only.value_or(read_only_default_) &&
                          !begun_modes_.serializable.value_or(serializable_default_);
   // What ties the session belongs on the primary, and so does a block that is not sure to stay as it was begun.
-  return read_only && pool_policy_.mode == PoolMode::kTransaction && batch_->pin == PinReason::kNone && !batch_->sets_transaction ? Opens::kReadOnly : Opens::kReadWrite;
+  return read_only && pool_policy_.mode == PoolMode::kTransaction && batch_->pin == PinReason::kNone && !batch_->sets_transaction && !batch_->prepares ? Opens::kReadOnly : Opens::kReadWrite;
 }
 
 void Session::AnswerKept() {

@@ -141,8 +141,9 @@ void Session::ClassifyEffect(const Facts& facts) {
   if (facts.kind == StatementKind::kBegin) b.begins = true;
   if (facts.kind == StatementKind::kCommit) b.commits = true;
   if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) b.ends_block = true;
+  if (facts.kind == StatementKind::kTwoPhase) b.prepares = true;
   if (!facts.settings.empty()) b.changes_settings = true;
-  if (facts.catalog == CatalogChange::kNow) b.changes_catalog = true;
+  b.catalog = std::max(b.catalog, facts.catalog);
   for (const auto& setting : facts.settings) {
     if (setting.kind == SettingEffect::Kind::kTransaction) b.sets_transaction = true;
     if (setting.kind != SettingEffect::Kind::kSet && setting.kind != SettingEffect::Kind::kSetLocal) b.resets = true;

@@ -29,32 +29,6 @@ bool NothingRan(const Answer& answer, const ErrorView& error) {
   return error.sqlstate == "25P02" || (answer.entry == 'Q' && error.sqlstate == "42601" && error.placed);
 }
 
-// The statement that `message` names.
-std::string NameIn(const Batch& batch, const BatchMessage& message) {
-  const auto body = batch.BodyOf(message);
-  switch (message.type) {
-    case 'P': {
-      const auto parse = ReadParse(body);
-      return std::string(parse ? parse->name : std::string_view());
-    }
-    case 'B': {
-      const auto bind = ReadBind(body);
-      return std::string(bind ? bind->statement : std::string_view());
-    }
-    case 'D': {
-      const auto target = ReadTarget(body);
-      return std::string(target ? target->name : std::string_view());
-    }
-    default:
-      return {};
-  }
-}
-
-std::string Replaced(std::string text, std::string_view what, std::string_view with) {
-  if (const auto at = text.find(what); at != std::string::npos) text.replace(at, what.size(), with);
-  return text;
-}
-
 }  // namespace
 
 Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept {
@@ -168,31 +142,12 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
     return Relayed::kForward;
   }
   // The server knows statements by our names.
-  if (AsText(body).find(worker_.statements().prefix()) != std::string_view::npos) {
-    const auto fields = WithClientNames(AsText(body), answer.sequence);
+  const bool moved = error.placed && batch_ && !batch_->renamed.empty();
+  if (moved || AsText(body).find(worker_.statements().prefix()) != std::string_view::npos) {
+    const auto fields = WithClientNames(AsText(body), answer);
     MessageBuilder(replacement, 'E').Raw(AsBytes(fields));
   }
   return Relayed::kForward;
-}
-
-std::string Session::WithClientNames(std::string_view error, std::uint64_t sequence) const {
-  std::string text(error);
-  const auto replace = [&](std::string_view name, const StatementRef& statement) {
-    if (statement && !statement->server_name.empty()) text = Replaced(std::move(text), statement->server_name, name);
-  };
-  if (batch_) {
-    // Names may share a statement: the one in the message that failed is meant.
-    const auto failed = std::find_if(batch_->messages.begin(), batch_->messages.end(),
-                                     [&](const BatchMessage& message) { return message.sequence >= sequence; });
-    if (sequence != 0 && failed != batch_->messages.end())
-      replace(NameIn(*batch_, *failed), failed->existing ? failed->existing : failed->statement);
-  }
-  if (batch_)
-    for (const auto& [name, statement] : batch_->parsed)
-      if (!name.empty()) replace(name, statement);
-  if (statements_)
-    for (const auto& [name, statement] : *statements_) replace(name, statement);
-  return text;
 }
 
 void Session::SettingsFailed(Bytes body, bool begin) {
@@ -314,23 +269,32 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
       break;
   }
   for (const auto& effect : facts.settings) ApplySetting(effect);
-  if (facts.catalog == CatalogChange::kLater) worker_.shared().want_catalog(database_);
-  if (facts.catalog != CatalogChange::kNow) return;
-  ddl_pending_ = true;
+  // What a transaction changed comes into force when it is committed, by whatever session.
+  if (facts.kind == StatementKind::kTwoPhase) {
+    auto& plain = worker_.shared().plain_prepared;
+    const bool was_plain = plain.Remove(facts.object);
+    const auto changed = tag == "PREPARE TRANSACTION" ? std::exchange(ddl_pending_, CatalogChange::kNone) : CatalogChange::kNow;
+    if (changed == CatalogChange::kNone) plain.Add(facts.object);
+    if (was_plain) return;
+  }
+  ddl_pending_ = std::max(ddl_pending_, facts.catalog);
   // Outside a block a simple Query has committed by now, and the client may hear of it at once.
-  if (connection_->status() == 'I') CatalogChanged();
+  if (connection_->status() == 'I') CatalogChanged(std::exchange(ddl_pending_, CatalogChange::kNone));
 }
 
 // What was read of the catalogue is out of date, for every client of every worker; it is read again.
-void Session::CatalogChanged() {
-  worker_.shared().catalog_clock.Tick(database_);
-  worker_.shared().want_catalog(database_);
+void Session::CatalogChanged(CatalogChange change) {
+  if (change == CatalogChange::kNone) return;
+  auto& shared = worker_.shared();
+  if (change >= CatalogChange::kDefaults) shared.defaults_clock.Tick();
+  if (change >= CatalogChange::kNow) shared.catalog_clock.Tick(database_);
+  shared.want_catalog(database_);
 }
 
 void Session::TransactionEnded() {
   if (std::exchange(local_path_, false)) SettingsChanged();
   // Only now it is sure that it was committed.
-  if (std::exchange(ddl_pending_, false)) CatalogChanged();
+  CatalogChanged(std::exchange(ddl_pending_, CatalogChange::kNone));
 }
 
 void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {

@@ -2,13 +2,11 @@
 // the ledger.
 #include <algorithm>
 
-#include "core/base/ascii.h"
 #include "core/session.h"
 #include "core/worker.h"
 #include "parser/encode.h"
 #include "parser/fields.h"
 #include "parser/frontend.h"
-#include "parser/tokens.h"
 
 namespace waypost {
 namespace {
@@ -18,25 +16,6 @@ constexpr std::size_t kMaxStatementsPerConnection = 1000;
 
 // What is sent of a batch whose end is not known is kept up to this, for the names in it.
 constexpr std::size_t kKeepSentBytes = 64 * 1024;
-
-std::string QuotedName(std::string_view name) {
-  std::string quoted = "\"";
-  for (const char c : name) {
-    if (c == '"') quoted += '"';
-    quoted += c;
-  }
-  return quoted + '"';
-}
-
-// A name without its quotes.
-std::string Unquoted(std::string_view quoted) {
-  std::string name;
-  for (std::size_t i = 1; i + 1 < quoted.size(); ++i) {
-    name += quoted[i];
-    if (quoted[i] == '"') ++i;
-  }
-  return name;
-}
 
 }  // namespace
 
@@ -152,45 +131,11 @@ void Session::Append(std::string& out, BatchMessage& message) {
   }
 }
 
-// `text` with the server's names where it PREPAREs, EXECUTEs or DEALLOCATEs what the protocol prepared, so that the server
-// runs it, or says that it exists. Empty if there is none.
-std::string Session::WithServerNames(std::string& out, const BatchMessage& message, const SqlText& sql, std::string_view text) {
-  const auto names = [](const Facts& facts) {
-    return !facts.object.empty() && (facts.kind == StatementKind::kPrepare || facts.kind == StatementKind::kExecute ||
-                                     facts.kind == StatementKind::kDeallocate);
-  };
-  if (std::none_of(sql.facts->begin(), sql.facts->end(), names)) return {};
-  std::string renamed;
-  if (!text.empty() && text.back() == '\0') text.remove_suffix(1);
-  const auto* copied = text.data();
-  Tokens tokens(text, lexing_);
-  bool first = true, named = false;  // the token is the first of its statement; a name may come
-  for (auto token = tokens.Next(); token.kind != Token::Kind::kEnd; token = tokens.Next()) {
-    if (token.kind == Token::Kind::kBlank || token.kind == Token::Kind::kComment) continue;
-    const auto word = token.kind == Token::Kind::kWord ? AsciiLower(token.text) : std::string();
-    if (first) {
-      named = word == "prepare" || word == "execute" || word == "deallocate";
-      first = token.text == ";";
-      continue;
-    }
-    first = token.text == ";";
-    if (!named || word == "prepare") continue;
-    named = false;
-    if (word == "all" || (word.empty() && token.kind != Token::Kind::kQuoted)) continue;
-    const auto statement = FindStatement(word.empty() ? Unquoted(token.text) : word, message.named);
-    if (!statement || statement->by_sql()) continue;
-    EnsureStatement(out, statement);
-    renamed.append(copied, token.text.data()).append(QuotedName(statement->server_name));
-    copied = token.text.data() + token.text.size();
-  }
-  if (!renamed.empty()) renamed.append(copied, text.data() + text.size());
-  return renamed;
-}
-
 void Session::AppendQueryMessage(std::string& out, BatchMessage& message) {
   auto& ledger = connection_->ledger();
   const auto renamed = message.sql ? WithServerNames(out, message, *message.sql, AsText(batch_->BodyOf(message))) : std::string();
   const auto sequence = ledger.Sent('Q', Reply::kForward);
+  RenamedIn(sequence);
   if (renamed.empty()) out.append(batch_->bytes, message.offset, message.size);
   else AppendQuery(out, renamed);
   if (message.sql) AddEffect({Effect::Kind::kRan, sequence, 0, message.sql, {}, {}});
@@ -213,6 +158,7 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
   if (name.empty()) {
     const auto renamed = WithServerNames(out, message, *statement->sql, parse->sql);
     const auto sequence = connection.ledger().Sent('P', Reply::kForward);
+    RenamedIn(sequence);
     Effect effect{Effect::Kind::kParsed, sequence, 0, {}, name, statement, true};
     if (sequence != 0) {  // 0: the server skips it
       effect.server_unnamed_before = std::exchange(connection.unnamed, statement);
@@ -282,6 +228,30 @@ void Session::EnsureUnnamed(std::string& out) {
   MessageBuilder(out, 'C').Byte('S').CString("");
 }
 
+// True for what takes no parameters and returns no rows, if it would have to be parsed on a server connection whose block
+// has failed: that refuses to parse it, but goes on describing it to who has it.
+bool Session::DescribedAsRollback(const StatementRef& statement) const {
+  if (connection_->status() != 'E' || !statement || statement->by_sql() || connection_->unnamed == statement ||
+      connection_->statements.contains(statement->id) || statement->sql->facts->size() != 1 ||
+      statement->types.size() != sizeof(std::uint16_t))
+    return false;
+  switch (statement->sql->facts->front().kind) {
+    case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
+    case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
+    case StatementKind::kSet: case StatementKind::kReset:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// The unnamed statement is one that a failed block parses too.
+void Session::EnsureRollback(std::string& out) {
+  if (connection_->ledger().Sent('P', Reply::kSwallow) == 0) return;
+  connection_->unnamed.reset();
+  waypost::AppendParse(out, "", "ROLLBACK", AsBytes(std::string_view("\0\0", 2)));
+}
+
 void Session::AppendBind(std::string& out, BatchMessage& message, Bytes body) {
   auto& ledger = connection_->ledger();
   const auto bind = ReadBind(body);
@@ -326,9 +296,16 @@ void Session::AppendTarget(std::string& out, BatchMessage& message, Bytes body) 
       out.append(batch_->bytes, message.offset, message.size);
       return;
     }
-    if (!message.statement || connection_->unnamed != message.statement) {
+    if (DescribedAsRollback(message.statement)) {
+      EnsureRollback(out);
+    } else if (!message.statement || connection_->unnamed != message.statement) {
       EnsureUnnamed(out);
     }
+  } else if (statement && DescribedAsRollback(message.statement)) {
+    EnsureRollback(out);
+    ledger.Sent('D', Reply::kForward);
+    MessageBuilder(out, 'D').Byte('S').CString("");
+    return;
   } else if (statement && message.statement) {
     EnsureStatement(out, message.statement);
     ledger.Sent('D', Reply::kForward);

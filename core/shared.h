@@ -144,6 +144,24 @@ class CatalogClock {
   std::unordered_map<std::string, std::uint64_t> changed_;
 };
 
+// How often the settings that new sessions start with (ALTER ROLE, ALTER DATABASE ... SET) were seen to change. A server
+// connection that was opened before is not for sessions that began after.
+class DefaultsClock {
+ public:
+  [[nodiscard]] std::uint64_t now() const { return now_.load(std::memory_order_acquire); }
+  // They were changed. Before the client hears of it.
+  void Tick() {
+    ticked_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+    now_.fetch_add(1, std::memory_order_acq_rel);
+  }
+  // When last; TimePoint{}: never.
+  [[nodiscard]] TimePoint ticked() const { return TimePoint(Duration(ticked_.load(std::memory_order_relaxed))); }
+
+ private:
+  std::atomic<std::uint64_t> now_{0};
+  std::atomic<Duration::rep> ticked_{0};
+};
+
 // Who was seen asking for currval() or lastval(): their sessions must stay where they took a value. Met at a statement that
 // is seen for the first time alone; what changes is told by `version`.
 class SequenceReaders {
@@ -164,6 +182,26 @@ class SequenceReaders {
   std::atomic<std::uint64_t> version_{1};
 };
 
+// Transactions that were prepared through here and are known to change no catalogue. Met at two-phase commit alone.
+class PlainPrepared {
+ public:
+  void Add(const std::string& identifier) {
+    const std::scoped_lock lock(mutex_);
+    // Beyond that, as if nothing were known of it.
+    if (identifiers_.size() < kMaxPrepared) identifiers_.insert(identifier);
+  }
+  // False if it is not known to be one.
+  bool Remove(const std::string& identifier) {
+    const std::scoped_lock lock(mutex_);
+    return identifiers_.erase(identifier) > 0;
+  }
+
+ private:
+  static constexpr std::size_t kMaxPrepared = 1024;
+  std::mutex mutex_;
+  std::set<std::string> identifiers_;
+};
+
 struct Shared {
   std::array<ServerBudget, kMaxServers> budgets;
   ClientCount clients;
@@ -177,6 +215,8 @@ struct Shared {
   std::function<void()> probe_now;
   std::function<void(const std::string& database)> want_catalog;    // load it, if it is not there yet
   CatalogClock catalog_clock;
+  DefaultsClock defaults_clock;
+  PlainPrepared plain_prepared;
 };
 
 }  // namespace waypost

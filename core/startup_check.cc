@@ -74,7 +74,8 @@ StartupChecks::~StartupChecks() = default;
 
 void StartupChecks::Ask(const StartupQuestion& question, StartupUser& user) {
   auto& entry = entries_[question];
-  if (entry.answered && worker_.Now() - entry.answered_at < kRemembered) {
+  if (entry.answered && worker_.Now() - entry.answered_at < kRemembered &&
+      entry.defaults == worker_.shared().defaults_clock.now()) {
     user.OnStartupChecked(entry.answer);
     return;
   }
@@ -105,6 +106,7 @@ void StartupChecks::Start(const StartupQuestion& question, Entry& entry) {
   }
   entry.no_place_since.reset();
   worker_.pools().PublishOldest(*primary);
+  entry.defaults = worker_.shared().defaults_clock.now();
   entry.probe = std::make_unique<Probe>(*this, question, *primary, config);
 }
 

@@ -74,6 +74,9 @@ CatalogChange ChangeOf(const Node* stmt) {
     case T_CreateStatsStmt:
     case T_AlterStatsStmt:
       return CatalogChange::kNone;
+    case T_AlterRoleSetStmt:
+    case T_AlterDatabaseSetStmt:
+      return CatalogChange::kDefaults;
     default:
       return CatalogChange::kNow;
   }
@@ -109,9 +112,8 @@ Facts Statement::Analyse(const Node* stmt) {
   Top(stmt, true);
   walk_.Finish();
   if (facts_.kind == StatementKind::kDdl) facts_.catalog = ChangeOf(stmt);
-  // What stands in a DO, or was prepared for two phases, nobody sees.
-  if (facts_.kind == StatementKind::kDo || facts_.kind == StatementKind::kTwoPhase)
-    facts_.catalog = CatalogChange::kNow;
+  // What stands in a DO nobody sees.
+  if (facts_.kind == StatementKind::kDo) facts_.catalog = CatalogChange::kNow;
   if (stmt->type == T_SelectStmt && facts_.form_reason == Reason::kSelectInto) {
     const IntoClause* into = As<SelectStmt>(stmt)->intoClause;
     facts_.catalog = ChangeBy(into == nullptr ? nullptr : into->rel, true);

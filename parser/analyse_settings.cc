@@ -301,10 +301,13 @@ void AnalyseTransaction(const TransactionStmt* stmt, Facts& facts) {
     case TRANS_STMT_ROLLBACK_TO:
       facts.kind = StatementKind::kRollbackTo;
       return;
+    case TRANS_STMT_COMMIT_PREPARED:  // of what, only who saw it prepared can tell
+      facts.catalog = CatalogChange::kNow;
+      [[fallthrough]];
     case TRANS_STMT_PREPARE:
-    case TRANS_STMT_COMMIT_PREPARED:
     case TRANS_STMT_ROLLBACK_PREPARED:
       facts.kind = StatementKind::kTwoPhase;
+      facts.object = stmt->gid;
       return;
   }
 }

@@ -95,6 +95,7 @@ enum class CatalogChange : std::uint8_t {
   kNone,
   kLater,  // a plain table is new, or something is gone: what was thought of the rest is still right
   kNow,    // a name may mean something else: nothing is a read until the catalogue was read again
+  kDefaults,  // the same, and new sessions start with other settings
 };
 
 struct Facts {
@@ -110,7 +111,8 @@ struct Facts {
   TransactionModes modes;       // kBegin, kSet of transaction modes
   bool chain = false;           // kCommit, kRollback: AND CHAIN
   bool start = false;           // kBegin: by START TRANSACTION, and answered as such
-  std::string object;           // PREPARE / EXECUTE / DEALLOCATE / DECLARE / FETCH / CLOSE / SAVEPOINT / LISTEN: the name ("" = ALL)
+  std::string object;           // PREPARE / EXECUTE / DEALLOCATE / DECLARE / FETCH / CLOSE / SAVEPOINT / LISTEN: the name ("" = ALL);
+                                // kTwoPhase: the transaction's identifier
   bool literals_matter = true;  // false: the same tree with other number and string literals has the same facts and verdict
   // SET SESSION CHARACTERISTICS AS TRANSACTION ... arrives as settings default_transaction_*.
 };

@@ -56,8 +56,7 @@ def test_the_checker_finds_what_eventual_consistency_allows(servers, pairs):
     result = checked(servers, pairs(consistency="eventual", read_from="streaming"), settings.SETTINGS["async"],
                      seconds=SECONDS)
     assert result["faults"]["stale"] > 10 and result["faults"]["backward"] > 0, result["faults"]
-    # Not more: the workload changes the schema all the time, and while the catalogue is read reads run on the primary.
-    assert result["replica_share"] > 0.01
+    assert result["replica_share"] > 0.4
 
 
 @pytest.mark.parametrize("name", settings.SETTINGS)

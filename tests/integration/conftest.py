@@ -79,14 +79,8 @@ def waypost(cluster):
     if TARGET == "primary":
         yield waypost_process.Primary(cluster)
         return
-    made = waypost_process.Waypost(cluster)
-    try:
-        made.start()
-        made.wait_for_split()
+    with waypost_process.running(cluster) as made:
         yield made
-        assert made.process.poll() is None, f"ended by itself: {made.process.returncode}\n{made.log()[-3000:]}"
-    finally:
-        made.close()
 
 
 @pytest.fixture

@@ -215,13 +215,8 @@ def objects(cluster):
 @pytest.fixture(scope="module")
 def proxy(cluster, objects):
     """Started after the objects exist, so that its catalogue has them."""
-    made = waypost_process.Waypost(cluster)
-    try:
-        made.start()
-        made.wait_for_split()
+    with waypost_process.running(cluster) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
@@ -332,8 +327,9 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("create, read, change", CHANGES, ids=[change for _, _, change in CHANGES])
-@pytest.mark.parametrize("block", [False, True])
-def test_ddl_counts_for_the_very_next_statement_of_anyone(cluster, proxy, create, read, change, block):
+@pytest.mark.parametrize("commit", [[], ["COMMIT"], ["PREPARE TRANSACTION 'ddl'", "COMMIT PREPARED 'ddl'"]],
+                         ids=["alone", "block", "two-phase"])  # fmt: skip
+def test_ddl_counts_for_the_very_next_statement_of_anyone(cluster, proxy, create, read, change, commit):
     """From when its client hears of it: no other client, on whatever worker, gets a read by the old picture."""
     others = [proxy.connect() for _ in range(6)]
     with proxy.connect() as one:
@@ -345,11 +341,8 @@ def test_ddl_counts_for_the_very_next_statement_of_anyone(cluster, proxy, create
             for conn in others:
                 conn.rows(read)
             marks = [new_marker() for _ in others]
-            if block:
-                one.rows("BEGIN")
-            one.rows(change)
-            if block:
-                one.rows("COMMIT")
+            for sql in ["BEGIN", change, *commit] if commit else [change]:
+                one.rows(sql)
             for conn, mark in zip(others, marks):
                 conn.send(wire.query(f"{read} /* {mark} */"))
             for conn in others:
@@ -384,3 +377,16 @@ def test_temporary_tables_and_maintenance_keep_reads_on_replicas(cluster, conn, 
             mark = new_marker()
             conn.rows(f"SELECT * FROM t /* {mark} */")
             assert cluster.where(mark) in REPLICAS, sql
+
+
+def test_two_phase_commit_without_ddl_keeps_reads_on_replicas(cluster, conn, proxy):
+    until_read(cluster, proxy, "SELECT * FROM t")
+    with proxy.connect() as one, proxy.connect() as other:
+        for commit in ("COMMIT", "ROLLBACK"):
+            one.rows("BEGIN; CREATE TEMP TABLE gone (id int); ROLLBACK")
+            for sql in ("BEGIN", "INSERT INTO closure.t SELECT 7 WHERE false", "PREPARE TRANSACTION 'plain'"):
+                one.rows(sql)
+            other.rows(f"{commit} PREPARED 'plain'")
+            mark = new_marker()
+            conn.rows(f"SELECT * FROM t /* {mark} */")
+            assert cluster.where(mark) in REPLICAS, commit

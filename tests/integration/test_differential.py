@@ -32,13 +32,9 @@ def proxy(cluster):
         conn.rows(sessions.SCHEMA)
         conn.rows("RESET SESSION AUTHORIZATION")
     cluster.sql(f"ALTER DATABASE {sessions.DATABASE} SET deadlock_timeout = '10s'", database="postgres")
-    made = waypost_process.Waypost(
-        cluster,
-        sections={"server": {"max_connections": CONNECTIONS}, "top": {"workers": 1}, "pool": {"query_wait_timeout": "4s"}},
-    ).start()
-    made.wait_for_split()
-    yield made
-    made.close()
+    sections = {"server": {"max_connections": CONNECTIONS}, "top": {"workers": 1}, "pool": {"query_wait_timeout": "4s"}}
+    with waypost_process.running(cluster, sections=sections) as made:
+        yield made
 
 
 class Bench:
@@ -82,6 +78,9 @@ def normal(lines):
     # heard of yet there is no portal.
     if lines[-1:] == ["Z b'E'"]:
         lines = [re.sub(r"C='(08P01|25P02|26000|34000|42P05|55000)'.*", "C='25P02'", line) for line in lines]
+        # Nor can be described there what returns no rows, takes parameters, and was parsed on another server connection.
+        if len(lines) == 3 and re.fullmatch(r"t b'.+", lines[0]) and lines[1] == "n b''":
+            lines[:2] = ["E S='ERROR' V='ERROR' C='25P02'"]
     return lines
 
 

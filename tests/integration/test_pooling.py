@@ -91,13 +91,8 @@ def few(cluster):
     """Two server connections a server, shared by this module's tests."""
     import waypost as waypost_process
 
-    made = waypost_process.Waypost(cluster, sections=FEW)
-    try:
-        made.start()
-        made.wait_for_split()
+    with waypost_process.running(cluster, sections=FEW) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.mark.parametrize("theirs, mine, expected", STATE, ids=[s[0][:40] for s in STATE])

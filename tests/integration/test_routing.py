@@ -152,13 +152,8 @@ def objects(cluster):
 @pytest.fixture(scope="module")
 def proxy(cluster, objects):
     """Started after the objects exist, so that its catalogue has them."""
-    made = waypost_process.Waypost(cluster)
-    try:
-        made.start()
-        made.wait_for_split()
+    with waypost_process.running(cluster) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

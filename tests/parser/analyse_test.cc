@@ -424,9 +424,13 @@ TEST_CASE("a statement says what it does to the catalogue", "[parser][analyse]")
       {"ALTER FUNCTION f() VOLATILE", Change::kNow},
       {"ALTER TABLE t ENABLE ROW LEVEL SECURITY", Change::kNow},
       {"CREATE POLICY p ON t USING (true)", Change::kNow},
-      {"ALTER ROLE x SET search_path = y", Change::kNow},
+      {"ALTER ROLE x LOGIN", Change::kNow},
+      {"ALTER ROLE x SET search_path = y", Change::kDefaults},
+      {"ALTER DATABASE x RESET ALL", Change::kDefaults},
       {"DO 'x'", Change::kNow},
       {"COMMIT PREPARED 'x'", Change::kNow},
+      {"PREPARE TRANSACTION 'x'", Change::kNone},
+      {"ROLLBACK PREPARED 'x'", Change::kNone},
       {"SELEC 1", Change::kNow},
   }));
   INFO(sql);

@@ -196,3 +196,16 @@ class Primary:
 
     def connect(self, user="openfire", password=None, database="openfire", **params):
         return wire.connect(self.port, user, password or user, database, **params)
+
+
+@contextlib.contextmanager
+def running(cluster, **config):
+    """A Waypost whose reads are spread over the replicas; it must still run at the end."""
+    made = Waypost(cluster, **config)
+    try:
+        made.start()
+        made.wait_for_split()
+        yield made
+        assert made.process.poll() is None, f"ended by itself: {made.process.returncode}\n{made.log()[-3000:]}"
+    finally:
+        made.close()

@@ -1,0 +1,158 @@
+// Prepared statements have names of our own on the servers. SQL that names one goes there with our name in it, and what the
+// server says of it comes back with the client's: the names, and the place that an error points to.
+#include <algorithm>
+#include <charconv>
+
+#include "core/base/ascii.h"
+#include "core/session.h"
+#include "core/worker.h"
+#include "parser/fields.h"
+#include "parser/frontend.h"
+#include "parser/tokens.h"
+
+namespace waypost {
+namespace {
+
+std::string QuotedName(std::string_view name) {
+  std::string quoted = "\"";
+  for (const char c : name) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+// A name without its quotes.
+std::string Unquoted(std::string_view quoted) {
+  std::string name;
+  for (std::size_t i = 1; i + 1 < quoted.size(); ++i) {
+    name += quoted[i];
+    if (quoted[i] == '"') ++i;
+  }
+  return name;
+}
+
+// The statement that `message` names.
+std::string NameIn(const Batch& batch, const BatchMessage& message) {
+  const auto body = batch.BodyOf(message);
+  switch (message.type) {
+    case 'P': {
+      const auto parse = ReadParse(body);
+      return std::string(parse ? parse->name : std::string_view());
+    }
+    case 'B': {
+      const auto bind = ReadBind(body);
+      return std::string(bind ? bind->statement : std::string_view());
+    }
+    case 'D': {
+      const auto target = ReadTarget(body);
+      return std::string(target ? target->name : std::string_view());
+    }
+    default:
+      return {};
+  }
+}
+
+std::string Replaced(std::string text, std::string_view what, std::string_view with) {
+  if (const auto at = text.find(what); at != std::string::npos) text.replace(at, what.size(), with);
+  return text;
+}
+
+// As an error counts them: of UTF-8.
+std::size_t Characters(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+}
+
+}  // namespace
+
+// `text` with the server's names where it PREPAREs, EXECUTEs or DEALLOCATEs what the protocol prepared, so that the server
+// runs it, or says that it exists. Empty if there is none.
+std::string Session::WithServerNames(std::string& out, const BatchMessage& message, const SqlText& sql, std::string_view text) {
+  const auto names = [](const Facts& facts) {
+    return !facts.object.empty() && (facts.kind == StatementKind::kPrepare || facts.kind == StatementKind::kExecute ||
+                                     facts.kind == StatementKind::kDeallocate);
+  };
+  if (std::none_of(sql.facts->begin(), sql.facts->end(), names)) return {};
+  std::string renamed;
+  if (!text.empty() && text.back() == '\0') text.remove_suffix(1);
+  const auto* copied = text.data();
+  Tokens tokens(text, lexing_);
+  bool first = true, named = false;  // the token is the first of its statement; a name may come
+  for (auto token = tokens.Next(); token.kind != Token::Kind::kEnd; token = tokens.Next()) {
+    if (token.kind == Token::Kind::kBlank || token.kind == Token::Kind::kComment) continue;
+    const auto word = token.kind == Token::Kind::kWord ? AsciiLower(token.text) : std::string();
+    if (first) {
+      named = word == "prepare" || word == "execute" || word == "deallocate";
+      first = token.text == ";";
+      continue;
+    }
+    first = token.text == ";";
+    if (!named || word == "prepare") continue;
+    named = false;
+    if (word == "all" || (word.empty() && token.kind != Token::Kind::kQuoted)) continue;
+    const auto statement = FindStatement(word.empty() ? Unquoted(token.text) : word, message.named);
+    if (!statement || statement->by_sql()) continue;
+    EnsureStatement(out, statement);
+    const auto before = Characters({text.data(), token.text.data()}), old = Characters(token.text);
+    const auto quoted = QuotedName(statement->server_name);
+    batch_->renamed.push_back({0, before + old, static_cast<std::ptrdiff_t>(quoted.size()) - static_cast<std::ptrdiff_t>(old)});
+    renamed.append(copied, token.text.data()).append(quoted);
+    copied = token.text.data() + token.text.size();
+  }
+  if (!renamed.empty()) renamed.append(copied, text.data() + text.size());
+  return renamed;
+}
+
+// What was renamed just now went with the message `sequence`.
+void Session::RenamedIn(std::uint64_t sequence) {
+  auto& renamed = batch_->renamed;
+  for (auto i = renamed.size(); i-- > 0 && renamed[i].sequence == 0;) renamed[i].sequence = sequence;
+}
+
+// `error` with the position as it is in the text that the client sent: in the message that failed, or, if that has no text,
+// in the one that was parsed last before it.
+std::string Session::WithClientPosition(std::string_view error, const Answer& answer) const {
+  std::string text(error);
+  if (!batch_ || batch_->renamed.empty()) return text;
+  const bool has_text = answer.entry == 'Q' || answer.entry == 'P';
+  Fields fields(AsBytes(error));
+  for (char code = fields.Byte(); fields.ok() && code != 0; code = fields.Byte()) {
+    const auto value = fields.CString();
+    std::size_t position = 0;
+    if (code != 'P' || std::from_chars(value.data(), value.data() + value.size(), position).ec != std::errc()) continue;
+    std::uint64_t where = 0;
+    for (const auto& name : batch_->renamed)
+      if (name.sequence == answer.sequence || (!has_text && name.sequence < answer.sequence)) where = name.sequence;
+    std::ptrdiff_t longer = 0;
+    for (const auto& name : batch_->renamed) {
+      const auto end = static_cast<std::ptrdiff_t>(name.end) + longer + name.longer;
+      if (name.sequence == where && static_cast<std::ptrdiff_t>(position) > end) longer += name.longer;
+    }
+    const auto at = static_cast<std::size_t>(value.data() - error.data());
+    return text.replace(at, value.size(), std::to_string(static_cast<std::ptrdiff_t>(position) - longer));
+  }
+  return text;
+}
+
+std::string Session::WithClientNames(std::string_view error, const Answer& answer) const {
+  auto text = WithClientPosition(error, answer);
+  const auto replace = [&](std::string_view name, const StatementRef& statement) {
+    if (statement && !statement->server_name.empty()) text = Replaced(std::move(text), statement->server_name, name);
+  };
+  if (batch_) {
+    // Names may share a statement: the one in the message that failed is meant.
+    const auto failed = std::find_if(batch_->messages.begin(), batch_->messages.end(),
+                                     [&](const BatchMessage& message) { return message.sequence >= answer.sequence; });
+    if (answer.sequence != 0 && failed != batch_->messages.end())
+      replace(NameIn(*batch_, *failed), failed->existing ? failed->existing : failed->statement);
+  }
+  if (batch_)
+    for (const auto& [name, statement] : batch_->parsed)
+      if (!name.empty()) replace(name, statement);
+  if (statements_)
+    for (const auto& [name, statement] : *statements_) replace(name, statement);
+  return text;
+}
+
+}  // namespace waypost
