@@ -64,7 +64,7 @@ def test_denied_by_simple_query(proxy, cluster):
         assert conn.rows("SELECT 1") == [["1"]]
     assert cluster.sql("SELECT count(*) FROM probe_me WHERE id = 5001") == [["0"]]
     assert proxy.metric("waypost_rule_matches_total", rule="secrets") == 8
-    assert proxy.metric("waypost_queries_total", target="refused", reason="refused") == 5
+    assert proxy.metric("waypost_queries_total", target="refused", reason="refused") == 8
 
 
 def test_denied_in_a_block(proxy, cluster):
