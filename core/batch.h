@@ -87,6 +87,7 @@ struct BatchFlags {
   PinReason pin = PinReason::kNone;
   CatalogChange catalog = CatalogChange::kNone;  // the greatest of its statements
   bool any_statement = false;
+  const SqlText* opening = nullptr;  // the BEGIN READ ONLY that it begins with; only to be compared
   bool changes_settings = false;
   bool unseen = false;           // it may have changed the session in a way that its text does not show,
   bool unlisted = false;         // and that an audit cannot find

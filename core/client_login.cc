@@ -239,7 +239,7 @@ void ClientLogin::Finish() {
 
   std::string out;
   MessageBuilder(out, 'R').U32(kAuthOk);
-  for (const auto& [name, value] : parameter_status_) AppendParameterStatus(out, name, value);
+  for (const auto& [name, value] : *parameter_status_) AppendParameterStatus(out, name, value);
   MessageBuilder(out, 'K').U32(session_.cancel_pid()).U32(session_.secret());
   AppendReadyForQuery(out, 'I');
   auto startup = std::make_shared<StartupSettings>();

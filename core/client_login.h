@@ -55,7 +55,7 @@ class ClientLogin final : public StartupUser {
   std::uint64_t defaults_ = 0;  // see Session::Identity
   std::string input_;
   StartupPacket startup_;
-  Parameters parameter_status_;
+  std::shared_ptr<const Parameters> parameter_status_;
   bool asked_ssl_ = false, asked_gss_ = false;
   bool known_user_ = false;
   bool reading_ = false;  // inside OnData

@@ -40,7 +40,8 @@ void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
   startup_ = std::move(identity.startup);
   settings_ = transaction_settings_ = startup_->settings;
   defaults_ = identity.defaults;
-  for (const auto& [name, value] : identity.parameters) OnParameter(name, value);
+  greeted_ = std::move(identity.parameters);
+  for (const auto& [name, value] : *greeted_) OnParameter(name, value);
   OnConfigChanged();
   SettingsChanged();
   worker_.metrics().Count(Counter::kClientConnects, ClientOutcome::kOk);
@@ -53,18 +54,6 @@ void Session::OnConfigChanged() {
   routing_ = worker_.config().RoutingFor(Who());
   session_rules_ = worker_.config().rules.SessionMask(Who());
   pool_policy_ = worker_.config().PoolFor(user_, database_);
-}
-
-// What the server says of a setting that others than it go by.
-void Session::OnParameter(std::string_view name, std::string_view value) {
-  if (name == "standard_conforming_strings") {
-    lexing_.standard_strings = value == "on";
-  } else if (name == "client_encoding") {
-    lexing_.ascii_safe_encoding = IsAsciiSafeEncoding(value);
-  } else if (name == "application_name" && value != application_) {
-    application_ = value;
-    OnConfigChanged();
-  }
 }
 
 void Session::WriteClient(Bytes bytes) {
@@ -293,7 +282,7 @@ void Session::OnBatchDone(char status) noexcept {
 void Session::FinishBatch(char status) {
   auto& b = *batch_;
   if (fenced_ && read_only_block_ && begun_modes_.repeatable_read.value_or(false)) snapshot_taken_ = true;
-  if (status == 'I') snapshot_taken_ = false;
+  if (status == 'I' || b.ends_block) snapshot_taken_ = false;
   UndoSkipped(b.effects.size());
   ReleaseHeld();
   const auto now = Clock::now();

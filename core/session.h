@@ -13,6 +13,7 @@
 //   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
 //   session_names.cc    the names of prepared statements, ours and the client's
+//   session_parameters.cc  ParameterStatus
 //   session_audit.cc    what ties the session to its server connection, asked of the server
 //   session_sequence.cc currval() and lastval(): which session's values a server connection has
 //   session_reply.cc     replies -> client, and what they change in the session
@@ -75,7 +76,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   struct Identity {
     std::string user, database;
     std::shared_ptr<const StartupSettings> startup;
-    Parameters parameters;  // ParameterStatus as the primary told it
+    std::shared_ptr<const Parameters> parameters;  // ParameterStatus as the primary told it
     std::uint64_t defaults = 0;  // what the DefaultsClock said before it was asked
   };
   void OnLoggedIn(Identity identity, const std::string& greeting);
@@ -125,7 +126,6 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void FinishBatch(char status);
   void CountDecision(const Decision& decision);
   [[nodiscard]] Asker Who() const { return {user_, database_, application_, listener_}; }
-  void OnParameter(std::string_view name, std::string_view value);
   template <class S>
   [[nodiscard]] bool In() const {
     return std::holds_alternative<S>(state_);
@@ -191,6 +191,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] Lone LoneStatement() const;
   // True if the batch needs no server (yet) and was answered.
   bool KeepBatch();
+  [[nodiscard]] bool ChainsBehindFailure();
   void AnswerKept();
   void AppendBegin(std::string& out);
   [[nodiscard]] SessionFacts::Opens Opens() const;
@@ -285,6 +286,11 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] std::string WithClientPosition(std::string_view error, const Answer& answer) const;
   [[nodiscard]] std::string WithClientNames(std::string_view error, const Answer& answer) const;
 
+  // session_parameters.cc
+  void OnParameter(std::string_view name, std::string_view value);
+  [[nodiscard]] bool TellsParameter(std::string_view name, std::string_view value);
+  void AppendParametersReset(std::string& out);
+
   // session_reply.cc
   Relayed OnError(const Answer& answer, Bytes body, std::string& replacement);
   void SettingsFailed(Bytes body, bool begin);
@@ -318,6 +324,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::uint32_t secret_;
   std::string user_, database_, counted_as_;
   std::string application_;       // application_name as the server last told it
+  std::shared_ptr<const Parameters> greeted_;  // ParameterStatus at log-in,
+  Parameters told_;                // and what the client was told since
   std::string_view listener_;
   RuleMask session_rules_ = 0;    // whose conditions on the session hold
   TimePoint deadline_ = TimePoint::max();  // of the batch under way

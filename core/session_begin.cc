@@ -117,12 +117,26 @@ SessionFacts::Opens Session::Opens() const {
   return read_only && pool_policy_.mode == PoolMode::kTransaction && batch_->pin == PinReason::kNone && !batch_->sets_transaction && !batch_->prepares ? Opens::kReadOnly : Opens::kReadWrite;
 }
 
+// ROLLBACK AND CHAIN of a block that failed on a replica. What it begins has PostgreSQL's own modes, not those of the failed
+// one: it may write.
+bool Session::ChainsBehindFailure() {
+  const auto* block = std::get_if<InBlock>(&state_);
+  if (block == nullptr || block->pin != PinReason::kNone || connection_->status() != 'E' || !OnReplica()) return false;
+  const auto lone = LoneStatement();
+  if (lone.facts == nullptr || !lone.facts->chain) return false;
+  begin_ = "BEGIN";
+  begun_modes_ = {};
+  ForgetTransaction();
+  Take(Kept{});
+  return true;
+}
+
 void Session::AnswerKept() {
   const auto& facts = *LoneStatement().facts;
   const auto kind = facts.kind;
   const std::string_view tag = kind == StatementKind::kBegin ? (facts.start ? "START TRANSACTION" : "BEGIN")
                                : kind == StatementKind::kSet    ? "SET"
-                               : kind == StatementKind::kCommit ? "COMMIT"
+                               : kind == StatementKind::kCommit && !facts.chain ? "COMMIT"
                                                                 : "ROLLBACK";
   std::string out;
   for (const auto& message : batch_->messages) {

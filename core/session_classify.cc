@@ -120,8 +120,10 @@ void Session::CombineClass(Class cls, Reason why) {
 void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
   auto& b = *batch_;
   const bool first = !b.any_statement;
-  if (!found.facts().empty()) CombineClass(found.verdict.cls, found.verdict.why);
-  if (!found.verdict.repeatable) b.facts.repeatable = false;
+  // The Bind of the BEGIN that was parsed in front says nothing new.
+  const bool again = b.facts.begins_read_only && b.opening == found.sql.get();
+  if (!found.facts().empty() && !again) CombineClass(found.verdict.cls, found.verdict.why);
+  if (!found.verdict.repeatable && !again) b.facts.repeatable = false;
   if (LooksAtData(found)) b.facts.needs_fence = true;
   for (const auto& facts : found.facts()) b.facts.reads_by_form &= !facts.writes_by_form;
   if (found.facts().empty()) return;
@@ -129,6 +131,7 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
   if (first && opening.kind == StatementKind::kBegin && found.facts().size() == 1 &&
       opening.modes.read_only.value_or(read_only_default_) && !opening.modes.serializable.value_or(serializable_default_)) {
     b.facts.begins_read_only = true;
+    b.opening = found.sql.get();
     b.facts.repeatable = true;
   }
   if (!runs) return;

@@ -296,7 +296,8 @@ SessionFacts Session::FactsOfSession() const {
                       : read_only_block_ ? Reason::kReadOnlyTransaction
                                          : Reason::kInTransaction;
   session.held_by_replica = connection_ != nullptr && worker_.view().primary != connection_->id();
-  session.snapshot_taken = snapshot_taken_;
+  // Behind COMMIT AND CHAIN there is another.
+  session.snapshot_taken = snapshot_taken_ && !(batch_ && batch_->ends_block);
   session.serializable_default = serializable_default_;
   session.opens = Opens();
   return session;
@@ -306,6 +307,8 @@ void Session::Dispatch() {
   auto& running = batch();
   running.dispatched = true;
   if (running.refusal.empty() && (running.begins || In<Begun>()) && KeepBatch()) return;
+  if (running.ends_block && ChainsBehindFailure()) return;
+  if (In<Idle>() && running.begins) begun_modes_ = {};  // of a block before
   auto decision = DecideBatch();
   if (decision.target == Target::kReplica &&
       (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))

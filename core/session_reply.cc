@@ -46,8 +46,16 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
     case 'E':
       return OnError(answer, body, replacement);
     case 'S':
-      if (const auto status = ReadParameterStatus(body)) OnParameter(status->first, status->second);
+      if (const auto status = ReadParameterStatus(body)) {
+        // What our own messages cause the client is not told.
+        if (!connection_->ledger().Swallowing() && !TellsParameter(status->first, status->second)) return Relayed::kSkip;
+        OnParameter(status->first, status->second);
+      }
       return Relayed::kForward;
+    case 'Z':
+      if (answer.reply == Reply::kForward) AppendParametersReset(replacement);
+      if (!replacement.empty()) AppendReadyForQuery(replacement, connection_->status());
+      break;
     default:
       break;
   }

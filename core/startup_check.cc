@@ -119,7 +119,7 @@ void StartupChecks::Finish(const StartupQuestion& asked, ServerLogin::Progress p
   if (!passing) {
     entry.answered = true;
     entry.answered_at = worker_.Now();
-    entry.answer = {login->error(), login->parameter_status()};
+    entry.answer = {login->error(), std::make_shared<const Parameters>(login->parameter_status())};
     // A refusal may be mended at any time (CREATE DATABASE): it is not remembered.
     if (!entry.answer.error.empty()) entry.answered_at = {};
   } else {

@@ -24,7 +24,7 @@ struct StartupQuestion {
 
 struct StartupAnswer {
   std::string error;  // the ErrorResponse, if the server refuses; then nothing else counts
-  Parameters parameter_status;
+  std::shared_ptr<const Parameters> parameter_status;
 };
 
 class StartupUser {

@@ -158,6 +158,10 @@ struct Transition {
     if (e.decision.fence != FencePlan::kNone) return {FencingHere{e.decision, true, s.pin}, {Do::kJoinFence}};
     return {Relaying{e.decision, false, true, s.pin}, {Do::kSend}};
   }
+  Step operator()(const InBlock& s, const Kept&) const {
+    if (s.pin != PinReason::kNone) return {s};
+    return {Begun{}, {Do::kCloseServer, Do::kAnswerKept}};
+  }
   Step operator()(const InBlock& s, const ServerLost&) const {
     if (s.pin != PinReason::kNone) return {Closed{}, {Do::kCloseClient}};
     return {FailedBlock{}};

@@ -38,6 +38,7 @@
 //   Discarding   BatchDone, ServerLost      Acquiring     release, acquire (on the primary)
 //   Discarding   the same, after Refuted    Fencing       release, join the fence
 //   InBlock      BatchReady                 Relaying      send
+//   InBlock      Kept (ROLLBACK AND CHAIN)  Begun         close the server connection, answer the batch ourselves
 //   InBlock      BatchReady, probe first    FencingHere   join the fence
 //   InBlock      ServerLost                 FailedBlock
 //   Auditing     Audited, pin               Pinned
@@ -69,7 +70,7 @@
 namespace waypost {
 
 struct BatchReady { Decision decision; };
-struct Kept {};                            // a batch that no server need see yet: BEGIN, SET TRANSACTION
+struct Kept {};                            // a batch that no server need see yet: BEGIN, SET TRANSACTION; see the table
 struct Leased {};
 struct NoLease {};
 struct Rerouted { Decision decision; };

@@ -265,6 +265,64 @@ def test_read_only_blocks(cluster, make_waypost, table):
                     assert reader.value(f"SELECT count(*) FROM {table}") == "2"
 
 
+def begin_and_read(conn, table):
+    """In one batch, and on a replica."""
+    for _ in range(50):
+        for part in ("BEGIN READ ONLY", f"SELECT count(*) FROM {table}"):
+            conn.send(wire.parse("", part), wire.bind("", ""), wire.execute())
+        conn.send(wire.sync())
+        assert conn.until()[-1].body == b"T"
+        if conn.value("SELECT pg_is_in_recovery()") == "t":
+            return
+        conn.rows("COMMIT")
+    pytest.fail("no such block ran on a replica")
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "SELECT count(*) FROM {t}", "COMMIT AND CHAIN"],
+        ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "SELECT count(*) FROM {t}", "COMMIT", None],
+    ],
+    ids=["chained", "the one behind"],
+)
+def test_a_repeatable_read_block_gives_its_snapshot_to_no_other(cluster, make_waypost, table, steps):
+    with asynchronous(cluster):
+        proxy = make_waypost(
+            sections={"routing": {"read_from": "streaming"}, "pool": {"query_wait_timeout": "1s"}}, wait_for_split=True
+        )
+        with proxy.connect() as writer, proxy.connect() as reader:
+            for sql in steps:
+                if sql is not None:
+                    reader.rows(sql.format(t=table))
+                    continue
+                begin_and_read(reader, table)
+            with replay_paused(cluster, *REPLICAS):
+                writer.rows(f"INSERT INTO {table} VALUES (1)")
+                with pytest.raises(wire.ServerError, match="40001"):
+                    reader.rows(f"SELECT count(*) FROM {table}")
+
+
+@pytest.mark.parametrize("end", ["ROLLBACK AND CHAIN", "COMMIT AND CHAIN"])
+def test_a_chain_behind_a_failure_on_a_replica_may_write(cluster, make_waypost, table, end):
+    """PostgreSQL forgets that the block was READ ONLY."""
+    proxy = make_waypost(sections=STREAMING, wait_for_split=True)
+    for port in (cluster.ports["pg0"], proxy.port):
+        with wire.connect(port) as conn:
+            conn.rows("SET DateStyle = 'ISO'")
+            conn.rows("BEGIN READ ONLY")
+            conn.rows("SELECT count(*) FROM probe_me")
+            conn.rows("SET DateStyle = 'SQL'")
+            if port == proxy.port:
+                assert read_ran_on(cluster, conn) in REPLICAS
+            assert wire.sqlstates(conn.simple("SELECT 1 / 0")) == ["22012"]
+            assert [(m.type, m.body) for m in conn.simple(end) if m.type in "CZ"] == [("C", b"ROLLBACK\0"), ("Z", b"T")]
+            assert conn.value("SHOW DateStyle") == "ISO, MDY"
+            conn.rows(f"INSERT INTO {table} VALUES (7)")
+            conn.rows("COMMIT")
+    assert cluster.sql(f"SELECT count(*) FROM {table}") == [["2"]]
+
+
 def test_a_read_only_block_whose_replica_falls_behind(cluster, make_waypost, table):
     """It waits, since it cannot go elsewhere; then its transaction fails, and the session lives on."""
     with asynchronous(cluster):

@@ -111,6 +111,32 @@ def test_nothing_of_one_client_reaches_another(few, theirs, mine, expected):
             third.simple("SELECT pg_advisory_unlock_all()")
 
 
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["BEGIN; SET client_encoding = 'UTF8'", "RESET client_encoding", "SELECT chr(233)", "COMMIT"],
+        ["BEGIN; SET DateStyle = 'ISO'; SET TimeZone = 'Asia/Tokyo'", "RESET DateStyle; RESET TimeZone", "SELECT now()::date", "ROLLBACK"],
+        ["SET DateStyle = 'SQL'", "BEGIN; SAVEPOINT s", "RESET DateStyle", "ROLLBACK TO s", "SELECT date '2024-02-03'", "RESET ALL", "COMMIT"],
+        ["DO $$ BEGIN PERFORM set_config('my.own', 'x', false); END $$", "SET client_encoding = 'UTF8'", "DISCARD ALL", "SELECT chr(233)"],
+        ["BEGIN", "SET LOCAL DateStyle = 'SQL'", "SET DateStyle TO DEFAULT", "SELECT date '2024-02-03'", "ROLLBACK"],
+    ],
+    ids=lambda steps: steps[-2],
+)
+def test_reset_tells_the_sessions_own_values(cluster, make_waypost, steps):
+    """ParameterStatus behind RESET, on a server connection that was started with other values."""
+    proxy = make_waypost(sections=ONE)
+    with proxy.connect() as other:
+        other.value("SELECT txid_current()")
+    seen = []
+    for port in (cluster.ports["pg0"], proxy.port):
+        with wire.connect(port, "openfire", "openfire", "openfire", client_encoding="LATIN1", DateStyle="German") as conn:
+            if port == proxy.port:
+                with proxy.connect() as other:
+                    other.value("SELECT txid_current()")
+            seen.append([sorted((m.type, m.body) for m in conn.simple(sql) if m.type in "SDE") for sql in steps])
+    assert seen[0] == seen[1]
+
+
 def test_interrupted_clients_leave_nothing(few):
     """Clients vanish in a transaction, in COPY, in the middle of a batch; the next one finds a clean connection."""
     for leave in (

@@ -214,6 +214,7 @@ const std::vector<Row>& Rows() {
       {Auditing{kTemp}, ClientGone{}, Closed{}, {Do::kCloseServer}},
       {InBlock{}, BatchReady{kHeld}, Relaying{kHeld, false, true}, {Do::kSend}},
       {InBlock{kTemp}, BatchReady{kHeld}, Relaying{kHeld, false, true, kTemp}, {Do::kSend}},
+      {InBlock{}, Kept{}, Begun{}, {Do::kCloseServer, Do::kAnswerKept}},
       {InBlock{}, ServerLost{}, FailedBlock{}, {}},
       {InBlock{kTemp}, ServerLost{}, Closed{}, {Do::kCloseClient}},
       {Pinned{kTemp}, BatchReady{kHeld}, Relaying{kHeld, false, false, kTemp}, {Do::kSend}},

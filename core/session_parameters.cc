@@ -1,0 +1,60 @@
+// ParameterStatus: what the server says of settings, as far as it is true of the session. RESET takes a server connection back
+// to what it was started with itself; where the session was started with something else, the client is told that instead.
+#include <algorithm>
+
+#include "core/base/ascii.h"
+#include "core/session.h"
+#include "core/worker.h"
+#include "parser/encode.h"
+
+namespace waypost {
+namespace {
+
+bool Same(const Setting* one, const Setting* other) {
+  return one == nullptr || other == nullptr ? one == other : *one == *other;
+}
+
+}  // namespace
+
+// What the server says of a setting that others than it go by.
+void Session::OnParameter(std::string_view name, std::string_view value) {
+  if (name == "standard_conforming_strings") {
+    lexing_.standard_strings = value == "on";
+  } else if (name == "client_encoding") {
+    lexing_.ascii_safe_encoding = IsAsciiSafeEncoding(value);
+  } else if (name == "application_name" && value != application_) {
+    application_ = value;
+    OnConfigChanged();
+  }
+}
+
+// False: the session's value is another one.
+bool Session::TellsParameter(std::string_view name, std::string_view value) {
+  if (connection_->settings != settings_) {
+    const auto setting = AsciiLower(name);
+    if (!Same(FindSetting(*connection_->settings, setting), FindSetting(*settings_, setting))) return false;
+  }
+  const auto named = [&](const auto& told) { return told.first == name; };
+  const auto found = std::find_if(told_.begin(), told_.end(), named);
+  if (found == told_.end()) told_.emplace_back(name, value);
+  else found->second = value;
+  return true;
+}
+
+// Ahead of the ReadyForQuery of a batch that resets: what the client was told last and does not hold any more.
+void Session::AppendParametersReset(std::string& out) {
+  if (!batch_ || !batch_->resets || batch_->unseen || connection_->startup().settings == startup_->settings) return;
+  std::erase_if(told_, [&](const auto& told) {
+    const auto setting = AsciiLower(told.first);
+    if (!Same(FindSetting(*settings_, setting), FindSetting(*startup_->settings, setting))) return false;
+    const auto named = [&](const auto& parameter) { return parameter.first == told.first; };
+    const auto greeted = std::find_if(greeted_->begin(), greeted_->end(), named);
+    if (greeted == greeted_->end()) return false;
+    if (greeted->second == told.second) return true;
+    AppendParameterStatus(out, greeted->first, greeted->second);
+    OnParameter(greeted->first, greeted->second);
+    return true;
+  });
+}
+
+}  // namespace waypost
