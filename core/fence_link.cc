@@ -1,5 +1,6 @@
 #include "core/fence_link.h"
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 
@@ -14,7 +15,7 @@ namespace waypost {
 namespace {
 
 // An honest server sends nothing longer on such a connection.
-constexpr std::uint32_t kMaxAnswerBytes = 64 * 1024;
+constexpr std::uint32_t kMaxAnswerBytes = 256 * 1024;
 
 // Columns as in ServerIdentity.
 constexpr std::string_view kIdentityQuery = R"(
@@ -30,6 +31,21 @@ constexpr int kIdentityColumns = 6;
 constexpr std::string_view kReplayQuery =
     "SELECT pg_last_wal_replay_lsn(), (pg_stat_get_wal_receiver()).received_tli";
 constexpr std::string_view kReplayName = "replay";
+
+// Of the transactions listed, and of those in a range: which has the replica completed with success? What it has not
+// heard of is an error to pg_xact_status().
+constexpr std::size_t kMaxShown = 1'000;  // as the query says
+constexpr std::string_view kShownQuery = R"(
+SELECT string_agg(x::text, ',') FROM (
+  SELECT x FROM (
+    SELECT unnest($1::xid8[]) UNION ALL
+    SELECT i::text::xid8 FROM generate_series($2::int8, least($3::int8, pg_snapshot_xmax(pg_current_snapshot())::text::int8) - 1) i
+  ) asked (x)
+  WHERE CASE WHEN x < pg_snapshot_xmax(pg_current_snapshot()) THEN pg_xact_status(x) = 'committed' ELSE false END
+  ORDER BY x LIMIT 1000
+) shown)";
+constexpr std::string_view kShownName = "shown";
+
 constexpr std::string_view kNoTypes("\0\0", 2);
 
 constexpr std::string_view kNudgeQuery = "SELECT pg_logical_emit_message(true, 'waypost', '')";
@@ -37,6 +53,11 @@ constexpr std::string_view kNudgeQuery = "SELECT pg_logical_emit_message(true, '
 // postgres src/include/catalog/pg_proc.dat
 constexpr std::uint32_t kInsertLsnFunction = 2852;  // pg_current_wal_insert_lsn
 constexpr std::uint32_t kFlushLsnFunction = 3330;   // pg_current_wal_flush_lsn
+constexpr std::uint32_t kSnapshotFunction = 5061;   // pg_current_snapshot
+constexpr std::uint32_t kAgeFunction = 1181;        // age(xid)
+constexpr std::uint32_t kFirstNormalXid = 3;        // FirstNormalTransactionId, postgres src/include/access/transam.h
+
+constexpr std::uint32_t kNull = ~std::uint32_t{0};
 
 constexpr std::uint16_t kBinary = 1;
 
@@ -61,11 +82,37 @@ std::string NudgeQuestion() {
   return out;
 }
 
+// The next transaction before the snapshot: so the snapshot is at least as new.
+std::string RunningQuestion() {
+  std::string out;
+  MessageBuilder(out, 'F').U32(kAgeFunction).U16(1).U16(kBinary).U16(1).U32(sizeof kFirstNormalXid).U32(kFirstNormalXid)
+      .U16(kBinary);
+  return out + CallOf(kSnapshotFunction);
+}
+
+std::string ShownQuestion(const Running& running) {
+  std::string listed = "{";
+  for (const auto xid : running.listed) listed.append(listed.size() > 1 ? "," : "").append(std::to_string(xid));
+  listed += '}';
+  std::string out;
+  {
+    MessageBuilder bind(out, 'B');
+    bind.CString("").CString(kShownName).U16(0).U16(3);
+    for (const auto& text : {listed, std::to_string(running.from), std::to_string(running.until)})
+      bind.U32(static_cast<std::uint32_t>(text.size())).Raw(AsBytes(text));
+    bind.U16(0);
+  }
+  MessageBuilder(out, 'E').CString("").U32(0);
+  AppendEmpty(out, 'S');
+  return out;
+}
+
 const std::string& BytesOf(FenceLink::Question question) {
   static const std::string kInsert = CallOf(kInsertLsnFunction);
   static const std::string kFlush = CallOf(kFlushLsnFunction);
   static const std::string kReplay = ReplayQuestion();
   static const std::string kNudge = NudgeQuestion();
+  static const std::string kRunning = RunningQuestion();
   switch (question) {
     case FenceLink::Question::kFlush:
       return kFlush;
@@ -73,6 +120,9 @@ const std::string& BytesOf(FenceLink::Question question) {
       return kReplay;
     case FenceLink::Question::kNudge:
       return kNudge;
+    case FenceLink::Question::kRunning:
+      return kRunning;
+    case FenceLink::Question::kShown:  // not the same each time: ShownQuestion()
     case FenceLink::Question::kInsert:
     case FenceLink::Question::kNone:
       break;
@@ -106,6 +156,7 @@ void FenceLink::Open(std::shared_ptr<const ServerConfig> server, const MonitorCo
   Parameters parameters = {
       {"application_name", "waypost fence"}, {"client_encoding", "UTF8"},       {"search_path", "pg_catalog"},
       {"jit", "off"},                        {"idle_session_timeout", "0"},     {"synchronous_commit", "local"},
+      {"plan_cache_mode", "force_generic_plan"},
       {"default_transaction_isolation", "read committed"},
       {"statement_timeout", std::to_string(monitor.timeout.count())}};
   login_.emplace(*server_, monitor.user, monitor.database, std::move(parameters),
@@ -134,11 +185,16 @@ bool FenceLink::Fail(const std::string& error) {
 
 void FenceLink::GiveUp() { (void)Fail("no answer in time"); }
 
-void FenceLink::Ask(Question question, TimePoint now) {
+void FenceLink::Ask(Question question, TimePoint now) { Send(question, BytesOf(question), now); }
+
+void FenceLink::AskShown(const Running& running, TimePoint now) { Send(Question::kShown, ShownQuestion(running), now); }
+
+void FenceLink::Send(Question question, std::string_view bytes, TimePoint now) {
   asked_ = question;
   waiting_since_ = now;
   row_came_ = false;
-  stream_->Write(AsBytes(BytesOf(question)));
+  age_.reset();
+  stream_->Write(AsBytes(bytes));
 }
 
 void FenceLink::OnConnected() noexcept { stream_->Write(AsBytes(login_->Start())); }
@@ -195,18 +251,11 @@ void FenceLink::LogIn(Bytes& data) {
 
 bool FenceLink::OnMessage(FrameHeader header, Bytes body) {
   switch (header.type) {
-    case 'V': {
-      Fields fields(body);
-      const auto length = fields.U32();
-      const auto value = ReadU64(fields);
-      if (length != sizeof(std::uint64_t) || !value) return Fail("it sent a position of an unexpected form");
-      position_ = {*value};
-      row_came_ = true;
-      return true;
-    }
+    case 'V':
+      return ReadResult(body) || Fail("it sent an answer of an unexpected form");
     case 'D':
       if (state_ == State::kVerifying) return ReadIdentity(body) || Fail("what it says of itself has an unexpected form");
-      return asked_ != Question::kReplay || ReadRow(body) || Fail("it sent a position of an unexpected form");
+      return ReadRow(body) || Fail("it sent an answer of an unexpected form");
     case 'E':
       return Fail(FirstLine(ReadError(body).message));
     case 'Z':
@@ -236,8 +285,64 @@ bool FenceLink::ReadIdentity(Bytes body) {
   return identity_.system_identifier != 0 && identity_.segment_bytes != 0;
 }
 
+// Of a function.
+bool FenceLink::ReadResult(Bytes body) {
+  Fields fields(body);
+  const auto length = fields.U32();
+  if (asked_ != Question::kRunning) {
+    const auto value = ReadU64(fields);
+    if (length != sizeof(std::uint64_t) || !value) return false;
+    position_ = {*value};
+    row_came_ = true;
+    return true;
+  }
+  if (age_) return ReadSnapshot(fields, length);
+  age_ = static_cast<std::int32_t>(fields.U32());
+  return fields.ok() && length == sizeof *age_;
+}
+
+// postgres src/backend/utils/adt/xid8funcs.c, pg_snapshot_send()
+bool FenceLink::ReadSnapshot(Fields& fields, std::uint32_t length) {
+  const auto count = fields.U32();
+  (void)ReadU64(fields);  // xmin
+  const auto xmax = ReadU64(fields);
+  if (!xmax || length != 4 + 8 + 8 + fields.rest().size() || fields.rest().size() != std::size_t{count} * 8) return false;
+  running_.listed.clear();
+  for (std::uint32_t i = 0; i < count; ++i) running_.listed.push_back(ReadU64(fields).value_or(0));
+  running_.from = *xmax;
+  running_.until = NextXid(*age_, *xmax);
+  row_came_ = true;
+  return fields.ok() && std::is_sorted(running_.listed.begin(), running_.listed.end());
+}
+
 bool FenceLink::ReadRow(Bytes body) {
-  constexpr std::uint32_t kNull = ~std::uint32_t{0};
+  switch (asked_) {
+    case Question::kReplay:
+      return ReadReplay(body);
+    case Question::kShown:
+      return ReadShown(body);
+    default:
+      return true;
+  }
+}
+
+bool FenceLink::ReadShown(Bytes body) {
+  Fields fields(body);
+  if (fields.U16() != 1) return false;
+  shown_.clear();
+  row_came_ = true;
+  const auto length = fields.U32();
+  if (length == kNull) return fields.ok();  // none
+  auto text = AsText(fields.Take(length));
+  while (!text.empty()) {
+    const auto end = std::min(text.find(','), text.size());
+    shown_.push_back(Number<Xid>(text.substr(0, end)));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return fields.ok();
+}
+
+bool FenceLink::ReadReplay(Bytes body) {
   Fields fields(body);
   if (fields.U16() != 2) return false;
   if (fields.U32() != sizeof(std::uint64_t)) return false;
@@ -251,7 +356,7 @@ bool FenceLink::ReadRow(Bytes body) {
 }
 
 bool FenceLink::Answered() {
-  if (!row_came_ && asked_ != Question::kNudge && state_ != State::kVerifying) return true;  // of the Parse
+  if (!row_came_ && asked_ != Question::kNudge && state_ != State::kVerifying) return true;  // of the Parse, of age()
   heard_at_ = Clock::now();
   if (state_ == State::kVerifying) {
     if (!row_came_) return Fail("it does not say what it is");
@@ -260,6 +365,7 @@ bool FenceLink::Answered() {
     if (identity_.recovering) {
       std::string out;
       AppendParse(out, kReplayName, kReplayQuery, AsBytes(kNoTypes));
+      AppendParse(out, kShownName, kShownQuery, AsBytes(kNoTypes));
       AppendEmpty(out, 'S');
       stream_->Write(AsBytes(out));
     }
@@ -279,6 +385,12 @@ bool FenceLink::Answered() {
       break;
     case Question::kNudge:
       user_.OnNudged(*this);
+      break;
+    case Question::kRunning:
+      user_.OnRunning(*this, std::move(running_));
+      break;
+    case Question::kShown:
+      user_.OnShown(*this, shown_, shown_.size() >= kMaxShown);
       break;
     case Question::kNone:
       break;

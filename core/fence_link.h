@@ -1,5 +1,5 @@
-// A connection to one server on which it is asked for its WAL position, over and over, as the monitor: our own protocol
-// on the worker's loop, so that a question is one write and its answer one read. What the server is, is asked once when
+// A connection to one server on which it is asked for its WAL position, over and over, and what is in progress there, as
+// the monitor: our own protocol on the worker's loop, so that a question is one write and its answer one read. What the server is, is asked once when
 // the connection opens; the process behind a connection cannot become another, so it need not be asked again.
 //
 //   kClosed --Open()--> kLoggingIn --> kVerifying --> kOpen     any failure, doubt or silence --> kClosed
@@ -10,16 +10,21 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/config.h"
 #include "core/server_login.h"
 #include "core/stream.h"
 #include "routing/fence.h"
+#include "routing/settle.h"
 
 namespace waypost {
 
 class FenceLink;
+class Fields;
 class Loop;
 
 // What a server says it is.
@@ -43,6 +48,10 @@ class FenceLinkUser {
   virtual void OnFlush(FenceLink& link, Lsn flush) noexcept = 0;
   // kReplay: how far the replica has replayed, and the timeline that its WAL receiver was on right after (0: none).
   virtual void OnReplay(FenceLink& link, Lsn replay, std::uint32_t timeline) noexcept = 0;
+  // kRunning: what may be in progress on the primary.
+  virtual void OnRunning(FenceLink& link, Running running) noexcept = 0;
+  // AskShown(): which of it the replica shows as committed; `more`: not all of them are said.
+  virtual void OnShown(FenceLink& link, std::span<const Xid> shown, bool more) noexcept = 0;
   // kNudge: everything up to the time of asking is flushed.
   virtual void OnNudged(FenceLink& link) noexcept = 0;
   // Not called for Close().
@@ -54,7 +63,7 @@ class FenceLinkUser {
 
 class FenceLink final : public StreamUser {
  public:
-  enum class Question : std::uint8_t { kNone, kInsert, kFlush, kReplay, kNudge };
+  enum class Question : std::uint8_t { kNone, kInsert, kFlush, kReplay, kNudge, kRunning, kShown };
   enum class State : std::uint8_t { kClosed, kLoggingIn, kVerifying, kOpen };
 
   FenceLink(Loop& loop, FenceLinkUser& user, ServerId id) : loop_(loop), user_(user), id_(id) {}
@@ -68,8 +77,10 @@ class FenceLink final : public StreamUser {
 
   // kOpen, and nothing is being asked.
   [[nodiscard]] bool Free() const { return state_ == State::kOpen && asked_ == Question::kNone; }
-  // One at a time. The server must be what the question is for.
+  // One at a time. The server must be what the question is for. Not for kShown.
   void Ask(Question question, TimePoint now);
+  // kShown: which of `running` does the replica show as committed?
+  void AskShown(const Running& running, TimePoint now);
   // True if it has owed something (an answer, the login) since before `time`.
   [[nodiscard]] bool SilentSince(TimePoint time) const {
     return state_ != State::kClosed && (state_ != State::kOpen || asked_ != Question::kNone) && waiting_since_ < time;
@@ -83,6 +94,8 @@ class FenceLink final : public StreamUser {
   [[nodiscard]] const ServerConfig* server() const { return server_.get(); }
   // Keys that the login derived: for the next one.
   [[nodiscard]] const std::optional<ScramKeys>& keys() const { return keys_; }
+  // When what it was asked last was asked.
+  [[nodiscard]] TimePoint asked_at() const { return waiting_since_; }
   // When the last answer came.
   [[nodiscard]] TimePoint heard_at() const { return heard_at_; }
 
@@ -94,7 +107,12 @@ class FenceLink final : public StreamUser {
   void LogIn(Bytes& data);
   // Takes one message. False: the link is closed.
   bool OnMessage(FrameHeader header, Bytes body);
+  void Send(Question question, std::string_view bytes, TimePoint now);
+  bool ReadResult(Bytes body);
+  bool ReadSnapshot(Fields& fields, std::uint32_t length);
   bool ReadRow(Bytes body);
+  bool ReadReplay(Bytes body);
+  bool ReadShown(Bytes body);
   bool ReadIdentity(Bytes body);
   bool Answered();
   bool Fail(const std::string& error);
@@ -113,6 +131,9 @@ class FenceLink final : public StreamUser {
   bool row_came_ = false;
   Lsn position_;
   std::uint32_t timeline_ = 0;
+  std::optional<std::int32_t> age_;  // the first part of the answer to kRunning
+  Running running_;
+  std::vector<Xid> shown_;
   TimePoint waiting_since_{}, heard_at_{};
 };
 

@@ -21,12 +21,15 @@ constexpr milliseconds kFirstBackoff{50};
 constexpr milliseconds kMaxBackoff{2'000};
 // A connection on which nothing was asked is asked something, so that a server that is gone is noticed.
 constexpr milliseconds kSignOfLife{1'000};
+// A replica that has owed an answer for so long is not asked what it shows: reads on the primary do not wait for it.
+constexpr milliseconds kSilent{100};
 
 }  // namespace
 
 FenceProbe::FenceProbe(Worker& worker)
     : worker_(worker),
       nudger_(worker.loop(), *this, 0),
+      settle_(worker),
       before_wait_(worker.loop(), [this] { BeforeWait(); }),
       timer_(worker.loop(), [this] { OnTimer(); }) {}
 
@@ -65,6 +68,12 @@ void FenceProbe::WaitForReplay(FenceUser& user, TimePoint deadline) {
   waiting_.push_back(&user);
 }
 
+bool FenceProbe::JoinSettle(FenceUser& user) {
+  if (!fence_.open() || !fence_.KnowsAny()) return false;
+  settle_.Join(user, Clock::now());
+  return true;
+}
+
 void FenceProbe::Drop(std::vector<FenceUser*>& list, FenceUser& user) {
   list.erase(std::remove(list.begin(), list.end(), &user), list.end());
 }
@@ -74,6 +83,7 @@ void FenceProbe::Leave(FenceUser& user) {
   if (place == FenceUser::Place::kAsking) Drop(asking_, user);
   if (place == FenceUser::Place::kWaiting) Drop(waiting_, user);
   if (place == FenceUser::Place::kOut) std::replace(told_.begin(), told_.end(), &user, static_cast<FenceUser*>(nullptr));
+  if (place == FenceUser::Place::kOut || place == FenceUser::Place::kSettling) settle_.Leave(user);
 }
 
 void FenceProbe::Void() {
@@ -112,12 +122,15 @@ FenceLink* FenceProbe::PrimaryLink() {
 void FenceProbe::CloseEpoch() {
   fence_.CloseEpoch();
   Void();
+  settle_.OnPrimaryLost();
 }
 
 void FenceProbe::CloseLink(ServerId id) {
   auto& server = servers_[id];
   if (server.link) server.link->Close();
   fence_.CloseReplica(id);
+  settle_.OnReplicaLost(id);
+  next_poll_ = TimePoint{};  // an answer that would have set it may not come any more
   if (server.as_primary && fence_.open()) CloseEpoch();
 }
 
@@ -196,14 +209,17 @@ void FenceProbe::OnLinkOpen(FenceLink& link, const ServerIdentity& identity) noe
     return link.Close();
   }
   if (!server.as_primary) {
-    if (fence_.epoch() == epoch) fence_.OpenReplica(link.id(), identity.replay);
-    return;
+    if (fence_.epoch() != epoch) return;
+    fence_.OpenReplica(link.id(), identity.replay);
+    return TellReached(link.id());
   }
   fence_.OpenEpoch(epoch, identity.segment_bytes);
   for (ServerId id = 0; id < servers_.size(); ++id) {
     const auto* replica = servers_[id].link.get();
     if (replica == nullptr || servers_[id].as_primary || replica->state() != FenceLink::State::kOpen) continue;
-    if (!fence_.Knows(id)) fence_.OpenReplica(id, replica->identity().replay);
+    if (fence_.Knows(id)) continue;
+    fence_.OpenReplica(id, replica->identity().replay);
+    TellReached(id);
   }
 }
 
@@ -216,7 +232,6 @@ void FenceProbe::OnLinkClosed(FenceLink& link, const std::string& error) noexcep
   server.error = error;
   server.retry_at = Clock::now() + std::min(kMaxBackoff, kFirstBackoff * (1U << std::min(server.failures, 6U)));
   ++server.failures;
-  next_poll_ = TimePoint{};
   worker_.metrics().Count(Counter::kFenceProbes, link.id(), FenceProbeOutcome::kFailed);
   CloseLink(link.id());
 }
@@ -224,18 +239,32 @@ void FenceProbe::OnLinkClosed(FenceLink& link, const std::string& error) noexcep
 // --- questions and answers
 
 void FenceProbe::BeforeWait() {
-  if (!fence_.ProbeDue() && waiting_.empty()) return;
+  if (!fence_.ProbeDue() && waiting_.empty() && settle_.idle()) return;
   const auto now = Clock::now();
-  if (fence_.ProbeDue()) {
-    auto* link = PrimaryLink();
-    if (link != nullptr && link->Free()) {
-      fence_.ProbeSent(now);
-      link->Ask(FenceLink::Question::kInsert, now);
-    }
+  AskPrimary(now);
+  if (!waiting_.empty()) {
+    Poll(now);
+    Arm();
   }
-  if (waiting_.empty()) return;
-  Poll(now);
-  Arm();
+  if (settle_.idle()) return;
+  for (auto& server : servers_)
+    if (server.link && !server.as_primary) settle_.AskReplica(*server.link, now);
+  settle_.Arm(now);
+}
+
+// Probes first, but not for ever.
+void FenceProbe::AskPrimary(TimePoint now) {
+  auto* link = PrimaryLink();
+  if (!fence_.open() || link == nullptr || !link->Free()) return;
+  const bool settle = settle_.AskDue(now);
+  if (fence_.ProbeDue() && !(settle && passed_over_)) {
+    passed_over_ = settle;
+    fence_.ProbeSent(now);
+    link->Ask(FenceLink::Question::kInsert, now);
+  } else if (settle) {
+    passed_over_ = false;
+    settle_.Ask(*link, now);
+  }
 }
 
 void FenceProbe::Well(ServerId id) {
@@ -269,30 +298,36 @@ void FenceProbe::OnInsert(FenceLink& link, Lsn insert) noexcept {
 
 void FenceProbe::OnReplay(FenceLink& link, Lsn replay, std::uint32_t timeline) noexcept {
   const auto id = link.id();
+  const auto now = Clock::now();
   Well(id);
+  next_poll_ = now + poll_gap_;
+  poll_gap_ = std::min<Duration>(poll_gap_ * 2, kMaxPollGap);
   // On another timeline its position says nothing of this one.
   if (timeline != 0 && timeline != fence_.epoch().timeline) return CloseLink(id);
   if (timeline == 0) return;
-  fence_.OnReplay(id, replay, Clock::now());
+  fence_.OnReplay(id, replay, link.asked_at(), now);
   TellReached(id);
-  if (waiting_.empty()) return;
-  next_poll_ = Clock::now() + poll_gap_;
-  poll_gap_ = std::min<Duration>(poll_gap_ * 2, kMaxPollGap);
 }
 
-void FenceProbe::TellReached(ServerId replica) {
-  const auto replay = fence_.SeenOf(replica).replay;
+// Takes those who wait and are `due` from the list and tells them.
+template <class Due>
+void FenceProbe::TellWaiting(Due due, void (FenceUser::*what)() noexcept) {
   told_.clear();
   std::size_t kept = 0;
   for (auto* user : waiting_) {
-    if (user->read_index <= replay) told_.push_back(user);
+    if (due(*user)) told_.push_back(user);
     else waiting_[kept++] = user;
   }
   waiting_.resize(kept);
   for (auto* user : told_) user->fence_place = FenceUser::Place::kOut;
   for (std::size_t i = 0; i < told_.size(); ++i)
-    if (auto* user = told_[i]; user != nullptr) user->OnReplayed();
+    if (auto* user = told_[i]; user != nullptr) (user->*what)();
   told_.clear();
+}
+
+void FenceProbe::TellReached(ServerId replica) {
+  const auto replay = fence_.SeenOf(replica).replay;
+  TellWaiting([&](const FenceUser& user) { return user.read_index <= replay; }, &FenceUser::OnReplayed);
 }
 
 Lsn FenceProbe::LeastAwaited() const {
@@ -328,20 +363,24 @@ void FenceProbe::OnFlush(FenceLink& /*link*/, Lsn flush) noexcept {
 
 void FenceProbe::OnNudged(FenceLink& /*link*/) noexcept { worker_.metrics().Count(Counter::kFenceNudges); }
 
+void FenceProbe::OnRunning(FenceLink& link, Running running) noexcept {
+  Well(link.id());
+  askable_.clear();
+  const auto silent = Clock::now() - kSilent;
+  for (ServerId id = 0; id < servers_.size(); ++id)
+    if (fence_.Knows(id) && !servers_[id].link->SilentSince(silent)) askable_.push_back(id);
+  settle_.OnRunning(std::move(running), askable_);
+}
+
+void FenceProbe::OnShown(FenceLink& link, std::span<const Xid> shown, bool more) noexcept {
+  Well(link.id());
+  settle_.OnShown(link.id(), shown, more);
+}
+
 void FenceProbe::OnTimer() {
   armed_for_ = TimePoint::max();
   const auto now = Clock::now();
-  told_.clear();
-  std::size_t kept = 0;
-  for (auto* user : waiting_) {
-    if (user->fence_deadline <= now) told_.push_back(user);
-    else waiting_[kept++] = user;
-  }
-  waiting_.resize(kept);
-  for (auto* user : told_) user->fence_place = FenceUser::Place::kOut;
-  for (std::size_t i = 0; i < told_.size(); ++i)
-    if (auto* user = told_[i]; user != nullptr) user->OnFenceLate();
-  told_.clear();
+  TellWaiting([&](const FenceUser& user) { return user.fence_deadline <= now; }, &FenceUser::OnFenceLate);
   if (waiting_.empty() || now < next_flush_) return;
   next_flush_ = now + kAskFlushAfter;
   auto* link = PrimaryLink();

@@ -1,6 +1,6 @@
 // Carries out what routing/fence.h says: one connection to the primary and one to each replica, on which WAL positions
 // are asked for as long as reads wait for them. One probe is under way at a time; what joins meanwhile shares the next.
-// One per worker, worker thread only.
+// On the same connections reads settle that are to run on the primary (fence_settle.h). One per worker, worker thread only.
 #pragma once
 
 #include <memory>
@@ -9,6 +9,7 @@
 
 #include "core/fence_link.h"
 #include "core/fence_report.h"
+#include "core/fence_settle.h"
 #include "core/uv/loop.h"
 #include "routing/fence.h"
 
@@ -28,13 +29,18 @@ class FenceUser {
   // The probe that it joined will not be answered.
   virtual void OnFenceVoid() noexcept = 0;
 
-  enum class Place : std::uint8_t { kOut, kAsking, kWaiting };
+  // The primary shows whatever a replica has shown before it asked for this, or that could not be found out in time.
+  virtual void OnSettled() noexcept = 0;
+
+  enum class Place : std::uint8_t { kOut, kAsking, kWaiting, kSettling };
   Place fence_place = Place::kOut;
   Ticket ticket = 0;
   Lsn read_index;
   TimePoint fence_since{};    // when it joined
   TimePoint waiting_from{};   // when it began to wait for a replica
   TimePoint fence_deadline = TimePoint::max();
+  Settle::Round settle_round = 0;
+  TimePoint settling_since{};  // when it asked to settle
 
  protected:
   ~FenceUser() = default;
@@ -54,8 +60,13 @@ class FenceProbe final : private FenceLinkUser {
   void Join(FenceUser& user);
   // `user` knows its index and waits for a replica to reach it: OnReplayed or, at `deadline`, OnFenceLate follows.
   void WaitForReplay(FenceUser& user, TimePoint deadline);
+  // `user` is going to read on the primary: OnSettled follows. False: nothing can be asked, and it may go on.
+  [[nodiscard]] bool JoinSettle(FenceUser& user);
   // No more calls to it.
   void Leave(FenceUser& user);
+
+  // A connection for statements was made to this server.
+  void OnServerConnection(ServerId id) { fence_.Doubt(id, Clock::now()); }
 
   void OnView();
   void OnConfigChanged();
@@ -76,9 +87,12 @@ class FenceProbe final : private FenceLinkUser {
   void OnFlush(FenceLink& link, Lsn flush) noexcept override;
   void OnReplay(FenceLink& link, Lsn replay, std::uint32_t timeline) noexcept override;
   void OnNudged(FenceLink& link) noexcept override;
+  void OnRunning(FenceLink& link, Running running) noexcept override;
+  void OnShown(FenceLink& link, std::span<const Xid> shown, bool more) noexcept override;
   void OnLinkClosed(FenceLink& link, const std::string& error) noexcept override;
 
   void BeforeWait();
+  void AskPrimary(TimePoint now);
   void Poll(TimePoint now);
   void Watch(TimePoint now);
   void Arm();
@@ -91,6 +105,8 @@ class FenceProbe final : private FenceLinkUser {
   [[nodiscard]] bool Stands(TimePoint now) const;
   [[nodiscard]] FenceLink* PrimaryLink();
   void Drop(std::vector<FenceUser*>& list, FenceUser& user);
+  template <class Due>
+  void TellWaiting(Due due, void (FenceUser::*what)() noexcept);
   void TellReached(ServerId replica);
   [[nodiscard]] Lsn LeastAwaited() const;
 
@@ -104,8 +120,11 @@ class FenceProbe final : private FenceLinkUser {
   std::vector<FenceUser*> asking_;   // by ticket
   std::vector<FenceUser*> waiting_;
   std::vector<FenceUser*> told_;     // being called; null: left meanwhile
+  std::vector<ServerId> askable_;    // scratch: replicas that settling reads may ask
+  bool passed_over_ = false;         // a probe went before a read that settles: the latter has its turn
   Duration poll_gap_{};
   TimePoint next_poll_{}, next_flush_{}, armed_for_ = TimePoint::max();
+  FenceSettle settle_;
   class BeforeWait before_wait_;
   FineTimer timer_;
 };

@@ -124,6 +124,7 @@ void ServerConnection::LogIn(Bytes data) {
       if (login_->keys()) worker_.shared().credentials.Learn(pool_.key().user, *login_->keys());
       ready_ = true;
       born = worker_.Now();
+      worker_.fence().OnServerConnection(id_);
       pool_.OnReady(*this);
       return;
   }

@@ -84,6 +84,8 @@ void Session::Carry(Do verb) {
       return;
     case Do::kJoinFence:
       return JoinFence();
+    case Do::kSettle:
+      return SettleFirst();
     case Do::kAcquire:
       return Acquire();
     case Do::kSend:
@@ -165,8 +167,8 @@ void Session::OnServerConnection(ServerConnection& connection) noexcept {
   if (!MaySendOn(connection)) {
     connection.pool().Release(connection);
     Take(Behind{});
-    if (!index_known_) return FallBack();
-    return AwaitReplica();
+    if (index_known_) AwaitReplica();
+    return;
   }
   connection_ = &connection;
   connection.Lease(*this);
@@ -326,7 +328,7 @@ void Session::FinishBatch(char status) {
 // --- the end
 
 ClientState Session::client_state() const {
-  if (In<Acquiring>() || In<Fencing>() || In<FencingHere>()) return ClientState::kWaiting;
+  if (In<Acquiring>() || In<Fencing>() || In<FencingHere>() || In<Settling>()) return ClientState::kWaiting;
   if (In<Relaying>() || In<Discarding>()) return ClientState::kActive;
   return In<InBlock>() || In<Begun>() || In<FailedBlock>() ? ClientState::kIdleInTransaction : ClientState::kIdle;
 }
@@ -343,7 +345,7 @@ void Session::Cancel() {
   if (waiting_in_ != nullptr || homeless_) {
     StopWaiting("canceling statement due to user request");
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
-  } else if (In<Fencing>() || In<FencingHere>()) {
+  } else if (In<Fencing>() || In<FencingHere>() || In<Settling>()) {
     GiveUpFence("57014", "canceling statement due to user request");
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
   } else if (connection_ != nullptr && !connection_->ledger().Idle() && !In<Auditing>()) {

@@ -102,6 +102,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void OnReplayed() noexcept override;
   void OnFenceLate() noexcept override;
   void OnFenceVoid() noexcept override;
+  void OnSettled() noexcept override;
   // ReplyUser
   Relayed OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept override;
   void OnSynthesised(char type, std::uint64_t sequence, std::string& out) noexcept override;
@@ -200,6 +201,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void LeaveFence();
   void AwaitReplica();
   void FallBack();
+  void SettleFirst();
   void GiveUpFence(std::string_view sqlstate, std::string_view message);
   [[nodiscard]] bool MaySendOn(const ServerConnection& connection);
   void Confirm();

@@ -13,9 +13,10 @@ void Session::JoinFence() {
 }
 
 void Session::LeaveFence() {
-  if (ticket == 0) return;
+  if (ticket == 0 && settle_round == 0) return;
   worker_.fence().Leave(*this);
   ticket = 0;
+  settle_round = 0;
   index_known_ = false;
   fence_since = waiting_from = {};
   fence_deadline = TimePoint::max();
@@ -51,7 +52,7 @@ void Session::AwaitReplica() {
     if (here && !input_.empty()) ProcessInput();
     return;
   }
-  if (!In<FencingHere>() && !WorthWaiting(worker_.view(), routing_, fence, worker_.Now())) return FallBack();
+  if (!In<FencingHere>() && !WorthWaiting(worker_.view(), Policy(), fence, worker_.Now())) return FallBack();
   if (fence_deadline == TimePoint::max()) {
     const auto longest = In<FencingHere>() ? pool_policy_.query_wait_timeout : Policy().fence_wait;
     if (!In<FencingHere>() || longest.count() > 0) fence_deadline = Clock::now() + longest;
@@ -98,6 +99,16 @@ void Session::FallBack() {
   LeaveFence();
   CountDecision({Target::kPrimary, Reason::kReplicaBehind});
   Take(Unproven{});
+}
+
+// The batch runs on the primary next, where it must see no less than a replica has shown.
+void Session::SettleFirst() {
+  if (!worker_.fence().JoinSettle(*this)) OnSettled();
+}
+
+void Session::OnSettled() noexcept {
+  settle_round = 0;
+  Take(Settled{});
 }
 
 void Session::GiveUpFence(std::string_view sqlstate, std::string_view message) {

@@ -206,6 +206,7 @@ bool Session::TakeLarge(FrameHeader header, Bytes& in) {
     if (header.type == 'Q' || header.type == 'P') {
       facts.cls = Class::kWrite;
       facts.why = Reason::kTooLarge;
+      facts.reads_by_form = false;
       batch().pin = PinReason::kUnknownState;
       batch().unseen = batch().unlisted = true;
     }

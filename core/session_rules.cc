@@ -99,7 +99,7 @@ bool Session::CheckDeadline(TimePoint now) {
     StopWaiting("canceling statement due to statement timeout");
     return watched_ = deadline_ != TimePoint::max();
   }
-  if (In<Fencing>() || In<FencingHere>()) {
+  if (In<Fencing>() || In<FencingHere>() || In<Settling>()) {
     GiveUpFence("57014", "canceling statement due to statement timeout");
     return watched_ = deadline_ != TimePoint::max();
   }

@@ -59,6 +59,7 @@ enum class TransactionMode : std::uint8_t { kReadWrite, kReadOnly };
 enum class TransactionOutcome : std::uint8_t { kCommit, kRollback, kAborted };
 enum class ProbeResult : std::uint8_t { kOk, kTimeout, kConnectError, kQueryError };
 enum class FenceOutcome : std::uint8_t { kConfirmed, kReady, kWaited, kFellBack, kGaveUp };
+enum class SettleOutcome : std::uint8_t { kAtOnce, kNothingShown, kWaited, kGaveUp };
 enum class FenceProbeOutcome : std::uint8_t { kOk, kFailed };
 enum class SelfCheckOutcome : std::uint8_t { kSame, kStale, kChanged, kUnsteady, kTooLong, kFailed };
 
@@ -88,6 +89,7 @@ enum class Label : std::uint8_t {
   kTransactionOutcome,
   kProbeResult,
   kFenceOutcome,
+  kSettleOutcome,
   kFenceProbeOutcome,
   kSelfCheckOutcome,
   kCount
@@ -135,6 +137,8 @@ inline constexpr auto kProbeResult =
     std::to_array<std::string_view>({"ok", "timeout", "connect_error", "query_error"});
 inline constexpr auto kFenceOutcome =
     std::to_array<std::string_view>({"confirmed", "ready", "waited", "fell_back", "gave_up"});
+inline constexpr auto kSettleOutcome =
+    std::to_array<std::string_view>({"at_once", "nothing_shown", "waited", "gave_up"});
 inline constexpr auto kFenceProbeOutcome = std::to_array<std::string_view>({"ok", "failed"});
 inline constexpr auto kSelfCheckOutcome =
     std::to_array<std::string_view>({"same", "stale", "changed", "unsteady", "too_long", "failed"});
@@ -198,6 +202,8 @@ struct LabelInfo {
       return {"result", v::kProbeResult.size(), v::kProbeResult};
     case Label::kFenceOutcome:
       return {"outcome", v::kFenceOutcome.size(), v::kFenceOutcome};
+    case Label::kSettleOutcome:
+      return {"outcome", v::kSettleOutcome.size(), v::kSettleOutcome};
     case Label::kFenceProbeOutcome:
       return {"outcome", v::kFenceProbeOutcome.size(), v::kFenceProbeOutcome};
     case Label::kSelfCheckOutcome:

@@ -136,10 +136,17 @@ FencePlan PlanFor(const Decision& decision, bool block, Load load, TimePoint now
   return decision.may_rerun && !block && likely ? FencePlan::kOptimistic : FencePlan::kProbeFirst;
 }
 
-}  // namespace
+// Reads by their form, outside of read-write blocks and on no connection that the session holds. With
+// consistency = "primary" and read_from = "none" the primary is all that the administrator wants to be asked.
+bool MustSettle(const BatchFacts& batch, const SessionFacts& session, const RoutingPolicy& policy, const Fence* fence) {
+  if (policy.consistency != Consistency::kStrict || policy.read_from == ReadFrom::kNone) return false;
+  if (session.holds_connection || session.opens == SessionFacts::Opens::kReadWrite) return false;
+  if (!batch.needs_fence || !(batch.reads_by_form || batch.begins_read_only)) return false;
+  return fence != nullptr && fence->open() && fence->KnowsAny();
+}
 
-Decision Decide(const BatchFacts& batch, const SessionFacts& session, const ClusterView& view,
-                const RoutingPolicy& policy, Load load, TimePoint now) {
+Decision Place(const BatchFacts& batch, const SessionFacts& session, const ClusterView& view, const RoutingPolicy& policy,
+               Load load, TimePoint now) {
   const bool fenced = batch.needs_fence && (policy.consistency == Consistency::kStrict ||
                                             policy.consistency == Consistency::kBounded);
   if (session.holds_connection) {
@@ -181,6 +188,15 @@ Decision Decide(const BatchFacts& batch, const SessionFacts& session, const Clus
   Decision decision{Target::kReplica, read_only_block ? Reason::kReadOnlyTransaction : Reason::kReadSafe, *server,
                     batch.retained && batch.repeatable};
   if (!proved) decision.fence = PlanFor(decision, read_only_block, load, now);
+  return decision;
+}
+
+}  // namespace
+
+Decision Decide(const BatchFacts& batch, const SessionFacts& session, const ClusterView& view,
+                const RoutingPolicy& policy, Load load, TimePoint now) {
+  auto decision = Place(batch, session, view, policy, load, now);
+  decision.settles = MustSettle(batch, session, policy, load.fence);
   return decision;
 }
 

@@ -10,7 +10,8 @@
 //   none may: read_from_primary = "never"                                               -> refused
 //   otherwise                                                                           -> primary
 //
-// Where a replica is read from, the fence plan says what must be proved first (fence.h).
+// Where a replica is read from, the fence plan says what must be proved first (fence.h). A strict read that runs on the
+// primary, or has to run there after all, settles first (settle.h).
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,7 @@ struct BatchFacts {
   bool end_known = true;          // it ends with Sync, Query or FunctionCall
   bool retained = true;           // its bytes are kept: it can be sent again
   bool repeatable = true;         // running it twice does no harm
+  bool reads_by_form = true;      // no statement of it is anything but a read by its form, whatever it may reach
   bool needs_fence = true;        // it looks at something that a replica may show as it was before
   std::optional<Reason> to_primary{};  // a rule or a hint sends it there, even if it is a read: why
 };
@@ -63,6 +65,7 @@ struct Decision {
   ServerId server = 0;     // kReplica
   bool may_rerun = false;  // an error or loss before the first forwarded byte may be healed on the primary
   FencePlan fence = FencePlan::kNone;
+  bool settles = false;    // where it runs on the primary it settles first (settle.h)
 };
 
 // What this worker has under way, and what it has proved.

@@ -36,11 +36,11 @@ void Fence::OpenEpoch(const Epoch& epoch, std::uint64_t segment_bytes) {
   if (open_) CloseEpoch();
   open_ = true;
   segment_bytes_ = segment_bytes;
-  if (epoch == epoch_) return;  // the connection alone is new: positions go on
-  epoch_ = epoch;
   position_ = {};
   positions_ = {};
   recent_ = old_ = {};
+  if (epoch == epoch_) return;  // the connection alone is new: no replica has gone back
+  epoch_ = epoch;
   for (auto& replica : replicas_) replica = {};
 }
 
@@ -87,7 +87,7 @@ void Fence::OnProbe(Lsn insert, TimePoint now) {
 
 void Fence::OpenReplica(ServerId replica, Lsn replay) {
   if (replicas_.size() <= replica) replicas_.resize(replica + std::size_t{1});
-  replicas_[replica] = {++incarnations_, replay, {}, {}};
+  replicas_[replica] = {++incarnations_, replay, {}, {}, {}};
   Refresh(replicas_[replica]);
 }
 
@@ -99,12 +99,22 @@ bool Fence::Knows(ServerId replica) const {
   return replica < replicas_.size() && replicas_[replica].incarnation != 0;
 }
 
-void Fence::OnReplay(ServerId replica, Lsn replay, TimePoint now) {
+bool Fence::KnowsAny() const {
+  return std::any_of(replicas_.begin(), replicas_.end(), [](const Replica& replica) { return replica.incarnation != 0; });
+}
+
+void Fence::OnReplay(ServerId replica, Lsn replay, TimePoint asked, TimePoint now) {
   if (!Knows(replica)) return;
-  replicas_[replica].heard_at = now;
-  if (replay <= replicas_[replica].replay) return;
-  replicas_[replica].replay = replay;
-  Refresh(replicas_[replica]);
+  auto& known = replicas_[replica];
+  known.heard_at = now;
+  if (known.doubted_at && asked > *known.doubted_at) known.doubted_at.reset();
+  if (replay <= known.replay) return;
+  known.replay = replay;
+  Refresh(known);
+}
+
+void Fence::Doubt(ServerId replica, TimePoint now) {
+  if (Knows(replica)) replicas_[replica].doubted_at = now;
 }
 
 void Fence::Refresh(Replica& replica) {
@@ -114,7 +124,7 @@ void Fence::Refresh(Replica& replica) {
 }
 
 Fence::Seen Fence::SeenOf(ServerId replica) const {
-  if (!Knows(replica)) return {};
+  if (!Knows(replica) || replicas_[replica].doubted_at) return {};
   return {replicas_[replica].incarnation, replicas_[replica].replay};
 }
 
@@ -124,8 +134,9 @@ std::optional<Lsn> Fence::ReadIndex(Ticket ticket) const {
 }
 
 Proof Fence::Check(Ticket ticket, ServerId replica, Seen seen) const {
-  const auto now = SeenOf(replica);
-  if (Void(ticket) || seen.incarnation == 0 || now.incarnation != seen.incarnation) return Proof::kVoid;
+  // It was sent on a connection that was there before any that cast doubt.
+  const bool same = Knows(replica) && replicas_[replica].incarnation == seen.incarnation;
+  if (Void(ticket) || !same) return Proof::kVoid;
   const auto index = ReadIndex(ticket);
   if (!index) return Proof::kPending;
   return seen.replay >= *index ? Proof::kProven : Proof::kBehind;

@@ -4,7 +4,8 @@
 //
 // The position is where the next record would be inserted, not what is flushed: a commit with synchronous_commit = off
 // is acknowledged before it is flushed. Positions are comparable within one epoch alone, a replica's known position
-// holds for one incarnation of it (it may restart further back).
+// holds for one incarnation of it (it may restart further back). A primary whose connection broke may have lost what it
+// had not flushed, also within its epoch: its position then starts anew.
 #pragma once
 
 #include <array>
@@ -71,8 +72,13 @@ class Fence {
   void OpenReplica(ServerId replica, Lsn replay);
   void CloseReplica(ServerId replica);
   [[nodiscard]] bool Knows(ServerId replica) const;
-  // It said that it has replayed up to `replay`.
-  void OnReplay(ServerId replica, Lsn replay, TimePoint now);
+  [[nodiscard]] bool KnowsAny() const;
+  // It said, asked at `asked`, that it has replayed up to `replay`.
+  void OnReplay(ServerId replica, Lsn replay, TimePoint asked, TimePoint now);
+  // A new connection for statements was made to it: perhaps to a later incarnation than the one that was asked last, whose
+  // end did not get through. What is known of it counts no more until it has answered what is asked from now on.
+  void Doubt(ServerId replica, TimePoint now);
+  // Nothing while it is in doubt.
   [[nodiscard]] Seen SeenOf(ServerId replica) const;
 
   // What a read with this ticket must see; nothing while the probe is not answered, or if it is void.
@@ -100,6 +106,7 @@ class Fence {
     std::uint32_t incarnation = 0;  // 0: closed
     Lsn replay;
     TimePoint fresh_as_of{}, heard_at{};
+    std::optional<TimePoint> doubted_at;
   };
   struct Position {
     Lsn lsn;

@@ -6,7 +6,7 @@ namespace {
 // The same statement again, where nothing stale or read-only can happen.
 Decision OnPrimary(Decision decision) {
   if (decision.reason == Reason::kSelfCheck) return decision;
-  return {Target::kPrimary, Reason::kRerun, decision.server, false};
+  return {Target::kPrimary, Reason::kRerun, decision.server, false, FencePlan::kNone, decision.settles};
 }
 
 Decision Unfenced(Decision decision) {
@@ -19,6 +19,15 @@ Decision ProbedFirst(Decision decision) {
   return decision;
 }
 
+// To the pool, or there after it has settled.
+Step Acquire(const Decision& decision, bool opens, Do first = Do::kNothing) {
+  const bool settles = decision.settles && decision.target == Target::kPrimary;
+  const auto verb = settles ? Do::kSettle : Do::kAcquire;
+  const auto todo = first == Do::kNothing ? std::array{verb, Do::kNothing} : std::array{first, verb};
+  if (settles) return {Settling{decision, opens}, todo};
+  return {Acquiring{decision, opens}, todo};
+}
+
 // A batch that holds no server connection: to the fence first, or to the pool, or to both.
 Step Begin(const Decision& decision, bool opens) {
   switch (decision.fence) {
@@ -29,7 +38,7 @@ Step Begin(const Decision& decision, bool opens) {
     case FencePlan::kOptimistic:
       return {Acquiring{decision, opens}, {Do::kJoinFence, Do::kAcquire}};
   }
-  return {Acquiring{decision, opens}, {Do::kAcquire}};
+  return Acquire(decision, opens);
 }
 
 // Behind a batch that left something of the session on its connection. None is tied to a replica: its next write could
@@ -55,9 +64,19 @@ struct Transition {
     return {Acquiring{decision, s.opens}, {Do::kAcquire}};
   }
   Step operator()(const Fencing& s, const Unproven&) const {
-    return {Acquiring{{Target::kPrimary, Reason::kReplicaBehind}, s.opens}, {Do::kAcquire}};
+    return Acquire({.target = Target::kPrimary, .reason = Reason::kReplicaBehind, .settles = s.decision.settles}, s.opens);
   }
   Step operator()(const Fencing& s, const GaveUp&) const {
+    if (s.opens) return {FailedBlock{}, {Do::kAnswerError}};
+    return {Idle{}, {Do::kAnswerError}};
+  }
+
+  Step operator()(const Settling& s, const Settled&) const {
+    auto decision = s.decision;
+    decision.settles = false;
+    return Acquire(decision, s.opens);
+  }
+  Step operator()(const Settling& s, const GaveUp&) const {
     if (s.opens) return {FailedBlock{}, {Do::kAnswerError}};
     return {Idle{}, {Do::kAnswerError}};
   }
@@ -84,7 +103,9 @@ struct Transition {
     return {Idle{}, {Do::kAnswerError}};
   }
   Step operator()(const Acquiring& s, const Rerouted& e) const {
-    return {Acquiring{e.decision, s.opens}, {Do::kAcquire}};
+    auto decision = e.decision;
+    decision.settles = s.decision.settles;
+    return Acquire(decision, s.opens);
   }
 
   Step operator()(const Relaying& s, const Continued&) const {
@@ -117,7 +138,7 @@ struct Transition {
   }
   Step operator()(const Relaying& s, const ServerLost& e) const {
     if (e.mid_message) return {Closed{}, {Do::kCloseClient}};
-    if (s.MayRerun()) return {Acquiring{OnPrimary(s.decision), s.opens}, {Do::kAcquire}};
+    if (s.MayRerun()) return Acquire(OnPrimary(s.decision), s.opens);
     if (s.pin != PinReason::kNone) return {Closed{}, {Do::kCloseClient}};
     if (s.block) return {FailedBlock{}, {Do::kAnswerError}};
     return {Idle{}, {Do::kAnswerError}};
@@ -126,12 +147,11 @@ struct Transition {
   Step operator()(const Discarding& s, const BatchDone& e) const {
     if (s.refuted)
       return {Fencing{s.decision, s.opens}, {e.status == 'I' ? Do::kRelease : Do::kCloseServer, Do::kJoinFence}};
-    return {Acquiring{OnPrimary(s.decision), s.opens},
-            {e.status == 'I' ? Do::kRelease : Do::kCloseServer, Do::kAcquire}};
+    return Acquire(OnPrimary(s.decision), s.opens, e.status == 'I' ? Do::kRelease : Do::kCloseServer);
   }
   Step operator()(const Discarding& s, const ServerLost&) const {
     if (s.refuted) return {Fencing{s.decision, s.opens}, {Do::kJoinFence}};
-    return {Acquiring{OnPrimary(s.decision), s.opens}, {Do::kAcquire}};
+    return Acquire(OnPrimary(s.decision), s.opens);
   }
 
   Step operator()(const InBlock& s, const BatchReady& e) const {
@@ -174,6 +194,7 @@ struct Transition {
   Step operator()(const Acquiring&, const ClientGone&) const { return {Closed{}}; }
   Step operator()(const FailedBlock&, const ClientGone&) const { return {Closed{}}; }
   Step operator()(const Fencing&, const ClientGone&) const { return {Closed{}}; }
+  Step operator()(const Settling&, const ClientGone&) const { return {Closed{}}; }
   template <class S>
   Step operator()(const S&, const ClientGone&) const {
     return {Closed{}, {Do::kCloseServer}};
@@ -191,7 +212,7 @@ Step Advance(const State& state, const Event& event) { return std::visit(Transit
 
 std::string_view StateName(const State& state) {
   static constexpr std::string_view kNames[] = {"idle",   "begun",    "fencing",      "acquiring",    "relaying", "discarding",
-                                                "inblock", "pinned", "auditing", "fencing_here", "failed_block", "closed"};
+                                                "inblock", "pinned", "auditing", "fencing_here", "settling", "failed_block", "closed"};
   return kNames[state.index()];
 }
 

@@ -7,8 +7,10 @@
 //   Idle         BatchReady, probe first    Fencing       join the fence
 //   Idle         BatchReady, optimistic     Acquiring     join the fence, acquire
 //   Fencing      Proven (server)            Acquiring     acquire (there)
-//   Fencing      Unproven                   Acquiring     acquire (on the primary)
+//   Fencing      Unproven                   Acquiring     acquire (on the primary), or Settling first
 //   Fencing      GaveUp (error)             Idle          answer the batch with the error; FailedBlock behind Begun
+//   Settling     Settled                    Acquiring     acquire
+//   Settling     GaveUp (error)             as Fencing
 //   Begun        BatchReady, fenced         as Idle
 //   Begun        Kept (SET TRANSACTION)     Begun         answer the batch ourselves
 //   Begun        BlockEnded                 Idle          answer the batch ourselves
@@ -53,6 +55,8 @@
 //   FailedBlock  BatchReady                 FailedBlock   answer 25P02
 //   FailedBlock  BlockEnded                 Idle          answer ROLLBACK
 //   any          ClientGone                 Closed        release (idle), else close the server connection
+//
+// A read that settles is Settling (join those who settle) before it is Acquiring on the primary, wherever it comes from.
 #pragma once
 
 #include <array>
@@ -72,6 +76,7 @@ struct NoLease {};
 struct Rerouted { Decision decision; };
 struct Proven { ServerId server = 0; };    // this replica has replayed what the batch must see
 struct Unproven {};                        // none has, in time
+struct Settled {};                         // the primary shows what the replicas have shown
 struct GaveUp {};                          // none has, and it cannot run elsewhere
 struct Behind {};                          // what was to be sent at once must be proved first after all
 struct Refuted {};                         // what was sent at once was sent too early
@@ -93,7 +98,7 @@ struct Audited { PinReason pin = PinReason::kNone; bool replica = false; };
 struct ServerLost { bool mid_message = false; };
 struct BlockEnded {};
 struct ClientGone {};
-using Event = std::variant<BatchReady, Kept, Proven, Unproven, GaveUp, Behind, Leased, NoLease, Rerouted, Refuted,
+using Event = std::variant<BatchReady, Kept, Proven, Unproven, Settled, GaveUp, Behind, Leased, NoLease, Rerouted, Refuted,
                            CheckDue, HeldError, Continued, Forwarding, BatchDone, Audited, ServerLost, BlockEnded, ClientGone>;
 
 struct Idle {};
@@ -119,14 +124,17 @@ struct FailedBlock {};
 struct Closed {};
 // The batch waits for the proof that a replica shows what it must.
 struct Fencing { Decision decision; bool opens = false; };
-// The same, and it can run on the connection that the session holds, nowhere else.
+// It waits for the primary to show what replicas have shown.
+struct Settling { Decision decision; bool opens = false; };
+// As Fencing, and it can run on the connection that the session holds, nowhere else.
 struct FencingHere { Decision decision; bool block = false; PinReason pin = PinReason::kNone; };
 using State = std::variant<Idle, Begun, Fencing, Acquiring, Relaying, Discarding, InBlock, Pinned, Auditing, FencingHere,
-                           FailedBlock, Closed>;
+                           Settling, FailedBlock, Closed>;
 
 enum class Do : std::uint8_t {
   kNothing,
   kJoinFence,     // ask for the read index
+  kSettle,        // join those who settle
   kAcquire,       // ask the pool for what the state's decision says
   kSend,
   kAnswerError,   // answer the whole batch with the error at hand

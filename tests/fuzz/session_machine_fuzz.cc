@@ -184,6 +184,7 @@ class World {
     auto decision = Decide(facts, about, view_, RoutingPolicy{}, {}, {});
     if (decision.target == Target::kReplica) WAYPOST_CHECK(decision.server == kReplica);
     if (decision.target == Target::kReplica && Chance()) decision.fence = FencePlan::kProbeFirst;
+    decision.settles = s.batch.kind == Kind::kRead && !about.holds_connection && Chance();
     if (decision.may_rerun) WAYPOST_CHECK(s.batch.repeatable && facts.retained);
     return decision;
   }
@@ -191,9 +192,11 @@ class World {
   // --- the fence
 
   void Prove() {
-    if (!In<Fencing>()) return;
-    if (Seldom()) return Take(Unproven{});
-    Take(Proven{kReplica});
+    if (In<Fencing>()) {
+      if (Seldom()) Take(Unproven{});
+      else Take(Proven{kReplica});
+    }
+    if (In<Settling>()) Take(Settled{});
   }
 
   // --- the pool
@@ -374,6 +377,7 @@ class World {
       case Do::kNothing:
         return;
       case Do::kJoinFence:
+      case Do::kSettle:
         return;  // Prove() says what comes of it
       case Do::kAcquire: {
         const auto& decision = std::get<Acquiring>(s.state).decision;

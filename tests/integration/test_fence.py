@@ -437,6 +437,28 @@ def test_a_replica_that_is_lost_while_a_block_waits_for_it(cluster, make_waypost
             assert reader.value(f"SELECT count(*) FROM {table}") == "1"
 
 
+def test_a_block_that_waits_goes_on_when_the_fence_asks_anew(cluster, make_waypost, table):
+    """The connection on which its replica is asked breaks, and when it is back the replica is there already."""
+    with asynchronous(cluster):
+        proxy = make_waypost(sections=STREAMING, wait_for_split=True)
+        took = []
+        for i in range(1, 4):
+            with proxy.connect() as writer, in_a_read_only_block_on_a_replica(cluster, proxy) as reader:
+                with replay_paused(cluster, *REPLICAS):
+                    writer.rows(f"INSERT INTO {table} VALUES ({i})")
+                    reader.send(wire.query(f"SELECT count(*) FROM {table}"))
+                    time.sleep(0.1)
+                    for name in REPLICAS:
+                        cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'waypost fence'",
+                                    server=name)
+                        cluster.sql("SELECT pg_wal_replay_resume()", server=name)
+                    begun = time.monotonic()
+                    assert wire.rows(reader.until()) == [[str(i)]]
+                    took.append(time.monotonic() - begun)
+                reader.rows("COMMIT")
+        assert min(took) < 0.7, took  # not at the next sign of life
+
+
 def test_answers_larger_than_what_is_held(cluster, make_waypost, table):
     """Whether they are confirmed or thrown away."""
     with asynchronous(cluster):
@@ -535,3 +557,73 @@ def test_replicas_that_stop_and_return(cluster, make_waypost):
         with proxy.connect() as other:
             assert other.value("SELECT 1") == "1"
     both_synchronous(cluster)
+
+
+SETTLED = "waypost_settled_reads_total"
+OUTCOMES = ("at_once", "nothing_shown", "waited", "gave_up")
+ON_PRIMARY = "SELECT count(*) FROM fresh WHERE NOT pg_is_in_recovery()"  # may run there alone
+
+
+def commit_that_waits(cluster, proxy, value):
+    """A commit that waits for its standbys until they go on: pg1 shows it, the primary does not yet."""
+    def write():
+        with proxy.connect() as conn:
+            conn.rows(f"INSERT INTO fresh VALUES ({value})")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    shown = f"SELECT count(*) FROM fresh WHERE id = {value}"
+    eventually(lambda: cluster.sql(shown, server="pg1") == [["1"]], 10, "pg1 shows it")
+    assert cluster.sql(shown) == [["0"]]
+    return thread
+
+
+def test_a_read_on_the_primary_does_not_miss_what_a_replica_has_shown(cluster, make_waypost, table):
+    with primary_settings(cluster, synchronous_standby_names="FIRST 2 (pg1, pg2)", synchronous_commit="on"):
+        proxy = make_waypost(wait_for_split=True)
+        with proxy.connect() as reader:
+            for attempt in range(1, 20):
+                with stopped(walreceiver(cluster, "pg2")):
+                    thread = commit_that_waits(cluster, proxy, attempt)
+                    reader.send(wire.query(ON_PRIMARY))
+                    time.sleep(0.02)
+                seen = wire.rows(reader.until())[0][0]
+                thread.join(30)
+                if (proxy.metric(SETTLED, outcome="waited") or 0) > 0:
+                    assert seen == str(attempt)
+                    break
+            else:
+                raise AssertionError(f"no read waited: {[proxy.metric(SETTLED, outcome=outcome) for outcome in OUTCOMES]}")
+
+
+def test_a_commit_that_waits_for_ever_does_not_hold_up_reads(cluster, make_waypost, table):
+    with primary_settings(cluster, synchronous_standby_names="FIRST 2 (pg1, pg2)", synchronous_commit="on"):
+        proxy = make_waypost(wait_for_split=True)
+        with proxy.connect() as reader, stopped(walreceiver(cluster, "pg2")):
+            thread = commit_that_waits(cluster, proxy, 1)
+            begun = time.monotonic()
+            assert reader.value(ON_PRIMARY) == "0"
+            assert 0.05 < time.monotonic() - begun < 5
+            assert proxy.metric(SETTLED, outcome="gave_up") == 1
+            for _ in range(20):  # it was waited for once
+                reader.value(ON_PRIMARY)
+            assert proxy.metric(SETTLED, outcome="gave_up") == 1
+            # What is in progress and shown nowhere holds up nobody either.
+            with cluster.connect(user="openfire", password="openfire") as idle:
+                idle.rows("BEGIN")
+                idle.rows("INSERT INTO fresh VALUES (2)")
+                reader.value(ON_PRIMARY)
+                idle.rows("ROLLBACK")
+            assert proxy.metric(SETTLED, outcome="gave_up") == 1
+            assert proxy.metric(SETTLED, outcome="nothing_shown") > 0
+        thread.join(30)
+        with proxy.connect() as reader:
+            assert reader.value(ON_PRIMARY) == "1"
+
+
+def test_consistency_primary_settles_nothing(cluster, make_waypost, table):
+    proxy = make_waypost(sections={"routing": {"consistency": "primary"}}, wait_for_split=False)
+    with proxy.connect() as reader:
+        reader.value(ON_PRIMARY)
+        reader.value("SELECT count(*) FROM fresh")
+    assert all((proxy.metric(SETTLED, outcome=o) or 0) == 0 for o in OUTCOMES)

@@ -176,7 +176,7 @@ def transcript(conn):
     return seen
 
 
-@pytest.mark.parametrize("consistency", ["strict", "eventual"])
+@pytest.mark.parametrize("consistency", ["strict", "bounded", "eventual"])
 def test_nobody_can_tell_a_checked_read(cluster, make_waypost, consistency):
     proxy = audited(make_waypost, consistency)
     with cluster.connect(user="openfire", password="openfire") as direct:

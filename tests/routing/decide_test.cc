@@ -343,7 +343,7 @@ TEST_CASE("what must be proved before a read", "[routing][decide][fence]") {
       CHECK(decide().fence == FencePlan::kProbeFirst);
     }
     SECTION("nor when something was written just now") {
-      fence.OnReplay(2, {2000}, scene.now);
+      fence.OnReplay(2, {2000}, scene.now, scene.now);
       probe(2000, scene.now);
       CHECK(decide().fence == FencePlan::kProbeFirst);
     }
@@ -393,8 +393,53 @@ TEST_CASE("what must be proved before a read", "[routing][decide][fence]") {
     CHECK(decide().server == 2);
     probe(1501, scene.now);
     CHECK(decide().fence == FencePlan::kProbeFirst);
-    fence.OnReplay(2, {1001}, scene.now);
+    fence.OnReplay(2, {1001}, scene.now, scene.now);
     CHECK(decide().fence == FencePlan::kNone);
+  }
+}
+
+TEST_CASE("which reads settle before they run on the primary", "[routing][decide][settle]") {
+  Scene scene;
+  Fence fence;
+  fence.OpenEpoch({7, 1, 100}, 1U << 24U);
+  fence.OpenReplica(2, {1000});
+  const auto settles = [&] {
+    return Decide(scene.batch, scene.session, scene.view, scene.policy, {scene.outstanding, 0, &fence}, scene.now).settles;
+  };
+  CHECK(settles());  // should it not run on the replica after all
+  SECTION("what the catalogue does not understand, if it is a read by its form") {
+    scene.batch.cls = Class::kWrite;
+    scene.batch.why = GENERATE(Reason::kNoCatalog, Reason::kVolatileFunction, Reason::kUnknownRelation);
+    CHECK(settles());
+    scene.batch.reads_by_form = false;
+    CHECK_FALSE(settles());
+  }
+  SECTION("not what sees nothing that changes") {
+    scene.batch.needs_fence = false;
+    CHECK_FALSE(settles());
+  }
+  SECTION("a block that is READ ONLY, by its first statement") {
+    scene.session.opens = SessionFacts::Opens::kReadOnly;
+    CHECK(settles());
+    scene.session.opens = SessionFacts::Opens::kReadWrite;
+    CHECK_FALSE(settles());
+  }
+  SECTION("not on a connection that the session holds") {
+    scene.session.holds_connection = true;
+    CHECK_FALSE(settles());
+  }
+  SECTION("strict alone") {
+    scene.policy.consistency = GENERATE(Consistency::kBounded, Consistency::kEventual, Consistency::kPrimary);
+    CHECK_FALSE(settles());
+  }
+  SECTION("not where replicas are not to be read from") {
+    scene.policy.read_from = ReadFrom::kNone;
+    CHECK_FALSE(settles());
+  }
+  SECTION("not where there is nobody to ask") {
+    SECTION("no primary") { fence.CloseEpoch(); }
+    SECTION("no replica") { fence.CloseReplica(2); }
+    CHECK_FALSE(settles());
   }
 }
 

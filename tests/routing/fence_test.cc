@@ -61,7 +61,7 @@ TEST_CASE("what was known of the replica before the read counts, not what is kno
   open.Send();
   open.Answer(1001);
   CHECK(fence.Check(ticket, 1, seen) == Proof::kBehind);
-  fence.OnReplay(1, {1001}, open.now);
+  fence.OnReplay(1, {1001}, open.now, open.now);
   CHECK(fence.Check(ticket, 1, seen) == Proof::kBehind);
   CHECK(fence.Check(ticket, 1, fence.SeenOf(1)) == Proof::kProven);
   CHECK(fence.Check(ticket, 2, fence.SeenOf(2)) == Proof::kVoid);
@@ -77,17 +77,70 @@ TEST_CASE("a replica that restarted may be further back", "[routing][fence]") {
   open.Answer(1000);
   CHECK(fence.Check(ticket, 1, seen) == Proof::kVoid);
   CHECK_FALSE(fence.Knows(1));
-  fence.OnReplay(1, {5000}, open.now);  // an answer of the old one
+  fence.OnReplay(1, {5000}, open.now, open.now);  // an answer of the old one
   CHECK_FALSE(fence.Knows(1));
   fence.OpenReplica(1, {900});
   CHECK(fence.Check(ticket, 1, seen) == Proof::kVoid);
   CHECK(fence.Check(ticket, 1, fence.SeenOf(1)) == Proof::kBehind);
 }
 
+TEST_CASE("behind a new connection to the replica, what was heard before counts no more", "[routing][fence]") {
+  // The old incarnation may be gone without its connection having said so: the new one may be further back.
+  Open open;
+  auto& fence = open.fence;
+  const auto ticket = fence.Join();
+  const auto seen = fence.SeenOf(1);
+  const auto before = open.now;
+  open.now += milliseconds(1);
+  fence.Doubt(1, open.now);
+  CHECK(fence.Knows(1));
+  CHECK(fence.SeenOf(1).incarnation == 0);
+  CHECK(fence.SeenOf(1).replay == Lsn{});
+  CHECK(fence.Trails(1) == (fence.position() > Lsn{}));
+  open.Send();
+  open.Answer(1000);
+  CHECK(fence.Check(ticket, 1, seen) == Proof::kProven);  // that went out on an older connection
+  CHECK(fence.Check(ticket, 1, fence.SeenOf(1)) == Proof::kVoid);
+  fence.OnReplay(1, {1200}, before, open.now);  // asked before: by the old one perhaps
+  CHECK(fence.SeenOf(1).incarnation == 0);
+  SECTION("it answers") {
+    open.now += milliseconds(1);
+    fence.OnReplay(1, {1200}, open.now, open.now);
+    CHECK(fence.SeenOf(1).replay == Lsn{1200});
+    CHECK(fence.SeenOf(1).incarnation == seen.incarnation);
+  }
+  SECTION("its connection turns out to be dead") {
+    fence.CloseReplica(1);
+    fence.OpenReplica(1, {900});
+    CHECK(fence.SeenOf(1).replay == Lsn{900});
+  }
+  SECTION("of one that is not known there is nothing to doubt") {
+    fence.Doubt(7, open.now);
+    CHECK_FALSE(fence.Knows(7));
+  }
+}
+
+TEST_CASE("a primary that crashed within its epoch may have lost WAL: its position starts anew", "[routing][fence]") {
+  Open open;
+  auto& fence = open.fence;
+  const auto before = fence.Join();
+  open.Send();
+  open.Answer(9'000);  // WAL of an idle block, never flushed
+  CHECK(fence.ReadIndex(before) == Lsn{9'000});
+  fence.CloseEpoch();
+  fence.OpenEpoch(kEpoch, kSegment);
+  CHECK_FALSE(fence.ReadIndex(before));
+  const auto after = fence.Join();
+  open.Send();
+  open.Answer(1'000);
+  CHECK(fence.ReadIndex(after) == Lsn{1'000});
+  CHECK(fence.Check(after, 1, fence.SeenOf(1)) == Proof::kProven);  // no replica has gone back
+}
+
 TEST_CASE("positions of an earlier answer do not take back later ones", "[routing][fence]") {
   Open open;
-  open.fence.OnReplay(1, {1500}, open.now);
-  open.fence.OnReplay(1, {1400}, open.now);
+  open.fence.OnReplay(1, {1500}, open.now, open.now);
+  open.fence.OnReplay(1, {1400}, open.now, open.now);
   CHECK(open.fence.SeenOf(1).replay == Lsn{1500});
 }
 
@@ -157,9 +210,9 @@ TEST_CASE("a replica is fresh as of the last probe whose position it has reached
   const auto second = probe(1100);
   probe(1200);
   CHECK(fence.FreshAsOf(1) == first);
-  fence.OnReplay(1, {1150}, open.now);
+  fence.OnReplay(1, {1150}, open.now, open.now);
   CHECK(fence.FreshAsOf(1) == second);
-  fence.OnReplay(1, {1200}, open.now);
+  fence.OnReplay(1, {1200}, open.now, open.now);
   const auto last = probe(1200);
   CHECK(fence.FreshAsOf(1) == last);
   fence.CloseReplica(1);
@@ -179,13 +232,13 @@ TEST_CASE("nobody waits for a replica that is far behind", "[routing][fence]") {
   CHECK(fence.Trails(1));
   CHECK_FALSE(fence.FarBehind(1));  // not asked since
   for (const std::uint64_t lsn : {1400, 1500, 1600}) probe(lsn);
-  fence.OnReplay(1, {1000}, open.now);
+  fence.OnReplay(1, {1000}, open.now, open.now);
   CHECK(fence.FarBehind(1));
   SECTION("until it is seen to follow again") {
-    fence.OnReplay(1, {1550}, open.now);
+    fence.OnReplay(1, {1550}, open.now, open.now);
     CHECK_FALSE(fence.FarBehind(1));
     CHECK(fence.Trails(1));
-    fence.OnReplay(1, {1600}, open.now);
+    fence.OnReplay(1, {1600}, open.now, open.now);
     CHECK_FALSE(fence.Trails(1));
   }
 }
@@ -236,6 +289,7 @@ class Model {
     std::uint64_t replayed = 0;
     bool restarted = false;  // since its connection was opened
     std::optional<std::uint64_t> answer;
+    TimePoint asked{};
   };
   struct Read {
     Ticket ticket;
@@ -294,11 +348,12 @@ class Model {
     auto& replica = replicas_[id];
     if (!replica.answer) {
       replica.answer = replica.replayed;
+      replica.asked = now_;
     } else if (replica.restarted) {
       fence_.CloseReplica(id);  // the connection broke
       Open(id);
     } else {
-      fence_.OnReplay(id, {*replica.answer}, now_);
+      fence_.OnReplay(id, {*replica.answer}, replica.asked, now_);
       replica.answer.reset();
     }
   }
@@ -356,7 +411,11 @@ class Model {
         replica.restarted = true;
         return;
       }
-      case 1:  // the probe's connection breaks
+      case 1:  // the probe's connection breaks, perhaps since a crash of the primary lost what was not flushed
+        if (acknowledged_ <= flushed_ && Any(2) == 0) {
+          insert_ = flushed_;
+          waiting_.clear();
+        }
         fence_.CloseEpoch();
         answer_.reset();
         Settle();

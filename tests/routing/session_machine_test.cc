@@ -25,6 +25,11 @@ const Decision kAhead{Target::kReplica, Reason::kReadSafe, 2, true, FencePlan::k
 const Decision kElsewhere{Target::kReplica, Reason::kReadSafe, 1, true};
 const Decision kFenceHere{Target::kHeld, Reason::kInTransaction, 0, false, FencePlan::kProbeFirst};
 const Decision kBehind{Target::kPrimary, Reason::kReplicaBehind};
+// The same, of reads that settle before they run on the primary.
+constexpr Decision Settles(Decision decision) {
+  decision.settles = true;
+  return decision;
+}
 constexpr auto kTemp = PinReason::kTemporaryTable;
 constexpr auto kListen = PinReason::kListen;
 
@@ -33,7 +38,8 @@ std::string Text(const Decision& decision) {
          " " + std::to_string(decision.server) + (decision.may_rerun ? " rerun" : "") +
          (decision.fence == FencePlan::kProbeFirst   ? " probe first"
           : decision.fence == FencePlan::kOptimistic ? " optimistic"
-                                                     : "");
+                                                     : "") +
+         (decision.settles ? " settles" : "");
 }
 
 // Everything that a state holds, as text.
@@ -52,6 +58,7 @@ struct StateText {
   std::string operator()(const Auditing& s) const { return std::string(PinReasonName(s.pin)); }
   std::string operator()(const FailedBlock&) const { return ""; }
   std::string operator()(const Fencing& s) const { return Text(s.decision) + (s.opens ? " opens" : ""); }
+  std::string operator()(const Settling& s) const { return Text(s.decision) + (s.opens ? " opens" : ""); }
   std::string operator()(const FencingHere& s) const {
     return Text(s.decision) + (s.block ? " block" : "") + " " + std::string(PinReasonName(s.pin));
   }
@@ -132,6 +139,21 @@ const std::vector<Row>& Rows() {
       {FencingHere{kFenceHere, true, kTemp}, ServerLost{}, Closed{}, {Do::kCloseClient}},
       {FencingHere{kFenceHere, true}, ServerLost{true}, Closed{}, {Do::kCloseClient}},
       {FencingHere{kFenceHere, true}, ClientGone{}, Closed{}, {Do::kCloseServer}},
+      // What settles does so wherever it comes from, once, and never on its way to a replica.
+      {Idle{}, BatchReady{Settles(kWrite)}, Settling{Settles(kWrite)}, {Do::kSettle}},
+      {Begun{}, BatchReady{Settles(kWrite)}, Settling{Settles(kWrite), true}, {Do::kSettle}},
+      {Idle{}, BatchReady{Settles(kRead)}, Acquiring{Settles(kRead)}, {Do::kAcquire}},
+      {Settling{Settles(kBehind)}, Settled{}, Acquiring{kBehind}, {Do::kAcquire}},
+      {Settling{Settles(kBehind), true}, Settled{}, Acquiring{kBehind, true}, {Do::kAcquire}},
+      {Settling{Settles(kBehind)}, GaveUp{}, Idle{}, {Do::kAnswerError}},
+      {Settling{Settles(kBehind), true}, GaveUp{}, FailedBlock{}, {Do::kAnswerError}},
+      {Settling{Settles(kBehind)}, ClientGone{}, Closed{}, {}},
+      {Fencing{Settles(kProbe)}, Unproven{}, Settling{Settles(kBehind)}, {Do::kSettle}},
+      {Fencing{Settles(kProbe)}, Proven{1}, Acquiring{Settles(kElsewhere)}, {Do::kAcquire}},
+      {Acquiring{Settles(kRead)}, Rerouted{kWrite}, Settling{Settles(kWrite)}, {Do::kSettle}},
+      {Relaying{Settles(kRead)}, ServerLost{}, Settling{Settles(kReadAgain)}, {Do::kSettle}},
+      {Discarding{Settles(kRead)}, BatchDone{'I'}, Settling{Settles(kReadAgain)}, {Do::kRelease, Do::kSettle}},
+      {Discarding{Settles(kRead)}, ServerLost{}, Settling{Settles(kReadAgain)}, {Do::kSettle}},
       // A later part of the same batch.
       {Relaying{kHeld, false, true}, Continued{}, FencingHere{kFenceHere, true}, {Do::kJoinFence}},
       {Relaying{kHeld, false, true, kTemp}, Continued{}, FencingHere{kFenceHere, true, kTemp}, {Do::kJoinFence}},
@@ -212,7 +234,7 @@ const std::vector<Row>& Rows() {
 
 const std::vector<State>& EveryState() {
   static const std::vector<State> kStates = {
-      Fencing{kProbe}, FencingHere{kFenceHere, true},
+      Fencing{kProbe}, FencingHere{kFenceHere, true}, Settling{Settles(kBehind)},
       Idle{},    Begun{},       Acquiring{kRead}, Relaying{kRead}, Discarding{kRead},
       InBlock{}, Pinned{kTemp}, Auditing{kTemp},  FailedBlock{},   Closed{}};
   return kStates;
@@ -220,7 +242,7 @@ const std::vector<State>& EveryState() {
 
 const std::vector<Event>& EveryEvent() {
   static const std::vector<Event> kEvents = {
-      Proven{2}, Unproven{}, GaveUp{}, Behind{}, Refuted{}, CheckDue{},
+      Proven{2}, Unproven{}, Settled{}, GaveUp{}, Behind{}, Refuted{}, CheckDue{},
       BatchReady{kRead}, Kept{},      Leased{},     NoLease{},    Rerouted{kWrite}, HeldError{},
       Continued{}, Forwarding{}, BatchDone{}, Audited{}, ServerLost{}, BlockEnded{},     ClientGone{}};
   return kEvents;
@@ -229,13 +251,16 @@ const std::vector<Event>& EveryEvent() {
 Event AnyEvent(std::mt19937& random) {
   const auto any = [&random](unsigned bound) { return random() % bound; };
   const auto pin = [&] { return any(4) == 0 ? kTemp : PinReason::kNone; };
-  switch (any(20)) {
+  switch (any(21)) {
     case 19:
+      return Settled{};
+    case 20:
       return CheckDue{};
     case 18:
       return Continued{};
     case 0:
-      return BatchReady{std::array{kRead, kWrite, kProbe, kAhead, kFenceHere}[any(5)]};
+      return BatchReady{std::array{kRead, kWrite, kProbe, kAhead, kFenceHere, Settles(kRead), Settles(kProbe),
+                                   Settles(kWrite)}[any(8)]};
     case 11:
       return Proven{1};
     case 12:
@@ -277,7 +302,7 @@ struct Held {
 
   void Before(const Event& event) {
     if (std::holds_alternative<Leased>(event)) connection = std::exchange(asked, false);
-    if (std::holds_alternative<NoLease>(event)) asked = false;
+    if (std::holds_alternative<NoLease>(event) || std::holds_alternative<Rerouted>(event)) asked = false;
     if (std::holds_alternative<ServerLost>(event)) connection = false;
     if (std::holds_alternative<BatchReady>(event) || std::holds_alternative<Kept>(event)) answering = true;
     if (std::holds_alternative<BatchDone>(event)) answering = false;
@@ -289,6 +314,9 @@ struct Held {
       case Do::kNothing:
         break;
       case Do::kJoinFence:
+        break;
+      case Do::kSettle:
+        CHECK_FALSE(connection);
         break;
       case Do::kAcquire:
         CHECK_FALSE(connection);
@@ -333,7 +361,10 @@ bool CanHappen(const State& state, const Event& event, const Held& held) {
     // A block is fenced where it is, anything else where it goes.
     if ((ready->decision.target == Target::kHeld) != held.connection && ready->decision.fence != FencePlan::kNone)
       return false;
-    if (std::holds_alternative<Fencing>(state) || std::holds_alternative<FencingHere>(state)) return false;
+    if (std::holds_alternative<Fencing>(state) || std::holds_alternative<FencingHere>(state) ||
+        std::holds_alternative<Settling>(state))
+      return false;
+    if (ready->decision.settles && held.connection) return false;
   }
   if (std::holds_alternative<Kept>(event))
     return std::holds_alternative<Idle>(state) || std::holds_alternative<Begun>(state);
