@@ -627,3 +627,15 @@ def test_consistency_primary_settles_nothing(cluster, make_waypost, table):
         reader.value(ON_PRIMARY)
         reader.value("SELECT count(*) FROM fresh")
     assert all((proxy.metric(SETTLED, outcome=o) or 0) == 0 for o in OUTCOMES)
+
+
+def test_what_looks_at_no_rows_settles_nothing(cluster, make_waypost, table):
+    cluster.sql("CREATE SEQUENCE numbers OWNED BY fresh.id", user="openfire")
+    proxy = make_waypost(wait_for_split=True)
+    with proxy.connect() as conn:
+        for sql in ("SELECT nextval('numbers')", "SELECT setval('numbers'::regclass, 5)", "SELECT pg_is_in_recovery()",
+                    "SELECT pg_advisory_xact_lock(1)"):  # fmt: skip
+            conn.rows(sql)
+        assert all((proxy.metric(SETTLED, outcome=o) or 0) == 0 for o in OUTCOMES)
+        conn.rows("SELECT nextval('numbers') FROM fresh")
+    assert sum(proxy.metric(SETTLED, outcome=o) or 0 for o in OUTCOMES) == 1
