@@ -60,6 +60,7 @@ void ReadRoutingKeys(ConfigSection& section, Routing& routing) {
   section.OneOf("read_from_primary", routing.read_from_primary, All(kReadFromPrimary));
   ReadConsistencyKeys(section, routing);
   section.OneOf("begin", routing.lazy_begin, All(kBegin));
+  section.Fraction("self_check", routing.self_check);
 }
 
 }  // namespace waypost

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
 #include "core/config_units.h"
 
@@ -32,6 +33,11 @@ std::string Describe(const TomlValue& value) {
            (text->size() > kMaxShownBytes ? text->substr(0, kMaxShownBytes) + "..." : *text) + "\"";
   }
   if (const auto* number = std::get_if<std::int64_t>(&value.value)) return std::to_string(*number);
+  if (const auto* number = std::get_if<double>(&value.value)) {
+    std::ostringstream text;
+    text << *number;
+    return text.str();
+  }
   if (const auto* flag = std::get_if<bool>(&value.value)) return *flag ? "true" : "false";
   if (std::holds_alternative<TomlTable>(value.value)) return "a table";
   if (std::holds_alternative<TomlArray>(value.value)) return "an array";
@@ -217,6 +223,24 @@ void ConfigSection::Size(std::string_view key, std::optional<std::uint64_t>& out
 void ConfigSection::Size(std::string_view key, std::uint64_t& out) {
   std::optional<std::uint64_t> found;
   Size(key, found);
+  if (found) out = *found;
+}
+
+void ConfigSection::Fraction(std::string_view key, std::optional<double>& out) {
+  const TomlValue* value = Take(key);
+  if (value == nullptr) return;
+  std::optional<double> fraction;
+  if (const auto* number = std::get_if<double>(&value->value)) fraction = *number;
+  if (const auto* number = std::get_if<std::int64_t>(&value->value)) fraction = static_cast<double>(*number);
+  if (fraction && *fraction >= 0 && *fraction <= 1)  // not a NaN either
+    out = fraction;
+  else
+    Expected(key, "a fraction from 0.0 to 1.0");
+}
+
+void ConfigSection::Fraction(std::string_view key, double& out) {
+  std::optional<double> found;
+  Fraction(key, found);
   if (found) out = *found;
 }
 

@@ -65,6 +65,9 @@ class ConfigSection {
   // "64kB", "16MB", or an integer of bytes.
   void Size(std::string_view key, std::uint64_t& out);
   void Size(std::string_view key, std::optional<std::uint64_t>& out);
+  // From 0 to 1.
+  void Fraction(std::string_view key, double& out);
+  void Fraction(std::string_view key, std::optional<double>& out);
   // One text, or an array of them.
   void Texts(std::string_view key, std::vector<std::string>& out, std::size_t max_bytes = 1024);
   // An IPv4 or IPv6 address.

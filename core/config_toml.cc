@@ -25,8 +25,8 @@ TomlValue Convert(const toml::node& node) {
     TomlArray items;
     for (const auto& item : *array) items.items.push_back(Convert(item));
     result.value = std::move(items);
-  } else if (node.is_floating_point()) {
-    result.value = TomlOther{"a float"};
+  } else if (const auto* fraction = node.as_floating_point()) {
+    result.value = fraction->get();
   } else {
     result.value = TomlOther{"a date or time"};
   }

@@ -24,13 +24,13 @@ struct TomlArray {
   std::vector<TomlValue> items;
 };
 
-// What the configuration never uses: "a float", "a date" ...
+// What the configuration never uses: "a date or time".
 struct TomlOther {
   std::string what;
 };
 
 struct TomlValue {
-  std::variant<std::string, std::int64_t, bool, TomlTable, TomlArray, TomlOther> value;
+  std::variant<std::string, std::int64_t, double, bool, TomlTable, TomlArray, TomlOther> value;
   unsigned line = 0;
 };
 

@@ -102,6 +102,7 @@ void Session::Carry(Do verb) {
     case Do::kSend:
       return Send();
     case Do::kAnswerError:
+      if (Comparing()) return AnswerUnchecked();
       return AnswerBatch(failure_, In<FailedBlock>() ? 'E' : 'I');
     case Do::kAnswerFailed:
       if (batch_->ends_block) return Take(BlockEnded{});
@@ -184,7 +185,7 @@ void Session::OnServerConnection(ServerConnection& connection) noexcept {
   connection.Lease(*this);
   if (client_full_) connection.PauseReading(true);
   worker_.AddOutstanding(connection.id(), 1);
-  holding_ = std::get<Acquiring>(state_).decision.may_rerun;
+  holding_ = std::get<Acquiring>(state_).decision.may_rerun || check_ != nullptr;
   Take(Leased{});
   // What belongs to the running batch may wait in the input: copy data, a message too large to gather.
   if (!input_.empty()) ProcessInput();
@@ -211,7 +212,7 @@ void Session::OnRelayed() noexcept {
 
 void Session::OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept {
   waiting_in_ = nullptr;
-  worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
+  if (!Comparing()) worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
   failure_ = error;
   // FATAL is what the server said to us; the client's connection goes on.
   for (std::size_t at = 0; (at = failure_.find("FATAL", at)) != std::string::npos && at < 20;)
@@ -225,7 +226,12 @@ void Session::OnServerUnreachable() noexcept {
   const auto decision = std::get<Acquiring>(state_).decision;
   if (decision.target == Target::kReplica) {
     LeaveFence();
+    check_.reset();
     return Take(Rerouted{{Target::kPrimary, Reason::kNoEligibleReplica, 0, false}});
+  }
+  if (Comparing()) {
+    Take(NoLease{});
+    return ProcessInput();
   }
   homeless_ = true;  // tried again with the next view
   homeless_since_ = worker_.Now();
@@ -281,6 +287,10 @@ void Session::OnBatchDone(char status) noexcept {
     done_ = status;
     return;
   }
+  if (check_ == nullptr || Compare(status)) FinishBatch(status);
+}
+
+void Session::FinishBatch(char status) {
   auto& b = *batch_;
   if (fenced_ && read_only_block_ && begun_modes_.repeatable_read.value_or(false)) snapshot_taken_ = true;
   if (status == 'I') snapshot_taken_ = false;

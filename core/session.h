@@ -8,6 +8,7 @@
 //   session_rules.cc     rules and comment hints: where it may go, for how long, or not at all
 //   session_begin.cc     BEGIN, answered before any server hears of it
 //   session_fence.cc     reads on replicas and their proof
+//   session_self_check.cc  reads that also run on the primary, to compare
 //   session_digest.cc    what is counted of each statement for people: digests, shadow mode
 //   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
@@ -30,6 +31,7 @@
 #include "core/client_login.h"
 #include "core/fence_probe.h"
 #include "core/pool.h"
+#include "core/self_check.h"
 #include "core/server_connection.h"
 #include "core/stream.h"
 #include "metrics/labels.h"
@@ -120,6 +122,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Acquire();
   void StopWaiting(std::string_view why);
   void LetGo(bool clean);
+  void FinishBatch(char status);
   void CountDecision(const Decision& decision);
   [[nodiscard]] Asker Who() const { return {user_, database_, application_, listener_}; }
   void OnParameter(std::string_view name, std::string_view value);
@@ -207,6 +210,23 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void CountFence(FenceOutcome outcome);
   [[nodiscard]] bool ProvesParts() const;
   void SendPart();
+
+  // session_self_check.cc
+  void Sample(Decision& decision);
+  void WaitForCheck(Duration longest);
+  bool CheckFrom(Lsn index);
+  void SendUnproved();
+  [[nodiscard]] bool Compare(char status);
+  [[nodiscard]] bool GoOnWithCheck(SelfCheck::Next next, char status);
+  void ComparePosition();
+  void NameAgain();
+  void AnswerUnchecked();
+  void GiveUpCheck();
+  void EndCheck(SelfCheckOutcome outcome);
+  [[nodiscard]] std::string_view TextOfBatch() const;
+  [[nodiscard]] bool AnswersVary() const;
+  // An answer is at hand, and the primary's is to be compared with it.
+  [[nodiscard]] bool Comparing() const { return check_ != nullptr && check_->answered(); }
 
   // session_digest.cc
   [[nodiscard]] DigestNote NoteOf(const CachedStatement& found);
@@ -339,6 +359,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::uint32_t proof_incarnation_ = 0;
   bool snapshot_taken_ = false;    // of a REPEATABLE READ block: what it reads is fixed
 
+  std::unique_ptr<SelfCheck> check_;  // of the batch under way; null: it is not checked
   bool holding_ = false;           // the reply is held back: it may have to be thrown away
   std::string held_;
   std::string failure_;            // ErrorResponse for AnswerBatch

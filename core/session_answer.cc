@@ -33,6 +33,7 @@ void Session::EndBatch() {
   waiting_since = {};
   large_next_ = false;
   give_up_at = deadline_ = TimePoint::max();
+  if (check_ != nullptr) EndCheck(SelfCheckOutcome::kFailed);
   if (batch_) worker_.GiveBatch(std::move(batch_));
 }
 
@@ -98,7 +99,7 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
     return Close("", ClientOutcome::kProtocolError);
   }
   const bool partial = mid_message && !holding_;
-  if (holding_) worker_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
+  if (holding_ && !Comparing()) worker_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
   // In a block nothing was committed. Else a write that was not answered may or may not have happened.
   const auto* relaying = std::get_if<Relaying>(&state_);
   const auto* fencing = std::get_if<FencingHere>(&state_);
@@ -116,7 +117,7 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
                            .message = "the connection to server \"" + connection_->server().name + "\" was lost",
                            .detail = last_words_.empty() ? error : last_words_,
                            .hint = sqlstate == "08007" ? "Whether the statement was committed is not known." : ""});
-  worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
+  if (!Comparing()) worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
   Lost(connection_->ledger().OwesReady() || EndWaits(), partial);
 }
 
@@ -136,6 +137,7 @@ void Session::Lost(bool ready_due, bool partial) {
   CatalogChanged(std::max(std::exchange(ddl_pending_, CatalogChange::kNone), batch_ ? batch_->catalog : CatalogChange::kNone));
   LeaveFence();
   DropHeld();
+  if (check_ != nullptr && !check_->answered()) EndCheck(SelfCheckOutcome::kFailed);
   const bool nothing_sent = In<FencingHere>() && batch_ && !batch_->begun;
   if (!nothing_sent) large_next_ = false;
   if (stream_left_ > 0) skip_left_ = std::exchange(stream_left_, 0);

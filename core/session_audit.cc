@@ -108,7 +108,8 @@ void Session::SendAudit() {
 }
 
 void Session::OnOwnDone() noexcept {
-  if (In<Auditing>()) EndAudit();
+  if (In<Auditing>()) return EndAudit();
+  if (done_ && Comparing()) ComparePosition();
 }
 
 void Session::EndAudit() {

@@ -68,6 +68,7 @@ void Session::AwaitReplica() {
 
 void Session::OnReadIndex(Lsn index) noexcept {
   index_known_ = true;
+  if (check_ != nullptr && CheckFrom(index)) return;
   if (In<Fencing>() || In<FencingHere>()) return AwaitReplica();
   if (In<Acquiring>()) {  // to be sent at once, but there is no connection yet
     const auto server = std::get<Acquiring>(state_).decision.server;
@@ -95,6 +96,7 @@ void Session::OnFenceLate() noexcept {
 
 // No replica can be proved fresh in time.
 void Session::FallBack() {
+  check_.reset();
   if (Policy().read_from_primary == ReadFromPrimary::kNever) {
     CountFence(FenceOutcome::kGaveUp);
     return GiveUpFence("57P03", "no replica caught up in time, and read_from_primary = \"never\"");
@@ -145,6 +147,7 @@ void Session::SendPart() {
 }
 
 void Session::OnFenceVoid() noexcept {
+  if (check_ != nullptr && check_->position_only() && In<Fencing>()) return GiveUpCheck();
   if (In<FencingHere>()) return worker_.fence().Join(*this);  // there is nowhere else to go: it waits for the next epoch
   if (In<Acquiring>()) {
     if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
@@ -156,6 +159,7 @@ void Session::OnFenceVoid() noexcept {
   worker_.metrics().Count(Counter::kFenceThrownAway, connection_->id());
   CountFence(FenceOutcome::kFellBack);
   LeaveFence();
+  check_.reset();
   Take(HeldError{});
   Discard();
 }

@@ -306,7 +306,7 @@ void Session::Dispatch() {
   auto& running = batch();
   running.dispatched = true;
   if (running.refusal.empty() && (running.begins || In<Begun>()) && KeepBatch()) return;
-  const auto decision = DecideBatch();
+  auto decision = DecideBatch();
   if (decision.target == Target::kReplica &&
       (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     read_only_block_ = true;
@@ -321,6 +321,7 @@ void Session::Dispatch() {
   if (connection_ == nullptr || connection_->status() == 'I') transaction_settings_ = settings_;
   if (connection_ == nullptr) rollback_unpins_ = true;
   if (In<Pinned>() || !EndsWithTransaction(running.pin)) rollback_unpins_ = false;
+  if (routing_.self_check > 0) Sample(decision);
   Take(BatchReady{decision});
 }
 

@@ -38,6 +38,7 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
   const bool ran = IsDecisive(header.type) || (header.type == 'T' && answer.entry == 'Q');
   if (ran && batch_ && answer.entry != 0 && answer.reply == Reply::kForward) batch_->ran_any = true;
   if (header.type == 'D' && In<Auditing>() && !AddAuditRow(audit_, body)) audit_failed_ = true;
+  if (header.type == 'D' && done_ && Comparing()) check_->primary_now = ReadPrimaryNow(body);
   switch (header.type) {
     case 'C': case 'I': case 's':
       CountCompletion(answer, header.type, body);
@@ -74,6 +75,11 @@ bool Session::MayHeal(std::string_view sqlstate) const {
 
 Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacement) {
   const auto error = ReadError(body);
+  if (Comparing() && (answer.reply != Reply::kSwallow || done_)) {  // the client gets the answer at hand
+    check_->Fail(SelfCheckOutcome::kFailed);
+    return Relayed::kSkip;
+  }
+  if (check_ != nullptr && answer.reply != Reply::kSwallow) EndCheck(SelfCheckOutcome::kFailed);
   if (answer.reply == Reply::kSwallow) {
     const bool fatal = error.severity == "FATAL" || error.severity == "PANIC";
     if (fatal) last_words_ = error.message;
@@ -428,6 +434,7 @@ void Session::ReleaseHeld() {
     decisive_ = true;
     return;
   }
+  if (check_ != nullptr) return;  // until it is whole
   holding_ = decisive_ = false;
   Take(Forwarding{});
   if (held_.empty()) return;
@@ -447,8 +454,14 @@ void Session::OnForward(Bytes bytes) noexcept {
   // Rows behind a first one come without being looked at, also those of a run that was refuted meanwhile.
   if (In<Discarding>()) return;
   if (!holding_) return WriteClient(bytes);
+  if (Comparing() && check_->failed()) return;
   held_ += AsText(bytes);
   if (held_.size() <= kHeldBytes) return;
+  if (Comparing()) {  // the answer at hand is shorter
+    held_ = std::string();
+    return check_->Fail(SelfCheckOutcome::kTooLong);
+  }
+  if (check_ != nullptr) EndCheck(SelfCheckOutcome::kTooLong);
   if (unconfirmed_) connection_->PauseReading(true, Stream::kBusy);
   else ReleaseHeld();
 }

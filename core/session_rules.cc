@@ -91,7 +91,9 @@ void Session::WatchTimeout() {
 }
 
 bool Session::CheckDeadline(TimePoint now) {
-  if (closed_ || deadline_ == TimePoint::max()) return watched_ = false;
+  if (check_ != nullptr && now >= check_->deadline) GiveUpCheck();
+  const bool checks = check_ != nullptr && check_->deadline != TimePoint::max();
+  if (closed_ || (deadline_ == TimePoint::max() && !checks)) return watched_ = false;
   if (now < deadline_) return true;
   if (waiting_in_ != nullptr || homeless_) {
     StopWaiting("canceling statement due to statement timeout");

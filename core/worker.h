@@ -19,6 +19,7 @@
 #include "core/digests.h"
 #include "core/fence_probe.h"
 #include "core/pool.h"
+#include "core/self_check.h"
 #include "core/session.h"
 #include "core/shared.h"
 #include "core/startup_check.h"
@@ -75,6 +76,7 @@ class Worker {
   SqlCache& cache() { return cache_; }
   ContextTable& contexts() { return contexts_; }
   Digests& digests() { return digests_; }
+  SelfChecks& self_checks() { return self_checks_; }
   // Buffers for one call; not for use across calls.
   std::string& scratch_in() { return scratch_in_; }
   std::string& scratch_out() { return scratch_out_; }
@@ -182,6 +184,7 @@ class Worker {
   SqlCache cache_;
   ContextTable contexts_;
   Digests digests_;
+  SelfChecks self_checks_;
   std::string scratch_in_, scratch_out_;
   std::vector<std::unique_ptr<Batch>> spare_batches_;
 

@@ -61,6 +61,7 @@ enum class ProbeResult : std::uint8_t { kOk, kTimeout, kConnectError, kQueryErro
 enum class FenceOutcome : std::uint8_t { kConfirmed, kReady, kWaited, kFellBack, kGaveUp };
 enum class SettleOutcome : std::uint8_t { kAtOnce, kNothingShown, kWaited, kGaveUp };
 enum class FenceProbeOutcome : std::uint8_t { kOk, kFailed };
+enum class SelfCheckOutcome : std::uint8_t { kSame, kStale, kChanged, kUnsteady, kTooLong, kFailed };
 
 // Every label a metric of metrics.def may have.
 enum class Label : std::uint8_t {
@@ -90,6 +91,7 @@ enum class Label : std::uint8_t {
   kFenceOutcome,
   kSettleOutcome,
   kFenceProbeOutcome,
+  kSelfCheckOutcome,
   kCount
 };
 
@@ -138,6 +140,8 @@ inline constexpr auto kFenceOutcome =
 inline constexpr auto kSettleOutcome =
     std::to_array<std::string_view>({"at_once", "nothing_shown", "waited", "gave_up"});
 inline constexpr auto kFenceProbeOutcome = std::to_array<std::string_view>({"ok", "failed"});
+inline constexpr auto kSelfCheckOutcome =
+    std::to_array<std::string_view>({"same", "stale", "changed", "unsteady", "too_long", "failed"});
 }  // namespace label_values
 
 struct LabelInfo {
@@ -202,6 +206,8 @@ struct LabelInfo {
       return {"outcome", v::kSettleOutcome.size(), v::kSettleOutcome};
     case Label::kFenceProbeOutcome:
       return {"outcome", v::kFenceProbeOutcome.size(), v::kFenceProbeOutcome};
+    case Label::kSelfCheckOutcome:
+      return {"outcome", v::kSelfCheckOutcome.size(), v::kSelfCheckOutcome};
   }
   return {"", 1, {}};
 }

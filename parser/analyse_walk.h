@@ -79,6 +79,9 @@ class QueryWalk {
 // safely.
 [[nodiscard]] std::string SetStatement(std::string_view name, std::string_view value, bool local);
 
+// Adds the tables and procedures that a statement which is no query names.
+void NameTouched(const Node* stmt, std::vector<NameRef>& names);
+
 // BEGIN, SET and RESET statements.
 void AnalyseTransaction(const TransactionStmt* stmt, Facts& facts);
 void AnalyseSet(const VariableSetStmt* stmt, Facts& facts);

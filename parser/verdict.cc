@@ -39,6 +39,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Reason::kCount)>
     "hint",
     "primary_share",
     "rerun",
+    "self_check",
     "session_mode",
     "no_primary",
     "refused",

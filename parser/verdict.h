@@ -45,6 +45,7 @@ enum class Reason : std::uint8_t {
   kHint,                 // a read, but its comment says the primary
   kPrimaryShare,         // a read, taken by the primary since read_from_primary = "always"
   kRerun,                // run again on the primary after a replica failed
+  kSelfCheck,            // run again on the primary to compare what a replica answered
   kSessionMode,          // session pooling: the session's own primary connection
   kNoPrimary,            // nothing to write to
   kRefused,              // not allowed by the configuration

@@ -9,6 +9,7 @@ void Apply(const RoutingOverrides& overrides, RoutingPolicy& policy) {
   if (overrides.lazy_begin) policy.lazy_begin = *overrides.lazy_begin;
   if (overrides.fence_wait) policy.fence_wait = *overrides.fence_wait;
   if (overrides.max_lag) policy.max_lag = *overrides.max_lag;
+  if (overrides.self_check) policy.self_check = *overrides.self_check;
   if (overrides.max_lag_bytes) policy.max_lag_bytes = *overrides.max_lag_bytes;
 }
 

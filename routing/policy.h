@@ -25,6 +25,7 @@ struct RoutingPolicy {
   milliseconds fence_wait{5};  // how long a read waits for a replica to catch up
   milliseconds max_lag{1'000};      // kBounded: a read may be this old; 0: not judged by time
   std::uint64_t max_lag_bytes = 0;  // kBounded: and this much WAL behind; 0: not judged by bytes
+  double self_check = 0;            // the share of reads on replicas that also run on the primary, to compare
 };
 
 // Some of the same; what is empty is inherited.
@@ -36,6 +37,7 @@ struct RoutingOverrides {
   std::optional<milliseconds> fence_wait;
   std::optional<milliseconds> max_lag;
   std::optional<std::uint64_t> max_lag_bytes;
+  std::optional<double> self_check;
 };
 void Apply(const RoutingOverrides& overrides, RoutingPolicy& policy);
 

@@ -29,11 +29,13 @@ bool Names(std::string_view pattern, const NameRef& ref) {
 
 bool HoldsFor(const std::vector<std::string>& patterns, const Facts& facts, NameRef::Kind kind) {
   if (patterns.empty()) return true;
-  return std::any_of(facts.names.begin(), facts.names.end(), [&](const NameRef& ref) {
+  const auto named = [&](const NameRef& ref) {
     return ref.kind == kind && std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
              return Names(pattern, ref);
            });
-  });
+  };
+  return std::any_of(facts.names.begin(), facts.names.end(), named) ||
+         std::any_of(facts.touched.begin(), facts.touched.end(), named);
 }
 
 // The stricter the higher.

@@ -5,6 +5,7 @@ namespace {
 
 // The same statement again, where nothing stale or read-only can happen.
 Decision OnPrimary(Decision decision) {
+  if (decision.reason == Reason::kSelfCheck) return decision;
   return {Target::kPrimary, Reason::kRerun, decision.server, false, FencePlan::kNone, decision.settles};
 }
 
@@ -122,6 +123,11 @@ struct Transition {
   Step operator()(const Relaying& s, const Refuted&) const {
     if (!s.MayRerun()) return {s};
     return {Discarding{ProbedFirst(s.decision), s.opens, true}, {Do::kDiscard}};
+  }
+  Step operator()(const Relaying& s, const CheckDue&) const {
+    const bool checked = s.decision.reason == Reason::kSelfCheck;
+    if (!(s.decision.may_rerun || checked) || s.forwarded || s.block || s.pin != PinReason::kNone) return {s};
+    return {Discarding{{Target::kPrimary, Reason::kSelfCheck, s.decision.server, false}}};
   }
   Step operator()(const Relaying& s, const BatchDone& e) const {
     const auto pin = e.pin != PinReason::kNone || e.unpinned ? e.pin : s.pin;

@@ -23,6 +23,8 @@
 //   Relaying     HeldError, may rerun       Discarding    throw away what was held
 //   Relaying     HeldError, unbegun         the same, if it is in no block and not tied
 //   Relaying     Refuted, may rerun         Discarding    throw away what was held
+//   Relaying     CheckDue, may rerun        Discarding    (its answer is kept; it runs on the primary too)
+//   Relaying     CheckDue, on the primary   the same, if it ran there to be compared
 //   Relaying     BatchDone 'I', no pin      Idle          release
 //   Relaying     BatchDone 'T' 'E', no pin  InBlock
 //   Relaying     BatchDone, pin             Pinned
@@ -79,6 +81,7 @@ struct Behind {};                          // what was to be sent at once must b
 struct Refuted {};                         // what was sent at once was sent too early
 // An error before anything was forwarded. `unbegun`: nothing of the batch ran, so that it may be sent again whatever it is.
 struct HeldError { bool unbegun = false; };
+struct CheckDue {};                        // its whole answer is here and kept; the primary's is to be compared with it
 struct Continued {};                       // a later part of a batch without an end in sight is to be proved like the first
 struct Forwarding {};                      // the first byte of the answer goes to the client
 // `unpinned`: DISCARD ALL left nothing that the session could be tied for. `audit`: what ties it, or does not, is to be
@@ -95,7 +98,7 @@ struct ServerLost { bool mid_message = false; };
 struct BlockEnded {};
 struct ClientGone {};
 using Event = std::variant<BatchReady, Kept, Proven, Unproven, Settled, GaveUp, Behind, Leased, NoLease, Rerouted, Refuted,
-                           HeldError, Continued, Forwarding, BatchDone, Audited, ServerLost, BlockEnded, ClientGone>;
+                           CheckDue, HeldError, Continued, Forwarding, BatchDone, Audited, ServerLost, BlockEnded, ClientGone>;
 
 struct Idle {};
 struct Begun {};  // in a transaction block that no server has heard of yet

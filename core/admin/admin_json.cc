@@ -26,10 +26,11 @@ double UnixSeconds(std::chrono::system_clock::time_point time) {
   return std::chrono::duration<double>(time.time_since_epoch()).count();
 }
 
-std::int64_t Sum(const std::vector<const WorkerMetrics*>& threads, Gauge gauge, LabelIndex first,
+template <class Metric>  // Gauge or Counter
+std::int64_t Sum(const std::vector<const WorkerMetrics*>& threads, Metric metric, LabelIndex first,
                  LabelIndex second = 0) {
   std::int64_t sum = 0;
-  for (const WorkerMetrics* thread : threads) sum += thread->Read(gauge, first, second);
+  for (const WorkerMetrics* thread : threads) sum += static_cast<std::int64_t>(thread->Read(metric, first, second));
   return sum;
 }
 
@@ -124,6 +125,9 @@ json ServerJson(const ServerView& server, ServerId id, const ClusterView& view, 
     result["flush_lsn"] = FormatLsn(server.flush_lsn);
   } else if (server.role == Role::kReplica) {
     AddReplica(server, id, view, fence, result);
+    auto& checks = result["self_checks"] = json::object();
+    for (std::size_t i = 0; i < label_values::kSelfCheckOutcome.size(); ++i)
+      checks[std::string(label_values::kSelfCheckOutcome[i])] = Sum(threads, Counter::kSelfChecks, id, i);
   }
   return result;
 }

@@ -80,7 +80,7 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
        "\"5ms\", \"30s\", "
        "\"10m\", \"1h\", \"2d\" or a number of milliseconds"},
       {"drain_timeout = 1.5",
-       "w.toml:1:drain_timeout: found a float, expected a duration from 0 to 30d, as \"5ms\", "
+       "w.toml:1:drain_timeout: found 1.5, expected a duration from 0 to 30d, as \"5ms\", "
        "\"30s\", "
        "\"10m\", \"1h\", \"2d\" or a number of milliseconds"},
       {"[listen]\nport = 70000", "w.toml:2:listen.port: found 70000, expected a port, 1 to 65535"},
@@ -105,6 +105,10 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
       {"[routing]\nmax_lag_bytes = '16 MB'",
        "w.toml:2:routing.max_lag_bytes: found \"16 MB\", expected a size, as \"64kB\", \"16MB\", \"1GB\" or a "
        "number of bytes"},
+      {"[routing]\nself_check = 1.5", "w.toml:2:routing.self_check: found 1.5, expected a fraction from 0.0 to 1.0"},
+      {"[routing]\nself_check = -1", "w.toml:2:routing.self_check: found -1, expected a fraction from 0.0 to 1.0"},
+      {"[routing]\nself_check = nan", "w.toml:2:routing.self_check: found nan, expected a fraction from 0.0 to 1.0"},
+      {"[routing]\nself_check = 'all'", "w.toml:2:routing.self_check: found \"all\", expected a fraction from 0.0 to 1.0"},
       {"[[application]]\nname = 'x'\npool_mode = 'session'", "w.toml:3:application.pool_mode: unknown key"},
       {"database = 3", "w.toml:1:database: found 3, expected tables, each begun by [[database]]"},
       {"[admin]\nport = 6432",
@@ -281,7 +285,7 @@ TEST_CASE("the user's policy overrides the database's, and that the general one"
 TEST_CASE("of all who may say how a session reads, the listener has the last word", "[core][config]") {
   const auto config = ParseConfig(
       "[[listen]]\nport = 1\n[[listen]]\nname = 'reports'\nport = 2\nmax_lag_bytes = '16MB'\n"
-      "consistency = 'bounded'\n[[application]]\nname = 'nightly'\nconsistency = 'eventual'\nmax_lag = '3s'\n"
+      "consistency = 'bounded'\n[[application]]\nname = 'nightly'\nconsistency = 'eventual'\nmax_lag = '3s'\nself_check = 1\n"
       "[monitor]\nuser='m'\n[[server]]\nname='a'\nhost='::1'\n"
       "[[user]]\nname='u'\npassword='p'\nconsistency='primary'\n",
       "w.toml");
@@ -295,6 +299,8 @@ TEST_CASE("of all who may say how a session reads, the listener has the last wor
   CHECK(consistency(last) == Consistency::kBounded);
   CHECK(config->RoutingFor(last).max_lag == seconds(3));
   CHECK(config->RoutingFor(last).max_lag_bytes == 16 << 20);
+  CHECK(config->RoutingFor(last).self_check == 1.0);
+  CHECK(config->RoutingFor({.user = "u"}).self_check == 0.0);
 }
 
 TEST_CASE("rules are read in order", "[core][config]") {

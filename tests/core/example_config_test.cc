@@ -37,6 +37,7 @@ TEST_CASE("the example configuration loads, and every value in it is the default
   CHECK(config.routing.lazy_begin == defaults.routing.lazy_begin);
   CHECK(config.routing.max_lag == defaults.routing.max_lag);
   CHECK(config.routing.max_lag_bytes == defaults.routing.max_lag_bytes);
+  CHECK(config.routing.self_check == defaults.routing.self_check);
   CHECK(config.comment_hints == defaults.comment_hints);
   CHECK(config.pool.mode == defaults.pool.mode);
   CHECK(config.pool.pins == defaults.pool.pins);

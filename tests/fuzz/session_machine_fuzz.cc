@@ -263,8 +263,12 @@ class World {
         s.forwarded = true;
       }
     } else if (!s.forwarded && !s.discarding) {
-      s.forwarded = true;
-      Take(Forwarding{});
+      if (Chance()) Take(CheckDue{});
+      s.discarding = In<Discarding>();
+      if (!s.discarding) {
+        s.forwarded = true;
+        Take(Forwarding{});
+      }
     }
     if (!failed) (void)c.ledger.OnReply('C');
     (void)c.ledger.OnReply('Z');
@@ -397,6 +401,9 @@ class World {
         return AnswerOurselves('I');
       case Do::kDiscard:
         WAYPOST_CHECK(!s.forwarded);
+        return;
+      case Do::kAudit:
+        WAYPOST_CHECK(false);  // none is asked for here
         return;
       case Do::kRelease:
         return Drop(true);

@@ -67,6 +67,30 @@ TEST_CASE("a rule for a table matches what the statement names", "[routing][rule
       {"orders", "COPY orders TO STDOUT", true},
       {"orders", "EXPLAIN SELECT * FROM orders", true},
       {"orders", "PREPARE p AS SELECT * FROM orders", true},
+      {"orders", "TRUNCATE a, orders", true},
+      {"orders", "LOCK TABLE orders IN SHARE MODE", true},
+      {"orders", "DROP TABLE IF EXISTS a, x.orders CASCADE", true},
+      {"orders", "DROP TYPE orders", false},
+      {"orders", "DROP TRIGGER t ON orders", true},
+      {"t", "DROP TRIGGER t ON orders", false},
+      {"orders", "ALTER TABLE orders ADD COLUMN x int", true},
+      {"orders", "ALTER TABLE orders RENAME COLUMN x TO y", true},
+      {"orders", "ALTER TABLE orders SET SCHEMA x", true},
+      {"orders", "ALTER TABLE a RENAME TO orders", false},
+      {"orders", "CREATE INDEX ON orders (x)", true},
+      {"orders", "CREATE TRIGGER t AFTER INSERT ON orders EXECUTE FUNCTION f()", true},
+      {"orders", "CREATE RULE r AS ON INSERT TO orders DO NOTHING", true},
+      {"orders", "CREATE POLICY p ON orders", true},
+      {"orders", "REFRESH MATERIALIZED VIEW orders", true},
+      {"orders", "CLUSTER orders", true},
+      {"orders", "CLUSTER", false},
+      {"orders", "REINDEX TABLE orders", true},
+      {"orders", "REINDEX SCHEMA orders", false},
+      {"orders", "VACUUM FULL a, orders (x)", true},
+      {"orders", "VACUUM", false},
+      {"orders", "GRANT SELECT ON orders TO x", true},
+      {"orders", "GRANT SELECT ON ALL TABLES IN SCHEMA orders TO x", false},
+      {"orders", "ALTER SEQUENCE orders RESTART", true},
       {"audit.*", "SELECT * FROM audit.log", true},
       {"audit.*", "SELECT * FROM sales.log", false},
       {"audit.log", "SELECT * FROM log", true},  // it may be found there
@@ -77,6 +101,22 @@ TEST_CASE("a rule for a table matches what the statement names", "[routing][rule
   CAPTURE(pattern, sql);
   auto rule = Named("r");
   rule.tables = {"nothing", pattern};
+  CHECK((FirstOf(RuleSet({rule}), sql) == "r") == matches);
+}
+
+TEST_CASE("a rule for a function matches what is called, dropped, or called as a procedure", "[routing][rules]") {
+  const auto [sql, matches] = GENERATE(table<std::string, bool>({
+      {"SELECT pay(1)", true},
+      {"CALL pay(1)", true},
+      {"CALL other.pay()", true},
+      {"CALL paid()", false},
+      {"DROP FUNCTION pay(int)", true},
+      {"DROP PROCEDURE IF EXISTS a, pay", true},
+      {"DROP TABLE pay", false},
+  }));
+  CAPTURE(sql);
+  auto rule = Named("r");
+  rule.functions = {"pay"};
   CHECK((FirstOf(RuleSet({rule}), sql) == "r") == matches);
 }
 

@@ -17,6 +17,7 @@ const Decision kOnce{Target::kReplica, Reason::kReadSafe, 1, false};
 const Decision kWrite{Target::kPrimary, Reason::kWrite, 0, false};
 const Decision kHeld{Target::kHeld, Reason::kInTransaction, 0, false};
 const Decision kReadAgain{Target::kPrimary, Reason::kRerun, 2, false};
+const Decision kCheck{Target::kPrimary, Reason::kSelfCheck, 2, false};
 // The first batch of a block whose BEGIN was kept.
 const Relaying kOpening{kRead, false, true, PinReason::kNone, true};
 const Decision kProbe{Target::kReplica, Reason::kReadSafe, 2, true, FencePlan::kProbeFirst};
@@ -117,6 +118,14 @@ const std::vector<Row>& Rows() {
       {Acquiring{kRead, true}, Behind{}, Fencing{kProbe, true}, {}},
       {Relaying{kAhead}, Refuted{}, Discarding{kProbe, false, true}, {Do::kDiscard}},
       {Relaying{kAhead, true}, Refuted{}, Relaying{kAhead, true}, {}},
+      {Relaying{kRead}, CheckDue{}, Discarding{kCheck}, {}},
+      {Relaying{kCheck}, CheckDue{}, Discarding{kCheck}, {}},
+      {Relaying{kOnce}, CheckDue{}, Relaying{kOnce}, {}},
+      {Relaying{kWrite}, CheckDue{}, Relaying{kWrite}, {}},
+      {Relaying{kRead, true}, CheckDue{}, Relaying{kRead, true}, {}},
+      {kOpening, CheckDue{}, kOpening, {}},
+      {Discarding{kCheck}, BatchDone{'I'}, Acquiring{kCheck}, {Do::kRelease, Do::kAcquire}},
+      {Relaying{kCheck}, ServerLost{}, Idle{}, {Do::kAnswerError}},
       {Discarding{kProbe, false, true}, BatchDone{'I'}, Fencing{kProbe}, {Do::kRelease, Do::kJoinFence}},
       {Discarding{kProbe, false, true}, BatchDone{'E'}, Fencing{kProbe}, {Do::kCloseServer, Do::kJoinFence}},
       {Discarding{kProbe, false, true}, ServerLost{}, Fencing{kProbe}, {Do::kJoinFence}},
@@ -232,7 +241,7 @@ const std::vector<State>& EveryState() {
 
 const std::vector<Event>& EveryEvent() {
   static const std::vector<Event> kEvents = {
-      Proven{2}, Unproven{}, Settled{}, GaveUp{}, Behind{}, Refuted{},
+      Proven{2}, Unproven{}, Settled{}, GaveUp{}, Behind{}, Refuted{}, CheckDue{},
       BatchReady{kRead}, Kept{},      Leased{},     NoLease{},    Rerouted{kWrite}, HeldError{},
       Continued{}, Forwarding{}, BatchDone{}, Audited{}, ServerLost{}, BlockEnded{},     ClientGone{}};
   return kEvents;
@@ -241,9 +250,11 @@ const std::vector<Event>& EveryEvent() {
 Event AnyEvent(std::mt19937& random) {
   const auto any = [&random](unsigned bound) { return random() % bound; };
   const auto pin = [&] { return any(4) == 0 ? kTemp : PinReason::kNone; };
-  switch (any(20)) {
+  switch (any(21)) {
     case 19:
       return Settled{};
+    case 20:
+      return CheckDue{};
     case 18:
       return Continued{};
     case 0:
