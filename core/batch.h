@@ -99,6 +99,7 @@ struct BatchFlags {
   bool deallocates_all = false;  // DEALLOCATE ALL, by the extended protocol
   std::optional<Handling> handling{};  // if rules or hints have a say: of all its statements
   RuleMask rules = 0;            // what matched
+  bool cut_short = false;        // a run of it that does not count was cancelled
   bool timed_out = false;        // we asked the server to cancel it
   bool simple = false;      // a Query, not the extended protocol
   bool failed = false;      // an error was answered

@@ -172,7 +172,7 @@ void FenceLink::Close() {
   }
   if (stream_) stream_->Finish();
   stream_.reset();
-  stash_.clear();
+  stash_.Drop();
   state_ = State::kClosed;
   asked_ = Question::kNone;
 }
@@ -205,12 +205,7 @@ void FenceLink::OnClosed(const std::string& error) noexcept {
 
 void FenceLink::OnData(Bytes data) noexcept {
   std::string joined;
-  if (!stash_.empty()) {
-    joined = std::move(stash_);
-    stash_.clear();
-    joined += AsText(data);
-    data = AsBytes(joined);
-  }
+  data = stash_.Join(data, joined);
   if (state_ == State::kLoggingIn) LogIn(data);
   while (state_ == State::kVerifying || state_ == State::kOpen) {
     auto rest = data;
@@ -224,7 +219,7 @@ void FenceLink::OnData(Bytes data) noexcept {
     data = rest.subspan(header.body_bytes);
     if (!OnMessage(header, rest.first(header.body_bytes))) return;
   }
-  if (state_ != State::kClosed && !data.empty()) stash_ = AsText(data);
+  if (state_ != State::kClosed && !data.empty()) stash_.Keep(data);
 }
 
 void FenceLink::LogIn(Bytes& data) {

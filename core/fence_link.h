@@ -17,6 +17,7 @@
 
 #include "core/config.h"
 #include "core/server_login.h"
+#include "core/stash.h"
 #include "core/stream.h"
 #include "routing/fence.h"
 #include "routing/settle.h"
@@ -126,7 +127,7 @@ class FenceLink final : public StreamUser {
   std::optional<ServerLogin> login_;
   std::optional<ScramKeys> keys_;
   std::unique_ptr<Stream> stream_;
-  std::string stash_;  // the beginning of a message that is not whole yet
+  Stash stash_;
   ServerIdentity identity_;
   bool row_came_ = false;
   Lsn position_;

@@ -22,7 +22,7 @@ constexpr milliseconds kMaxBackoff{2'000};
 // A connection on which nothing was asked is asked something, so that a server that is gone is noticed.
 constexpr milliseconds kSignOfLife{1'000};
 // A replica that has owed an answer for so long is not asked what it shows: reads on the primary do not wait for it.
-constexpr milliseconds kSilent{100};
+constexpr milliseconds kSilent{250};
 
 }  // namespace
 

@@ -10,7 +10,7 @@ namespace waypost {
 namespace {
 
 // A read waits for no longer than this: a commit may wait for a standby that is gone.
-constexpr milliseconds kLongest{100};
+constexpr milliseconds kLongest{250};
 
 }  // namespace
 

@@ -99,12 +99,7 @@ void ServerConnection::OnConnected() noexcept {
 void ServerConnection::OnData(Bytes data) noexcept {
   worker_.metrics().CountMany(Counter::kBytes, data.size(), Side::kServer, Direction::kIn);
   std::string joined;
-  if (!stash_.empty()) {
-    joined = std::move(stash_);
-    stash_.clear();
-    joined += AsText(data);
-    data = AsBytes(joined);
-  }
+  data = stash_.Join(data, joined);
   if (ready_) Relay(data);
   else LogIn(data);
 }
@@ -113,7 +108,7 @@ void ServerConnection::LogIn(Bytes data) {
   std::string out;
   switch (login_->OnBytes(data, out)) {
     case ServerLogin::Progress::kGoOn:
-      stash_ = AsText(data);
+      stash_.Keep(data);
       if (!out.empty()) stream_->Write(AsBytes(out));
       return;
     case ServerLogin::Progress::kFailed:
@@ -148,7 +143,7 @@ void ServerConnection::Relay(Bytes data) {
       return Broken("it sent a message of an impossible length");
     }
     if (found == FrameStatus::kNeedMore || rest.size() < BytesNeeded(header, ledger_.Swallowing())) {
-      stash_ = AsText(data);
+      stash_.Keep(data);
       break;
     }
     if (header.type == 'D' && rows_pass_ && rest.size() >= header.body_bytes) {

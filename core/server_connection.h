@@ -10,6 +10,7 @@
 
 #include "core/pool.h"
 #include "core/server_login.h"
+#include "core/stash.h"
 #include "core/stream.h"
 #include "routing/audit.h"
 #include "routing/prepared.h"
@@ -152,7 +153,7 @@ class ServerConnection final : public StreamUser {
   std::unique_ptr<Stream> stream_;
   ReplyUser* user_ = nullptr;
   Ledger ledger_;
-  std::string stash_;               // the beginning of a message that is not whole yet
+  Stash stash_;
   std::uint32_t body_left_ = 0;     // of the message being relayed
   bool body_forward_ = false;
   bool rows_pass_ = false;          // the message before was a DataRow that was forwarded

@@ -368,6 +368,8 @@ void Session::Sweep(TimePoint now) {
   } else if (homeless_ && now - homeless_since_ > milliseconds{500}) {
     homeless_since_ = now;
     OnViewChanged();
+  } else if (In<Discarding>()) {
+    CutShort(now);
   } else if (client_state() == ClientState::kIdle && expired(limits.client_idle_timeout)) {
     Close(ErrorMessage({.severity = "FATAL", .sqlstate = "57P05",
                         .message = "terminating connection due to idle-session timeout"}),

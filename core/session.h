@@ -207,6 +207,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Confirm();
   void Refute();
   void Discard();
+  void CutShort(TimePoint now);
   void CountFence(FenceOutcome outcome);
   [[nodiscard]] bool ProvesParts() const;
   void SendPart();

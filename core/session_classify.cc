@@ -5,6 +5,7 @@
 #include "core/worker.h"
 #include "parser/explain_text.h"
 #include "parser/frontend.h"
+#include "parser/server_local.h"
 
 namespace waypost {
 namespace {
@@ -26,6 +27,17 @@ bool ChangesSession(const std::vector<Facts>& list) {
   return false;
 }
 
+// SELECT nextval(...) and the like.
+bool LooksAtNothing(const Facts& facts) {
+  return facts.kind == StatementKind::kSelect &&
+         std::all_of(facts.names.begin(), facts.names.end(), [](const NameRef& ref) {
+           const bool built_in = ref.schema.empty() || ref.schema == "pg_catalog";
+           if (ref.kind == NameRef::Kind::kType) return built_in;  // regclass
+           return ref.kind == NameRef::Kind::kFunction && built_in &&
+                  LooksAtNoRows(ref.name);
+         });
+}
+
 // False for what sees nothing that changes, and for what goes on with a snapshot taken before.
 bool LooksAtData(const CachedStatement& found) {
   if (!found.verdict.needs_fence) return false;
@@ -38,6 +50,7 @@ bool LooksAtData(const CachedStatement& found) {
       case StatementKind::kUnlisten:
         break;
       default:
+        if (found.verdict.cls != Class::kRead && LooksAtNothing(facts)) break;
         return true;
     }
   }

@@ -5,6 +5,12 @@
 #include "parser/encode.h"
 
 namespace waypost {
+namespace {
+
+// Shorter runs have ended before a cancel request would get there.
+constexpr milliseconds kLongRun{200};
+
+}  // namespace
 
 void Session::JoinFence() {
   if (fence_since == TimePoint{}) fence_since = Clock::now();
@@ -200,6 +206,13 @@ void Session::Discard() {
   lost->EndLease();
   Lost(true, false);
   lost->OnClosed("its answer was thrown away");
+}
+
+// A run that does not count and takes long is not waited for.
+void Session::CutShort(TimePoint now) {
+  if (!std::get<Discarding>(state_).refuted || batch_->cut_short || now - batch_->sent_at < kLongRun) return;
+  batch_->cut_short = true;
+  worker_.SendCancel(*connection_);
 }
 
 }  // namespace waypost

@@ -207,6 +207,11 @@ bool RunsWhatItIsGiven(std::string_view name) {
          std::end(kRunsArguments);
 }
 
+bool LooksAtNoRows(std::string_view name) {
+  return name == "nextval" || name == "setval" || name == "currval" || name == "lastval" ||
+         PinOfBuiltIn(name) != PinReason::kNone || !WhyServerLocalFunction(name).empty();
+}
+
 PinReason PinOfBuiltIn(std::string_view name) {
   // Transaction-level locks end by themselves, unlocking leaves nothing.
   constexpr std::array<std::string_view, 4> kSessionLocks = {

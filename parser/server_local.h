@@ -22,6 +22,9 @@ namespace waypost {
 // that no name in the statement shows what it touches.
 [[nodiscard]] bool RunsWhatItIsGiven(std::string_view name);
 
+// It answers from something else than the rows of tables: a sequence, a lock, what the server is doing.
+[[nodiscard]] bool LooksAtNoRows(std::string_view name);
+
 // What a call of the built-in function leaves behind in the session that no setting shows.
 [[nodiscard]] PinReason PinOfBuiltIn(std::string_view name);
 

@@ -49,6 +49,12 @@ std::optional<Reason> ForbidsReplicas(const BatchFacts& batch, const SessionFact
   return std::nullopt;
 }
 
+bool IsOf(ReadFrom read_from, const ServerView& server) {
+  if (read_from == ReadFrom::kNone) return false;
+  return read_from == ReadFrom::kStreaming || server.sync_state == SyncState::kSync ||
+         server.sync_state == SyncState::kQuorum;
+}
+
 ClusterView OneGoodReplica() {
   ClusterView view;
   ServerView& replica = view.servers.emplace_back();
@@ -81,8 +87,7 @@ bool MayReadFrom(const ServerView& server, const ClusterView& view, const Routin
   if (!FreshEnough(server, view, now)) return false;
   const bool stale_will_do = policy.consistency == Consistency::kEventual || policy.consistency == Consistency::kBounded;
   if (!server.streaming && !(stale_will_do && server.readable)) return false;
-  return policy.read_from == ReadFrom::kStreaming || server.sync_state == SyncState::kSync ||
-         server.sync_state == SyncState::kQuorum;
+  return IsOf(policy.read_from, server);
 }
 
 std::string WhyNotReadFrom(const ServerView& server, const ClusterView& view, const RoutingPolicy& policy,
@@ -136,13 +141,17 @@ FencePlan PlanFor(const Decision& decision, bool block, Load load, TimePoint now
   return decision.may_rerun && !block && likely ? FencePlan::kOptimistic : FencePlan::kProbeFirst;
 }
 
-// Reads by their form, outside of read-write blocks and on no connection that the session holds. With
-// consistency = "primary" and read_from = "none" the primary is all that the administrator wants to be asked.
-bool MustSettle(const BatchFacts& batch, const SessionFacts& session, const RoutingPolicy& policy, const Fence* fence) {
-  if (policy.consistency != Consistency::kStrict || policy.read_from == ReadFrom::kNone) return false;
+// Reads by their form, outside of read-write blocks and on no connection that the session holds. Where no replica is one
+// to read from, nothing was shown; with consistency = "primary" the primary is all that is to be asked.
+bool MustSettle(const BatchFacts& batch, const SessionFacts& session, const ClusterView& view, const RoutingPolicy& policy,
+                const Fence* fence) {
+  if (policy.consistency != Consistency::kStrict) return false;
   if (session.holds_connection || session.opens == SessionFacts::Opens::kReadWrite) return false;
   if (!batch.needs_fence || !(batch.reads_by_form || batch.begins_read_only)) return false;
-  return fence != nullptr && fence->open() && fence->KnowsAny();
+  if (fence == nullptr || !fence->open()) return false;
+  for (ServerId id = 0; id < view.servers.size(); ++id)
+    if (fence->Knows(id) && IsOf(policy.read_from, view.servers[id])) return true;
+  return false;
 }
 
 Decision Place(const BatchFacts& batch, const SessionFacts& session, const ClusterView& view, const RoutingPolicy& policy,
@@ -196,7 +205,7 @@ Decision Place(const BatchFacts& batch, const SessionFacts& session, const Clust
 Decision Decide(const BatchFacts& batch, const SessionFacts& session, const ClusterView& view,
                 const RoutingPolicy& policy, Load load, TimePoint now) {
   auto decision = Place(batch, session, view, policy, load, now);
-  decision.settles = MustSettle(batch, session, policy, load.fence);
+  decision.settles = MustSettle(batch, session, view, policy, load.fence);
   return decision;
 }
 

@@ -471,6 +471,26 @@ def test_answers_larger_than_what_is_held(cluster, make_waypost, table):
                 time.sleep(0.02)  # long enough for the next read to be sent ahead of its proof
 
 
+def test_a_long_read_that_was_sent_too_early_is_cut_short(cluster, make_waypost, table):
+    """Its answer will not count: what is to be answered runs again at once, not when the replica is done."""
+    with asynchronous(cluster):
+        proxy = make_waypost(sections={"routing": {"read_from": "streaming", "fence_wait": "20ms"}}, wait_for_split=True)
+        with proxy.connect() as reader, cluster.connect(user="openfire", password="openfire") as past:
+            past.rows(f"INSERT INTO {table} SELECT generate_series(1, 1000)")
+            long = f"SELECT count(*) FROM {table} f, generate_series(1, 1000000) g WHERE f.id + g > 0"
+            eventually(lambda: read_ran_on(cluster, reader, f"SELECT count(*) FROM {table}") in REPLICAS, 10, "a read on a replica")
+            with replay_paused(cluster, *REPLICAS):
+                eventually(lambda: read_ran_on(cluster, reader, f"SELECT count(*) FROM {table}") in REPLICAS, 10, "and again")
+                thrown_away = sum(proxy.metric("waypost_fence_thrown_away_total", server=n) or 0 for n in REPLICAS)
+                past.rows(f"DELETE FROM {table}")
+                begun = time.monotonic()
+                assert reader.value(long) == "0"
+                assert time.monotonic() - begun < 10  # minutes on the replica, which still has the rows
+                assert sum(proxy.metric("waypost_fence_thrown_away_total", server=n) or 0 for n in REPLICAS) == thrown_away + 1
+            eventually(lambda: read_ran_on(cluster, reader, f"SELECT count(*) FROM {table}") in REPLICAS, 10, "reads on replicas again")
+            assert reader.value(f"SELECT count(*) FROM {table}") == "0"
+
+
 def test_bounded_and_a_frozen_walreceiver(cluster, make_waypost, table):
     """What the primary says of the lag stands still with the walreceiver; what is read does not get older than max_lag."""
     pg1 = {n: p for n, p in cluster.ports.items() if n != "pg2"}
@@ -627,3 +647,15 @@ def test_consistency_primary_settles_nothing(cluster, make_waypost, table):
         reader.value(ON_PRIMARY)
         reader.value("SELECT count(*) FROM fresh")
     assert all((proxy.metric(SETTLED, outcome=o) or 0) == 0 for o in OUTCOMES)
+
+
+def test_what_looks_at_no_rows_settles_nothing(cluster, make_waypost, table):
+    cluster.sql("CREATE SEQUENCE numbers OWNED BY fresh.id", user="openfire")
+    proxy = make_waypost(wait_for_split=True)
+    with proxy.connect() as conn:
+        for sql in ("SELECT nextval('numbers')", "SELECT setval('numbers'::regclass, 5)", "SELECT pg_is_in_recovery()",
+                    "SELECT pg_advisory_xact_lock(1)"):  # fmt: skip
+            conn.rows(sql)
+        assert all((proxy.metric(SETTLED, outcome=o) or 0) == 0 for o in OUTCOMES)
+        conn.rows("SELECT nextval('numbers') FROM fresh")
+    assert sum(proxy.metric(SETTLED, outcome=o) or 0 for o in OUTCOMES) == 1

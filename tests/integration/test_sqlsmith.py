@@ -48,7 +48,10 @@ def same_errors(cluster, database, proxy, texts):
         safe = proxy.route(sql, database=database, user="postgres")["class"] == "read"
         on_replicas += safe
         ends = [end_of(side, sql, safe) for side in sides]
-        if ends[0] != ends[1] and "57014" not in (ends[0][0], ends[1][0]):
+        if ends[0] == ends[1] or "57014" in (ends[0][0], ends[1][0]):
+            continue
+        # TABLESAMPLE, random(): PostgreSQL ends otherwise itself.
+        if ends[1] not in [end_of(sides[0], sql, safe) for _ in range(10)]:
             different.append(f"{sql}\n  PostgreSQL {ends[0]}\n  Waypost    {ends[1]}")
     for side in sides:
         side.renew()

@@ -436,6 +436,13 @@ TEST_CASE("which reads settle before they run on the primary", "[routing][decide
     scene.policy.read_from = ReadFrom::kNone;
     CHECK_FALSE(settles());
   }
+  SECTION("not where none is of those to read from") {
+    for (auto& server : scene.view.servers) server.sync_state = SyncState::kAsync;
+    scene.policy.read_from = ReadFrom::kStreaming;
+    CHECK(settles());
+    scene.policy.read_from = ReadFrom::kSynchronous;
+    CHECK_FALSE(settles());
+  }
   SECTION("not where there is nobody to ask") {
     SECTION("no primary") { fence.CloseEpoch(); }
     SECTION("no replica") { fence.CloseReplica(2); }
