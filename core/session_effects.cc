@@ -1,0 +1,261 @@
+// What a session becomes by what the server says has run: settings, savepoints, prepared statements, and what others must
+// hear of (DDL).
+#include <algorithm>
+
+#include "core/base/ascii.h"
+#include "core/session.h"
+#include "core/worker.h"
+
+namespace waypost {
+
+void Session::RunEffects(const Answer& answer, char type, Bytes body) {
+  auto& b = *batch_;
+  const auto sequence = answer.sequence;
+  if (sequence == 0) return;
+  auto end = b.effect;
+  while (end < b.effects.size() && b.effects[end].sequence < sequence) ++end;
+  UndoSkipped(end);
+  if (b.effect == b.effects.size() || b.effects[b.effect].sequence != sequence) return;
+  auto& effect = b.effects[b.effect];
+  if (type == 'E') {
+    const auto failed = b.effect++;
+    UndoSkipped(b.effects.size());  // what was sent behind it, up to the end of the batch
+    Undo(b.effects[failed], true);
+    return;
+  }
+  switch (effect.kind) {
+    case Effect::Kind::kRan:
+      if (type == 'C' && effect.next < effect.sql->facts->size()) {
+        const auto sql = effect.sql;  // Apply may move what holds it
+        auto tag = AsText(body);
+        if (!tag.empty()) tag.remove_suffix(1);
+        Apply(sql, (*sql->facts)[effect.next++], tag);
+      }
+      break;
+    case Effect::Kind::kParsed:
+      if (type != '1') break;
+      if (effect.name.empty()) {
+        unnamed_ = effect.statement;
+      } else {
+        if (!statements_) statements_ = std::make_unique<Statements>();
+        (*statements_)[effect.name] = effect.statement;
+      }
+      break;
+    case Effect::Kind::kClosed:
+      if (statements_ && !effect.name.empty()) statements_->erase(effect.name);
+      break;
+    case Effect::Kind::kInjected:
+      break;
+  }
+  if (answer.completes) ++b.effect;
+  // A batch without an end in sight: what is done is not kept.
+  constexpr std::size_t kManyDone = 1024;
+  if (b.effect < kManyDone) return;
+  b.effects.erase(b.effects.begin(), b.effects.begin() + static_cast<std::ptrdiff_t>(b.effect));
+  b.effect = 0;
+}
+
+// Effects that the server skipped behind an error, the last one first: each goes back to what it found.
+void Session::UndoSkipped(std::size_t end) {
+  auto& b = *batch_;
+  for (auto i = end; i > b.effect; --i) Undo(b.effects[i - 1], false);
+  b.effect = end;
+}
+
+// A Parse that failed or was skipped: the server does not have that statement after all.
+void Session::Undo(Effect& effect, bool failed) {
+  if (!effect.sent || connection_ == nullptr) return;
+  if (effect.taints) connection_->tainted = true;
+  if (!effect.OfUnnamed()) {
+    connection_->statements.erase(effect.statement->id);
+  } else if (failed) {
+    connection_->unnamed.reset();  // the one before is gone too
+    if (effect.kind != Effect::Kind::kInjected) unnamed_.reset();
+  } else {
+    connection_->unnamed = std::move(effect.server_unnamed_before);
+    if (effect.kind != Effect::Kind::kInjected) unnamed_ = std::move(effect.unnamed_before);
+  }
+}
+
+void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag) {
+  switch (facts.kind) {
+    case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
+    case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
+    case StatementKind::kTwoPhase:
+      ApplyTransaction(facts, tag);
+      break;
+    case StatementKind::kDeallocate:
+      ApplyDeallocate(facts);
+      break;
+    case StatementKind::kPrepare: {
+      if (!statements_) statements_ = std::make_unique<Statements>();
+      Statement statement;
+      statement.sql = sql;
+      statement.settings = settings_;
+      statement.server_name = facts.object;
+      (*statements_)[facts.object] = std::make_shared<const Statement>(std::move(statement));
+      break;
+    }
+    case StatementKind::kDiscard:
+      if (facts.object == "sequences") ForgetSequences();
+      break;
+    default:
+      break;
+  }
+  for (const auto& effect : facts.settings) ApplySetting(effect);
+  // What a transaction changed comes into force when it is committed, by whatever session.
+  if (facts.kind == StatementKind::kTwoPhase) {
+    auto& plain = worker_.shared().plain_prepared;
+    const bool was_plain = plain.Remove(facts.object);
+    const auto changed = tag == "PREPARE TRANSACTION" ? std::exchange(ddl_pending_, CatalogChange::kNone) : CatalogChange::kNow;
+    if (changed == CatalogChange::kNone) plain.Add(facts.object);
+    if (was_plain) return;
+  }
+  ddl_pending_ = std::max(ddl_pending_, facts.catalog);
+  // Outside a block a simple Query has committed by now, and the client may hear of it at once.
+  if (connection_->status() == 'I') CatalogChanged(std::exchange(ddl_pending_, CatalogChange::kNone));
+}
+
+// What was read of the catalogue is out of date, for every client of every worker; it is read again.
+void Session::CatalogChanged(CatalogChange change) {
+  if (change == CatalogChange::kNone) return;
+  auto& shared = worker_.shared();
+  if (change >= CatalogChange::kDefaults) shared.defaults_clock.Tick();
+  if (change >= CatalogChange::kNow) shared.catalog_clock.Tick(database_);
+  shared.want_catalog(database_);
+}
+
+void Session::TransactionEnded() {
+  if (std::exchange(local_path_, false)) SettingsChanged();
+  // Only now it is sure that it was committed.
+  CatalogChanged(std::exchange(ddl_pending_, CatalogChange::kNone));
+}
+
+void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
+  auto saved = [&](const std::string& name) {
+    for (auto i = savepoints_.size(); i-- > 0;)
+      if (savepoints_[i].first == name) return i;
+    return savepoints_.size();
+  };
+  switch (facts.kind) {
+    case StatementKind::kSavepoint:
+      savepoints_.emplace_back(facts.object, settings_);
+      return;
+    case StatementKind::kRollbackTo:
+      if (const auto at = saved(facts.object); at < savepoints_.size()) {
+        settings_ = savepoints_[at].second;
+        connection_->settings = settings_;
+        savepoints_.resize(at + 1);
+        SettingsChanged();
+      }
+      return;
+    case StatementKind::kRelease:
+      savepoints_.resize(saved(facts.object));
+      return;
+    case StatementKind::kCommit: case StatementKind::kRollback:
+      if (tag == "ROLLBACK") {
+        settings_ = transaction_settings_;
+        connection_->settings = settings_;
+        SettingsChanged();
+        if (rollback_unpins_) {
+          unpin_ = true;
+          if (batch_) batch_->pin = PinReason::kNone;
+        }
+      }
+      worker_.metrics().Count(Counter::kTransactions,
+                              read_only_block_ ? TransactionMode::kReadOnly : TransactionMode::kReadWrite,
+                              tag == "ROLLBACK" ? TransactionOutcome::kRollback : TransactionOutcome::kCommit);
+      [[fallthrough]];
+    case StatementKind::kTwoPhase:
+      savepoints_.clear();
+      transaction_settings_ = settings_;
+      return;
+    default:
+      return;
+  }
+}
+
+void Session::ApplyDeallocate(const Facts& facts) {
+  if (facts.object.empty()) {
+    statements_.reset();
+    connection_->statements.clear();
+    return;
+  }
+  if (!statements_) return;
+  const auto found = statements_->find(facts.object);
+  if (found == statements_->end()) return;
+  connection_->statements.erase(found->second->id);
+  statements_->erase(found);
+}
+
+void Session::ApplySetting(const SettingEffect& effect) {
+  auto& table = worker_.settings();
+  auto& server = connection_->settings;
+  switch (effect.kind) {
+    case SettingEffect::Kind::kSet: {
+      const Setting setting{effect.name, effect.name == "datestyle" ? WithWholeDateStyle(effect.sql) : effect.sql};
+      settings_ = table.With(settings_, setting);
+      server = table.With(server, setting);
+      break;
+    }
+    case SettingEffect::Kind::kSetLocal:
+      if (effect.name == "search_path" || effect.name == "role") {
+        local_path_ = true;
+        SettingsChanged();
+      }
+      return;
+    case SettingEffect::Kind::kReset:
+      settings_ = table.Reset(settings_, effect.name, startup_->settings);
+      server = table.Reset(server, effect.name, connection_->startup().settings);
+      break;
+    case SettingEffect::Kind::kResetAll:
+    case SettingEffect::Kind::kDiscardAll: {
+      // RESET ALL leaves role and session authorization alone; DISCARD ALL does not.
+      SettingSet kept;
+      if (effect.kind == SettingEffect::Kind::kResetAll)
+        for (const auto& setting : *settings_)
+          if (setting.name == "role" || setting.name == "session_authorization") kept.push_back(setting);
+      const auto with_kept = [&](const Settings& startup) {
+        auto all = *startup;
+        all.insert(all.end(), kept.begin(), kept.end());
+        return table.Intern(std::move(all));
+      };
+      server = with_kept(connection_->startup().settings);
+      settings_ = with_kept(startup_->settings);
+      if (effect.kind == SettingEffect::Kind::kDiscardAll) {
+        statements_.reset();
+        unnamed_.reset();
+        connection_->statements.clear();
+        connection_->unnamed.reset();
+        ForgetSequences();
+        unpin_ = true;
+        if (batch_) batch_->pin = PinReason::kNone;
+      }
+      break;
+    }
+    case SettingEffect::Kind::kTransaction:
+      return;
+  }
+  SettingsChanged();
+}
+
+void Session::SettingsChanged() {
+  context_generation_ = 0;
+  const auto value = [&](std::string_view name) -> std::string_view {
+    const auto* setting = FindSetting(*settings_, name);
+    return setting == nullptr ? std::string_view() : std::string_view(setting->sql);
+  };
+  search_path_ = value("search_path");
+  role_ = std::string(value("role")) + std::string(value("session_authorization"));
+  const auto says = [&](std::string_view name, std::string_view word) {
+    return AsciiLower(value(name)).find(word) != std::string::npos;
+  };
+  serializable_default_ = says("default_transaction_isolation", "serializable");
+  // "on", "true", "yes", "1", or the form of SET SESSION CHARACTERISTICS.
+  const auto read_only = std::string(value("default_transaction_read_only"));
+  read_only_default_ = !read_only.empty() && !says("default_transaction_read_only", "off") &&
+                       !says("default_transaction_read_only", "false") &&
+                       !says("default_transaction_read_only", "read write");
+}
+
+}  // namespace waypost
