@@ -165,8 +165,6 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
     Outlook outlook;
   };
   [[nodiscard]] Place FindPlace();
-  void CatalogChanged(CatalogChange change);
-  void TransactionEnded();
   [[nodiscard]] StatementRef FindStatement(std::string_view name) const;
   [[nodiscard]] StatementRef FindStatement(std::string_view name, std::size_t named) const;
 
@@ -296,6 +294,12 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // session_reply.cc
   Relayed OnError(const Answer& answer, Bytes body, std::string& replacement);
   void SettingsFailed(Bytes body, bool begin);
+  void ReleaseHeld();
+  void DropHeld();
+  [[nodiscard]] bool PlanChanged(const Answer& answer, const ErrorView& error) const;
+  [[nodiscard]] bool MayHeal(std::string_view sqlstate) const;
+
+  // session_effects.cc
   void RunEffects(const Answer& answer, char type, Bytes body);
   void UndoSkipped(std::size_t end);
   void Undo(Effect& effect, bool failed);
@@ -303,11 +307,9 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void ApplySetting(const SettingEffect& effect);
   void ApplyTransaction(const Facts& facts, std::string_view tag);
   void ApplyDeallocate(const Facts& facts);
-  void ReleaseHeld();
-  void DropHeld();
   void SettingsChanged();
-  [[nodiscard]] bool PlanChanged(const Answer& answer, const ErrorView& error) const;
-  [[nodiscard]] bool MayHeal(std::string_view sqlstate) const;
+  void CatalogChanged(CatalogChange change);
+  void TransactionEnded();
 
   // session_answer.cc
   void AnswerBatch(const std::string& error, char status);
