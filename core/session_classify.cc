@@ -224,7 +224,11 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       NoteRun(bound->note);
       message.sql = bound->sql;
       if (message.sql)
-        for (const auto& facts : *message.sql->facts) ClassifyEffect(facts);
+        for (const auto& facts : *message.sql->facts) {
+          ClassifyEffect(facts);
+          if (facts.kind == StatementKind::kPrepare)
+            b.parsed.emplace_back(facts.object, PreparedBySql(message.sql, facts.object, settings_));
+        }
       return;
     }
     case 'F':

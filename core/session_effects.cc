@@ -89,11 +89,7 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
       break;
     case StatementKind::kPrepare: {
       if (!statements_) statements_ = std::make_unique<Statements>();
-      Statement statement;
-      statement.sql = sql;
-      statement.settings = settings_;
-      statement.server_name = facts.object;
-      (*statements_)[facts.object] = std::make_shared<const Statement>(std::move(statement));
+      (*statements_)[facts.object] = PreparedBySql(sql, facts.object, settings_);
       break;
     }
     case StatementKind::kDiscard:

@@ -28,6 +28,11 @@ struct Statement {
 };
 using StatementRef = std::shared_ptr<const Statement>;
 
+// What `sql`, a PREPARE, makes.
+[[nodiscard]] inline StatementRef PreparedBySql(const SqlRef& sql, const std::string& name, const Settings& settings) {
+  return std::make_shared<const Statement>(Statement{.sql = sql, .types = {}, .settings = settings, .server_name = name});
+}
+
 class StatementTable {
  public:
   // `random` makes the names of this process unguessable.
