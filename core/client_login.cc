@@ -1,7 +1,5 @@
 #include "core/client_login.h"
 
-#include <algorithm>
-
 #include "core/base/ascii.h"
 #include "core/base/log.h"
 #include "core/credentials.h"
@@ -237,11 +235,11 @@ void ClientLogin::Finish() {
   SettingSet set;
   std::vector<std::pair<std::string, std::string>> options;
   (void)ReadOptions(startup_.options, options);  // checked at start-up
+  const auto* date_style = FindParameter(*parameter_status_, "DateStyle");
   for (const auto& list : {options, startup_.parameters})
     for (const auto& [name, value] : list) {
-      const auto told = std::find_if(parameter_status_->begin(), parameter_status_->end(), [](const auto& p) { return p.first == "DateStyle"; });
-      const bool whole = AsciiLower(name) == "datestyle" && told != parameter_status_->end();
-      set.push_back(StartupSetting(name, whole ? told->second : value));  // it may name the half of it
+      const bool whole = date_style != nullptr && AsciiLower(name) == "datestyle";
+      set.push_back(StartupSetting(name, whole ? *date_style : value));  // it may name the half of it
     }
 
   std::string out;

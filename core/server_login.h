@@ -16,6 +16,13 @@ namespace waypost {
 
 using Parameters = std::vector<std::pair<std::string, std::string>>;
 
+// The value of the first one of this name; nullptr: there is none.
+[[nodiscard]] inline const std::string* FindParameter(const Parameters& parameters, std::string_view name) {
+  for (const auto& parameter : parameters)
+    if (parameter.first == name) return &parameter.second;
+  return nullptr;
+}
+
 class ServerLogin {
  public:
   enum class Progress : std::uint8_t { kGoOn, kReady, kFailed };

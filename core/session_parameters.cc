@@ -45,8 +45,7 @@ bool Session::TellsParameter(std::string_view name, std::string_view value) {
 // be another one.
 std::string Session::WithWholeDateStyle(const std::string& sql) const {
   std::string_view base;
-  for (const auto& [name, value] : *greeted_)
-    if (name == "DateStyle") base = value;
+  if (const auto* greeted = FindParameter(*greeted_, "DateStyle")) base = *greeted;
   if (const auto* before = FindSetting(*settings_, "datestyle")) base = before->sql;
   return "SET datestyle TO '" + FullDateStyle(base, sql) + "'";
 }
@@ -57,12 +56,11 @@ void Session::AppendParametersReset(std::string& out) {
   std::erase_if(told_, [&](const auto& told) {
     const auto setting = AsciiLower(told.first);
     if (!Same(FindSetting(*settings_, setting), FindSetting(*startup_->settings, setting))) return false;
-    const auto named = [&](const auto& parameter) { return parameter.first == told.first; };
-    const auto greeted = std::find_if(greeted_->begin(), greeted_->end(), named);
-    if (greeted == greeted_->end()) return false;
-    if (greeted->second == told.second) return true;
-    AppendParameterStatus(out, greeted->first, greeted->second);
-    OnParameter(greeted->first, greeted->second);
+    const auto* greeted = FindParameter(*greeted_, told.first);
+    if (greeted == nullptr) return false;
+    if (*greeted == told.second) return true;
+    AppendParameterStatus(out, told.first, *greeted);
+    OnParameter(told.first, *greeted);
     return true;
   });
 }
