@@ -47,6 +47,7 @@ struct Effect {
   StatementRef statement;
   bool sent = false;           // kParsed, kInjected: the server was asked to parse it
   bool taints = false;         // kInjected: if it fails, the connection is not what it is taken for
+  bool anew = false;           // kParsed: the server has one already, which it keeps if it skips this
   // What the unnamed statement was, the client's and the server's, before this was sent to change it: the server keeps it
   // if it skips this.
   StatementRef unnamed_before{}, server_unnamed_before{};

@@ -67,7 +67,7 @@ void Session::Undo(Effect& effect, bool failed) {
   if (!effect.sent || connection_ == nullptr) return;
   if (effect.taints) connection_->tainted = true;
   if (!effect.OfUnnamed()) {
-    connection_->statements.erase(effect.statement->id);
+    if (failed || !effect.anew) connection_->statements.erase(effect.statement->id);
   } else if (failed) {
     connection_->unnamed.reset();  // the one before is gone too
     if (effect.kind != Effect::Kind::kInjected) unnamed_.reset();

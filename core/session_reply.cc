@@ -182,9 +182,9 @@ void Session::SettingsFailed(Bytes body, bool begin) {
 
 void Session::OnSynthesised(char type, std::uint64_t sequence, std::string& out) noexcept {
   const Answer answer{Reply::kSynthesise, type, sequence, true};
-  const char reply = type == 'P' ? '1' : '3';
-  if (batch_) RunEffects(answer, reply, {});
-  if (!In<Discarding>()) AppendEmpty(out, reply);
+  constexpr char kCloseComplete = '3';  // of all else the server answers itself
+  if (batch_) RunEffects(answer, kCloseComplete, {});
+  if (!In<Discarding>()) AppendEmpty(out, kCloseComplete);
 }
 
 void Session::ReleaseHeld() {

@@ -188,15 +188,15 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
     AddEffect({Effect::Kind::kParsed, sequence, 0, {}, name, statement});
     return;
   }
-  if (known) {
-    const auto sequence = connection.ledger().Sent('P', Reply::kSynthesise);
-    AddEffect({Effect::Kind::kParsed, sequence, 0, {}, name, statement});
-    return;
-  }
+  // What is there may have been parsed before DDL that changed what it returns, or that it can be parsed at all.
+  if (known && connection.ledger().Sent('C', Reply::kSwallow) != 0)
+    MessageBuilder(out, 'C').Byte('S').CString(statement->server_name);
   const auto sequence = connection.ledger().Sent('P', Reply::kForward);
   if (sequence != 0) connection.statements.insert(statement->id);
   waypost::AppendParse(out, statement->server_name, parse->sql, parse->types);
-  AddEffect({Effect::Kind::kParsed, sequence, 0, {}, name, statement, true});
+  Effect effect{Effect::Kind::kParsed, sequence, 0, {}, name, statement, true};
+  effect.anew = known;
+  AddEffect(std::move(effect));
 }
 
 void Session::EnsureStatement(std::string& out, const StatementRef& statement) {

@@ -224,3 +224,30 @@ def test_a_plan_that_ddl_changed_is_made_anew(conn, table, waypost):
         conn.execute("SELECT 1")
         conn.execute(sql, prepare=True)
     assert conn.execute(sql, prepare=True).fetchall() == [(1, "a", 2, 3)]
+
+
+def test_what_is_prepared_behind_ddl_is_parsed_behind_it(conn, table, waypost):
+    """One session's statement is another's too, but never an older plan for a Parse of today; also where the batch goes on behind it."""
+
+    def connect():
+        return psycopg.connect(host="127.0.0.1", port=waypost.port, user="openfire", password="openfire", dbname="openfire", autocommit=True)
+
+    for n in range(3):
+        for sql in (both := ("SELECT * FROM psy FOR UPDATE", "SELECT * FROM psy")):
+            conn.execute(sql, prepare=True)
+        conn.execute(f"ALTER TABLE psy ADD c{n} int")
+        for sql in both:
+            with connect() as other, other.pipeline():
+                cur = other.execute(sql, prepare=True)
+                assert cur.fetchall() == [] and len(cur.description) == 3 + n
+    with connect() as other, other.pipeline() as pipeline:  # skipped by the server, which keeps what it has
+        other.execute("SELECT 1 / 0")
+        other.execute("SELECT * FROM psy FOR UPDATE", prepare=True)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            pipeline.sync()
+    with connect() as other:
+        assert other.execute("SELECT * FROM psy FOR UPDATE", prepare=True).fetchall() == []
+    conn.execute("SELECT t FROM psy FOR UPDATE", prepare=True)
+    conn.execute("ALTER TABLE psy DROP t")
+    with connect() as other, pytest.raises(psycopg.errors.UndefinedColumn):  # said by the Parse, as PostgreSQL does
+        other.execute("SELECT t FROM psy FOR UPDATE", prepare=True)
