@@ -345,6 +345,11 @@ void Session::Cancel() {
   if (waiting_in_ != nullptr || homeless_) {
     StopWaiting("canceling statement due to user request");
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
+  } else if (SettlesHere()) {  // for a moment: it is sent and cancelled where it runs
+    worker_.fence().Leave(*this);
+    OnSettled();
+    if (connection_ != nullptr && !connection_->ledger().Idle()) worker_.SendCancel(*connection_);
+    metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
   } else if (In<Fencing>() || In<FencingHere>() || In<Settling>()) {
     GiveUpFence("57014", "canceling statement due to user request");
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);

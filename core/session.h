@@ -200,6 +200,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void AwaitReplica();
   void FallBack();
   void SettleFirst();
+  [[nodiscard]] bool SettlesHere() const;
   void GiveUpFence(std::string_view sqlstate, std::string_view message);
   [[nodiscard]] bool MaySendOn(const ServerConnection& connection);
   void Confirm();

@@ -138,7 +138,8 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
   if (!found.facts().empty() && !again) CombineClass(found.verdict.cls, found.verdict.why);
   if (!found.verdict.repeatable && !again) b.facts.repeatable = false;
   if (LooksAtData(found)) b.facts.needs_fence = true;
-  for (const auto& facts : found.facts()) b.facts.reads_by_form &= !facts.writes_by_form;
+  // What EXECUTE runs may be a read.
+  for (const auto& facts : found.facts()) b.facts.reads_by_form &= !facts.writes_by_form || facts.kind == StatementKind::kExecute;
   if (found.facts().empty()) return;
   const auto& opening = found.facts().front();
   if (first && opening.kind == StatementKind::kBegin && found.facts().size() == 1 &&

@@ -109,13 +109,18 @@ void Session::FallBack() {
 
 // The batch runs on the primary next, where it must see no less than a replica has shown.
 void Session::SettleFirst() {
-  if (!worker_.fence().JoinSettle(*this)) OnSettled();
+  if (!worker_.fence().JoinSettle(*this)) Take(Settled{});
 }
 
 void Session::OnSettled() noexcept {
   settle_round = 0;
+  const bool here = In<FencingHere>();
   Take(Settled{});
+  // What belongs to the running batch may wait in the input.
+  if (here && !closed_ && !input_.empty()) ProcessInput();
 }
+
+bool Session::SettlesHere() const { return In<FencingHere>() && settle_round != 0; }
 
 void Session::GiveUpFence(std::string_view sqlstate, std::string_view message) {
   LeaveFence();

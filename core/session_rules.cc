@@ -99,6 +99,7 @@ bool Session::CheckDeadline(TimePoint now) {
     StopWaiting("canceling statement due to statement timeout");
     return watched_ = deadline_ != TimePoint::max();
   }
+  if (SettlesHere()) return true;  // for a moment
   if (In<Fencing>() || In<FencingHere>() || In<Settling>()) {
     GiveUpFence("57014", "canceling statement due to statement timeout");
     return watched_ = deadline_ != TimePoint::max();

@@ -141,12 +141,12 @@ FencePlan PlanFor(const Decision& decision, bool block, Load load, TimePoint now
   return decision.may_rerun && !block && likely ? FencePlan::kOptimistic : FencePlan::kProbeFirst;
 }
 
-// Reads by their form, outside of read-write blocks and on no connection that the session holds. Where no replica is one
-// to read from, nothing was shown; with consistency = "primary" the primary is all that is to be asked.
+// Reads by their form, wherever they stand. Where no replica is one to read from, nothing was shown; with consistency =
+// "primary" the primary is all that is to be asked.
 bool MustSettle(const BatchFacts& batch, const SessionFacts& session, const ClusterView& view, const RoutingPolicy& policy,
                 const Fence* fence) {
   if (policy.consistency != Consistency::kStrict) return false;
-  if (session.holds_connection || session.opens == SessionFacts::Opens::kReadWrite) return false;
+  if (session.held_by_replica) return false;
   if (!batch.needs_fence || !(batch.reads_by_form || batch.begins_read_only)) return false;
   if (fence == nullptr || !fence->open()) return false;
   for (ServerId id = 0; id < view.servers.size(); ++id)

@@ -41,6 +41,13 @@ Step Begin(const Decision& decision, bool opens) {
   return Acquire(decision, opens);
 }
 
+// A batch for the connection that the session holds.
+Step BeginHere(const Decision& decision, bool block, PinReason pin) {
+  if (decision.fence != FencePlan::kNone) return {FencingHere{decision, block, pin}, {Do::kJoinFence}};
+  if (decision.settles) return {FencingHere{decision, block, pin}, {Do::kSettle}};
+  return {Relaying{decision, false, block, pin}, {Do::kSend}};
+}
+
 // Behind a batch that left something of the session on its connection. None is tied to a replica: its next write could
 // not run there.
 Step Tie(PinReason pin, bool replica) {
@@ -83,6 +90,11 @@ struct Transition {
 
   Step operator()(const FencingHere& s, const Proven&) const {
     return {Relaying{Unfenced(s.decision), false, s.block, s.pin}, {Do::kSend}};
+  }
+  Step operator()(const FencingHere& s, const Settled&) const {
+    auto decision = s.decision;
+    decision.settles = false;
+    return {Relaying{decision, false, s.block, s.pin}, {Do::kSend}};
   }
   Step operator()(const FencingHere& s, const GaveUp&) const {
     if (s.pin == PinReason::kNone && s.block) return {FailedBlock{}, {Do::kCloseServer, Do::kAnswerError}};
@@ -155,8 +167,7 @@ struct Transition {
   }
 
   Step operator()(const InBlock& s, const BatchReady& e) const {
-    if (e.decision.fence != FencePlan::kNone) return {FencingHere{e.decision, true, s.pin}, {Do::kJoinFence}};
-    return {Relaying{e.decision, false, true, s.pin}, {Do::kSend}};
+    return BeginHere(e.decision, true, s.pin);
   }
   Step operator()(const InBlock& s, const Kept&) const {
     if (s.pin != PinReason::kNone) return {s};
@@ -174,8 +185,7 @@ struct Transition {
   Step operator()(const Auditing&, const ServerLost&) const { return {Closed{}, {Do::kCloseClient}}; }
 
   Step operator()(const Pinned& s, const BatchReady& e) const {
-    if (e.decision.fence != FencePlan::kNone) return {FencingHere{e.decision, false, s.why}, {Do::kJoinFence}};
-    return {Relaying{e.decision, false, false, s.why}, {Do::kSend}};
+    return BeginHere(e.decision, false, s.why);
   }
   Step operator()(const Pinned&, const ServerLost&) const {
     return {Closed{}, {Do::kCloseClient}};

@@ -40,6 +40,7 @@
 //   InBlock      BatchReady                 Relaying      send
 //   InBlock      Kept (ROLLBACK AND CHAIN)  Begun         close the server connection, answer the batch ourselves
 //   InBlock      BatchReady, probe first    FencingHere   join the fence
+//   InBlock      BatchReady, settles        FencingHere   join those who settle
 //   InBlock      ServerLost                 FailedBlock
 //   Auditing     Audited, pin               Pinned
 //   Auditing     Audited, pin, replica      Idle          close the server connection
@@ -47,8 +48,9 @@
 //   Auditing     ServerLost                 Closed        close the client
 //   Pinned       BatchReady                 Relaying      send
 //   Pinned       BatchReady, probe first    FencingHere   join the fence
+//   Pinned       BatchReady, settles        FencingHere   join those who settle
 //   Pinned       ServerLost                 Closed        close the client: what it was pinned for is gone
-//   FencingHere  Proven                     Relaying      send
+//   FencingHere  Proven, Settled            Relaying      send
 //   FencingHere  GaveUp, in a block         FailedBlock   close the server connection, answer the batch with the error
 //   FencingHere  GaveUp, pinned             Closed        close the server connection, close the client
 //   FencingHere  ServerLost                 as Relaying that may not run again
@@ -56,7 +58,8 @@
 //   FailedBlock  BlockEnded                 Idle          answer ROLLBACK
 //   any          ClientGone                 Closed        release (idle), else close the server connection
 //
-// A read that settles is Settling (join those who settle) before it is Acquiring on the primary, wherever it comes from.
+// A read that settles is Settling (join those who settle) before it is Acquiring on the primary, wherever it comes from;
+// FencingHere, if the session holds its connection to the primary.
 #pragma once
 
 #include <array>
@@ -126,7 +129,7 @@ struct Closed {};
 struct Fencing { Decision decision; bool opens = false; };
 // It waits for the primary to show what replicas have shown.
 struct Settling { Decision decision; bool opens = false; };
-// As Fencing, and it can run on the connection that the session holds, nowhere else.
+// As Fencing (on a replica) or Settling, and it can run on the connection that the session holds, nowhere else.
 struct FencingHere { Decision decision; bool block = false; PinReason pin = PinReason::kNone; };
 using State = std::variant<Idle, Begun, Fencing, Acquiring, Relaying, Discarding, InBlock, Pinned, Auditing, FencingHere,
                            Settling, FailedBlock, Closed>;

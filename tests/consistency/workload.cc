@@ -46,7 +46,7 @@ std::string Filled(std::string sql, std::size_t key) {
 std::vector<std::string> ReadKinds() {
   return {"simple",   "extended", "prepared", "view",   "function", "trigger",   "double",
           "large",    "connect",  "execute",  "cursor", "session",  "committed", "repeatable",
-          "pipeline", "copy",     "list",     "sum",    "sums",     "ddl"};
+          "block",    "tied",     "pipeline", "copy",     "list",   "sum",      "sums",      "ddl"};
 }
 
 std::vector<std::string> WriteKinds() {
@@ -374,6 +374,17 @@ void Run::ReadOne(Sessions& sessions, Client& client, const std::string& kind, s
     if (!sessions.Chance(0.1)) return;
     Client fresh(client);
     ReadBySql(fresh, {"EXECUTE by_key(" + to_string(key) + ")"}, key, what);
+  } else if (kind == "tied") {
+    // LISTEN ties a session to the primary: one of its own.
+    if (!sessions.Chance(0.1)) return;
+    Client fresh(client);
+    if (!fresh.Run("LISTEN nothing").ok()) return;
+    for (int i = 0; i < 5; ++i)
+      ReadRegister(fresh, sessions.AnyProtocol(), "reg", sessions.Roll(kRegisters), what);
+  } else if (kind == "block") {
+    ReadBySql(client,
+              {"BEGIN", Filled(Select("reg"), key), Filled(Select("reg_view"), key), "COMMIT"}, key,
+              what);
   } else if (kind == "cursor") {
     ReadBySql(client,
               {"BEGIN READ ONLY", "DECLARE c CURSOR FOR " + Filled(Select("reg"), key), "FETCH c",

@@ -184,7 +184,8 @@ class World {
     auto decision = Decide(facts, about, view_, RoutingPolicy{}, {}, {});
     if (decision.target == Target::kReplica) WAYPOST_CHECK(decision.server == kReplica);
     if (decision.target == Target::kReplica && Chance()) decision.fence = FencePlan::kProbeFirst;
-    decision.settles = s.batch.kind == Kind::kRead && !about.holds_connection && Chance();
+    const bool on_replica = s.connection && connections_[*s.connection].server == kReplica;
+    decision.settles = s.batch.kind == Kind::kRead && !on_replica && Chance();
     if (decision.may_rerun) WAYPOST_CHECK(s.batch.repeatable && facts.retained);
     return decision;
   }
@@ -196,7 +197,7 @@ class World {
       if (Seldom()) Take(Unproven{});
       else Take(Proven{kReplica});
     }
-    if (In<Settling>()) Take(Settled{});
+    if (In<Settling>() || In<FencingHere>()) Take(Settled{});
   }
 
   // --- the pool

@@ -418,14 +418,14 @@ TEST_CASE("which reads settle before they run on the primary", "[routing][decide
     scene.batch.needs_fence = false;
     CHECK_FALSE(settles());
   }
-  SECTION("a block that is READ ONLY, by its first statement") {
-    scene.session.opens = SessionFacts::Opens::kReadOnly;
+  SECTION("the first statement of a block") {
+    scene.session.opens = GENERATE(SessionFacts::Opens::kReadOnly, SessionFacts::Opens::kReadWrite);
     CHECK(settles());
-    scene.session.opens = SessionFacts::Opens::kReadWrite;
-    CHECK_FALSE(settles());
   }
-  SECTION("not on a connection that the session holds") {
+  SECTION("on a connection that the session holds, if it is the primary's") {
     scene.session.holds_connection = true;
+    CHECK(settles());
+    scene.session.held_by_replica = true;
     CHECK_FALSE(settles());
   }
   SECTION("strict alone") {

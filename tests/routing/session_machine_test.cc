@@ -139,6 +139,10 @@ const std::vector<Row>& Rows() {
       {FencingHere{kFenceHere, true, kTemp}, ServerLost{}, Closed{}, {Do::kCloseClient}},
       {FencingHere{kFenceHere, true}, ServerLost{true}, Closed{}, {Do::kCloseClient}},
       {FencingHere{kFenceHere, true}, ClientGone{}, Closed{}, {Do::kCloseServer}},
+      {InBlock{}, BatchReady{Settles(kHeld)}, FencingHere{Settles(kHeld), true}, {Do::kSettle}},
+      {Pinned{kTemp}, BatchReady{Settles(kHeld)}, FencingHere{Settles(kHeld), false, kTemp}, {Do::kSettle}},
+      {FencingHere{Settles(kHeld), true}, Settled{}, Relaying{kHeld, false, true}, {Do::kSend}},
+      {FencingHere{Settles(kHeld), false, kTemp}, Settled{}, Relaying{kHeld, false, false, kTemp}, {Do::kSend}},
       // What settles does so wherever it comes from, once, and never on its way to a replica.
       {Idle{}, BatchReady{Settles(kWrite)}, Settling{Settles(kWrite)}, {Do::kSettle}},
       {Begun{}, BatchReady{Settles(kWrite)}, Settling{Settles(kWrite), true}, {Do::kSettle}},
@@ -260,7 +264,7 @@ Event AnyEvent(std::mt19937& random) {
       return Continued{};
     case 0:
       return BatchReady{std::array{kRead, kWrite, kProbe, kAhead, kFenceHere, Settles(kRead), Settles(kProbe),
-                                   Settles(kWrite)}[any(8)]};
+                                   Settles(kWrite), Settles(kHeld)}[any(9)]};
     case 11:
       return Proven{1};
     case 12:
@@ -316,7 +320,6 @@ struct Held {
       case Do::kJoinFence:
         break;
       case Do::kSettle:
-        CHECK_FALSE(connection);
         break;
       case Do::kAcquire:
         CHECK_FALSE(connection);
@@ -359,12 +362,11 @@ bool CanHappen(const State& state, const Event& event, const Held& held) {
     return std::holds_alternative<Relaying>(state) && std::get<Relaying>(state).decision.target == Target::kHeld;
   if (const auto* ready = std::get_if<BatchReady>(&event)) {
     // A block is fenced where it is, anything else where it goes.
-    if ((ready->decision.target == Target::kHeld) != held.connection && ready->decision.fence != FencePlan::kNone)
-      return false;
+    const bool waits = ready->decision.fence != FencePlan::kNone || ready->decision.settles;
+    if ((ready->decision.target == Target::kHeld) != held.connection && waits) return false;
     if (std::holds_alternative<Fencing>(state) || std::holds_alternative<FencingHere>(state) ||
         std::holds_alternative<Settling>(state))
       return false;
-    if (ready->decision.settles && held.connection) return false;
   }
   if (std::holds_alternative<Kept>(event))
     return std::holds_alternative<Idle>(state) || std::holds_alternative<Begun>(state);
