@@ -598,14 +598,22 @@ def commit_that_waits(cluster, proxy, value):
     return thread
 
 
-def test_a_read_on_the_primary_does_not_miss_what_a_replica_has_shown(cluster, make_waypost, table):
+@pytest.mark.parametrize("before, read", [
+    ([], ON_PRIMARY),
+    (["BEGIN", "SELECT 1"], ON_PRIMARY),
+    (["LISTEN nothing"], ON_PRIMARY),
+    ([f"PREPARE counts AS {ON_PRIMARY}"], "EXECUTE counts"),
+], ids=["alone", "in a block", "tied", "execute"])
+def test_a_read_on_the_primary_does_not_miss_what_a_replica_has_shown(cluster, make_waypost, table, before, read):
     with primary_settings(cluster, synchronous_standby_names="FIRST 2 (pg1, pg2)", synchronous_commit="on"):
         proxy = make_waypost(wait_for_split=True)
         with proxy.connect() as reader:
+            for sql in before:
+                reader.rows(sql)
             for attempt in range(1, 20):
                 with stopped(walreceiver(cluster, "pg2")):
                     thread = commit_that_waits(cluster, proxy, attempt)
-                    reader.send(wire.query(ON_PRIMARY))
+                    reader.send(wire.query(read))
                     time.sleep(0.02)
                 seen = wire.rows(reader.until())[0][0]
                 thread.join(30)
@@ -614,6 +622,27 @@ def test_a_read_on_the_primary_does_not_miss_what_a_replica_has_shown(cluster, m
                     break
             else:
                 raise AssertionError(f"no read waited: {[proxy.metric(SETTLED, outcome=outcome) for outcome in OUTCOMES]}")
+
+
+def test_a_cancel_while_a_tied_session_settles_ends_the_statement_alone(cluster, make_waypost, table):
+    with primary_settings(cluster, synchronous_standby_names="FIRST 2 (pg1, pg2)", synchronous_commit="on"):
+        proxy = make_waypost(wait_for_split=True)
+        with proxy.connect() as reader:
+            def settled():
+                return [proxy.metric(SETTLED, outcome=outcome) for outcome in OUTCOMES]
+
+            reader.rows("LISTEN nothing")
+            pid = reader.value("SELECT pg_backend_pid()")
+            with stopped(walreceiver(cluster, "pg2")):
+                thread = commit_that_waits(cluster, proxy, 1)
+                before = settled()
+                reader.send(wire.query("SELECT pg_sleep(20), count(*) FROM fresh"))
+                time.sleep(0.02)
+                reader.cancel()
+                assert wire.sqlstates(reader.until()) == ["57014"]
+                assert settled() == before
+                assert reader.value("SELECT pg_backend_pid()") == pid
+            thread.join(30)
 
 
 def test_a_commit_that_waits_for_ever_does_not_hold_up_reads(cluster, make_waypost, table):
