@@ -461,7 +461,7 @@ class World {
     std::array<int, 2 * kConnectionsPerServer> owners{};
     for (who_ = 0; who_ < kSessions; ++who_) {
       const auto& s = session();
-      const bool holds = In<Relaying>() || In<Discarding>() || In<InBlock>() || In<Pinned>();
+      const bool holds = In<Relaying>() || In<Discarding>() || In<InBlock>() || In<Pinned>() || In<FencingHere>();
       WAYPOST_CHECK(holds == s.connection.has_value());
       WAYPOST_CHECK(In<Acquiring>() == s.waits);
       WAYPOST_CHECK(s.answered + (s.batch.under_way ? 1 : 0) == s.asked);
