@@ -328,7 +328,7 @@ void Session::FinishBatch(char status) {
 // --- the end
 
 ClientState Session::client_state() const {
-  if (In<Acquiring>() || In<Fencing>() || In<FencingHere>() || In<Settling>()) return ClientState::kWaiting;
+  if (In<Acquiring>() || Proving()) return ClientState::kWaiting;
   if (In<Relaying>() || In<Discarding>()) return ClientState::kActive;
   return In<InBlock>() || In<Begun>() || In<FailedBlock>() ? ClientState::kIdleInTransaction : ClientState::kIdle;
 }
@@ -342,15 +342,14 @@ void Session::StopWaiting(std::string_view why) {
 
 void Session::Cancel() {
   auto& metrics = worker_.metrics();
+  if (SettlesHere()) {  // for a moment: it is sent, and cancelled where it runs
+    worker_.fence().Leave(*this);
+    OnSettled();
+  }
   if (waiting_in_ != nullptr || homeless_) {
     StopWaiting("canceling statement due to user request");
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
-  } else if (SettlesHere()) {  // for a moment: it is sent and cancelled where it runs
-    worker_.fence().Leave(*this);
-    OnSettled();
-    if (connection_ != nullptr && !connection_->ledger().Idle()) worker_.SendCancel(*connection_);
-    metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
-  } else if (In<Fencing>() || In<FencingHere>() || In<Settling>()) {
+  } else if (Proving()) {
     GiveUpFence("57014", "canceling statement due to user request");
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
   } else if (connection_ != nullptr && !connection_->ledger().Idle() && !In<Auditing>()) {

@@ -200,6 +200,9 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void AwaitReplica();
   void FallBack();
   void SettleFirst();
+  // It waits for the fence, wherever it will run.
+  [[nodiscard]] bool Proving() const;
+  // It waits to settle, for a moment, on the connection that it holds.
   [[nodiscard]] bool SettlesHere() const;
   void GiveUpFence(std::string_view sqlstate, std::string_view message);
   [[nodiscard]] bool MaySendOn(const ServerConnection& connection);

@@ -120,6 +120,8 @@ void Session::OnSettled() noexcept {
   if (here && !closed_ && !input_.empty()) ProcessInput();
 }
 
+bool Session::Proving() const { return In<Fencing>() || In<FencingHere>() || In<Settling>(); }
+
 bool Session::SettlesHere() const { return In<FencingHere>() && settle_round != 0; }
 
 void Session::GiveUpFence(std::string_view sqlstate, std::string_view message) {

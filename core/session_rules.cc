@@ -100,7 +100,7 @@ bool Session::CheckDeadline(TimePoint now) {
     return watched_ = deadline_ != TimePoint::max();
   }
   if (SettlesHere()) return true;  // for a moment
-  if (In<Fencing>() || In<FencingHere>() || In<Settling>()) {
+  if (Proving()) {
     GiveUpFence("57014", "canceling statement due to statement timeout");
     return watched_ = deadline_ != TimePoint::max();
   }

@@ -34,7 +34,7 @@ struct BatchFacts {
   bool end_known = true;          // it ends with Sync, Query or FunctionCall
   bool retained = true;           // its bytes are kept: it can be sent again
   bool repeatable = true;         // running it twice does no harm
-  bool reads_by_form = true;      // no statement of it is anything but a read by its form, whatever it may reach
+  bool reads_by_form = true;      // each statement of it is a read by its form, whatever it may reach, or EXECUTE
   bool needs_fence = true;        // it looks at something that a replica may show as it was before
   std::optional<Reason> to_primary{};  // a rule or a hint sends it there, even if it is a read: why
 };

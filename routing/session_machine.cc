@@ -14,6 +14,11 @@ Decision Unfenced(Decision decision) {
   return decision;
 }
 
+Decision AlreadySettled(Decision decision) {
+  decision.settles = false;
+  return decision;
+}
+
 Decision ProbedFirst(Decision decision) {
   decision.fence = FencePlan::kProbeFirst;
   return decision;
@@ -79,9 +84,7 @@ struct Transition {
   }
 
   Step operator()(const Settling& s, const Settled&) const {
-    auto decision = s.decision;
-    decision.settles = false;
-    return Acquire(decision, s.opens);
+    return Acquire(AlreadySettled(s.decision), s.opens);
   }
   Step operator()(const Settling& s, const GaveUp&) const {
     if (s.opens) return {FailedBlock{}, {Do::kAnswerError}};
@@ -92,9 +95,7 @@ struct Transition {
     return {Relaying{Unfenced(s.decision), false, s.block, s.pin}, {Do::kSend}};
   }
   Step operator()(const FencingHere& s, const Settled&) const {
-    auto decision = s.decision;
-    decision.settles = false;
-    return {Relaying{decision, false, s.block, s.pin}, {Do::kSend}};
+    return {Relaying{AlreadySettled(s.decision), false, s.block, s.pin}, {Do::kSend}};
   }
   Step operator()(const FencingHere& s, const GaveUp&) const {
     if (s.pin == PinReason::kNone && s.block) return {FailedBlock{}, {Do::kCloseServer, Do::kAnswerError}};

@@ -316,9 +316,7 @@ struct Held {
     CHECK_FALSE(closed);
     switch (what) {
       case Do::kNothing:
-        break;
       case Do::kJoinFence:
-        break;
       case Do::kSettle:
         break;
       case Do::kAcquire:
