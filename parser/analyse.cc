@@ -111,7 +111,7 @@ Facts Statement::Analyse(const Node* stmt) {
   facts_.form_reason = Reason::kDdl;
   Top(stmt, true);
   walk_.Finish();
-  NameTouched(stmt, facts_.touched);
+  facts_.touched = NamesTouchedBy(stmt);
   if (facts_.kind == StatementKind::kDdl) facts_.catalog = ChangeOf(stmt);
   // What stands in a DO nobody sees.
   if (facts_.kind == StatementKind::kDo) facts_.catalog = CatalogChange::kNow;

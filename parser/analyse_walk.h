@@ -79,8 +79,10 @@ class QueryWalk {
 // safely.
 [[nodiscard]] std::string SetStatement(std::string_view name, std::string_view value, bool local);
 
-// Adds the tables and procedures that a statement which is no query names.
-void NameTouched(const Node* stmt, std::vector<NameRef>& names);
+// The relations and functions that a statement which is no query names, wherever they stand in it;
+// sorted, no duplicates. Nothing for a query, and for what only holds one (EXPLAIN, PREPARE,
+// DECLARE): the walk over it has them all.
+[[nodiscard]] std::vector<NameRef> NamesTouchedBy(const Node* stmt);
 
 // BEGIN, SET and RESET statements.
 void AnalyseTransaction(const TransactionStmt* stmt, Facts& facts);

@@ -61,4 +61,7 @@ template <class T>
 // False: a tag that this walk does not know, `children` is unchanged.
 [[nodiscard]] bool AppendChildren(const Node* node, std::vector<const Node*>& children);
 
+// Appends every node that a field of `node`, of any tag, points to; the elements of a list.
+void AppendEveryChild(const Node* node, std::vector<const Node*>& children);
+
 }  // namespace waypost

@@ -20,7 +20,7 @@ forbid parser 'uv\.h|libpq-fe|sys/socket|thread>|mutex>|spdlog' 'parser is not p
 forbid routing 'uv\.h|libpq-fe|sys/socket|thread>|mutex>|spdlog' 'routing is not pure'
 forbid core 'uv\.h' '<uv.h> outside core/uv' '^core/uv/'
 forbid . 'libpq-fe' 'libpq outside the control plane' '^\./core/(prober|control_query|catalog_loader)|^\./tests/consistency'
-forbid . 'pg_query' 'libpg_query outside the SQL analyser' '^\./parser/(analyse|tree|fingerprint)|^\./tests/fuzz|^\./build'
+forbid . 'pg_query' 'libpg_query outside the SQL analyser' '^\./parser/(analyse|tree|fingerprint)|^\./tests/(fuzz|parser/analyse)|^\./build'
 forbid . 'toml\+\+' 'toml++ outside the config reader' '^\./core/config'
 forbid . 'prometheus/' 'prometheus-cpp outside the exporter' '^\./metrics/exporter'
 [ "$failed" = 0 ] && echo "layers: ok"

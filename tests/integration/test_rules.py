@@ -58,13 +58,14 @@ def test_denied_by_simple_query(proxy, cluster):
     with proxy.connect() as conn:
         for sql in ("SELECT * FROM secret", "DELETE FROM public.secret", "SELECT 1; SELECT * FROM hidden.x",
                     "INSERT INTO probe_me VALUES (5001, 'x'); TABLE secret", "PREPARE p AS TABLE secret",
-                    "TRUNCATE secret", "DROP TABLE fresh, secret", "ALTER TABLE secret ADD x int"):  # fmt: skip
+                    "TRUNCATE secret", "DROP TABLE fresh, secret", "ALTER TABLE secret ADD x int",
+                    "CREATE VIEW v AS TABLE secret", "COMMENT ON TABLE secret IS ''"):  # fmt: skip
             messages = conn.simple(sql)
             assert denied(messages) and status(messages) == "I", sql
         assert conn.rows("SELECT 1") == [["1"]]
     assert cluster.sql("SELECT count(*) FROM probe_me WHERE id = 5001") == [["0"]]
-    assert proxy.metric("waypost_rule_matches_total", rule="secrets") == 8
-    assert proxy.metric("waypost_queries_total", target="refused", reason="refused") == 8
+    assert proxy.metric("waypost_rule_matches_total", rule="secrets") == 10
+    assert proxy.metric("waypost_queries_total", target="refused", reason="refused") == 10
 
 
 def test_denied_in_a_block(proxy, cluster):

@@ -91,6 +91,13 @@ TEST_CASE("a rule for a table matches what the statement names", "[routing][rule
       {"orders", "GRANT SELECT ON orders TO x", true},
       {"orders", "GRANT SELECT ON ALL TABLES IN SCHEMA orders TO x", false},
       {"orders", "ALTER SEQUENCE orders RESTART", true},
+      {"orders", "CREATE VIEW v AS SELECT * FROM orders", true},
+      {"orders", "CREATE VIEW v AS WITH orders AS (SELECT 1) SELECT * FROM orders", false},
+      {"orders", "CREATE TABLE a (LIKE orders)", true},
+      {"orders", "CREATE TABLE a () INHERITS (orders)", true},
+      {"orders", "COMMENT ON COLUMN orders.id IS ''", true},
+      {"audit.*", "COMMENT ON TABLE audit.log IS ''", true},
+      {"audit.*", "COMMENT ON COLUMN audit.log.id IS ''", true},
       {"audit.*", "SELECT * FROM audit.log", true},
       {"audit.*", "SELECT * FROM sales.log", false},
       {"audit.log", "SELECT * FROM log", true},  // it may be found there
@@ -108,6 +115,9 @@ TEST_CASE("a rule for a function matches what is called, dropped, or called as a
   const auto [sql, matches] = GENERATE(table<std::string, bool>({
       {"SELECT pay(1)", true},
       {"CALL pay(1)", true},
+      {"CREATE VIEW v AS SELECT pay(1)", true},
+      {"CREATE INDEX ON a (pay(x))", true},
+      {"COMMENT ON FUNCTION pay(int) IS ''", true},
       {"CALL other.pay()", true},
       {"CALL paid()", false},
       {"DROP FUNCTION pay(int)", true},
