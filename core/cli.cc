@@ -102,8 +102,14 @@ void Print(const RouteQuestion& question, const RouteAnswer& answer) {
   }
 }
 
+// By the statement's text alone, no file is needed: then every key has its default.
+Result<Config> ConfigForRoute(const Arguments& arguments) {
+  if (arguments.config.empty()) return Config{};
+  return LoadConfig(arguments.config);
+}
+
 int AskRoute(Arguments arguments) {
-  auto loaded = LoadConfig(arguments.config);
+  auto loaded = ConfigForRoute(arguments);
   if (!loaded) {
     Complain(loaded.error());
     return kExitConfig;
@@ -141,6 +147,11 @@ int AskRoute(Arguments arguments) {
   return kExitOk;
 }
 
+// A command's own --help shows what the command needs; it may be given ahead of the command as well.
+void AddConfigOption(CLI::App& command, Arguments& arguments, const std::string& needed) {
+  command.add_option("-c,--config", arguments.config, "The configuration file (TOML)" + needed)->type_name("FILE");
+}
+
 int Parse(int argc, const char* const* argv) {
   Arguments arguments;
   CLI::App app{"Waypost: sends PostgreSQL writes to the primary and reads to its replicas"};
@@ -150,13 +161,13 @@ int Parse(int argc, const char* const* argv) {
       "Exit codes: 0 fine, 64 wrong usage, 69 a port or server is not available, 70 a bug, 78 "
       "wrong configuration.");
   app.fallthrough();
-  app.add_option("-c,--config", arguments.config, "The configuration file (TOML)")
-      ->required()
-      ->type_name("FILE");
+  AddConfigOption(app, arguments, ", required");
   app.require_subcommand(0, 1);
-  const auto* check =
+  auto* check =
       app.add_subcommand("check", "Check the configuration, print every fault, and end");
+  AddConfigOption(*check, arguments, ", required");
   auto* route = app.add_subcommand("route", "Print where a statement would go and why, and end");
+  AddConfigOption(*route, arguments, ", required unless --offline");
   route->add_option("-d,--database", arguments.question.database,
                     "The database (default: the monitor's)");
   route->add_option("-u,--user", arguments.question.user, "The user whose policy applies");
@@ -172,6 +183,10 @@ int Parse(int argc, const char* const* argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  if (arguments.config.empty() && !(route->parsed() && arguments.offline)) {
+    Complain("waypost: --config FILE is required");
+    return kExitUsage;
   }
   if (check->parsed()) return Check(arguments);
   if (route->parsed()) return AskRoute(std::move(arguments));

@@ -32,7 +32,25 @@ def test_help_and_version():
     done = run("--version")
     assert done.returncode == 0 and re.search(r"waypost \d+\.\d+\.\d+", done.stdout)
     for command in ("check", "route"):
-        assert run(command, "--help").returncode == 0
+        done = run(command, "--help")
+        assert done.returncode == 0 and "--config" in done.stdout
+
+
+def test_config_is_asked_for():
+    for command in ([], ["check"], ["route", "SELECT 1"]):
+        done = run(*command)
+        assert done.returncode == 64 and "--config" in done.stderr
+
+
+def test_config_ahead_of_a_command(proxy):
+    assert run("--config", proxy.config, "check").returncode == 0
+
+
+def test_route_offline_needs_no_config():
+    done = run("route", "--offline", "SELECT 1")
+    assert done.returncode == 0 and re.search(r"^target: +replica", done.stdout, re.MULTILINE)
+    done = run("route", "--offline", "--config", "/no/such/file.toml", "SELECT 1")
+    assert done.returncode == 78
 
 
 @pytest.mark.parametrize("args", [["--nonsense"], ["nonsense"], ["check", "--nonsense"], ["route"], ["--config"]])
