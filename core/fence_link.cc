@@ -17,15 +17,17 @@ namespace {
 // An honest server sends nothing longer on such a connection.
 constexpr std::uint32_t kMaxAnswerBytes = 256 * 1024;
 
-// Columns as in ServerIdentity.
+// Columns as in ServerIdentity, and one more: what a server may end an idle connection by is switched off where it knows
+// such a setting. In the StartupMessage a setting that it does not know would be an error.
 constexpr std::string_view kIdentityQuery = R"(
 SELECT pg_is_in_recovery(), c.system_identifier,
   (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
   CASE WHEN NOT pg_is_in_recovery() THEN ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint
        WHEN w.status = 'streaming' THEN w.received_tli END,
-  pg_size_bytes(current_setting('wal_segment_size')), pg_last_wal_replay_lsn()
+  pg_size_bytes(current_setting('wal_segment_size')), pg_last_wal_replay_lsn(),
+  (SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout')
 FROM pg_control_system() c LEFT JOIN pg_stat_wal_receiver w ON true)";
-constexpr int kIdentityColumns = 6;
+constexpr int kIdentityColumns = 7;
 
 // The timeline is read behind the position: what was replayed before lies on it or on an earlier one.
 constexpr std::string_view kReplayQuery =
@@ -155,7 +157,7 @@ void FenceLink::Open(std::shared_ptr<const ServerConfig> server, const MonitorCo
   // Whatever the role or the database sets for others is not for this connection.
   Parameters parameters = {
       {"application_name", "waypost fence"}, {"client_encoding", "UTF8"},       {"search_path", "pg_catalog"},
-      {"jit", "off"},                        {"idle_session_timeout", "0"},     {"synchronous_commit", "local"},
+      {"jit", "off"},                        {"synchronous_commit", "local"},
       {"plan_cache_mode", "force_generic_plan"},
       {"default_transaction_isolation", "read committed"},
       {"statement_timeout", std::to_string(monitor.timeout.count())}};

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/control_query.h"
+#include "routing/standby_names.h"
 
 namespace waypost {
 namespace {
@@ -114,26 +115,11 @@ std::string WithoutAddress(std::string error) {
   return error;
 }
 
-struct OptionsFree {
-  void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
-};
-
-// The name by which a standby with this primary_conninfo calls itself: its application_name, else
-// what the WAL receiver falls back to. Empty if the monitor may not see it.
+// The name by which a standby with this primary_conninfo calls itself. Empty if the monitor may not
+// see it.
 std::string ApplicationName(const Row& row) {
   if (row.Null(kConninfo)) return "";
-  const std::unique_ptr<PQconninfoOption, OptionsFree> options(
-      PQconninfoParse(std::string(row.Text(kConninfo)).c_str(), nullptr));
-  std::string name, fallback;
-  for (const auto* option = options.get(); option != nullptr && option->keyword != nullptr;
-       ++option) {
-    if (option->val == nullptr) continue;
-    const std::string_view keyword = option->keyword;
-    if (keyword == "application_name") name = option->val;
-    if (keyword == "fallback_application_name") fallback = option->val;
-  }
-  if (!name.empty()) return name;
-  if (!fallback.empty()) return fallback;
+  if (auto name = StandbyNameIn(row.Text(kConninfo)); !name.empty()) return name;
   return row.Text(kClusterName).empty() ? "walreceiver" : std::string(row.Text(kClusterName));
 }
 

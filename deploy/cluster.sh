@@ -8,17 +8,19 @@
 #   cluster.sh start-server DIR NAME           one of pg0, pg1, pg2
 #   cluster.sh stop-server DIR NAME
 #
-# Superuser postgres/secret; role openfire/openfire owns database openfire. DIR/ports holds the three ports.
+# WAYPOST_POSTGRES: the version to make it of (deploy/postgresql.sh); none: the newest that is installed.
+# Superuser postgres/secret; role openfire/openfire owns database openfire. DIR/ports holds the three ports, DIR/bin the
+# folder of the programs it was made with.
 set -euo pipefail
 
 names=(pg0 pg1 pg2)
 
 die() { echo "cluster.sh: $*" >&2; exit 1; }
 as_postgres() { (cd / && exec runuser -u postgres -- "$@"); }
-usage() { sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 64; }
+usage() { sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 64; }
 taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 running() { [ -f "$dir/$1/postmaster.pid" ] && as_postgres "$bin/pg_ctl" -D "$dir/$1" status >/dev/null 2>&1; }
-sql() { PGPASSWORD=secret "$bin/psql" -XqAt -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$port0" -U postgres "$@"; }
+sql() { PGPASSWORD=secret psql -XqAt -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$port0" -U postgres "$@"; }
 
 choose_ports() {  # wanted ports as arguments; prints three that nobody listens on
   local port
@@ -75,6 +77,7 @@ create() {
   write_config pg0 "$port0"
   write_config pg1 "$port1"
   write_config pg2 "$port2"
+  echo "$bin" >"$dir/bin"
   echo "$port0 $port1 $port2" >"$dir/ports"
 }
 
@@ -134,8 +137,8 @@ action=$1
 dir=$(realpath -m "$2")
 shift 2
 [ "$(id -u)" = 0 ] || die "must run as root: it starts PostgreSQL as user postgres"
-bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
-[ -n "$bin" ] || die "PostgreSQL is not installed; deploy/install.sh does that"
+if [ -f "$dir/bin" ]; then bin=$(cat "$dir/bin"); else bin=$("$(dirname "$0")/postgresql.sh" "${WAYPOST_POSTGRES:-}"); fi
+[ -n "$bin" ] || exit 1
 if [ "$action" != start ] && [ ! -f "$dir/ports" ]; then die "no cluster in $dir"; fi
 case $action in
   start) start "$@" ;;

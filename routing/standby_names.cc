@@ -132,6 +132,29 @@ bool Read(Tokens& tokens, StandbyNames& result) {
   return ReadList(tokens, result.names);
 }
 
+// Where the value of the last option of that name begins ("keyword="); npos: there is none.
+std::size_t BehindOption(std::string_view conninfo, std::string_view option) {
+  for (auto at = conninfo.rfind(option); at != std::string_view::npos;
+       at = at == 0 ? std::string_view::npos : conninfo.rfind(option, at - 1))
+    if (at == 0 || conninfo[at - 1] == ' ') return at + option.size();
+  return std::string_view::npos;
+}
+
+std::string_view UpToNextOption(std::string_view value) {
+  for (auto blank = value.find(' '); blank != std::string_view::npos; blank = value.find(' ', blank + 1)) {
+    auto end = blank + 1;
+    while (end < value.size() && IsNameByte(value[end])) ++end;
+    if (end > blank + 1 && end < value.size() && value[end] == '=') return value.substr(0, blank);
+  }
+  return value;
+}
+
+// As the server cuts it.
+std::string Shortened(std::string_view name) {
+  constexpr std::size_t kMaxNameBytes = 63;  // NAMEDATALEN - 1
+  return std::string(name.substr(0, kMaxNameBytes));
+}
+
 }  // namespace
 
 bool StandbyNames::AllConfirm() const {
@@ -151,6 +174,23 @@ std::optional<StandbyNames> ParseStandbyNames(std::string_view text) {
   if (tokens.head().kind == Token::Kind::kEnd) return result;
   if (!Read(tokens, result) || tokens.head().kind != Token::Kind::kEnd) return std::nullopt;
   return result;
+}
+
+std::string StandbyNameIn(std::string_view conninfo) {
+  constexpr std::string_view kName = "application_name=";
+  constexpr std::string_view kFallback = "fallback_application_name=";
+  const auto fallback = BehindOption(conninfo, kFallback);
+  // A value may hold blanks, and even what looks like an option. libpq lists the fallback, which a
+  // WAL receiver always sets, right behind the name: so it ends the name.
+  if (fallback != std::string_view::npos && fallback > kFallback.size()) {
+    const auto before = conninfo.substr(0, fallback - kFallback.size() - 1);
+    if (const auto name = BehindOption(before, kName); name != std::string_view::npos)
+      return Shortened(before.substr(name));
+  }
+  if (const auto name = BehindOption(conninfo, kName); name != std::string_view::npos)
+    return Shortened(UpToNextOption(conninfo.substr(name)));
+  if (fallback == std::string_view::npos) return "";
+  return Shortened(UpToNextOption(conninfo.substr(fallback)));
 }
 
 }  // namespace waypost

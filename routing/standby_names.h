@@ -1,5 +1,6 @@
-// synchronous_standby_names, read as PostgreSQL reads it. Pure.
-// Source: postgres src/backend/replication/syncrep_gram.y, syncrep_scanner.l
+// Names of standbys: those that synchronous_standby_names lists, read as PostgreSQL reads it, and the one by which a
+// standby calls itself. Pure.
+// Source: postgres src/backend/replication/syncrep_gram.y, syncrep_scanner.l; libpqwalreceiver/libpqwalreceiver.c
 #pragma once
 
 #include <cstddef>
@@ -23,5 +24,10 @@ struct StandbyNames {
 
 // Nothing if `text` is not what PostgreSQL accepts. An empty text is count 0.
 [[nodiscard]] std::optional<StandbyNames> ParseStandbyNames(std::string_view text);
+
+// The application_name that a standby gives to its primary, from its pg_stat_wal_receiver.conninfo: every option that is
+// set, of whatever major, as keyword=value and without quotes. Empty if it says none. As the primary lists it: 63 bytes at
+// most.
+[[nodiscard]] std::string StandbyNameIn(std::string_view conninfo);
 
 }  // namespace waypost

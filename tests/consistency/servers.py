@@ -2,7 +2,6 @@
 itself runs as user postgres."""
 
 import contextlib
-import glob
 import os
 import pathlib
 import pwd
@@ -55,7 +54,7 @@ class Servers:
         self.standbys = self.names[1:]
         self.ports = dict(zip(self.names, clusters.free_ports(len(self.names))))
         self.table = f"waypost_{self.ports['pg0']}"  # of the firewall
-        self.bin = pathlib.Path(sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"))[-1]).parent
+        self.bin = clusters.programs()
 
     def address(self, standby):
         return f"127.0.0.{10 + self.names.index(standby)}"

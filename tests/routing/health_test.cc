@@ -373,4 +373,39 @@ TEST_CASE("standby names are compared without regard to case", "[routing][health
   CHECK(ParseStandbyNames("*")->Lists("beta"));
 }
 
+TEST_CASE("a standby's name is found among the options of every major", "[routing][health]") {
+  const auto [conninfo, name] = GENERATE(table<const char*, const char*>({
+      // as PostgreSQL 13, 15, 16 and 18 list them
+      {"user=postgres password=******** channel_binding=prefer dbname=replication host=127.0.0.1 port=5432 "
+       "application_name=pg1 fallback_application_name=walreceiver sslmode=prefer sslcompression=0 "
+       "ssl_min_protocol_version=TLSv1.2 gssencmode=disable krbsrvname=postgres target_session_attrs=any",
+       "pg1"},
+      {"user=postgres dbname=replication host=/tmp port=5432 fallback_application_name=walreceiver sslmode=prefer "
+       "sslcompression=0 sslsni=1 ssl_min_protocol_version=TLSv1.2 target_session_attrs=any",
+       "walreceiver"},
+      {"user=postgres host=pg0 application_name=pg1 fallback_application_name=c1 sslcertmode=allow sslsni=1 "
+       "gssdelegation=0 target_session_attrs=any load_balance_hosts=disable",
+       "pg1"},
+      {"host=pg0 application_name=pg1 fallback_application_name=c1 sslnegotiation=postgres min_protocol_version=3.2 "
+       "max_protocol_version=latest an_option_of_2040=x",
+       "pg1"},
+      {"host=pg0 fallback_application_name=my cluster load_balance_hosts=disable", "my cluster"},
+      {"host=pg0 application_name=the second one fallback_application_name=c1 sslsni=1", "the second one"},
+      {"host=pg0 application_name=a=b c=d fallback_application_name=c1 sslsni=1", "a=b c=d"},
+      {"options=-c application_name=x application_name=pg1 fallback_application_name=c1", "pg1"},
+      {"application_name=pg1", "pg1"},
+      {"application_name=pg1 host=pg0", "pg1"},
+      {"fallback_application_name=pg1", "pg1"},
+      {"my_application_name=pg1 host=pg0", ""},
+      {"host=pg0", ""},
+      {"", ""},
+  }));
+  CAPTURE(conninfo);
+  CHECK(StandbyNameIn(conninfo) == name);
+}
+
+TEST_CASE("a standby's name is cut as its primary cuts it", "[routing][health]") {
+  CHECK(StandbyNameIn("application_name=" + std::string(80, 'x')) == std::string(63, 'x'));
+}
+
 }  // namespace waypost

@@ -1,6 +1,7 @@
 """The throwaway PostgreSQL cluster of deploy/cluster.sh, and what its servers themselves say they ran."""
 
 import contextlib
+import os
 import pathlib
 import random
 import re
@@ -17,6 +18,15 @@ SCRIPT = ROOT / "deploy" / "cluster.sh"
 NAMES = ("pg0", "pg1", "pg2")
 REPLICAS = ("pg1", "pg2")
 LOG_TAIL_BYTES = 8 << 20
+# The version of PostgreSQL to run on, as deploy/postgresql.sh takes it; empty: the newest that is installed.
+VERSION = os.environ.get("WAYPOST_POSTGRES", "")
+
+
+def programs(version=VERSION):
+    """The folder of postgres, initdb and pg_ctl of that version, fetched if need be."""
+    done = subprocess.run([ROOT / "deploy/postgresql.sh", version], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return pathlib.Path(done.stdout.strip())
 
 
 def new_marker():
