@@ -29,12 +29,16 @@ struct Body {
   Reason why = Reason::kReadSafe;
   std::string words;  // why, to follow the object's name: " runs INSERT"
   PinReason pin = PinReason::kNone;
+
+  // The first refusal is the one that is said.
+  void Refuse(Reason reason, std::string reason_words, PinReason leaves);
 };
 
 // A string body in LANGUAGE sql: statements.
 [[nodiscard]] Body ReadSqlBody(std::string_view source);
 
-// A pg_node_tree: an expression, a query, the body of a function in the form of the SQL standard.
+// A pg_node_tree: an expression, a query, the body of a function in the form of the SQL standard, as
+// any major from 13 to 18 writes it. A node or a field that none of them has is not understood.
 // Source: src/backend/nodes/outfuncs.c of PostgreSQL
 [[nodiscard]] Body ReadNodeTree(std::string_view tree);
 

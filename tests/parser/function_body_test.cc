@@ -66,7 +66,33 @@ TEST_CASE("a node tree gives the ids of what it calls", "[parser][function_body]
   CHECK(body.ids.functions == std::vector<std::uint32_t>{1574, 2803, 3100, 3313});
   CHECK(body.ids.operators == std::vector<std::uint32_t>{96, 97, 410, 412, 521});
   CHECK(body.ids.relations == std::vector<std::uint32_t>{16385});
-  CHECK(body.ids.types == std::vector<std::uint32_t>{16390});
+  CHECK(body.ids.types == std::vector<std::uint32_t>{20, 16390});
+}
+
+TEST_CASE("every type of which a node makes a value is found", "[parser][function_body]") {
+  const auto [tree, type] = GENERATE(table<const char*, std::uint32_t>({
+      {"{JSONEXPR :op 2 :returning {JSONRETURNING :format <> :typid 16390 :typmod -1} :on_empty <>}", 16390},
+      {"{TABLEFUNC :functype 1 :coltypes (o 23 16391) :coltypmods (i -1 -1)}", 16391},
+      {"{RANGETBLFUNCTION :funccoltypes (o 16392 25) :funccoltypmods <>}", 16392},
+      {"{CONST :consttype 16393 :constisnull true}", 16393},
+      {"{FUNCEXPR :funcid 3960 :funcresulttype 16394}", 16394},
+      {"{SETTODEFAULT :typeId 16395}", 16395},
+      {"{OPEXPR :opno 96 :opresulttype 16396}", 16396},
+  }));
+  INFO(tree);
+  const Body body = ReadNodeTree(tree);
+  CHECK(body.why == kSafe);
+  CHECK(std::count(body.ids.types.begin(), body.ids.types.end(), type) == 1);
+}
+
+TEST_CASE("a node or a field that no known major has is not understood", "[parser][function_body]") {
+  const auto* tree = GENERATE("({QUERY :commandType 1 :graphPatterns <>})", "({QUERY :commandType 1 :jointree {GRAPHTABLE}})",
+                              "{ALIAS :aliasname :funkid :colnames <>}", "{NOTIFYSTMT :conditionname x}");
+  INFO(tree);
+  const Body body = ReadNodeTree(tree);
+  CHECK(ReasonName(body.why) == ReasonName(Reason::kNotUnderstood));
+  CHECK(PinReasonName(body.pin) == PinReasonName(kUnseen));
+  CHECK_FALSE(body.words.empty());
 }
 
 TEST_CASE("a node tree shows what writes or locks", "[parser][function_body]") {
