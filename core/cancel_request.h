@@ -1,4 +1,4 @@
-// One CancelRequest on its way to a server: connects, sends 16 bytes, waits until the server closes. Until then the
+// One CancelRequest on its way to a server: connects, sends one message, waits until the server closes. Until then the
 // connection it is meant for does not change hands. Worker thread only.
 #pragma once
 

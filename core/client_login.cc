@@ -1,5 +1,7 @@
 #include "core/client_login.h"
 
+#include <algorithm>
+
 #include "core/base/ascii.h"
 #include "core/base/log.h"
 #include "core/credentials.h"
@@ -13,7 +15,7 @@ namespace waypost {
 namespace {
 
 constexpr std::string_view kMechanism = "SCRAM-SHA-256";
-constexpr std::uint32_t kProtocol30 = 3U << 16U;
+constexpr std::uint32_t kProtocol3 = 3U << 16U;
 // How long a login waits for the catalogue of its database; then it goes on, with the primary alone.
 constexpr milliseconds kCatalogWait{2'000};
 // Nothing that a client may send before it is logged in is longer.
@@ -112,12 +114,13 @@ bool ClientLogin::OnFirst(Bytes& in) {
       return true;
     }
     case StartupKind::kCancel:
-      worker_.RouteCancel(packet.cancel_pid, packet.cancel_secret);
+      worker_.RouteCancel(packet.cancel_pid, std::move(packet.cancel_secret));
       session_.Close("", ClientOutcome::kOk);
       return false;
     case StartupKind::kUnsupportedMajor:
       Refuse("0A000", "unsupported frontend protocol " + std::to_string(packet.major) + "." +
-                          std::to_string(packet.minor) + ": server supports 3.0 to 3.0");
+                          std::to_string(packet.minor) + ": server supports 3.0 to 3." +
+                          std::to_string(worker_.shared().protocol_minor.load(std::memory_order_relaxed)));
       return false;
     case StartupKind::kStartup:
       OnStartup(std::move(packet));
@@ -139,9 +142,12 @@ void ClientLogin::OnStartup(StartupPacket packet) {
   session_.CountedAs(startup_.user);
 
   std::string out;
-  if (startup_.minor > 0 || !startup_.unknown_options.empty()) {
+  // As the primary would: to its clients a server of an older major offers no more than it speaks itself.
+  const auto minor = std::min(startup_.minor, worker_.shared().protocol_minor.load(std::memory_order_relaxed));
+  if (minor >= kLongKeysMinor) session_.UseLongSecret();
+  if (startup_.minor > minor || !startup_.unknown_options.empty()) {
     MessageBuilder message(out, 'v');
-    message.U32(kProtocol30).U32(static_cast<std::uint32_t>(startup_.unknown_options.size()));
+    message.U32(kProtocol3 | minor).U32(static_cast<std::uint32_t>(startup_.unknown_options.size()));
     for (const auto& option : startup_.unknown_options) message.CString(option);
   }
   MessageBuilder(out, 'R').U32(kAuthSasl).CString(kMechanism).Byte('\0');
@@ -245,7 +251,7 @@ void ClientLogin::Finish() {
   std::string out;
   MessageBuilder(out, 'R').U32(kAuthOk);
   for (const auto& [name, value] : *parameter_status_) AppendParameterStatus(out, name, value);
-  MessageBuilder(out, 'K').U32(session_.cancel_pid()).U32(session_.secret());
+  MessageBuilder(out, 'K').U32(session_.cancel_pid()).Raw(AsBytes(session_.secret()));
   AppendReadyForQuery(out, 'I');
   auto startup = std::make_shared<StartupSettings>();
   startup->parameters = Question().parameters;

@@ -1,10 +1,15 @@
 #include "core/credentials.h"
 
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 #include "core/base/check.h"
 
 namespace waypost {
+
+bool SameSecret(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
 
 std::string RandomBytes(std::size_t count) {
   std::string bytes(count, '\0');

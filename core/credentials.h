@@ -41,4 +41,7 @@ class Credentials {
 // `count` bytes from the operating system's generator.
 [[nodiscard]] std::string RandomBytes(std::size_t count);
 
+// In a time that does not show how much of the two is the same.
+[[nodiscard]] bool SameSecret(std::string_view a, std::string_view b);
+
 }  // namespace waypost

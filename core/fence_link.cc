@@ -236,6 +236,7 @@ void FenceLink::LogIn(Bytes& data) {
     }
     case ServerLogin::Progress::kReady:
       keys_ = login_->keys();
+      protocol_minor_ = login_->protocol_minor();
       login_.reset();
       state_ = State::kVerifying;
       waiting_since_ = Clock::now();

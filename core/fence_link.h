@@ -93,6 +93,8 @@ class FenceLink final : public StreamUser {
   [[nodiscard]] ServerId id() const { return id_; }
   [[nodiscard]] const ServerIdentity& identity() const { return identity_; }
   [[nodiscard]] const ServerConfig* server() const { return server_.get(); }
+  // kOpen: the minor version of the protocol that the server speaks.
+  [[nodiscard]] std::uint16_t protocol_minor() const { return protocol_minor_; }
   // Keys that the login derived: for the next one.
   [[nodiscard]] const std::optional<ScramKeys>& keys() const { return keys_; }
   // When what it was asked last was asked.
@@ -126,6 +128,7 @@ class FenceLink final : public StreamUser {
   std::shared_ptr<const ServerConfig> server_;
   std::optional<ServerLogin> login_;
   std::optional<ScramKeys> keys_;
+  std::uint16_t protocol_minor_ = 0;
   std::unique_ptr<Stream> stream_;
   Stash stash_;
   ServerIdentity identity_;

@@ -213,6 +213,7 @@ void FenceProbe::OnLinkOpen(FenceLink& link, const ServerIdentity& identity) noe
     fence_.OpenReplica(link.id(), identity.replay);
     return TellReached(link.id());
   }
+  worker_.shared().protocol_minor.store(link.protocol_minor(), std::memory_order_relaxed);
   fence_.OpenEpoch(epoch, identity.segment_bytes);
   for (ServerId id = 0; id < servers_.size(); ++id) {
     const auto* replica = servers_[id].link.get();

@@ -18,6 +18,7 @@ constexpr std::uint32_t kAuthMd5 = 5;
 constexpr std::uint32_t kAuthSasl = 10;
 constexpr std::uint32_t kAuthSaslContinue = 11;
 constexpr std::uint32_t kAuthSaslFinal = 12;
+constexpr std::uint32_t kProtocol3 = 3U << 16U;
 constexpr std::string_view kMechanism = "SCRAM-SHA-256";
 
 // No honest server sends a longer message before it is ready.
@@ -45,7 +46,7 @@ std::string ServerLogin::Start() const {
   std::string out;
   {
     MessageBuilder message(out, 0);
-    message.U32(3U << 16U).CString("user").CString(user_).CString("database").CString(database_);
+    message.U32(kProtocol3 | kNewestMinor).CString("user").CString(user_).CString("database").CString(database_);
     for (const auto& [name, value] : parameters_) message.CString(name).CString(value);
     message.Byte('\0');
   }
@@ -119,6 +120,25 @@ ServerLogin::Progress ServerLogin::OnAuthentication(Bytes body, std::string& out
   }
 }
 
+// Servers before 18 speak 3.0.
+ServerLogin::Progress ServerLogin::OnNegotiation(Bytes body) {
+  Fields fields(body);
+  const auto version = fields.U32();
+  if (!fields.ok() || (version & ~0xFFFFU) != kProtocol3 || (version & 0xFFFFU) > kNewestMinor)
+    return Fail("08P01", "server \"" + server_.name + "\" wants a version of the protocol that was not asked for");
+  protocol_minor_ = static_cast<std::uint16_t>(version & 0xFFFFU);
+  return Progress::kGoOn;
+}
+
+ServerLogin::Progress ServerLogin::OnKey(Bytes body) {
+  Fields fields(body);
+  pid_ = fields.U32();
+  secret_ = AsText(fields.rest());
+  if (!fields.ok() || secret_.empty() || secret_.size() > kMaxCancelSecretBytes)
+    return Fail("08P01", "server \"" + server_.name + "\" sent a cancel key of an impossible length");
+  return Progress::kGoOn;
+}
+
 bool IsPassing(std::string_view sqlstate) {
   return sqlstate.empty() || sqlstate.starts_with("57P") || sqlstate.starts_with("53") ||
          sqlstate.starts_with("08");
@@ -154,14 +174,11 @@ ServerLogin::Progress ServerLogin::OnMessage(FrameHeader header, Bytes body, std
     case 'S':
       if (const auto status = ReadParameterStatus(body)) parameter_status_.emplace_back(*status);
       return Progress::kGoOn;
-    case 'K': {
-      Fields fields(body);
-      pid_ = fields.U32();
-      secret_ = fields.U32();
-      return Progress::kGoOn;
-    }
-    case 'N':
+    case 'K':
+      return OnKey(body);
     case 'v':
+      return OnNegotiation(body);
+    case 'N':
       return Progress::kGoOn;
     case 'Z':
       if (authenticated_) return Progress::kReady;

@@ -11,6 +11,7 @@
 #include "core/config.h"
 #include "parser/frame.h"
 #include "parser/scram.h"
+#include "parser/startup.h"
 
 namespace waypost {
 
@@ -48,12 +49,16 @@ class ServerLogin {
   // kReady: what the server told.
   [[nodiscard]] const Parameters& parameter_status() const { return parameter_status_; }
   [[nodiscard]] std::uint32_t pid() const { return pid_; }
-  [[nodiscard]] std::uint32_t secret() const { return secret_; }
+  [[nodiscard]] const std::string& secret() const { return secret_; }
+  // kReady: the minor version of protocol 3 that the server speaks with us.
+  [[nodiscard]] std::uint16_t protocol_minor() const { return protocol_minor_; }
   // Keys that worked and were costly to derive: keep them for the next login.
   [[nodiscard]] const std::optional<ScramKeys>& keys() const { return keys_; }
 
  private:
   Progress OnAuthentication(Bytes body, std::string& out);
+  Progress OnNegotiation(Bytes body);
+  Progress OnKey(Bytes body);
   Progress Fail(std::string_view sqlstate, std::string_view message);
 
   const ServerConfig& server_;
@@ -63,7 +68,9 @@ class ServerLogin {
   std::optional<ScramClient> scram_;
   std::optional<ScramKeys> keys_;
   Parameters parameter_status_;
-  std::uint32_t pid_ = 0, secret_ = 0;
+  std::uint32_t pid_ = 0;
+  std::string secret_;
+  std::uint16_t protocol_minor_ = kNewestMinor;
   std::string error_, sqlstate_;
   bool server_said_so_ = false;
   bool proved_ = false;         // the server's signature was checked

@@ -10,10 +10,8 @@
 namespace waypost {
 namespace {
 
-std::uint32_t RandomSecret() {
-  const auto bytes = RandomBytes(4);
-  return ReadU32(AsBytes(bytes).data());
-}
+// postgres src/backend/tcop/postgres.c: MAX_CANCEL_KEY_LENGTH, and what protocol 3.0 has
+constexpr std::size_t kLongSecretBytes = 32, kShortSecretBytes = 4;
 
 }  // namespace
 
@@ -24,13 +22,15 @@ Session::Session(Worker& worker, std::unique_ptr<Stream> stream, std::string pee
       login_(std::make_unique<ClientLogin>(worker, *this)),
       peer_(std::move(peer)),
       slot_(slot),
-      secret_(RandomSecret()),
+      secret_(RandomBytes(kShortSecretBytes)),
       listener_(listener),
       settings_(worker.settings().None()),
       transaction_settings_(settings_),
       last_active_(worker.Now()) {}
 
 Session::~Session() = default;
+
+void Session::UseLongSecret() { secret_ = RandomBytes(kLongSecretBytes); }
 
 std::uint32_t Session::cancel_pid() const { return worker_.CancelPid(slot_); }
 

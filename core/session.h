@@ -66,7 +66,9 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // Closes with 57P01 as soon as nothing is under way; `now`: at once.
   void Drain(bool at_once);
   void Cancel();
-  [[nodiscard]] std::uint32_t secret() const { return secret_; }
+  [[nodiscard]] const std::string& secret() const { return secret_; }
+  // From the login, before the client is told: its cancel key is as long as protocol 3.2 has it.
+  void UseLongSecret();
   [[nodiscard]] ClientState client_state() const;
   // What ties it to its server connection now; kNone: nothing.
   [[nodiscard]] PinReason pinned_by() const;
@@ -329,7 +331,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::unique_ptr<ClientLogin> login_;  // until logged in
   std::string peer_;
   std::uint32_t slot_;
-  std::uint32_t secret_;
+  std::string secret_;
   std::string user_, database_, counted_as_;
   std::string application_;       // application_name as the server last told it
   std::shared_ptr<const Parameters> greeted_;  // ParameterStatus at log-in,

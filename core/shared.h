@@ -21,6 +21,7 @@
 #include "core/config.h"
 #include "core/credentials.h"
 #include "metrics/labels.h"
+#include "parser/startup.h"
 #include "routing/cluster_view.h"
 
 namespace waypost {
@@ -210,6 +211,8 @@ struct Shared {
   Credentials credentials;
   // When a statement that may write was last sent or answered, in any worker.
   std::atomic<Duration::rep> last_write{0};
+  // The minor version of protocol 3 that the primary speaks, as the last login there showed.
+  std::atomic<std::uint16_t> protocol_minor{kNewestMinor};
   std::vector<Worker*> workers;  // filled before any of them runs
   // Ask the control plane; any thread.
   std::function<void()> probe_now;

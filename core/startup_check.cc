@@ -47,6 +47,7 @@ class StartupChecks::Probe final : public StreamUser {
     std::string out;
     const auto progress = login_.OnBytes(in, out);
     if (progress == ServerLogin::Progress::kReady) {
+      checks_.worker_.shared().protocol_minor.store(login_.protocol_minor(), std::memory_order_relaxed);
       if (login_.keys()) checks_.worker_.shared().credentials.Learn(question_.user, *login_.keys());
       out.clear();
       AppendEmpty(out, 'X');

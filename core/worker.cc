@@ -261,20 +261,20 @@ std::uint32_t Worker::CancelPid(std::uint32_t slot) const {
   return (static_cast<std::uint32_t>(index_) << kSlotBits) | (slot + 1);
 }
 
-void Worker::RouteCancel(std::uint32_t pid, std::uint32_t secret) {
+void Worker::RouteCancel(std::uint32_t pid, std::string secret) {
   const auto owner = pid >> kSlotBits;
   if (owner >= shared_.workers.size()) {
     metrics_.Count(Counter::kCancelRequests, CancelOutcome::kUnknownKey);
     return;
   }
   auto* worker = shared_.workers[owner];
-  worker->Post([worker, pid, secret] { worker->CancelHere(pid, secret); });
+  worker->Post([worker, pid, secret = std::move(secret)] { worker->CancelHere(pid, secret); });
 }
 
-void Worker::CancelHere(std::uint32_t pid, std::uint32_t secret) {
+void Worker::CancelHere(std::uint32_t pid, std::string_view secret) {
   const auto slot = (pid & kMaxSlots) - 1;
   auto* session = slot < slots_.size() ? slots_[slot].session.get() : nullptr;
-  if (session == nullptr || session->secret() != secret) {
+  if (session == nullptr || !SameSecret(session->secret(), secret)) {
     metrics_.Count(Counter::kCancelRequests, CancelOutcome::kUnknownKey);
     return;
   }

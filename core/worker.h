@@ -124,7 +124,7 @@ class Worker {
 
   // Cancel keys name their worker: pid is (worker, slot).
   [[nodiscard]] std::uint32_t CancelPid(std::uint32_t slot) const;
-  void RouteCancel(std::uint32_t pid, std::uint32_t secret);
+  void RouteCancel(std::uint32_t pid, std::string secret);
   void SendCancel(ServerConnection& connection);
   void CancelDone(CancelRequest& request);
 
@@ -149,7 +149,7 @@ class Worker {
   void FindRules();
   void CheckDeadlines(TimePoint now);
   void OnView(View view);
-  void CancelHere(std::uint32_t pid, std::uint32_t secret);
+  void CancelHere(std::uint32_t pid, std::string_view secret);
   void PublishGauges();
 
   const std::size_t index_;

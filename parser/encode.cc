@@ -98,8 +98,8 @@ void AppendStartup(
   message.Byte('\0');
 }
 
-void AppendCancelRequest(std::string& out, std::uint32_t pid, std::uint32_t secret) {
-  MessageBuilder(out, 0).U32(kCancelRequest).U32(pid).U32(secret);
+void AppendCancelRequest(std::string& out, std::uint32_t pid, std::string_view secret) {
+  MessageBuilder(out, 0).U32(kCancelRequest).U32(pid).Raw(AsBytes(secret));
 }
 
 }  // namespace waypost

@@ -50,6 +50,6 @@ void AppendParse(std::string& out, std::string_view name, std::string_view sql, 
 void AppendEmpty(std::string& out, char type);  // Sync, ParseComplete, BindComplete, CloseComplete, NoData ...
 void AppendStartup(std::string& out,
                    std::initializer_list<std::pair<std::string_view, std::string_view>> parameters);
-void AppendCancelRequest(std::string& out, std::uint32_t pid, std::uint32_t secret);
+void AppendCancelRequest(std::string& out, std::uint32_t pid, std::string_view secret);
 
 }  // namespace waypost

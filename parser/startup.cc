@@ -59,8 +59,9 @@ StartupPacket ReadStartup(Bytes& input) {
   if (code == kCancelRequest) {
     packet.kind = StartupKind::kCancel;
     packet.cancel_pid = fields.U32();
-    packet.cancel_secret = fields.U32();
-    if (!fields.ok() || !fields.rest().empty()) return Malformed("invalid length of startup packet");
+    packet.cancel_secret = AsText(fields.rest());
+    if (!fields.ok() || packet.cancel_secret.empty() || packet.cancel_secret.size() > kMaxCancelSecretBytes)
+      return Malformed("invalid length of startup packet");
     return packet;
   }
   if ((code >> 16U) != 3) {

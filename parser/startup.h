@@ -16,6 +16,9 @@ namespace waypost {
 
 // MAX_STARTUP_PACKET_LENGTH, postgres src/include/libpq/pqcomm.h
 inline constexpr std::uint32_t kMaxStartupBytes = 10'000;
+// The newest minor version of protocol 3 that Waypost speaks, and the first with long cancel keys.
+inline constexpr std::uint16_t kNewestMinor = 2, kLongKeysMinor = 2;
+inline constexpr std::size_t kMaxCancelSecretBytes = 256;
 
 enum class StartupKind : std::uint8_t {
   kNeedMore,
@@ -36,7 +39,8 @@ struct StartupPacket {
   // Every other parameter, in the order sent; `_pq_.` options are in `unknown_options`.
   std::vector<std::pair<std::string, std::string>> parameters;
   std::vector<std::string> unknown_options;
-  std::uint32_t cancel_pid = 0, cancel_secret = 0;  // kCancel
+  std::uint32_t cancel_pid = 0;  // kCancel
+  std::string cancel_secret;     // kCancel: 4 bytes since ever, up to 256 since protocol 3.2
 };
 
 // Reads one packet off the front of `input` (removed unless kNeedMore or kMalformed). `database` defaults to `user`.

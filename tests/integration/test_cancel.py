@@ -43,6 +43,22 @@ def test_write_and_extended(cluster, waypost, marker):
         conn.rows("ROLLBACK")
 
 
+@pytest.mark.parametrize("version", [wire.PROTOCOL_3_0, wire.PROTOCOL_3_2], ids=["3.0", "3.2"])
+def test_a_key_is_as_long_as_the_protocol_has_it(cluster, waypost, marker, version):
+    """4 bytes in 3.0; 32 in 3.2, where the primary speaks it."""
+    with cluster.connect(version=version) as direct, waypost.connect(timeout=40, version=version) as conn:
+        assert len(conn.key) == len(direct.key)
+        start_sleeping(cluster, conn, marker)
+        right = conn.key
+        for wrong in (b"", right[:-1], right + b"x", bytes(4), bytes(32), bytes(300)):
+            conn.key = wrong
+            conn.cancel()
+        assert running(cluster, marker)
+        conn.key = right
+        conn.cancel()
+        assert wire.sqlstates(conn.until()) == ["57014"]
+
+
 def test_idle_client(waypost):
     with waypost.connect() as conn:
         for _ in range(20):

@@ -71,7 +71,7 @@ TEST_CASE("a start-up and a cancel packet have no type byte", "[parser][encode]"
     AppendStartup(out, {{"user", "u"}, {"database", "d"}});
   });
   CHECK(startup == wire::Startup({{"user", "u"}, {"database", "d"}}));
-  const auto cancel = Made([](auto& out) { AppendCancelRequest(out, 7, 0xFFFFFFFE); });
+  const auto cancel = Made([](auto& out) { AppendCancelRequest(out, 7, wire::U32(0xFFFFFFFE)); });
   CHECK(cancel ==
         wire::Packet(wire::U32(wire::kCancelCode) + wire::U32(7) + wire::U32(0xFFFFFFFE)));
 }
