@@ -17,6 +17,7 @@
 #include "routing/decide.h"
 #include "routing/prepared.h"
 #include "routing/rules.h"
+#include "routing/statement_names.h"
 
 namespace waypost {
 
@@ -26,7 +27,7 @@ struct BatchMessage {
   SqlRef sql;               // Q, E: set if a statement of it changes the session
   StatementRef statement;   // P, and B, D or C of a statement: which one
   StatementRef existing;    // P: the name is taken, by this one: an error
-  std::uint32_t named = 0;  // how many of Batch::parsed stand before it
+  StatementNames::Place place = 0;  // of its session's names: what was planned before it
   bool refused = false;     // by Waypost, with Batch::refusal
   std::uint64_t sequence = 0;  // in the ledger, once it is sent: of the last that went for it
 };
@@ -97,7 +98,6 @@ struct BatchFlags {
   bool reads_sequence = false;   // currval(), lastval()
   bool audit = false;            // it may have begun or ended what ties the session
   bool resets = false;           // RESET, DISCARD ALL: back to the start-up values
-  bool deallocates_all = false;  // DEALLOCATE ALL, by the extended protocol
   std::optional<Handling> handling{};  // if rules or hints have a say: of all its statements
   RuleMask rules = 0;            // what matched
   bool cut_short = false;        // a run of it that does not count was cancelled
@@ -123,7 +123,6 @@ struct Batch : BatchFlags {
   std::string bytes;
   std::vector<BatchMessage> messages;
   std::vector<Effect> effects;
-  std::vector<std::pair<std::string, StatementRef>> parsed;  // statements named in this batch; null: closed
   std::vector<Portal> portals;
   std::vector<CountedRun> ran;  // of each Query and Execute, while digests are on
   std::vector<RenamedHere> renamed;
@@ -142,7 +141,6 @@ struct Batch : BatchFlags {
     bytes.clear();
     messages.clear();
     effects.clear();
-    parsed.clear();
     portals.clear();
     ran.clear();
     renamed.clear();

@@ -311,7 +311,7 @@ void Session::FinishBatch(char status) {
   const auto done = PinsAfter(status);
   if (relaying != nullptr && relaying->opens) begin_ = std::string();
   const bool rerun = In<Discarding>();
-  if (rerun) RewindBatch();
+  if (rerun) RewindBatch(true);
   else EndBatch();
   Take(done);
   if (!rerun) CountPin();

@@ -24,7 +24,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -45,6 +44,7 @@
 #include "routing/decide.h"
 #include "routing/session_machine.h"
 #include "routing/settings.h"
+#include "routing/statement_names.h"
 
 namespace waypost {
 
@@ -117,8 +117,6 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void OnServerLost(const std::string& error, bool mid_message) noexcept override;
 
  private:
-  using Statements = std::unordered_map<std::string, StatementRef>;
-
   // session.cc
   void Take(const Event& event);
   void Carry(Do verb);
@@ -167,8 +165,6 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
     Outlook outlook;
   };
   [[nodiscard]] Place FindPlace();
-  [[nodiscard]] StatementRef FindStatement(std::string_view name) const;
-  [[nodiscard]] StatementRef FindStatement(std::string_view name, std::size_t named) const;
 
   // session_explain.cc
   bool AnswerRouteQuestion(BatchMessage& message, Bytes body);
@@ -322,7 +318,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void AnswerRollback();
   void ForgetTransaction();
   void EndBatch();
-  void RewindBatch();
+  void RewindBatch(bool unseen);
   void Lost(bool ready_due, bool partial);
   [[nodiscard]] bool EndWaits() const;
 
@@ -387,8 +383,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::uint64_t defaults_ = 0;     // what it began with, by the DefaultsClock
   Settings settings_, transaction_settings_;
   std::vector<std::pair<std::string, Settings>> savepoints_;
-  StatementRef unnamed_;
-  std::unique_ptr<Statements> statements_;
+  StatementNames names_;
   std::vector<Portal> portals_;    // of the transaction
   Lexing lexing_;
   std::string search_path_, role_;

@@ -5,14 +5,15 @@
 
 namespace waypost {
 
-void Session::RewindBatch() {
-  // What a run that is thrown away has named, the next one names again. What was not undone yet ended with its server.
+// The batch is as if it had not been sent. `unseen`: the client heard nothing of this run; what a run that is thrown away has
+// named, the next one names again.
+void Session::RewindBatch(bool unseen) {
+  if (unseen) names_.UndoBatch();
+  // What was not undone yet ended with its server.
   for (auto i = batch_->effects.size(); i-- > 0;) {
     auto& effect = batch_->effects[i];
     if (effect.sent && effect.kind != Effect::Kind::kInjected && effect.OfUnnamed() && (i < batch_->effect || connection_ == nullptr))
-      unnamed_ = std::move(effect.unnamed_before);
-    if (i >= batch_->effect) continue;
-    if (effect.kind == Effect::Kind::kParsed && !effect.name.empty() && statements_) statements_->erase(effect.name);
+      names_.SetUnnamed(std::move(effect.unnamed_before));
   }
   batch_->sent = 0;
   batch_->begun = false;
@@ -34,6 +35,7 @@ void Session::EndBatch() {
   large_next_ = false;
   give_up_at = deadline_ = TimePoint::max();
   if (check_ != nullptr) EndCheck(SelfCheckOutcome::kFailed);
+  names_.EndBatch();
   if (batch_) worker_.GiveBatch(std::move(batch_));
 }
 
@@ -130,6 +132,7 @@ bool Session::EndWaits() const {
 
 // The server connection is gone; `failure_` says why. `ready_due`: the client waits for a ReadyForQuery.
 void Session::Lost(bool ready_due, bool partial) {
+  const bool unseen = holding_;
   worker_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
   last_words_.clear();
   local_path_ = false;
@@ -144,7 +147,7 @@ void Session::Lost(bool ready_due, bool partial) {
   stream_->Resume(Stream::kPeerSlow);
   if (batch_) {
     if (!nothing_sent) ready_due_ = ready_due;
-    RewindBatch();
+    RewindBatch(unseen);
   }
   if (partial) failure_.clear();  // in the middle of a message nothing can be said
   // Between two batches of a block there is nothing to answer: the next one hears of it.

@@ -52,7 +52,7 @@ bool Session::Unlisted(const CachedStatement& found, std::string_view sql) const
   if (pin != PinReason::kUnknownState && pin != PinReason::kSqlPrepare) return false;
   const auto& list = found.facts();
   if (list.size() != 1 || list.front().kind != StatementKind::kExecute) return MaySetUnlisted(sql);
-  const auto executed = FindStatement(list.front().object);
+  const auto executed = names_.Find(list.front().object);
   return executed && MaySetUnlisted(executed->sql->text);
 }
 

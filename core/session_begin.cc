@@ -145,12 +145,8 @@ void Session::AnswerKept() {
       case 'P': {
         const auto name = ReadParse(body)->name;
         AppendEmpty(out, '1');
-        if (name.empty()) {
-          unnamed_ = message.statement;
-          break;
-        }
-        if (!statements_) statements_ = std::make_unique<Statements>();
-        (*statements_)[std::string(name)] = message.statement;
+        if (name.empty()) names_.SetUnnamed(message.statement);
+        else names_.Set(name, message.statement);
         break;
       }
       case 'B':
@@ -159,8 +155,8 @@ void Session::AnswerKept() {
       case 'C': {
         const auto name = ReadTarget(body)->name;
         AppendEmpty(out, '3');
-        if (name.empty()) unnamed_.reset();
-        else if (statements_) statements_->erase(std::string(name));
+        if (name.empty()) names_.SetUnnamed(nullptr);
+        else names_.Set(name, nullptr);
         break;
       }
       case 'D':
@@ -168,7 +164,7 @@ void Session::AnswerKept() {
         AppendEmpty(out, 'n');
         break;
       case 'Q':
-        unnamed_.reset();
+        names_.SetUnnamed(nullptr);
         [[fallthrough]];
       case 'E':
         AppendCommandComplete(out, tag);

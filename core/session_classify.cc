@@ -97,23 +97,6 @@ const CachedStatement& Session::Look(const SqlRef& sql) {
   return *worker_.cache().FindKept(sql, lexing_, place.context, catalog_, place.outlook);
 }
 
-StatementRef Session::FindStatement(std::string_view name) const {
-  return FindStatement(name, batch_ ? batch_->parsed.size() : 0);
-}
-
-// As it was when only the first `named` of the batch had been named.
-StatementRef Session::FindStatement(std::string_view name, std::size_t named) const {
-  if (batch_) {
-    for (auto i = std::min(named, batch_->parsed.size()); i-- > 0;)
-      if (batch_->parsed[i].first == name) return batch_->parsed[i].second;
-    if (batch_->deallocates_all && !name.empty()) return nullptr;
-  }
-  if (name.empty()) return unnamed_;
-  if (!statements_) return nullptr;
-  const auto found = statements_->find(std::string(name));
-  return found == statements_->end() ? nullptr : found->second;
-}
-
 void Session::CombineClass(Class cls, Reason why) {
   auto& b = *batch_;
   const bool first = !b.any_statement;
@@ -166,12 +149,8 @@ void Session::ClassifyEffect(const Facts& facts) {
     if (setting.kind != SettingEffect::Kind::kSet && setting.kind != SettingEffect::Kind::kSetLocal) b.resets = true;
   }
   if (facts.kind != StatementKind::kDeallocate || b.simple) return;
-  if (facts.object.empty()) {
-    std::erase_if(b.parsed, [](const auto& named) { return !named.first.empty(); });
-    b.deallocates_all = true;
-  } else {
-    b.parsed.emplace_back(facts.object, nullptr);
-  }
+  if (facts.object.empty()) names_.PlanNone();
+  else names_.Plan(facts.object, nullptr);
 }
 
 void Session::Classify(BatchMessage& message, Bytes body) {
@@ -198,14 +177,14 @@ void Session::Classify(BatchMessage& message, Bytes body) {
     case 'C': {
       const auto target = ReadTarget(body);
       if (!target || target->kind == 'P') return;
-      message.statement = FindStatement(target->name);
-      b.parsed.emplace_back(std::string(target->name), nullptr);
+      message.statement = names_.Find(target->name);
+      names_.Plan(target->name, nullptr);
       return;
     }
     case 'D': {
       const auto target = ReadTarget(body);
       if (!target || target->kind == 'P') return;  // the portal was bound from a statement seen before
-      message.statement = FindStatement(target->name);
+      message.statement = names_.Find(target->name);
       if (!message.statement) return CombineClass(Class::kWrite, Reason::kProtocol);
       ClassifyStatement(Look(message.statement->sql), false);
       return;
@@ -228,7 +207,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
         for (const auto& facts : *message.sql->facts) {
           ClassifyEffect(facts);
           if (facts.kind == StatementKind::kPrepare)
-            b.parsed.emplace_back(facts.object, PreparedBySql(message.sql, facts.object, settings_));
+            names_.Plan(facts.object, PreparedBySql(message.sql, facts.object, settings_));
         }
       return;
     }
@@ -252,16 +231,15 @@ void Session::ClassifyParse(BatchMessage& message, Bytes body) {
   // Parsed behind a SET of the same batch, it means what those settings make of it: nobody else may share it.
   const auto settings = b.changes_settings ? std::make_shared<const SettingSet>(*settings_) : settings_;
   message.statement = worker_.statements().Intern(sql, AsText(parse->types), settings);
-  if (!parse->name.empty()) message.existing = FindStatement(parse->name);
-  if (!message.existing)
-    b.parsed.emplace_back(std::string(parse->name), message.statement);
+  if (!parse->name.empty()) message.existing = names_.Find(parse->name);
+  if (!message.existing) names_.Plan(parse->name, message.statement);
 }
 
 void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   auto& b = *batch_;
   const auto bind = ReadBind(body);
   if (!bind) return CombineClass(Class::kWrite, Reason::kProtocol);
-  message.statement = FindStatement(bind->statement);
+  message.statement = names_.Find(bind->statement);
   if (!message.statement) return CombineClass(Class::kWrite, Reason::kProtocol);
   const auto& found = Look(message.statement->sql);
   if (!Treat(message, found, true)) return;

@@ -35,14 +35,13 @@ void Session::RunEffects(const Answer& answer, char type, Bytes body) {
     case Effect::Kind::kParsed:
       if (type != '1') break;
       if (effect.name.empty()) {
-        unnamed_ = effect.statement;
+        names_.SetUnnamed(effect.statement);
       } else {
-        if (!statements_) statements_ = std::make_unique<Statements>();
-        (*statements_)[effect.name] = effect.statement;
+        names_.Set(effect.name, effect.statement);
       }
       break;
     case Effect::Kind::kClosed:
-      if (statements_ && !effect.name.empty()) statements_->erase(effect.name);
+      if (!effect.name.empty()) names_.Set(effect.name, nullptr);
       break;
     case Effect::Kind::kInjected:
       break;
@@ -70,10 +69,10 @@ void Session::Undo(Effect& effect, bool failed) {
     if (failed || !effect.anew) connection_->statements.erase(effect.statement->id);
   } else if (failed) {
     connection_->unnamed.reset();  // the one before is gone too
-    if (effect.kind != Effect::Kind::kInjected) unnamed_.reset();
+    if (effect.kind != Effect::Kind::kInjected) names_.SetUnnamed(nullptr);
   } else {
     connection_->unnamed = std::move(effect.server_unnamed_before);
-    if (effect.kind != Effect::Kind::kInjected) unnamed_ = std::move(effect.unnamed_before);
+    if (effect.kind != Effect::Kind::kInjected) names_.SetUnnamed(std::move(effect.unnamed_before));
   }
 }
 
@@ -87,11 +86,9 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
     case StatementKind::kDeallocate:
       ApplyDeallocate(facts);
       break;
-    case StatementKind::kPrepare: {
-      if (!statements_) statements_ = std::make_unique<Statements>();
-      (*statements_)[facts.object] = PreparedBySql(sql, facts.object, settings_);
+    case StatementKind::kPrepare:
+      names_.Set(facts.object, PreparedBySql(sql, facts.object, settings_));
       break;
-    }
     case StatementKind::kDiscard:
       if (facts.object == "sequences") ForgetSequences();
       break;
@@ -173,15 +170,14 @@ void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
 
 void Session::ApplyDeallocate(const Facts& facts) {
   if (facts.object.empty()) {
-    statements_.reset();
+    names_.Clear();
     connection_->statements.clear();
     return;
   }
-  if (!statements_) return;
-  const auto found = statements_->find(facts.object);
-  if (found == statements_->end()) return;
-  connection_->statements.erase(found->second->id);
-  statements_->erase(found);
+  const auto statement = names_.FindAt(facts.object, 0);
+  if (!statement) return;
+  connection_->statements.erase(statement->id);
+  names_.Set(facts.object, nullptr);
 }
 
 void Session::ApplySetting(const SettingEffect& effect) {
@@ -219,8 +215,8 @@ void Session::ApplySetting(const SettingEffect& effect) {
       server = with_kept(connection_->startup().settings);
       settings_ = with_kept(startup_->settings);
       if (effect.kind == SettingEffect::Kind::kDiscardAll) {
-        statements_.reset();
-        unnamed_.reset();
+        names_.Clear();
+        names_.SetUnnamed(nullptr);
         connection_->statements.clear();
         connection_->unnamed.reset();
         ForgetSequences();

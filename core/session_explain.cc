@@ -16,7 +16,7 @@ std::string Session::RouteAnswerFor(std::string_view question) {
   // The data path itself decides, on a batch that is thrown away.
   auto asking = worker_.TakeBatch();
   static_cast<BatchFlags&>(*asking) = *batch_;
-  asking->parsed = batch_->parsed;
+  const auto place = names_.place();
   std::swap(asking, batch_);
   const auto& found = Look(question);
   const auto list = found.sql->facts;
@@ -26,6 +26,7 @@ std::string Session::RouteAnswerFor(std::string_view question) {
   if (Treat(stands_in, found, true)) ClassifyStatement(found, true);
   NotePin(stands_in, whole.pin, false);
   const auto decision = stands_in.refused ? Decision{Target::kRefuse, Reason::kRefused} : DecideBatch();
+  names_.Unplan(place);
   std::swap(asking, batch_);
   worker_.GiveBatch(std::move(asking));
 

@@ -239,7 +239,7 @@ void Session::Add(FrameHeader header, Bytes message) {
   auto& gathered = batch();
   BatchMessage entry;
   entry.type = header.type;
-  entry.named = static_cast<std::uint32_t>(gathered.parsed.size());
+  entry.place = names_.place();
   entry.offset = static_cast<std::uint32_t>(gathered.bytes.size());
   entry.size = static_cast<std::uint32_t>(message.size());
   gathered.bytes += AsText(message);

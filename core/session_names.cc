@@ -91,7 +91,7 @@ std::string Session::WithServerNames(std::string& out, const BatchMessage& messa
     if (!named || word == "prepare") continue;
     named = false;
     if (word == "all" || (word.empty() && token.kind != Token::Kind::kQuoted)) continue;
-    const auto statement = FindStatement(word.empty() ? Unquoted(token.text) : word, message.named);
+    const auto statement = names_.FindAt(word.empty() ? Unquoted(token.text) : word, message.place);
     if (!statement || statement->by_sql()) continue;
     EnsureStatement(out, statement);
     const auto before = Characters({text.data(), token.text.data()}), old = Characters(token.text);
@@ -135,23 +135,22 @@ std::string Session::WithClientPosition(std::string_view error, const Answer& an
   return text;
 }
 
+// `error` with the names that the client gave. Names may share a statement: the one in the message that failed is meant.
 std::string Session::WithClientNames(std::string_view error, const Answer& answer) const {
   auto text = WithClientPosition(error, answer);
-  const auto replace = [&](std::string_view name, const StatementRef& statement) {
-    if (statement && !statement->server_name.empty()) text = Replaced(std::move(text), statement->server_name, name);
-  };
-  if (batch_) {
-    // Names may share a statement: the one in the message that failed is meant.
+  if (batch_ && answer.sequence != 0) {
     const auto failed = std::find_if(batch_->messages.begin(), batch_->messages.end(),
                                      [&](const BatchMessage& message) { return message.sequence >= answer.sequence; });
-    if (answer.sequence != 0 && failed != batch_->messages.end())
-      replace(NameIn(*batch_, *failed), failed->existing ? failed->existing : failed->statement);
+    const auto meant = failed == batch_->messages.end() ? nullptr : failed->existing ? failed->existing : failed->statement;
+    if (meant && !meant->server_name.empty()) text = Replaced(std::move(text), meant->server_name, NameIn(*batch_, *failed));
   }
-  if (batch_)
-    for (const auto& [name, statement] : batch_->parsed)
-      if (!name.empty()) replace(name, statement);
-  if (statements_)
-    for (const auto& [name, statement] : *statements_) replace(name, statement);
+  const auto& prefix = worker_.statements().prefix();
+  for (std::size_t at = 0; (at = text.find(prefix, at)) != std::string::npos;) {
+    const auto end = std::min(text.find_first_not_of("0123456789", at + prefix.size()), text.size());
+    const auto name = names_.NameOf(std::string_view(text).substr(at, end - at));
+    if (!name.empty()) text.replace(at, end - at, name);
+    at += name.empty() ? prefix.size() : name.size();
+  }
   return text;
 }
 

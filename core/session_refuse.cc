@@ -73,7 +73,7 @@ void Session::AppendRefused(std::string& out, char type) {
   else waypost::AppendParse(out, "", kSql, AsBytes(std::string_view("\0\0", 2)));
   if (sequence == 0) return;  // the server skips it
   connection.unnamed.reset();
-  if (type == 'Q') unnamed_.reset();
+  if (type == 'Q') names_.SetUnnamed(nullptr);
   batch_->refusal_sequence = sequence;
 }
 

@@ -99,17 +99,8 @@ void Session::ComparePosition() {
 
 // What the batch named, whatever its last run on the primary came to.
 void Session::NameAgain() {
-  for (const auto& [name, statement] : batch_->parsed) {
-    if (name.empty()) {
-      unnamed_ = statement;
-    } else if (statement) {
-      if (!statements_) statements_ = std::make_unique<Statements>();
-      (*statements_)[name] = statement;
-    } else if (statements_) {
-      statements_->erase(name);
-    }
-  }
-  if (batch_->simple) unnamed_.reset();
+  names_.KeepBatch();
+  if (batch_->simple) names_.SetUnnamed(nullptr);
 }
 
 // The primary did not come to answer: the answer at hand is given.

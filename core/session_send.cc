@@ -79,7 +79,7 @@ void Session::ParseAsBefore(std::string& out) {
   for (std::size_t i = 0; i < batch_->messages.size(); ++i) {
     const auto statement = batch_->messages[i].statement;
     const char type = batch_->messages[i].type;
-    if ((type != 'B' && type != 'D') || !statement || statement->by_sql() || statement == unnamed_ ||
+    if ((type != 'B' && type != 'D') || !statement || statement->by_sql() || statement == names_.unnamed() ||
         statement->settings == settings_ || connection.statements.contains(statement->id))
       continue;
     const auto parses = [&](const BatchMessage& other) { return other.type == 'P' && other.statement == statement; };
@@ -142,7 +142,7 @@ void Session::AppendQueryMessage(std::string& out, BatchMessage& message) {
   if (sequence == 0) return;  // the server skips it
   // A Query destroys the unnamed statement.
   connection_->unnamed.reset();
-  unnamed_.reset();
+  names_.SetUnnamed(nullptr);
 }
 
 void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
@@ -162,8 +162,8 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
     Effect effect{Effect::Kind::kParsed, sequence, 0, {}, name, statement, true};
     if (sequence != 0) {  // 0: the server skips it
       effect.server_unnamed_before = std::exchange(connection.unnamed, statement);
-      effect.unnamed_before = FindStatement({}, message.named);  // of this batch too
-      unnamed_.reset();  // a Parse that fails leaves none
+      effect.unnamed_before = names_.FindAt({}, message.place);  // of this batch too
+      names_.SetUnnamed(nullptr);  // a Parse that fails leaves none
     }
     if (!renamed.empty())
       waypost::AppendParse(out, "", renamed, parse->types);
@@ -213,12 +213,13 @@ void Session::EnsureStatement(std::string& out, const StatementRef& statement) {
 
 void Session::EnsureUnnamed(std::string& out) {
   auto& connection = *connection_;
-  if (connection.unnamed && connection.unnamed == unnamed_) return;
-  const auto sequence = connection.ledger().Sent(unnamed_ ? 'P' : 'C', Reply::kSwallow);
+  const auto& unnamed = names_.unnamed();
+  if (connection.unnamed && connection.unnamed == unnamed) return;
+  const auto sequence = connection.ledger().Sent(unnamed ? 'P' : 'C', Reply::kSwallow);
   if (sequence == 0) return;  // the server skips what comes
-  auto before = std::exchange(connection.unnamed, unnamed_);
-  if (unnamed_) {
-    waypost::AppendParse(out, "", unnamed_->sql->text, AsBytes(unnamed_->types));
+  auto before = std::exchange(connection.unnamed, unnamed);
+  if (unnamed) {
+    waypost::AppendParse(out, "", unnamed->sql->text, AsBytes(unnamed->types));
     Effect effect{Effect::Kind::kInjected, sequence, 0, {}, {}, nullptr, true};
     effect.server_unnamed_before = std::move(before);
     AddEffect(std::move(effect));
@@ -289,7 +290,7 @@ void Session::AppendTarget(std::string& out, BatchMessage& message, Bytes body) 
       Effect effect{Effect::Kind::kClosed, ledger.Sent('C', Reply::kForward), 0, {}, {}, nullptr, true};
       if (effect.sequence != 0) {
         effect.unnamed_before = message.statement;
-        unnamed_.reset();
+        names_.SetUnnamed(nullptr);
         effect.server_unnamed_before = std::exchange(connection_->unnamed, nullptr);
       }
       AddEffect(std::move(effect));
@@ -333,17 +334,17 @@ void Session::StreamLarge(FrameHeader header, Bytes body) {
     if (connection_->ledger().Skipping()) {
       // The server does not read it.
     } else if (!fields.ok() || name.empty()) {
-      unnamed_ = connection_->unnamed = std::move(statement);
-    } else {
-      if (!statements_) statements_ = std::make_unique<Statements>();
-      statements_->emplace(name, std::move(statement));
+      connection_->unnamed = statement;
+      names_.SetUnnamed(std::move(statement));
+    } else if (!names_.Find(name)) {
+      names_.Set(name, std::move(statement));
     }
   }
   if (header.type == 'B') {
     Fields fields(body);
     const auto portal = fields.CString();
     const auto statement_name = fields.CString();
-    const auto statement = fields.ok() ? FindStatement(statement_name) : nullptr;
+    const auto statement = fields.ok() ? names_.Find(statement_name) : nullptr;
     if (fields.ok() && statement_name.empty() && (!statement || connection_->unnamed != statement)) EnsureUnnamed(out);
     if (statement && !statement_name.empty() && !statement->by_sql()) {
       EnsureStatement(out, statement);

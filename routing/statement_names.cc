@@ -1,0 +1,124 @@
+#include "routing/statement_names.h"
+
+#include <algorithm>
+
+namespace waypost {
+namespace {
+
+// A plan up to this is searched from its end: no index is built for it.
+constexpr std::size_t kShortPlan = 16;
+// Memory for more plans than this is given back with the batch.
+constexpr std::size_t kKeptPlans = 64;
+
+template <class T>
+void ClearWithinReason(std::vector<T>& list) {
+  if (list.capacity() > kKeptPlans) list = std::vector<T>();
+  list.clear();
+}
+
+}  // namespace
+
+StatementRef StatementNames::FindAt(std::string_view name, Place place) const {
+  if (const auto* planned = Planned(name, place)) return planned->statement;
+  if (name.empty()) return unnamed_;
+  if (!named_) return nullptr;
+  const auto found = named_->find(name);
+  return found == named_->end() ? nullptr : found->second;
+}
+
+// The last plan before `place` that says what `name` means; null: none does.
+const StatementNames::Entry* StatementNames::Planned(std::string_view name, Place place) const {
+  const auto end = std::min<std::size_t>(place, plan_.size());
+  if (!index_) {
+    for (auto i = end; i-- > 0;)
+      if (plan_[i].all ? !name.empty() : plan_[i].name == name) return &plan_[i];
+    return nullptr;
+  }
+  const auto last_before = [&](const std::vector<Place>& places) -> const Entry* {
+    const auto next = std::lower_bound(places.begin(), places.end(), static_cast<Place>(end));
+    return next == places.begin() ? nullptr : &plan_[*std::prev(next)];
+  };
+  const auto found = index_->find(name);
+  const auto* own = found == index_->end() ? nullptr : last_before(found->second);
+  return std::max(own, name.empty() ? nullptr : last_before(clears_));
+}
+
+void StatementNames::Index(Place place) {
+  const auto& plan = plan_[place];
+  if (plan.all) clears_.push_back(place);
+  else (*index_)[plan.name].push_back(place);
+}
+
+void StatementNames::Add(Entry plan) {
+  plan_.push_back(std::move(plan));
+  if (index_) return Index(place() - 1);
+  if (plan_.size() <= kShortPlan) return;
+  index_ = std::make_unique<ByName<std::vector<Place>>>();
+  for (Place i = 0; i < place(); ++i) Index(i);
+}
+
+void StatementNames::Plan(std::string_view name, StatementRef statement) { Add({std::string(name), std::move(statement)}); }
+
+void StatementNames::PlanNone() { Add({{}, nullptr, true}); }
+
+void StatementNames::Unplan(Place place) {
+  for (auto i = this->place(); i-- > place;) {
+    if (index_) (plan_[i].all ? clears_ : index_->find(plan_[i].name)->second).pop_back();
+    plan_.pop_back();
+  }
+}
+
+std::string StatementNames::NameOf(std::string_view server_name) const {
+  const auto is = [&](const StatementRef& statement) { return statement && statement->server_name == server_name; };
+  for (const auto& plan : plan_)
+    if (!plan.name.empty() && is(plan.statement)) return plan.name;
+  if (named_)
+    for (const auto& [name, statement] : *named_)
+      if (is(statement)) return name;
+  return {};
+}
+
+void StatementNames::Set(std::string_view name, StatementRef statement) {
+  if (!named_) {
+    if (!statement) return;
+    named_ = std::make_unique<Names>();
+  }
+  const auto found = named_->find(name);
+  before_.push_back({std::string(name), found == named_->end() ? nullptr : found->second});
+  if (found == named_->end()) {
+    if (statement) named_->emplace(name, std::move(statement));
+  } else if (statement) {
+    found->second = std::move(statement);
+  } else {
+    named_->erase(found);
+  }
+}
+
+void StatementNames::Clear() {
+  if (!named_) return;
+  for (auto& [name, statement] : *named_) before_.push_back({name, std::move(statement)});
+  named_.reset();
+}
+
+void StatementNames::EndBatch() {
+  ClearWithinReason(plan_);
+  ClearWithinReason(before_);
+  ClearWithinReason(clears_);
+  index_.reset();
+}
+
+void StatementNames::UndoBatch() {
+  for (auto changed = std::move(before_); !changed.empty(); changed.pop_back())
+    Set(changed.back().name, std::move(changed.back().statement));
+  ClearWithinReason(before_);
+}
+
+void StatementNames::KeepBatch() {
+  for (const auto& plan : plan_) {
+    if (plan.all) Clear();
+    else if (plan.name.empty()) unnamed_ = plan.statement;
+    else Set(plan.name, plan.statement);
+  }
+}
+
+}  // namespace waypost

@@ -1,0 +1,87 @@
+// The names that one client gave to prepared statements: what each means by what the server has answered so far, and what it
+// will mean at each place of the batch at hand, if all of that succeeds. "" is the unnamed statement. Pure; one per session.
+//
+//   the batch is gathered      Plan, PlanNone   at places 0, 1, 2 ...: what a Parse, a Close, a DEALLOCATE is going to make
+//   the server has answered    Set, Clear       it is so now, whatever becomes of the rest of the batch
+//   the batch is over          EndBatch         nothing is planned any more
+//   or is to run again         UndoBatch        all is as before it was sent; what was planned stays planned
+//
+// Every look-up but NameOf takes constant or logarithmic time, however many names and places there are.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "routing/prepared.h"
+
+namespace waypost {
+
+class StatementNames {
+ public:
+  using Place = std::uint32_t;
+
+  // What `name` will mean behind all that was planned so far; null: nothing.
+  [[nodiscard]] StatementRef Find(std::string_view name) const { return FindAt(name, place()); }
+  // What it will mean behind what was planned before `place`.
+  [[nodiscard]] StatementRef FindAt(std::string_view name, Place place) const;
+  // Some name that means the statement which the server calls `server_name`; empty: there is none, or it has no name.
+  // Takes as long as there are names.
+  [[nodiscard]] std::string NameOf(std::string_view server_name) const;
+
+  // Where the next plan will stand.
+  [[nodiscard]] Place place() const { return static_cast<Place>(plan_.size()); }
+  // From here on `name` means `statement`; null: nothing.
+  void Plan(std::string_view name, StatementRef statement);
+  // From here on no name but "" means anything: DEALLOCATE ALL.
+  void PlanNone();
+  // What was planned from `place` on is not.
+  void Unplan(Place place);
+
+  // The server has answered: `name`, which is not "", means `statement`; null: nothing.
+  void Set(std::string_view name, StatementRef statement);
+  // No name but "" means anything.
+  void Clear();
+  // The unnamed statement changes with what is sent, not with the answer: a Parse that fails leaves none.
+  [[nodiscard]] const StatementRef& unnamed() const { return unnamed_; }
+  void SetUnnamed(StatementRef statement) { unnamed_ = std::move(statement); }
+
+  void EndBatch();
+  void UndoBatch();
+  // All that was planned has come to be.
+  void KeepBatch();
+
+ private:
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  template <class T>
+  using ByName = std::unordered_map<std::string, T, Hash, std::equal_to<>>;
+  using Names = ByName<StatementRef>;
+  // One plan, or one name as it was before the batch changed it.
+  struct Entry {
+    std::string name;
+    StatementRef statement;
+    bool all = false;  // PlanNone
+  };
+
+  [[nodiscard]] const Entry* Planned(std::string_view name, Place place) const;
+  void Add(Entry plan);
+  void Index(Place place);
+
+  std::unique_ptr<Names> named_;  // few clients name any
+  StatementRef unnamed_;
+  std::vector<Entry> plan_;
+  std::vector<Entry> before_;  // what the batch has changed, the oldest first
+  // Of a long plan: the places that change each name, in order; and those that clear all.
+  std::unique_ptr<ByName<std::vector<Place>>> index_;
+  std::vector<Place> clears_;
+};
+
+}  // namespace waypost

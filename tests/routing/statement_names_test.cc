@@ -1,0 +1,171 @@
+#include "routing/statement_names.h"
+
+#include <catch2/catch.hpp>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace waypost {
+namespace {
+
+StatementRef Make(std::string server_name) {
+  return std::make_shared<const Statement>(Statement{.sql = nullptr, .types = {}, .settings = nullptr, .server_name = std::move(server_name)});
+}
+
+// The same, as plainly as it can be said.
+struct Model {
+  using Names = std::vector<std::pair<std::string, StatementRef>>;
+  Names now;
+  std::vector<Names> planned{{}};  // the names behind each place
+
+  static void Put(Names& names, const std::string& name, const StatementRef& statement) {
+    std::erase_if(names, [&](const auto& entry) { return entry.first == name; });
+    if (statement) names.emplace_back(name, statement);
+  }
+  static void PutNone(Names& names) {
+    std::erase_if(names, [](const auto& entry) { return !entry.first.empty(); });
+  }
+  static StatementRef Get(const Names& names, const std::string& name) {
+    for (const auto& [key, statement] : names)
+      if (key == name) return statement;
+    return nullptr;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a name means what the server has answered", "[routing][statement_names]") {
+  StatementNames names;
+  const auto one = Make("one");
+  CHECK(names.Find("a") == nullptr);
+  names.Set("a", one);
+  CHECK(names.Find("a") == one);
+  CHECK(names.NameOf("one") == "a");
+  names.Set("a", nullptr);
+  CHECK(names.Find("a") == nullptr);
+  CHECK(names.NameOf("one").empty());
+}
+
+TEST_CASE("each place of a batch sees what was planned before it, and no more", "[routing][statement_names]") {
+  StatementNames names;
+  const auto old = Make("old"), one = Make("one"), two = Make("two");
+  names.Set("a", old);
+  names.SetUnnamed(old);
+  names.Plan("a", nullptr);  // 0
+  names.Plan("a", one);      // 1
+  names.Plan("", two);       // 2
+  names.PlanNone();          // 3
+  CHECK(names.FindAt("a", 0) == old);
+  CHECK(names.FindAt("a", 1) == nullptr);
+  CHECK(names.FindAt("a", 2) == one);
+  CHECK(names.FindAt("", 2) == old);
+  CHECK(names.FindAt("", 3) == two);
+  CHECK(names.Find("a") == nullptr);
+  CHECK(names.Find("") == two);  // DEALLOCATE ALL leaves it
+  names.Unplan(2);
+  CHECK(names.Find("a") == one);
+  CHECK(names.Find("") == old);
+  names.EndBatch();
+  CHECK(names.Find("a") == old);
+  CHECK(names.place() == 0);
+}
+
+TEST_CASE("a batch that is to run again finds the names as they were", "[routing][statement_names]") {
+  StatementNames names;
+  const auto one = Make("one"), two = Make("two"), three = Make("three");
+  names.Set("a", one);
+  names.Set("b", two);
+  names.EndBatch();
+  names.Plan("a", nullptr);
+  names.Plan("a", three);
+  names.Set("a", nullptr);
+  names.Set("a", three);
+  names.Clear();
+  names.Set("c", three);
+  names.UndoBatch();
+  CHECK(names.FindAt("a", 0) == one);
+  CHECK(names.FindAt("b", 0) == two);
+  CHECK(names.FindAt("c", 0) == nullptr);
+  CHECK(names.Find("a") == three);  // still planned
+  names.KeepBatch();
+  names.EndBatch();
+  CHECK(names.Find("a") == three);
+  CHECK(names.Find("b") == two);
+}
+
+TEST_CASE("names behave as a plain list of them would, however long the batch", "[routing][statement_names]") {
+  std::mt19937 random(20261126);
+  const auto below = [&](unsigned n) { return std::uniform_int_distribution<unsigned>(0, n - 1)(random); };
+  const std::vector<std::string> all{"", "a", "b", "c", "d"};
+  for (int round = 0; round < 200; ++round) {
+    StatementNames names;
+    Model model;
+    for (int batch = 0; batch < 3; ++batch) {
+      model.planned = {model.now};
+      for (auto left = below(60); left > 0; --left) {
+        const auto& name = all[below(5)];
+        auto next = model.planned.back();
+        if (below(10) == 0) {
+          names.PlanNone();
+          Model::PutNone(next);
+        } else if (below(10) == 0) {
+          const auto place = below(names.place() + 1);
+          names.Unplan(place);
+          model.planned.resize(place + 1);
+          continue;
+        } else {
+          const auto statement = below(3) == 0 ? nullptr : Make("s");
+          names.Plan(name, statement);
+          Model::Put(next, name, statement);
+        }
+        model.planned.push_back(next);
+        for (const auto& each : all)
+          for (StatementNames::Place place = 0; place < model.planned.size(); ++place)
+            REQUIRE(names.FindAt(each, place) == Model::Get(model.planned[place], each));
+      }
+      const auto begin = model.now;
+      for (auto left = below(10); left > 0; --left) {
+        const auto& name = all[1 + below(4)];
+        const auto statement = below(3) == 0 ? nullptr : Make("s");
+        if (below(8) == 0) {
+          names.Clear();
+          Model::PutNone(model.now);
+        } else {
+          names.Set(name, statement);
+          Model::Put(model.now, name, statement);
+        }
+      }
+      if (below(2) == 0) {
+        names.UndoBatch();
+        model.now = begin;
+      }
+      names.EndBatch();
+      for (const auto& each : all) REQUIRE(names.Find(each) == Model::Get(model.now, each));
+    }
+  }
+}
+
+TEST_CASE("a place of a long batch is found without going through the others", "[routing][statement_names]") {
+  // It would take minutes.
+  constexpr int kMany = 300'000;
+  StatementNames names;
+  const auto one = Make("one");
+  for (int i = 0; i < kMany; ++i) {
+    const auto name = "n" + std::to_string(i);
+    const auto place = names.place();
+    CHECK(names.Find(name) == nullptr);
+    names.Plan(name, one);
+    names.Plan("", one);
+    (void)names.FindAt("", place / 2);
+    (void)names.FindAt("n0", place / 2 + 1);
+    if (i % 2 == 0) names.PlanNone();
+  }
+  for (int i = 0; i < kMany; ++i) names.Set("n" + std::to_string(i), one);
+  names.UndoBatch();
+  names.EndBatch();
+  CHECK(names.Find("n0") == nullptr);
+}
+
+}  // namespace waypost
