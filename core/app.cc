@@ -18,6 +18,7 @@
 #include "core/catalog_keeper.h"
 #include "core/cli.h"
 #include "core/explain_route.h"
+#include "core/kept_reads_watch.h"
 #include "core/prober.h"
 #include "core/shared.h"
 #include "core/worker.h"
@@ -65,7 +66,11 @@ class App {
       : config_(std::make_shared<const Config>(std::move(config))),
         prober_(config_, prober_metrics_, [this](View view) { OnView(std::move(view)); }),
         keeper_(config_, [this] { return prober_.view(); }, [this] { return shared_.catalog_clock.now(); },
-                [this](const std::string& database, const KnownCatalog& known) { OnCatalog(database, known); }) {
+                [this](const std::string& database, const KnownCatalog& known) { OnCatalog(database, known); }),
+        kept_reads_({.view = [this] { return prober_.view(); },
+                     .fence = [this] { return CollectFence(); },
+                     .config = [this] { return CurrentConfig(); },
+                     .catalog_failures = [this] { return keeper_.Failures(); }}) {
     shared_.credentials.Load(*config_);
     shared_.probe_now = [this] { prober_.ProbeNow(); };
     shared_.want_catalog = [this](const std::string& database) { keeper_.RequestCatalog(database); };
@@ -73,6 +78,8 @@ class App {
 
   [[nodiscard]] Result<bool> Start();
   void Reload();
+  // As often as it suits; main thread.
+  void Look() { kept_reads_.Look(Clock::now()); }
   void Drain(bool at_once);
   [[nodiscard]] bool drained() const {
     return std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->drained(); });
@@ -81,6 +88,10 @@ class App {
   [[nodiscard]] milliseconds drain_timeout() const { return config_->drain_timeout; }
 
  private:
+  [[nodiscard]] ConfigSnapshot CurrentConfig() {
+    const std::scoped_lock lock(mutex_);
+    return config_;
+  }
   void OnView(View view);
   void OnCatalog(const std::string& database, const KnownCatalog& known);
   [[nodiscard]] std::shared_ptr<const Catalog> WaitForCatalog(const std::string& database);
@@ -100,6 +111,7 @@ class App {
   std::vector<std::unique_ptr<Worker>> workers_;
   Prober prober_;
   CatalogKeeper keeper_;
+  KeptReadsWatch kept_reads_;
   std::unique_ptr<AdminServer> admin_;
 };
 
@@ -170,12 +182,11 @@ AdminSources App::Sources() {
   };
   sources.route = [this](const RouteQuestion& question) {
     const auto catalog = WaitForCatalog(question.database);
-    std::unique_lock lock(mutex_);
-    const auto config = config_;
-    lock.unlock();
+    const auto config = CurrentConfig();
     const auto view = prober_.view();
     return ExplainRoute(question, *config, view.get(), catalog.get(), Clock::now());
   };
+  sources.kept_reads = [this] { return kept_reads_.why(); };
   sources.rules = [this] { return shared_.rule_names.All(); };
   sources.fence = [this] { return CollectFence(); };
   sources.digests = [this] { return CollectDigests(); };
@@ -285,6 +296,7 @@ int RunWaypost(Config config) {
       deadline = Clock::now() + (at_once ? milliseconds{0} : app.drain_timeout());
       draining = true;
     }
+    if (!draining) app.Look();
     if (draining && (app.drained() || Clock::now() >= deadline)) break;
   }
   app.Drain(true);

@@ -60,6 +60,14 @@ class CatalogKeeper::Loop {
     config_ = std::move(config);
   }
 
+  CatalogFailures Failures() const {
+    const std::lock_guard lock(mutex_);
+    CatalogFailures failures;
+    for (const auto& [database, entry] : databases_)
+      if (entry.failures > 0) failures.emplace_back(database, entry.error);
+    return failures;
+  }
+
   void Request(std::string_view database) {
     {
       const std::lock_guard lock(mutex_);
@@ -82,6 +90,7 @@ class CatalogKeeper::Loop {
     TimePoint loaded{};  // the same, if it succeeded; zero: never
     TimePoint due = TimePoint::max();
     unsigned failures = 0;  // in a row
+    std::string error;      // of the last, if it failed
     std::uint64_t fingerprint = 0;  // of `known`
     std::uint64_t defaults = 0;
     KnownCatalog known;
@@ -163,8 +172,9 @@ class CatalogKeeper::Loop {
 
   void Failed(Databases::iterator at, const std::string& error) {
     Entry& entry = at->second;
+    entry.error = FirstLine(error);
     if (entry.failures == 0)
-      Log(LogLevel::kWarn, "catalog_failed", {{"database", at->first}, {"error", FirstLine(error)}});
+      Log(LogLevel::kWarn, "catalog_failed", {{"database", at->first}, {"error", entry.error}});
     const milliseconds wait = kRetry * (1U << std::min(entry.failures, kMaxDoublings));
     entry.due = entry.tried + std::min(wait, kRefresh);
     if (++entry.failures >= kMaxFailures && entry.loaded == TimePoint{}) databases_.erase(at);
@@ -173,7 +183,7 @@ class CatalogKeeper::Loop {
   const std::function<View()> view_;
   const std::function<std::uint64_t()> clock_;
   const Publish publish_;
-  std::mutex mutex_;  // guards all below but the thread
+  mutable std::mutex mutex_;  // guards all below but the thread
   std::condition_variable wake_;
   ConfigSnapshot config_;
   Databases databases_;
@@ -194,6 +204,9 @@ void CatalogKeeper::Stop() {
 }
 void CatalogKeeper::Reload(ConfigSnapshot config) {
   loop_->Reload(std::move(config));
+}
+CatalogFailures CatalogKeeper::Failures() const {
+  return loop_->Failures();
 }
 void CatalogKeeper::RequestCatalog(std::string_view database) {
   loop_->Request(database);

@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/config.h"
 #include "parser/catalog.h"
@@ -19,6 +21,9 @@ struct KnownCatalog {
   std::uint64_t as_of = 0;                 // what the clock said before it was read
   bool defaults_changed = false;           // ALTER ROLE or ALTER DATABASE ... SET since it was read before
 };
+
+// Databases whose catalogue could not be read when it was tried last, and why.
+using CatalogFailures = std::vector<std::pair<std::string, std::string>>;
 
 class CatalogKeeper {
  public:
@@ -40,6 +45,8 @@ class CatalogKeeper {
   // Any thread; holds a lock for less than a microsecond. A load that begins after this call will
   // be published; several requests are one load.
   void RequestCatalog(std::string_view database);
+  // Any thread.
+  [[nodiscard]] CatalogFailures Failures() const;
 
  private:
   class Loop;

@@ -20,6 +20,14 @@ struct FenceReport {
   Lsn position;          // the read index last heard of
   std::vector<Server> servers;  // by ServerId; may be shorter than the server list
 
+  // Why no worker can prove a read on that server to see all that was acknowledged; "": one can.
+  [[nodiscard]] std::string WhyUnproved(std::size_t server) const {
+    if (open == 0) return "the primary cannot be asked for its position";
+    const auto& its = server < servers.size() ? servers[server] : Server{};
+    if (its.proving > 0) return "";
+    return "it cannot be asked how far it has replayed" + (its.error.empty() ? "" : ": " + its.error);
+  }
+
   void Add(const FenceReport& other) {
     workers += other.workers;
     open += other.open;

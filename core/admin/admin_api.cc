@@ -46,7 +46,8 @@ const std::vector<AdminApi::Route>& AdminApi::Routes() {
       {"GET", "/", "this page", &AdminApi::Index},
       {"GET", "/metrics", "for Prometheus", &AdminApi::Metrics},
       {"GET", "/healthz", "200 while the process lives", &AdminApi::Health},
-      {"GET", "/readyz", "200 while statements can be served, else 503 and why", &AdminApi::Ready},
+      {"GET", "/readyz", "200 while statements can be served, else 503 and why; ?verbose: and what is amiss",
+       &AdminApi::Ready},
       {"GET", "/api/v1/status", "the state in short", &AdminApi::Status},
       {"GET", "/api/v1/servers", "each server: role, lag, whether it may be read from and why not",
        &AdminApi::Servers},
@@ -114,9 +115,14 @@ AdminResponse AdminApi::Health(const AdminRequest&) {
   return {200, kText, "ok\n", ""};
 }
 
-AdminResponse AdminApi::Ready(const AdminRequest&) {
+AdminResponse AdminApi::Ready(const AdminRequest& request) {
   const std::string why = WhyNotReady(sources_.view(), sources_.run());
-  if (why.empty()) return {200, kText, "ok\n", ""};
+  if (why.empty()) {
+    std::string body = "ok\n";
+    if (const auto kept = KeptReads(); request.query.contains("verbose") && !kept.empty())
+      body += "reads run on the primary: " + kept + "\n";
+    return {200, kText, std::move(body), ""};
+  }
   return Problem(503, "Not ready", why);
 }
 
@@ -134,7 +140,7 @@ AdminResponse AdminApi::Index(const AdminRequest&) {
 AdminResponse AdminApi::Status(const AdminRequest&) {
   const View view = sources_.view();
   const RunStatus run = sources_.run();
-  return Json(StatusJson({view, run, sources_.threads, WhyNotReady(view, run), started_}));
+  return Json(StatusJson({view, run, sources_.threads, WhyNotReady(view, run), KeptReads(), started_}));
 }
 
 AdminResponse AdminApi::Servers(const AdminRequest&) {
@@ -162,6 +168,7 @@ AdminResponse AdminApi::Shadow(const AdminRequest&) {
 void AdminApi::AddOwnMetrics(ScrapeOutput& output) {
   if (const View view = sources_.view()) AddClusterMetrics(*view, Clock::now(), output);
   const RunStatus run = sources_.run();
+  output.Add(Scraped::kReadsKept, KeptReads().empty() ? 0 : 1);
   output.Add(Scraped::kClientConnectionsMax, run.max_clients);
   output.Add(Scraped::kBuildInfo, 1, {WAYPOST_VERSION, "gcc " __VERSION__, "15"});
   output.Add(Scraped::kStartTime, UnixSeconds(started_));

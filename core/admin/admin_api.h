@@ -43,6 +43,7 @@ struct AdminSources {
   std::function<DigestReport()> digests;                   // empty: 503
   std::function<FenceReport()> fence;                      // empty: nothing is known of it
   std::function<RunStatus()> run;
+  std::function<std::string()> kept_reads;                 // KeptReadsWatch::why; empty: ""
   std::function<std::vector<std::string>()> rules;  // names, as they are numbered in the metrics; may be empty
   std::vector<const WorkerMetrics*> threads;  // workers and prober; must outlive the API
   std::string default_database = "postgres";  // of a question that names none
@@ -86,6 +87,7 @@ class AdminApi {
   AdminResponse AskDigests(const AdminRequest& request);
   AdminResponse Shadow(const AdminRequest&);
 
+  [[nodiscard]] std::string KeptReads() const { return sources_.kept_reads ? sources_.kept_reads() : ""; }
   void AddOwnMetrics(ScrapeOutput& output);
 
   const AdminSources sources_;

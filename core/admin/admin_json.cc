@@ -50,14 +50,12 @@ json TextOrNull(const std::string& value) {
 
 // Why reads under each policy that tells replicas apart do not go there; null: they may. What is not proved to be within
 // the bounds of consistency = "bounded" is treated as strict.
-json WhyNot(const ServerView& server, const ClusterView& view, const FenceReport::Server& fence, bool fence_open) {
+json WhyNot(const ServerView& server, const ClusterView& view, const std::string& unproved) {
   const auto now = Clock::now();
   json result = json::object();
   for (const auto& [name, from] : {std::pair{"synchronous", ReadFrom::kSynchronous}, std::pair{"streaming", ReadFrom::kStreaming}}) {
     auto strict = WhyNotReadFrom(server, view, {.read_from = from}, now);
-    if (strict.empty() && !fence_open) strict = "the primary cannot be asked for its position";
-    if (strict.empty() && fence.proving == 0)
-      strict = "it cannot be asked how far it has replayed" + (fence.error.empty() ? "" : ": " + fence.error);
+    if (strict.empty()) strict = unproved;
     const auto eventual = WhyNotReadFrom(server, view, {.read_from = from, .consistency = Consistency::kEventual}, now);
     result[name] = {{"strict", TextOrNull(strict)}, {"eventual", TextOrNull(eventual)}};
   }
@@ -84,7 +82,7 @@ void AddReplica(const ServerView& server, ServerId id, const ClusterView& view, 
           ? json(nullptr)
           : json(std::chrono::duration_cast<milliseconds>(now - server.fresh_as_of).count());
   result["workers_proving"] = fence.proving;
-  result["why_not"] = WhyNot(server, view, fence, report.open > 0);
+  result["why_not"] = WhyNot(server, view, report.WhyUnproved(id));
   result["sync_guarantee"] = server.sync_guarantee;
   const auto why = server.sync_guarantee      ? ""
                    : !view.sync_guarantee     ? view.sync_guarantee_why
@@ -222,7 +220,7 @@ std::string ProblemJson(int status, std::string_view title, std::string_view det
 }
 
 std::string StatusJson(const StatusFacts& status) {
-  const auto& [view, run, threads, not_ready, started] = status;
+  const auto& [view, run, threads, not_ready, kept_reads, started] = status;
   const auto now = std::chrono::system_clock::now();
   json clients = {{"max", run.max_clients}};
   for (std::size_t i = 0; i < label_values::kClientState.size(); ++i)
@@ -230,6 +228,7 @@ std::string StatusJson(const StatusFacts& status) {
         Sum(threads, Gauge::kClientConnections, i);
   json warnings = json::array();
   if (!not_ready.empty()) warnings.push_back(not_ready);
+  if (!kept_reads.empty()) warnings.push_back(kept_reads);
   if (!run.reload_ok)
     warnings.push_back("the last reload failed, the old configuration stays: " + run.reload_error);
   json result = {{"version", WAYPOST_VERSION},
@@ -257,6 +256,7 @@ std::string StatusJson(const StatusFacts& status) {
   }
   result["replicas"] = replicas;
   result["replicas_eligible"] = eligible;
+  result["reads_on_primary_why"] = TextOrNull(kept_reads);
   result["sync_guarantee"] = view && view->sync_guarantee;
   result["sync_guarantee_why"] =
       view && view->sync_guarantee ? json(nullptr)

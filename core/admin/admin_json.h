@@ -20,7 +20,8 @@ struct StatusFacts {
   const View& view;  // may be null
   const RunStatus& run;
   const std::vector<const WorkerMetrics*>& threads;
-  std::string not_ready;  // why; empty: ready
+  std::string not_ready;   // why; empty: ready
+  std::string kept_reads;  // why every read runs on the primary; empty: it need not
   std::chrono::system_clock::time_point started;
 };
 [[nodiscard]] std::string StatusJson(const StatusFacts& status);

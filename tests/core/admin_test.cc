@@ -379,4 +379,21 @@ TEST_CASE("the port answers HTTP, refuses garbage, and is not shared", "[core][a
   CHECK(Talk(*port, "GET /healthz" + head + "\r\n").empty());
 }
 
+TEST_CASE("what keeps every read on the primary is told wherever one looks", "[core][admin]") {
+  Fixture f;
+  std::string kept = GENERATE("", "replicas are there, none may be read from: pg1: no");
+  auto sources = f.Sources();
+  sources.kept_reads = [&] { return kept; };
+  AdminApi api(sources);
+  const auto ready = api.Handle({"GET", "/readyz", "", {{"verbose", ""}}});
+  CHECK(ready.status == 200);
+  CHECK(Contains(ready.body, "none may be read from") == !kept.empty());
+  CHECK(api.Handle({"GET", "/readyz", ""}).body == "ok\n");
+  const auto status = api.Handle({"GET", "/api/v1/status", ""}).body;
+  CHECK(Contains(status, "\"reads_on_primary_why\":null") == kept.empty());
+  CHECK(Contains(status, "none may be read from") == !kept.empty());
+  const auto metrics = api.Handle({"GET", "/metrics", ""}).body;
+  CHECK(Contains(metrics, kept.empty() ? "waypost_reads_kept_on_primary 0\n" : "waypost_reads_kept_on_primary 1\n"));
+}
+
 }  // namespace waypost

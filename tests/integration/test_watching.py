@@ -116,3 +116,26 @@ def test_status_warns_while_commits_wait_for_a_standby_that_is_not_there(cluster
         cluster.sql("ALTER SYSTEM RESET synchronous_standby_names")
         cluster.sql("SELECT pg_reload_conf()")
     eventually(lambda: not warned(), 10, "the warning gone")
+
+
+def test_what_keeps_every_read_on_the_primary_is_told(make_waypost):
+    made = make_waypost(sections={"server": {"application_name": "nobody"}})
+    why = 'pg1: the primary lists no standby called "nobody"; pg2: the primary lists no standby called "nobody"'
+    eventually(lambda: why in made.get("/readyz?verbose")[1], 10, "/readyz?verbose says why")
+    assert made.get("/readyz") == (200, "ok\n")
+    status = json.loads(made.get("/api/v1/status")[1])
+    assert why in status["reads_on_primary_why"] and status["reads_on_primary_why"] in status["warnings"]
+    assert "waypost_reads_kept_on_primary 1\n" in made.get("/metrics")[1]
+    told = eventually(lambda: grep(made, "reads_on_primary"), 10, "a line in the log")
+    assert len(told) == 1 and "nobody" in told[0] and " warning " in told[0]
+
+
+def test_nothing_is_told_where_reads_run_on_replicas(waypost):
+    assert waypost.get("/readyz?verbose") == (200, "ok\n")
+    assert json.loads(waypost.get("/api/v1/status")[1])["reads_on_primary_why"] is None
+    assert "waypost_reads_kept_on_primary 0\n" in waypost.get("/metrics")[1]
+    assert not grep(waypost, "reads_on_primary")
+
+
+def grep(made, word):
+    return [line for line in made.log_path.read_text().splitlines() if word in line]
