@@ -7,6 +7,8 @@
 #include <array>
 #include <memory>
 
+#include "core/base/log_limit.h"
+
 namespace waypost {
 namespace {
 
@@ -66,11 +68,12 @@ std::shared_ptr<spdlog::logger> Logger() {
   return logger;
 }
 
-}  // namespace
+LogLimit& Limit() {
+  static LogLimit limit;
+  return limit;
+}
 
-void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
-  const auto logger = Logger();
-  if (!logger->should_log(ToSpdlog(level))) return;
+void Write(spdlog::logger& logger, LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
   std::string line(event);
   for (const auto& field : fields) {
     line += ' ';
@@ -80,8 +83,28 @@ void Log(LogLevel level, std::string_view event, std::initializer_list<LogField>
     else if (NeedsQuotes(field.text)) AppendQuoted(line, field.text);
     else line += field.text;
   }
-  logger->log(ToSpdlog(level), "{}", line);
-  logger->flush();
+  logger.log(ToSpdlog(level), "{}", line);
+  logger.flush();
+}
+
+void WriteLeftOut(spdlog::logger& logger, LogLevel level, std::string_view event, std::uint64_t lines) {
+  Write(logger, level, "log_suppressed", {{"event", event}, {"suppressed", lines}});
+}
+
+}  // namespace
+
+void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
+  const auto logger = Logger();
+  if (!logger->should_log(ToSpdlog(level))) return;
+  const auto left_out = Limit().Admit(level, event, Clock::now());
+  if (!left_out) return;
+  if (*left_out > 0) WriteLeftOut(*logger, level, event, *left_out);
+  Write(*logger, level, event, fields);
+}
+
+void LogLeftOut(bool at_the_end) {
+  for (const auto& kind : Limit().TakeLeftOut(at_the_end ? TimePoint::max() : Clock::now()))
+    WriteLeftOut(*Logger(), kind.level, kind.event, kind.lines);
 }
 
 bool LogEnabled(LogLevel level) { return Logger()->should_log(ToSpdlog(level)); }

@@ -28,11 +28,16 @@ struct LogField {
 };
 
 // Writes one line, if `level` is enabled. Values with blanks, quotes or control characters are quoted and escaped.
-// A log that cannot be written (disk full, closed pipe) is dropped, never an error.
+// A log that cannot be written (disk full, closed pipe) is dropped, never an error. Of lines that come in a flood most are
+// left out: see log_limit.h.
 void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
 
 // True if lines of `level` are written: guard anything that costs to compute.
 [[nodiscard]] bool LogEnabled(LogLevel level);
+
+// Writes how many lines were left out of what has ceased since: "log_suppressed event=... suppressed=N". From time to time;
+// any thread. `at_the_end`: also of what still goes on.
+void LogLeftOut(bool at_the_end = false);
 
 // "debug" -> kDebug and so on; false if `name` is none of trace, debug, info, warn, error.
 [[nodiscard]] bool ParseLogLevel(std::string_view name, LogLevel& level);
