@@ -17,10 +17,12 @@
 #include "core/base/log.h"
 #include "core/catalog_keeper.h"
 #include "core/cli.h"
+#include "core/descriptors.h"
 #include "core/explain_route.h"
 #include "core/kept_reads_watch.h"
 #include "core/prober.h"
 #include "core/shared.h"
+#include "core/uv/tcp_listener.h"
 #include "core/worker.h"
 
 namespace waypost {
@@ -36,6 +38,11 @@ void RaiseFileLimit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::uint64_t FileLimit() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
 }
 
 sigset_t BlockSignals() {
@@ -59,11 +66,23 @@ unsigned WorkerCount(const Config& config) {
   return std::min<unsigned>(wanted, ServerBudget::kMaxWorkers);
 }
 
+// What the configuration allows beyond the limit of descriptors is cut, and said.
+Config Fitted(Config config) {
+  const auto plan = FitDescriptors(config, WorkerCount(config), FileLimit());
+  if (plan.fits()) return config;
+  Log(LogLevel::kWarn, "file_limit_too_low",
+      {{"found", plan.limit}, {"needed", plan.needed}, {"max_clients", config.max_clients},
+       {"max_logins", config.max_logins}});
+  for (const auto& server : config.servers)
+    Log(LogLevel::kWarn, "file_limit_too_low", {{"server", server.name}, {"max_connections", server.max_connections}});
+  return config;
+}
+
 // Everything that runs beside the main thread, in the order in which it must end.
 class App {
  public:
   explicit App(Config config)
-      : config_(std::make_shared<const Config>(std::move(config))),
+      : config_(std::make_shared<const Config>(Fitted(std::move(config)))),
         prober_(config_, prober_metrics_, [this](View view) { OnView(std::move(view)); }),
         keeper_(config_, [this] { return prober_.view(); }, [this] { return shared_.catalog_clock.now(); },
                 [this](const std::string& database, const KnownCatalog& known) { OnCatalog(database, known); }),
@@ -209,12 +228,15 @@ Result<bool> App::Start() {
     status_.max_clients = config_->max_clients;
     status_.config_path = config_->path;
     status_.config_loaded = std::chrono::system_clock::now();
-    status_.accepting = true;
   }
   admin_ = std::make_unique<AdminServer>(Sources());
   if (const auto port = admin_->Start(config_->admin.address, config_->admin.port); !port) return Error{port.error()};
   for (const auto& worker : workers_)
     if (const auto listening = worker->Listen(); !listening) return Error{listening.error()};
+  {
+    const std::scoped_lock lock(mutex_);
+    status_.accepting = true;
+  }
   keeper_.Start();
   for (const auto& worker : workers_) worker->Start();
   for (const auto& database : config_->databases) keeper_.RequestCatalog(database.name);
@@ -240,7 +262,7 @@ void App::Reload() {
       loaded->admin.port != old.admin.port || loaded->admin.address != old.admin.address ||
       loaded->workers != old.workers)
     Log(LogLevel::kWarn, "reload_partial", {{"kept", "listen, admin and workers need a restart"}});
-  config_ = std::make_shared<const Config>(std::move(*loaded));
+  config_ = std::make_shared<const Config>(Fitted(std::move(*loaded)));
   (void)ConfigureLog(config_->log_level, config_->log_file);  // a log that cannot be opened stays as it is
   shared_.credentials.Load(*config_);
   prober_.Reload(config_);
@@ -287,6 +309,7 @@ int RunWaypost(Config config) {
   bool draining = false;
   for (;;) {
     const int signal = NextSignal(signals);
+    LogLeftOut();
     if (signal == SIGHUP && !draining) app.Reload();
     if (signal == SIGTERM || signal == SIGINT) {
       // A second signal, or SIGINT, does not wait.
@@ -301,6 +324,7 @@ int RunWaypost(Config config) {
   }
   app.Drain(true);
   app.Stop();
+  LogLeftOut(true);
   Log(LogLevel::kInfo, "stopped");
   return kExitOk;
 }

@@ -31,9 +31,19 @@ bool WantsReplication(std::string_view value) {
 }  // namespace
 
 ClientLogin::ClientLogin(Worker& worker, Session& session)
-    : worker_(worker), session_(session), started_(worker.Now()) {}
+    : worker_(worker), session_(session), place_(worker.LoginBegins(*this)), started_(worker.Now()) {}
 
-ClientLogin::~ClientLogin() = default;
+ClientLogin::~ClientLogin() { LeaveLogins(); }
+
+void ClientLogin::LeaveLogins() {
+  if (place_) worker_.LoginEnds(*place_);
+  place_.reset();
+}
+
+void ClientLogin::TurnAway() {
+  Refuse("53300", "sorry, too many clients are logging in",
+         "Waypost's max_logins is reached, and this connection has not proved who it is for the longest time.");
+}
 
 bool ClientLogin::Expired(TimePoint now) {
   if (phase_ == Phase::kCatalog) {
@@ -49,6 +59,7 @@ bool ClientLogin::Expired(TimePoint now) {
 }
 
 void ClientLogin::Abandon() {
+  LeaveLogins();
   if (phase_ == Phase::kChecking) worker_.startup_checks().Forget(*this);
   if (phase_ == Phase::kCatalog) worker_.ForgetLogin(*this);
   phase_ = Phase::kDone;
@@ -138,8 +149,6 @@ void ClientLogin::OnStartup(StartupPacket packet) {
   std::vector<std::pair<std::string, std::string>> settings;
   if (!ReadOptions(startup_.options, settings))
     return Refuse("22023", "the start-up option \"options\" holds something other than -c name=value or --name=value");
-  if (!worker_.TakeClient(startup_.user)) return Refuse("53300", "sorry, too many clients already");
-  session_.CountedAs(startup_.user);
 
   std::string out;
   // As the primary would: to its clients a server of an older major offers no more than it speaks itself.
@@ -201,6 +210,9 @@ void ClientLogin::OnSaslEnd(Bytes body) {
     return Refuse(ScramSqlState(done.fault().fault), "malformed SCRAM message", done.error());
   if (!done || !known_user_)
     return Refuse("28P01", "password authentication failed for user \"" + startup_.user + "\"");
+  LeaveLogins();
+  if (!worker_.TakeClient(startup_.user)) return Refuse("53300", "sorry, too many clients already");
+  session_.CountedAs(startup_.user);
   worker_.shared().credentials.Learn(startup_.user, done->keys);
   std::string out;
   MessageBuilder(out, 'R').U32(kAuthSaslFinal).Raw(AsBytes(done->server_final));

@@ -2,6 +2,7 @@
 // start-up settings on a primary. Worker thread only; belongs to its Session until it is done.
 #pragma once
 
+#include <list>
 #include <optional>
 #include <string>
 
@@ -24,6 +25,8 @@ class ClientLogin final : public StartupUser {
   ClientLogin& operator=(const ClientLogin&) = delete;
 
   void OnData(Bytes data);
+  // Others come in, and this one has not proved who he is for the longest time: he gets 53300.
+  void TurnAway();
   // True once it has taken longer than login_timeout; or, proved and waiting for a primary, than query_wait_timeout.
   [[nodiscard]] bool Expired(TimePoint now);
   // The session ends: no more calls.
@@ -37,6 +40,8 @@ class ClientLogin final : public StartupUser {
 
   bool OnFirst(Bytes& in);
   void OnStartup(StartupPacket packet);
+  // No longer among those who have proved nothing.
+  void LeaveLogins();
   bool OnPassword(Bytes& in);
   void OnSaslStart(Bytes body);
   void OnSaslEnd(Bytes body);
@@ -50,6 +55,7 @@ class ClientLogin final : public StartupUser {
 
   Worker& worker_;
   Session& session_;
+  std::optional<std::list<ClientLogin*>::iterator> place_;  // among the worker's logins
   Phase phase_ = Phase::kFirst;
   TimePoint started_;
   std::uint64_t defaults_ = 0;  // see Session::Identity

@@ -90,7 +90,8 @@ struct Config {
   PoolPolicy pool;
   SessionLimits limits;
   DigestConfig digests;
-  unsigned max_clients = 10'000;  // over all workers and listeners; one more gets 53300
+  unsigned max_clients = 10'000;  // logged in, over all workers and listeners; one more gets 53300
+  unsigned max_logins = 1'000;    // not logged in yet, over all workers; for one more the oldest gets 53300
   bool comment_hints = false;     // what comments say of where a statement goes counts
   milliseconds drain_timeout{30'000};
   unsigned workers = 0;  // 0: one per core

@@ -167,6 +167,7 @@ class ConfigLoad {
     if (limits.Has("max_clients") && max_clients_in_listen_)
       limits.Fault("max_clients", "found here and in [listen], expected it once");
     limits.Number("max_clients", config_.max_clients, 1, kMaxClients);
+    limits.Number("max_logins", config_.max_logins, 1, kMaxClients);
     limits.Span("login_timeout", config_.limits.login_timeout, kNone, kMonth);
     limits.Span("client_idle_timeout", config_.limits.client_idle_timeout, kNone, kMonth);
     limits.Span("idle_in_transaction_timeout", config_.limits.idle_in_transaction_timeout, kNone,

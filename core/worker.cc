@@ -4,6 +4,7 @@
 
 #include "core/base/log.h"
 #include "core/cancel_request.h"
+#include "parser/encode.h"
 
 namespace waypost {
 namespace {
@@ -27,6 +28,13 @@ std::string HexOf(const std::string& bytes) {
     text += kHex[u & 15U];
   }
   return text;
+}
+
+// What one hears for whom not even a descriptor is left.
+std::string TooManyClients() {
+  std::string out;
+  AppendError(out, {.severity = "FATAL", .sqlstate = "53300", .message = "sorry, too many clients already"});
+  return out;
 }
 
 }  // namespace
@@ -64,7 +72,7 @@ Worker::~Worker() {
 Result<bool> Worker::Listen() {
   for (const auto& configured : config_->listeners) {
     const auto& name = listener_names_.emplace_back(configured.name);
-    auto listener = TcpListener::Listen(loop_, configured.address, configured.port,
+    auto listener = TcpListener::Listen(loop_, configured.address, configured.port, TooManyClients(),
                                         [this, &name](std::unique_ptr<TcpStream> stream) { Accept(std::move(stream), name); });
     if (!listener) return Error{listener.error()};
     listeners_.push_back(std::move(*listener));
@@ -191,7 +199,14 @@ void Worker::AddOutstanding(ServerId id, int change) {
 
 // --- clients
 
+void Worker::MakeRoomForLogin() {
+  const auto most = std::max<std::size_t>(1, config_->max_logins / shared_.workers.size());
+  // Whoever answers is in and out in a moment: the oldest is one who does not.
+  while (logins_.size() >= most) logins_.front()->TurnAway();
+}
+
 void Worker::Accept(std::unique_ptr<TcpStream> stream, std::string_view listener) {
+  MakeRoomForLogin();
   std::uint32_t slot = 0;
   if (!free_slots_.empty()) {
     slot = free_slots_.back();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -25,6 +26,7 @@
 #include "core/startup_check.h"
 #include "core/uv/loop.h"
 #include "core/uv/tcp.h"
+#include "core/uv/tcp_listener.h"
 #include "metrics/worker_metrics.h"
 #include "parser/sql_cache.h"
 #include "routing/prepared.h"
@@ -115,7 +117,11 @@ class Worker {
   [[nodiscard]] std::unique_ptr<Batch> TakeBatch();
   void GiveBatch(std::unique_ptr<Batch> batch);
 
-  // A client asks to log in as `user`: false if there are too many. Given back when its session ends.
+  // A client has come in, and has not proved who he is.
+  using LoginPlace = std::list<ClientLogin*>::iterator;
+  [[nodiscard]] LoginPlace LoginBegins(ClientLogin& login) { return logins_.insert(logins_.end(), &login); }
+  void LoginEnds(LoginPlace place) { logins_.erase(place); }
+  // A client has proved to be `user`: false if there are too many. Given back when its session ends.
   [[nodiscard]] bool TakeClient(const std::string& user);
   // Freed when nothing of it can be on the stack any more.
   void Bury(Session& session, std::uint32_t slot);
@@ -142,6 +148,7 @@ class Worker {
 
  private:
   void Accept(std::unique_ptr<TcpStream> stream, std::string_view listener);
+  void MakeRoomForLogin();
   void Tick();
   void RunPosted();
   void EmptyGrave();
@@ -176,7 +183,8 @@ class Worker {
   std::uint64_t sequence_tokens_ = 0;
   std::map<std::string, CatalogEntry> catalogs_;
   std::uint64_t catalog_generation_ = 1;
-  std::vector<std::pair<std::string, ClientLogin*>> waiting_logins_;
+  std::list<ClientLogin*> logins_;  // not proved yet, the oldest first
+  std::vector<std::pair<std::string, ClientLogin*>> waiting_logins_;  // for a catalogue
 
   SettingTable settings_;
   StatementTable statements_;

@@ -7,16 +7,12 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include <cerrno>
 #include <cstring>
 #include <vector>
-
-#include "core/base/log.h"
 
 namespace waypost {
 namespace {
 
-constexpr int kBacklog = 1024;
 constexpr unsigned kKeepaliveSeconds = 60;
 constexpr unsigned kUnackedMs = 60'000;  // a peer that acknowledges nothing for so long is gone
 constexpr milliseconds kLinger{5'000};  // how long a finished stream may go on sending what is queued
@@ -239,6 +235,14 @@ std::unique_ptr<TcpStream> TcpStream::Connect(Loop& loop, const std::string& hos
   return stream;
 }
 
+std::unique_ptr<TcpStream> TcpStream::Adopt(Loop& loop, int fd) {
+  std::unique_ptr<TcpStream> stream(new TcpStream(loop));
+  stream->handle_->Init();
+  if (uv_tcp_open(&stream->handle_->tcp, fd) == 0) return stream;
+  close(fd);
+  return nullptr;
+}
+
 void TcpStream::Start(StreamUser& user) {
   handle_->user = &user;
   handle_->Connected();
@@ -300,79 +304,6 @@ std::string TcpStream::PeerName() const {
                   sizeof host, service, sizeof service, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
     return "";
   return std::string(host) + ":" + service;
-}
-
-struct TcpListener::Handle {
-  Loop* loop = nullptr;
-  uv_tcp_t tcp{};
-  OnAccept on_accept;
-};
-
-namespace {
-
-// A bound socket, shared with others that ask for sharing or not.
-Result<int> BoundSocket(const std::string& address, std::uint16_t port, bool share) {
-  const auto where = address + ":" + std::to_string(port);
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &found) != 0)
-    return Error{"cannot listen on " + where + ": not an IP address"};
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
-  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  const int on = 1;
-  if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-      (!share || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
-      bind(fd, found->ai_addr, found->ai_addrlen) == 0)
-    return fd;
-  const std::string why = std::strerror(errno);
-  if (fd >= 0) close(fd);
-  return Error{"cannot listen on " + where + ": " + why};
-}
-
-}  // namespace
-
-Result<bool> TcpListener::CheckFree(const std::string& address, std::uint16_t port) {
-  const auto fd = BoundSocket(address, port, false);
-  if (!fd) return Error{fd.error()};
-  close(*fd);
-  return true;
-}
-
-Result<std::unique_ptr<TcpListener>> TcpListener::Listen(Loop& loop, const std::string& address,
-                                                         std::uint16_t port, OnAccept on_accept) {
-  const auto where = address + ":" + std::to_string(port);
-  const auto fd = BoundSocket(address, port, true);
-  if (!fd) return Error{fd.error()};
-  auto* handle = new Handle;
-  handle->loop = &loop;
-  handle->on_accept = std::move(on_accept);
-  uv_tcp_init(loop.raw(), &handle->tcp);
-  handle->tcp.data = handle;
-  std::unique_ptr<TcpListener> listener(new TcpListener(handle));
-  int failed = uv_tcp_open(&handle->tcp, *fd);
-  if (failed == 0) {
-    failed = uv_listen(reinterpret_cast<uv_stream_t*>(&handle->tcp), kBacklog,
-                       [](uv_stream_t* server, int status) {
-                         auto* self = static_cast<Handle*>(server->data);
-                         if (status != 0) {
-                           Log(LogLevel::kWarn, "accept_failed", {{"error", uv_strerror(status)}});
-                           return;
-                         }
-                         std::unique_ptr<TcpStream> client(new TcpStream(*self->loop));
-                         client->handle_->Init();
-                         if (uv_accept(server, reinterpret_cast<uv_stream_t*>(&client->handle_->tcp)) == 0)
-                           self->on_accept(std::move(client));
-                       });
-  }
-  if (failed != 0) return Error{"cannot listen on " + where + ": " + uv_strerror(failed)};
-  return listener;
-}
-
-TcpListener::~TcpListener() {
-  uv_close(reinterpret_cast<uv_handle_t*>(&handle_->tcp),
-           [](uv_handle_t* closed) { delete static_cast<Handle*>(closed->data); });
 }
 
 }  // namespace waypost

@@ -128,6 +128,8 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
        "smaller"},
       {"[limits]\nmax_clients = 0",
        "w.toml:2:limits.max_clients: found 0, expected a whole number from 1 to 1000000"},
+      {"[limits]\nmax_logins = 0",
+       "w.toml:2:limits.max_logins: found 0, expected a whole number from 1 to 1000000"},
       {"[listen]\nmax_clients = 5\n[limits]\nmax_clients = 5",
        "w.toml:4:limits.max_clients: found here and in [listen], expected it once"},
       {"[log]\nlevel = 'loud'",

@@ -25,6 +25,7 @@ TEST_CASE("the example configuration loads, and every value in it is the default
   CHECK(config.listeners[0].address == ListenConfig{}.address);
   CHECK(config.listeners[0].port == ListenConfig{}.port);
   CHECK(config.max_clients == defaults.max_clients);
+  CHECK(config.max_logins == defaults.max_logins);
   CHECK(config.admin.address == defaults.admin.address);
   CHECK(config.admin.port == defaults.admin.port);
   CHECK(config.monitor.database == defaults.monitor.database);

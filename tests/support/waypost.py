@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import subprocess
@@ -48,12 +49,13 @@ class Waypost:
     """One process. `sections` are merged into the tables of the configuration: {"pool": {...}}; those of "server" go into
     each server, those of "top" before all tables; a list makes [[tables]]; `users`, `databases` and `servers` replace or extend the lists."""
 
-    def __init__(self, cluster, sections=None, users=None, databases=(), servers=None, raw="", env=None):
+    def __init__(self, cluster, sections=None, users=None, databases=(), servers=None, raw="", env=None, files=None):
         self.cluster = cluster
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="waypost-test-"))
         self.port, self.admin_port = free_port(), free_port()
         self.sections, self.users, self.databases = sections or {}, users, databases
         self.servers, self.raw, self.env = servers, raw, env or {}
+        self.files = files  # its limit of descriptors
         self.config = self.dir / "waypost.toml"
         self.log_path = self.dir / "output.log"
         self.process = None
@@ -95,8 +97,13 @@ class Waypost:
         assert BINARY.exists(), f"{BINARY} does not exist: build it, or name another by WAYPOST_BINARY"
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, "--config", self.config], stdout=log, stderr=log, env={**os.environ, **self.env}
-            )
+                [BINARY, "--config", self.config], stdout=log, stderr=log, env={**os.environ, **self.env},
+                preexec_fn=self.limit_files,
+            )  # fmt: skip
+
+    def limit_files(self):
+        if self.files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
 
     def ready(self):
         assert self.process.poll() is None, f"exited with {self.process.returncode}:\n{self.log()[-3000:]}"
@@ -158,6 +165,10 @@ class Waypost:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError("no VmRSS")
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def hangup(self):
         self.process.send_signal(signal.SIGHUP)
