@@ -52,6 +52,9 @@ struct Effect {
   // What the unnamed statement was, the client's and the server's, before this was sent to change it: the server keeps it
   // if it skips this.
   StatementRef unnamed_before{}, server_unnamed_before{};
+  // kRan of a Query: how many statements of ours stand behind each of the client's; empty: none.
+  std::vector<std::uint32_t> aside{};
+  std::uint32_t aside_left = 0;  // of those that run now
   // The unnamed statement of the server is what it changes.
   [[nodiscard]] bool OfUnnamed() const { return kind == Kind::kInjected ? !statement : kind != Kind::kRan && name.empty(); }
 };
@@ -66,6 +69,12 @@ struct Portal {
   bool unlisted = false;  // kUnknownState: by its text it may set what an audit cannot find
   bool audit = false;     // it may end a pin
   DigestNote note = 0;
+};
+
+// What goes in place of a part of a client's text.
+struct TextEdit {
+  std::size_t at = 0, size = 0;  // in bytes
+  std::string text;
 };
 
 // A name in a SQL text that went to the server as another one.
@@ -98,6 +107,7 @@ struct BatchFlags {
   bool reads_sequence = false;   // currval(), lastval()
   bool audit = false;            // it may have begun or ended what ties the session
   bool resets = false;           // RESET, DISCARD ALL: back to the start-up values
+  bool discards = false;         // DISCARD ALL
   std::optional<Handling> handling{};  // if rules or hints have a say: of all its statements
   RuleMask rules = 0;            // what matched
   bool cut_short = false;        // a run of it that does not count was cancelled

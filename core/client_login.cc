@@ -240,6 +240,7 @@ void ClientLogin::OnStartupChecked(const StartupAnswer& answer) noexcept {
     return session_.Close(answer.error, ClientOutcome::kServerError);
   }
   parameter_status_ = answer.parameter_status;
+  only_at_start_ = answer.only_at_start;
   // Without the catalogue nothing could be proved of the first statements: not long, since it is loaded once a database.
   phase_ = Phase::kCatalog;
   started_ = worker_.Now();
@@ -251,24 +252,35 @@ void ClientLogin::OnCatalog() noexcept { Finish(); }
 void ClientLogin::Finish() {
   phase_ = Phase::kDone;
   SettingSet set;
+  Parameters only_at_start;
   std::vector<std::pair<std::string, std::string>> options;
   (void)ReadOptions(startup_.options, options);  // checked at start-up
   const auto* date_style = FindParameter(*parameter_status_, "DateStyle");
   for (const auto& list : {options, startup_.parameters})
     for (const auto& [name, value] : list) {
-      const bool whole = date_style != nullptr && AsciiLower(name) == "datestyle";
+      const auto lower = AsciiLower(name);
+      if (std::find(only_at_start_.begin(), only_at_start_.end(), lower) != only_at_start_.end()) {
+        std::erase_if(only_at_start, [&](const auto& other) { return other.first == lower; });
+        only_at_start.emplace_back(lower, value);
+        continue;
+      }
+      const bool whole = date_style != nullptr && lower == "datestyle";
       set.push_back(StartupSetting(name, whole ? *date_style : value));  // it may name the half of it
     }
+  std::sort(only_at_start.begin(), only_at_start.end());
+  if (!only_at_start.empty() && !worker_.pools().MayKeepApart(startup_.database, startup_.user, only_at_start))
+    return Refuse("53300", "too many different values of \"" + only_at_start.front().first + "\" at start-up",
+                  "It can be given at start-up alone, and each value needs server connections of its own. Waypost keeps up to "
+                  "4 kinds of them for one user in one database.");
 
   std::string out;
   MessageBuilder(out, 'R').U32(kAuthOk);
   for (const auto& [name, value] : *parameter_status_) AppendParameterStatus(out, name, value);
   MessageBuilder(out, 'K').U32(session_.cancel_pid()).Raw(AsBytes(session_.secret()));
   AppendReadyForQuery(out, 'I');
-  auto startup = std::make_shared<StartupSettings>();
-  startup->parameters = Question().parameters;
-  startup->settings = worker_.settings().Intern(std::move(set));
-  session_.OnLoggedIn({startup_.user, startup_.database, std::move(startup), parameter_status_, defaults_}, out);
+  session_.OnLoggedIn({startup_.user, startup_.database, worker_.settings().Intern(std::move(set)), std::move(only_at_start),
+                       parameter_status_, defaults_},
+                      out);
   HandOverRest();
 }
 

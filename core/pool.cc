@@ -1,6 +1,7 @@
 #include "core/pool.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/base/log.h"
 #include "core/server_connection.h"
@@ -16,6 +17,12 @@ constexpr milliseconds kFirstBackoff{50};
 constexpr milliseconds kMaxBackoff{2'000};
 // A replica that replays so late what ALTER ROLE ... SET changed is not thought of.
 constexpr milliseconds kDefaultsReach{5'000};
+
+// What sessions start with (ALTER ROLE ... SET) has changed between the two. One that is opened now is good for all who
+// wait now: nobody waits for a connection of a special kind, and none is thrown away for this twice.
+bool Outdated(const ServerConnection& connection, const Waiter& waiter) {
+  return connection.defaults() < waiter.defaults;
+}
 
 std::optional<TimePoint> Older(std::optional<TimePoint> a, std::optional<TimePoint> b) {
   if (!a) return b;
@@ -45,10 +52,13 @@ void Pool::WaitersChanged() {
 
 ServerConnection* Pool::Acquire(Waiter& waiter) {
   if (waiters_.empty()) {
-    for (auto i = idle_.size(); i-- > 0;) {
-      auto* connection = idle_[i];
-      if (!waiter.Suits(*connection)) continue;
-      idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(i));
+    while (!idle_.empty()) {
+      auto* connection = idle_.back();
+      if (Outdated(*connection, waiter)) {
+        Remove(*connection, DisconnectCause::kOutdated);
+        continue;
+      }
+      idle_.pop_back();
       return connection;
     }
   }
@@ -74,19 +84,17 @@ void Pool::Grow() {
                               worker_.pools().OldestWaiter(key_.server, this));
     if (!MayGrow(OldestWaiter(), others)) return;
     if (!budget.Take(server->max_connections)) {
-      if (worker_.pools().EvictIdle(key_.server, this) || EvictIdle()) continue;
+      if (worker_.pools().EvictIdle(key_.server, this)) continue;
       worker_.AskOthersToYield(key_.server);
       return;
     }
-    Open(waiters_[connecting_]->Startup());
+    Open();
   }
 }
 
-void Pool::Open(std::shared_ptr<const StartupSettings> startup) {
+void Pool::Open() {
   ++connecting_;
-  last_startup_ = startup;
-  connections_.push_back(
-      std::make_unique<ServerConnection>(worker_, *this, worker_.ServerFor(key_.server), std::move(startup)));
+  connections_.push_back(std::make_unique<ServerConnection>(worker_, *this, worker_.ServerFor(key_.server)));
 }
 
 void Pool::OnReady(ServerConnection& connection) {
@@ -169,9 +177,8 @@ void Pool::Serve(ServerConnection& connection) {
     return;
   }
   auto* waiter = waiters_.front();
-  if (!waiter->Suits(connection)) {
-    // Started with settings that this session does not have: one of its own takes the place.
-    Remove(connection, DisconnectCause::kEvicted);
+  if (Outdated(connection, *waiter)) {
+    Remove(connection, DisconnectCause::kOutdated);
     return Grow();
   }
   waiters_.pop_front();
@@ -256,12 +263,19 @@ void Pool::Sweep(TimePoint now) {
     waiter->OnNoServerConnection("53300", error);
   }
   const bool warm = server != nullptr && !connections_.empty() && connections_.size() < policy_.min_size;
-  if (warm && worker_.shared().budgets[key_.server].Take(server->max_connections)) Open(last_startup_);
+  if (warm && worker_.shared().budgets[key_.server].Take(server->max_connections)) Open();
   if (!waiters_.empty()) Grow();
 }
 
-Pool& PoolSet::Get(ServerId server, const std::string& database, const std::string& user) {
-  Pool::Key key{server, database, user};
+bool PoolSet::MayKeepApart(const std::string& database, const std::string& user, const Parameters& only_at_start) const {
+  constexpr std::size_t kMaxKinds = 4;
+  std::set<Parameters> kinds{only_at_start};
+  for (const auto& [key, pool] : pools_)
+    if (key.database == database && key.user == user && !key.only_at_start.empty()) kinds.insert(key.only_at_start);
+  return kinds.size() <= kMaxKinds;
+}
+
+Pool& PoolSet::Get(const PoolKey& key) {
   auto& pool = pools_[key];
   if (!pool) pool = std::make_unique<Pool>(worker_, key);
   return *pool;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "core/server_login.h"
 #include "metrics/labels.h"
 #include "routing/cluster_view.h"
 
@@ -19,7 +20,6 @@ namespace waypost {
 class ServerConnection;
 class Worker;
 class Pool;
-struct StartupSettings;
 
 // Who waits for a server connection: a session.
 class Waiter {
@@ -31,25 +31,26 @@ class Waiter {
   // The server cannot be reached now; decide again where to go.
   virtual void OnServerUnreachable() noexcept = 0;
 
-  // True if `connection` can be made what the waiter's session is: see StartupSettings.
-  [[nodiscard]] virtual bool Suits(const ServerConnection& connection) const noexcept = 0;
-  // What a new connection for it is started with.
-  [[nodiscard]] virtual std::shared_ptr<const StartupSettings> Startup() const noexcept = 0;
-
   TimePoint waiting_since{};  // kept while it is sent from one pool to another; {}: does not wait
   TimePoint give_up_at = TimePoint::max();
+  std::uint64_t defaults = 0;  // what the DefaultsClock said when its session began
 
  protected:
   ~Waiter() = default;
 };
 
+// All connections of a pool are alike: each begins without settings, and what a session has set is set on it ahead of the
+// session's batch. `only_at_start` is what clients asked for that no statement can set (ignore_system_indexes ...).
+struct PoolKey {
+  ServerId server;
+  std::string database, user;
+  Parameters only_at_start{};
+  auto operator<=>(const PoolKey&) const = default;
+};
+
 class Pool {
  public:
-  struct Key {
-    ServerId server;
-    std::string database, user;
-    auto operator<=>(const Key&) const = default;
-  };
+  using Key = PoolKey;
 
   Pool(Worker& worker, Key key);
   ~Pool();
@@ -85,7 +86,7 @@ class Pool {
   [[nodiscard]] std::size_t waiting() const { return waiters_.size(); }
 
  private:
-  void Open(std::shared_ptr<const StartupSettings> startup);
+  void Open();
   void Serve(ServerConnection& connection);
   void Remove(ServerConnection& connection, DisconnectCause cause);
   void WaitersChanged();
@@ -96,7 +97,6 @@ class Pool {
   std::vector<std::unique_ptr<ServerConnection>> connections_;
   std::vector<ServerConnection*> idle_;  // the one used last at the back
   std::deque<Waiter*> waiters_;
-  std::shared_ptr<const StartupSettings> last_startup_;  // for those opened for nobody
   std::size_t connecting_ = 0;
   unsigned failures_ = 0;          // logins failed in a row
   TimePoint not_before_{};         // no new login before this, after failures
@@ -109,7 +109,9 @@ class PoolSet {
  public:
   explicit PoolSet(Worker& worker) : worker_(worker) {}
   // Made when first asked for; lives as long as the worker.
-  Pool& Get(ServerId server, const std::string& database, const std::string& user);
+  Pool& Get(const PoolKey& key);
+  // False if `only_at_start` would be one kind of connections more than are kept apart for `user` in `database`.
+  [[nodiscard]] bool MayKeepApart(const std::string& database, const std::string& user, const Parameters& only_at_start) const;
   void Sweep(TimePoint now);
   void OnConfigChanged();
   // A place under the limit of `server` may be free: whoever waits longest tries.

@@ -75,13 +75,11 @@ class ServerConnection::Output {
   bool copied_ = false;
 };
 
-ServerConnection::ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<const ServerConfig> server,
-                                   std::shared_ptr<const StartupSettings> startup)
-    : settings(startup->settings),
+ServerConnection::ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<const ServerConfig> server)
+    : settings(worker.settings().None()),
       worker_(worker),
       pool_(pool),
       server_(std::move(server)),
-      startup_(std::move(startup)),
       defaults_(worker.shared().defaults_clock.now()),
       id_(pool.key().server) {
   connect_started = worker_.Now();
@@ -92,7 +90,7 @@ ServerConnection::~ServerConnection() = default;
 
 void ServerConnection::OnConnected() noexcept {
   const auto& key = pool_.key();
-  login_.emplace(*server_, key.user, key.database, startup_->parameters, worker_.shared().credentials.ForServer(key.user));
+  login_.emplace(*server_, key.user, key.database, key.only_at_start, worker_.shared().credentials.ForServer(key.user));
   stream_->Write(AsBytes(login_->Start()));
 }
 
@@ -229,6 +227,12 @@ void ServerConnection::Disconnect() {
 bool ServerConnection::Send(Bytes bytes) {
   worker_.metrics().CountMany(Counter::kBytes, bytes.size(), Side::kServer, Direction::kOut);
   return stream_->Write(bytes);
+}
+
+std::uint64_t ServerConnection::AskAside(std::string& out, std::string_view sql) {
+  AppendQuery(out, sql);
+  unnamed.reset();
+  return ledger_.Sent('Q', Reply::kSwallow);
 }
 
 void ServerConnection::PauseReading(bool pause, Stream::PauseReason reason) {

@@ -55,17 +55,9 @@ class ReplyUser {
   ~ReplyUser() = default;
 };
 
-// What a client asked for at start-up. Server connections are started with the same, so that RESET finds it. Shared by
-// all sessions with equal start-ups.
-struct StartupSettings {
-  Parameters parameters;  // as the client sent them, "options" too
-  Settings settings;      // the same as settings
-};
-
 class ServerConnection final : public StreamUser {
  public:
-  ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<const ServerConfig> server,
-                   std::shared_ptr<const StartupSettings> startup);
+  ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<const ServerConfig> server);
   ~ServerConnection();
   ServerConnection(const ServerConnection&) = delete;
   ServerConnection& operator=(const ServerConnection&) = delete;
@@ -80,6 +72,9 @@ class ServerConnection final : public StreamUser {
 
   // False: stop for now, OnServerDrained follows. Note each message in ledger() first.
   bool Send(Bytes bytes);
+  // A Query of ours, appended to `out`; its answer is swallowed. Returns its number in the ledger. Like every Query it
+  // destroys the unnamed statement.
+  std::uint64_t AskAside(std::string& out, std::string_view sql);
   // The client does not take what comes: stop or go on reading.
   void PauseReading(bool pause, Stream::PauseReason reason = Stream::kPeerSlow);
   // Answers that we give ourselves and that nothing from the server will bring up.
@@ -108,8 +103,6 @@ class ServerConnection final : public StreamUser {
   enum class AfterCancel : std::uint8_t { kNothing, kRelease, kDiscard };
   AfterCancel after_cancel = AfterCancel::kNothing;
 
-  // What it was started with: where RESET goes back to.
-  [[nodiscard]] const StartupSettings& startup() const { return *startup_; }
   // What the DefaultsClock said before it was opened.
   [[nodiscard]] std::uint64_t defaults() const { return defaults_; }
 
@@ -146,7 +139,6 @@ class ServerConnection final : public StreamUser {
   Worker& worker_;
   Pool& pool_;
   std::shared_ptr<const ServerConfig> server_;
-  std::shared_ptr<const StartupSettings> startup_;
   const std::uint64_t defaults_;
   ServerId id_;
   std::optional<ServerLogin> login_;

@@ -24,8 +24,7 @@ Session::Session(Worker& worker, std::unique_ptr<Stream> stream, std::string pee
       slot_(slot),
       secret_(RandomBytes(kShortSecretBytes)),
       listener_(listener),
-      settings_(worker.settings().None()),
-      transaction_settings_(settings_),
+      settings_(worker.settings()),
       last_active_(worker.Now()) {}
 
 Session::~Session() = default;
@@ -37,9 +36,9 @@ std::uint32_t Session::cancel_pid() const { return worker_.CancelPid(slot_); }
 void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
   user_ = std::move(identity.user);
   database_ = std::move(identity.database);
-  startup_ = std::move(identity.startup);
-  settings_ = transaction_settings_ = startup_->settings;
-  defaults_ = identity.defaults;
+  settings_.Start(std::move(identity.startup));
+  only_at_start_ = std::move(identity.only_at_start);
+  defaults = identity.defaults;
   greeted_ = std::move(identity.parameters);
   for (const auto& [name, value] : *greeted_) OnParameter(name, value);
   OnConfigChanged();
@@ -154,7 +153,7 @@ void Session::Acquire() {
   }
   const auto server = decision.target == Target::kPrimary ? *view.primary : decision.server;
   if (pools_.size() <= server) pools_.resize(server + std::size_t{1});
-  if (pools_[server] == nullptr) pools_[server] = &worker_.pools().Get(server, database_, user_);
+  if (pools_[server] == nullptr) pools_[server] = &worker_.pools().Get({server, database_, user_, only_at_start_});
   waiting_in_ = pools_[server];
   if (auto* connection = waiting_in_->Acquire(*this)) return OnServerConnection(*connection);
   batch_->waited = true;
@@ -178,17 +177,6 @@ void Session::OnServerConnection(ServerConnection& connection) noexcept {
   Take(Leased{});
   // What belongs to the running batch may wait in the input: copy data, a message too large to gather.
   if (!input_.empty()) ProcessInput();
-}
-
-bool Session::Suits(const ServerConnection& connection) const noexcept {
-  if (connection.defaults() < defaults_) return false;
-  const auto& other = connection.startup().settings;
-  if (other == startup_->settings) return true;
-  // What it was started with cannot be unset, only set to something else; and RESET must find this session's values.
-  if (batch_ && (batch_->resets || batch_->pin != PinReason::kNone || (batch_->advances && reads_sequences_))) return false;
-  return std::all_of(other->begin(), other->end(), [this](const Setting& setting) {
-    return FindSetting(*settings_, setting.name) != nullptr;
-  });
 }
 
 void Session::OnCancelEnded() noexcept {
@@ -258,7 +246,6 @@ void Session::LetGo(bool clean) {
   read_only_block_ = shadow_block_ = false;
   snapshot_taken_ = false;
   if (!portals_.empty()) portals_.clear();
-  savepoints_.clear();
   if (!closed_) stream_->Resume(Stream::kPeerSlow);
   if (clean) return connection->pool().Release(*connection);
   if (closed_ && connection->ready() && !connection->broken() && !connection->ledger().Idle()) {
@@ -294,8 +281,8 @@ void Session::FinishBatch(char status) {
   if (relaying != nullptr) CountBatch(relaying->decision, now - b.started);
   if (b.failed && status == 'I') {
     // An implicit transaction, or one that COMMIT could not save: its settings went with it.
-    settings_ = transaction_settings_;
-    connection_->settings = settings_;
+    settings_.RollBack();
+    connection_->settings = b.discards ? worker_.settings().None() : settings_.session();
     SettingsChanged();
   }
   if (status != 'I' && !b.portals.empty())

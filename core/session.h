@@ -12,7 +12,8 @@
 //   session_digest.cc    what is counted of each statement for people: digests, shadow mode
 //   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
-//   session_names.cc    the names of prepared statements, ours and the client's
+//   session_settings.cc  settings on a server connection: set ahead, and behind what resets them
+//   session_names.cc     the names of prepared statements, ours and the client's
 //   session_parameters.cc  ParameterStatus
 //   session_audit.cc    what ties the session to its server connection, asked of the server
 //   session_sequence.cc currval() and lastval(): which session's values a server connection has
@@ -43,7 +44,7 @@
 #include "routing/audit.h"
 #include "routing/decide.h"
 #include "routing/session_machine.h"
-#include "routing/settings.h"
+#include "routing/session_settings.h"
 #include "routing/statement_names.h"
 
 namespace waypost {
@@ -77,7 +78,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // From the login.
   struct Identity {
     std::string user, database;
-    std::shared_ptr<const StartupSettings> startup;
+    Settings startup;          // what the client asked for
+    Parameters only_at_start;  // the same, of what no statement can set
     std::shared_ptr<const Parameters> parameters;  // ParameterStatus as the primary told it
     std::uint64_t defaults = 0;  // what the DefaultsClock said before it was asked
   };
@@ -97,8 +99,6 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void OnServerConnection(ServerConnection& connection) noexcept override;
   void OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept override;
   void OnServerUnreachable() noexcept override;
-  [[nodiscard]] bool Suits(const ServerConnection& connection) const noexcept override;
-  [[nodiscard]] std::shared_ptr<const StartupSettings> Startup() const noexcept override { return startup_; }
   // FenceUser
   void OnReadIndex(Lsn index) noexcept override;
   void OnReplayed() noexcept override;
@@ -266,8 +266,6 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Send();
   void Append(std::string& out, BatchMessage& message);
   void TrimStatements(std::string& out);
-  void AppendSettings(std::string& out);
-  void ParseAsBefore(std::string& out);
   void AppendQueryMessage(std::string& out, BatchMessage& message);
   void AppendParse(std::string& out, BatchMessage& message, Bytes body);
   void AppendBind(std::string& out, BatchMessage& message, Bytes body);
@@ -280,9 +278,16 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void SendToServer(Bytes bytes);
   void AddEffect(Effect effect);
 
+  // session_settings.cc
+  void AppendSettings(std::string& out);
+  void ParseAsBefore(std::string& out);
+  void AddRestores(const SqlText& sql, std::vector<TextEdit>& edits, std::vector<std::uint32_t>& aside) const;
+  void AppendRestores(std::string& out, const SqlText& sql);
+
   // session_names.cc
-  [[nodiscard]] std::string WithServerNames(std::string& out, const BatchMessage& message, const SqlText& sql,
-                                            std::string_view text);
+  [[nodiscard]] std::vector<TextEdit> ServerNamesIn(std::string& out, const BatchMessage& message, const SqlText& sql,
+                                                    std::string_view text);
+  [[nodiscard]] std::string Edited(std::string_view text, std::vector<TextEdit> edits);
   void RenamedIn(std::uint64_t sequence);
   [[nodiscard]] std::string WithClientPosition(std::string_view error, const Answer& answer) const;
   [[nodiscard]] std::string WithClientNames(std::string_view error, const Answer& answer) const;
@@ -302,11 +307,12 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] bool MayHeal(std::string_view sqlstate) const;
 
   // session_effects.cc
-  void RunEffects(const Answer& answer, char type, Bytes body);
+  // False: the message answers a statement of ours within the client's text.
+  bool RunEffects(const Answer& answer, char type, Bytes body);
   void UndoSkipped(std::size_t end);
   void Undo(Effect& effect, bool failed);
   void Apply(const SqlRef& sql, const Facts& facts, std::string_view tag);
-  void ApplySetting(const SettingEffect& effect);
+  void ApplySetting(SettingEffect effect);
   void ApplyTransaction(const Facts& facts, std::string_view tag);
   void ApplyDeallocate(const Facts& facts);
   void SettingsChanged();
@@ -379,10 +385,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::string untold_;             // why the block failed, while the client was not told yet
   std::string last_words_;         // what the server said before it closed the connection
 
-  std::shared_ptr<const StartupSettings> startup_;
-  std::uint64_t defaults_ = 0;     // what it began with, by the DefaultsClock
-  Settings settings_, transaction_settings_;
-  std::vector<std::pair<std::string, Settings>> savepoints_;
+  SessionSettings settings_;
+  Parameters only_at_start_;       // what it asked for that no statement can set: see PoolKey
   StatementNames names_;
   std::vector<Portal> portals_;    // of the transaction
   Lexing lexing_;
@@ -394,7 +398,6 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::uint64_t catalog_version_ = 0;    // and whether it is stale
   SearchPath path_;                      // where names are looked up
   bool catalog_stale_ = false;           // it has changed since it was read
-  bool local_path_ = false;              // SET LOCAL search_path: until the transaction ends, nobody knows
   CatalogChange ddl_pending_ = CatalogChange::kNone;  // DDL ran; it counts when its transaction ends
   bool serializable_default_ = false;
   bool read_only_default_ = false;

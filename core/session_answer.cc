@@ -56,8 +56,7 @@ void Session::AnswerBatch(const std::string& error, char status) {
 
 // The transaction was rolled back where nobody could tell: so is what the session remembers of it.
 void Session::ForgetTransaction() {
-  settings_ = transaction_settings_;
-  savepoints_.clear();
+  settings_.RollBack();
   portals_.clear();
   SettingsChanged();
 }
@@ -135,7 +134,6 @@ void Session::Lost(bool ready_due, bool partial) {
   const bool unseen = holding_;
   worker_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
   last_words_.clear();
-  local_path_ = false;
   // It may have been committed all the same.
   CatalogChanged(std::max(std::exchange(ddl_pending_, CatalogChange::kNone), batch_ ? batch_->catalog : CatalogChange::kNone));
   LeaveFence();

@@ -100,9 +100,7 @@ void Session::SendAudit() {
   audit_ = {};
   audit_failed_ = false;
   std::string out;
-  AppendQuery(out, AuditSql(unseen_ ? AuditScope::kEverything : AuditScope::kObjects, worker_.statements().prefix()));
-  connection_->ledger().Sent('Q', Reply::kSwallow);
-  connection_->unnamed.reset();
+  connection_->AskAside(out, AuditSql(unseen_ ? AuditScope::kEverything : AuditScope::kObjects, worker_.statements().prefix()));
   worker_.metrics().Count(Counter::kSessionAudits);
   SendToServer(AsBytes(out));
 }
@@ -124,9 +122,11 @@ void Session::EndAudit() {
   } else if (unseen) {
     if (audit_.unlisted && sticky_pin_ == PinReason::kNone) sticky_pin_ = PinReason::kUnknownState;
     auto& connection = *connection_;
-    if (connection.audited != settings_ || !(connection.audit.settings == audit_.settings)) {
-      settings_ = Adopted(worker_.settings(), settings_, audit_, user_, connection.startup().settings);
-      transaction_settings_ = connection.settings = connection.audited = settings_;
+    if (connection.audited != settings_.session() || !(connection.audit.settings == audit_.settings)) {
+      // What the session started with and the server does not have any more was reset to that.
+      connection.settings = Adopted(worker_.settings(), settings_.session(), audit_, user_);
+      settings_.Adopt(worker_.settings().Filled(connection.settings, settings_.startup()));
+      connection.audited = settings_.session();
       connection.audit = std::move(audit_);
       SettingsChanged();
     }

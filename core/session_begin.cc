@@ -181,9 +181,7 @@ void Session::AnswerKept() {
 
 // Ahead of the first batch of the block: what was kept.
 void Session::AppendBegin(std::string& out) {
-  AppendQuery(out, begin_);
-  batch_->begin_sequence = connection_->ledger().Sent('Q', Reply::kSwallow);
-  connection_->unnamed.reset();
+  batch_->begin_sequence = connection_->AskAside(out, begin_);
 }
 
 }  // namespace waypost

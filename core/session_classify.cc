@@ -60,7 +60,6 @@ bool LooksAtData(const CachedStatement& found) {
 }  // namespace
 
 SearchPath Session::FindPath() const {
-  if (local_path_) return {};
   const std::string_view current = role_.empty() ? std::string_view(user_) : std::string_view();
   if (!search_path_.empty()) return ReadSearchPathStatement(search_path_, current);
   return catalog_ == nullptr ? SearchPath{} : catalog_->DefaultPath(user_, current);
@@ -77,7 +76,7 @@ void Session::FindContext() {
   catalog_stale_ = catalog_ != nullptr && known->as_of < worker_.shared().catalog_clock.ChangedAt(database_);
   catalog_version_ = catalog_ == nullptr ? 0 : known->version * 2 + (catalog_stale_ ? 1 : 0);
   path_ = FindPath();
-  context_ = worker_.contexts().Intern(database_, catalog_version_, user_ + '\n' + role_, local_path_ ? "?" : search_path_);
+  context_ = worker_.contexts().Intern(database_, catalog_version_, user_ + '\n' + role_, search_path_);
 }
 
 // Behind a SET of the same batch names may mean something else.
@@ -146,7 +145,8 @@ void Session::ClassifyEffect(const Facts& facts) {
   b.catalog = std::max(b.catalog, facts.catalog);
   for (const auto& setting : facts.settings) {
     if (setting.kind == SettingEffect::Kind::kTransaction) b.sets_transaction = true;
-    if (setting.kind != SettingEffect::Kind::kSet && setting.kind != SettingEffect::Kind::kSetLocal) b.resets = true;
+    if (setting.kind == SettingEffect::Kind::kDiscardAll) b.discards = true;
+    if (!settings_.Restoring(setting).empty()) b.resets = true;
   }
   if (facts.kind != StatementKind::kDeallocate || b.simple) return;
   if (facts.object.empty()) names_.PlanNone();
@@ -207,7 +207,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
         for (const auto& facts : *message.sql->facts) {
           ClassifyEffect(facts);
           if (facts.kind == StatementKind::kPrepare)
-            names_.Plan(facts.object, PreparedBySql(message.sql, facts.object, settings_));
+            names_.Plan(facts.object, PreparedBySql(message.sql, facts.object, settings_.parsing()));
         }
       return;
     }
@@ -229,7 +229,8 @@ void Session::ClassifyParse(BatchMessage& message, Bytes body) {
   ClassifyStatement(found, false);
   const auto sql = SqlCache::Keep(found, parse->sql);
   // Parsed behind a SET of the same batch, it means what those settings make of it: nobody else may share it.
-  const auto settings = b.changes_settings ? std::make_shared<const SettingSet>(*settings_) : settings_;
+  const auto& parsing = settings_.parsing();
+  const auto settings = b.changes_settings ? std::make_shared<const SettingSet>(*parsing) : parsing;
   message.statement = worker_.statements().Intern(sql, AsText(parse->types), settings);
   if (!parse->name.empty()) message.existing = names_.Find(parse->name);
   if (!message.existing) names_.Plan(parse->name, message.statement);

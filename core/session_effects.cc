@@ -8,25 +8,30 @@
 
 namespace waypost {
 
-void Session::RunEffects(const Answer& answer, char type, Bytes body) {
+bool Session::RunEffects(const Answer& answer, char type, Bytes body) {
   auto& b = *batch_;
   const auto sequence = answer.sequence;
-  if (sequence == 0) return;
+  if (sequence == 0) return true;
   auto end = b.effect;
   while (end < b.effects.size() && b.effects[end].sequence < sequence) ++end;
   UndoSkipped(end);
-  if (b.effect == b.effects.size() || b.effects[b.effect].sequence != sequence) return;
+  if (b.effect == b.effects.size() || b.effects[b.effect].sequence != sequence) return true;
   auto& effect = b.effects[b.effect];
   if (type == 'E') {
     const auto failed = b.effect++;
     UndoSkipped(b.effects.size());  // what was sent behind it, up to the end of the batch
     Undo(b.effects[failed], true);
-    return;
+    return true;
   }
   switch (effect.kind) {
     case Effect::Kind::kRan:
+      if (effect.aside_left > 0 && type != 'Z') {
+        if (type == 'C') --effect.aside_left;
+        return false;
+      }
       if (type == 'C' && effect.next < effect.sql->facts->size()) {
         const auto sql = effect.sql;  // Apply may move what holds it
+        if (!effect.aside.empty()) effect.aside_left = effect.aside[effect.next];
         auto tag = AsText(body);
         if (!tag.empty()) tag.remove_suffix(1);
         Apply(sql, (*sql->facts)[effect.next++], tag);
@@ -49,9 +54,10 @@ void Session::RunEffects(const Answer& answer, char type, Bytes body) {
   if (answer.completes) ++b.effect;
   // A batch without an end in sight: what is done is not kept.
   constexpr std::size_t kManyDone = 1024;
-  if (b.effect < kManyDone) return;
+  if (b.effect < kManyDone) return true;
   b.effects.erase(b.effects.begin(), b.effects.begin() + static_cast<std::ptrdiff_t>(b.effect));
   b.effect = 0;
+  return true;
 }
 
 // Effects that the server skipped behind an error, the last one first: each goes back to what it found.
@@ -87,7 +93,7 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
       ApplyDeallocate(facts);
       break;
     case StatementKind::kPrepare:
-      names_.Set(facts.object, PreparedBySql(sql, facts.object, settings_));
+      names_.Set(facts.object, PreparedBySql(sql, facts.object, settings_.parsing()));
       break;
     case StatementKind::kDiscard:
       if (facts.object == "sequences") ForgetSequences();
@@ -119,36 +125,28 @@ void Session::CatalogChanged(CatalogChange change) {
 }
 
 void Session::TransactionEnded() {
-  if (std::exchange(local_path_, false)) SettingsChanged();
+  if (settings_.has_local()) {
+    settings_.EndLocal();
+    SettingsChanged();
+  }
   // Only now it is sure that it was committed.
   CatalogChanged(std::exchange(ddl_pending_, CatalogChange::kNone));
 }
 
 void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
-  auto saved = [&](const std::string& name) {
-    for (auto i = savepoints_.size(); i-- > 0;)
-      if (savepoints_[i].first == name) return i;
-    return savepoints_.size();
-  };
   switch (facts.kind) {
     case StatementKind::kSavepoint:
-      savepoints_.emplace_back(facts.object, settings_);
-      return;
+      return settings_.Save(facts.object);
     case StatementKind::kRollbackTo:
-      if (const auto at = saved(facts.object); at < savepoints_.size()) {
-        settings_ = savepoints_[at].second;
-        connection_->settings = settings_;
-        savepoints_.resize(at + 1);
-        SettingsChanged();
-      }
-      return;
+      if (!settings_.RollBackTo(facts.object)) return;
+      connection_->settings = settings_.session();
+      return SettingsChanged();
     case StatementKind::kRelease:
-      savepoints_.resize(saved(facts.object));
-      return;
+      return settings_.Release(facts.object);
     case StatementKind::kCommit: case StatementKind::kRollback:
       if (tag == "ROLLBACK") {
-        settings_ = transaction_settings_;
-        connection_->settings = settings_;
+        settings_.RollBack();
+        connection_->settings = settings_.session();
         SettingsChanged();
         if (rollback_unpins_) {
           unpin_ = true;
@@ -160,9 +158,8 @@ void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
                               tag == "ROLLBACK" ? TransactionOutcome::kRollback : TransactionOutcome::kCommit);
       [[fallthrough]];
     case StatementKind::kTwoPhase:
-      savepoints_.clear();
-      transaction_settings_ = settings_;
-      return;
+      settings_.Commit();
+      return SettingsChanged();
     default:
       return;
   }
@@ -180,65 +177,37 @@ void Session::ApplyDeallocate(const Facts& facts) {
   names_.Set(facts.object, nullptr);
 }
 
-void Session::ApplySetting(const SettingEffect& effect) {
-  auto& table = worker_.settings();
-  auto& server = connection_->settings;
-  switch (effect.kind) {
-    case SettingEffect::Kind::kSet: {
-      const Setting setting{effect.name, effect.name == "datestyle" ? WithWholeDateStyle(effect.sql) : effect.sql};
-      settings_ = table.With(settings_, setting);
-      server = table.With(server, setting);
-      break;
-    }
-    case SettingEffect::Kind::kSetLocal:
-      if (effect.name == "search_path" || effect.name == "role") {
-        local_path_ = true;
-        SettingsChanged();
-      }
-      return;
-    case SettingEffect::Kind::kReset:
-      settings_ = table.Reset(settings_, effect.name, startup_->settings);
-      server = table.Reset(server, effect.name, connection_->startup().settings);
-      break;
-    case SettingEffect::Kind::kResetAll:
-    case SettingEffect::Kind::kDiscardAll: {
-      // RESET ALL leaves role and session authorization alone; DISCARD ALL does not.
-      SettingSet kept;
-      if (effect.kind == SettingEffect::Kind::kResetAll)
-        for (const auto& setting : *settings_)
-          if (setting.name == "role" || setting.name == "session_authorization") kept.push_back(setting);
-      const auto with_kept = [&](const Settings& startup) {
-        auto all = *startup;
-        all.insert(all.end(), kept.begin(), kept.end());
-        return table.Intern(std::move(all));
-      };
-      server = with_kept(connection_->startup().settings);
-      settings_ = with_kept(startup_->settings);
-      if (effect.kind == SettingEffect::Kind::kDiscardAll) {
-        names_.Clear();
-        names_.SetUnnamed(nullptr);
-        connection_->statements.clear();
-        connection_->unnamed.reset();
-        ForgetSequences();
-        unpin_ = true;
-        if (batch_) batch_->pin = PinReason::kNone;
-      }
-      break;
-    }
-    case SettingEffect::Kind::kTransaction:
-      return;
+void Session::ApplySetting(SettingEffect effect) {
+  if (effect.name == "datestyle" && !effect.sql.empty()) effect.sql = WithWholeDateStyle(effect.sql);
+  const bool before = connection_->settings == settings_.session();
+  settings_.Apply(effect);
+  // What was put behind it made the server what the session is; behind DISCARD ALL alone there is no place for that.
+  const bool restored = before && effect.kind != SettingEffect::Kind::kDiscardAll;
+  connection_->settings = restored ? settings_.session()
+                                   : AfterEffect(worker_.settings(), connection_->settings, effect, worker_.settings().None());
+  if (effect.kind == SettingEffect::Kind::kDiscardAll) {
+    names_.Clear();
+    names_.SetUnnamed(nullptr);
+    connection_->statements.clear();
+    connection_->unnamed.reset();
+    ForgetSequences();
+    unpin_ = true;
+    if (batch_) batch_->pin = PinReason::kNone;
   }
   SettingsChanged();
 }
 
 void Session::SettingsChanged() {
   context_generation_ = 0;
+  const auto& settings = *settings_.effective();
   const auto value = [&](std::string_view name) -> std::string_view {
-    const auto* setting = FindSetting(*settings_, name);
-    return setting == nullptr ? std::string_view() : std::string_view(setting->sql);
+    const auto* setting = FindSetting(settings, name);
+    if (setting == nullptr) return {};
+    return setting->sql.empty() ? std::string_view("?") : std::string_view(setting->sql);
   };
   search_path_ = value("search_path");
-  role_ = std::string(value("role")) + std::string(value("session_authorization"));
+  const auto role = value("role");
+  role_ = std::string(role == "SET role TO 'none'" ? std::string_view() : role) + std::string(value("session_authorization"));
   const auto says = [&](std::string_view name, std::string_view word) {
     return AsciiLower(value(name)).find(word) != std::string::npos;
   };

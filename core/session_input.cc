@@ -321,7 +321,7 @@ void Session::Dispatch() {
   if (connection_ != nullptr && running.sets_transaction) begun_modes_.repeatable_read.reset();
   WatchTimeout();
   if (routing_.read_from == ReadFrom::kNone) CountShadow(running, decision);
-  if (connection_ == nullptr || connection_->status() == 'I') transaction_settings_ = settings_;
+  if (connection_ == nullptr || connection_->status() == 'I') settings_.Commit();
   if (connection_ == nullptr) rollback_unpins_ = true;
   if (In<Pinned>() || !EndsWithTransaction(running.pin)) rollback_unpins_ = false;
   if (routing_.self_check > 0) Sample(decision);

@@ -66,17 +66,16 @@ std::size_t Characters(std::string_view text) {
 
 }  // namespace
 
-// `text` with the server's names where it PREPAREs, EXECUTEs or DEALLOCATEs what the protocol prepared, so that the server
-// runs it, or says that it exists. Empty if there is none.
-std::string Session::WithServerNames(std::string& out, const BatchMessage& message, const SqlText& sql, std::string_view text) {
+// The server's names for what the protocol prepared, where `text` PREPAREs, EXECUTEs or DEALLOCATEs it, so that the server
+// runs it, or says that it exists.
+std::vector<TextEdit> Session::ServerNamesIn(std::string& out, const BatchMessage& message, const SqlText& sql,
+                                             std::string_view text) {
   const auto names = [](const Facts& facts) {
     return !facts.object.empty() && (facts.kind == StatementKind::kPrepare || facts.kind == StatementKind::kExecute ||
                                      facts.kind == StatementKind::kDeallocate);
   };
-  if (std::none_of(sql.facts->begin(), sql.facts->end(), names)) return {};
-  std::string renamed;
-  if (!text.empty() && text.back() == '\0') text.remove_suffix(1);
-  const auto* copied = text.data();
+  std::vector<TextEdit> edits;
+  if (std::none_of(sql.facts->begin(), sql.facts->end(), names)) return edits;
   Tokens tokens(text, lexing_);
   bool first = true, named = false;  // the token is the first of its statement; a name may come
   for (auto token = tokens.Next(); token.kind != Token::Kind::kEnd; token = tokens.Next()) {
@@ -94,14 +93,25 @@ std::string Session::WithServerNames(std::string& out, const BatchMessage& messa
     const auto statement = names_.FindAt(word.empty() ? Unquoted(token.text) : word, message.place);
     if (!statement || statement->by_sql()) continue;
     EnsureStatement(out, statement);
-    const auto before = Characters({text.data(), token.text.data()}), old = Characters(token.text);
-    const auto quoted = QuotedName(statement->server_name);
-    batch_->renamed.push_back({0, before + old, static_cast<std::ptrdiff_t>(quoted.size()) - static_cast<std::ptrdiff_t>(old)});
-    renamed.append(copied, token.text.data()).append(quoted);
-    copied = token.text.data() + token.text.size();
+    edits.push_back({static_cast<std::size_t>(token.text.data() - text.data()), token.text.size(), QuotedName(statement->server_name)});
   }
-  if (!renamed.empty()) renamed.append(copied, text.data() + text.size());
-  return renamed;
+  return edits;
+}
+
+// `text` with the edits made, in their order; empty if there are none. Where they stand is kept for what errors point to.
+std::string Session::Edited(std::string_view text, std::vector<TextEdit> edits) {
+  std::string edited;
+  if (edits.empty()) return edited;
+  std::stable_sort(edits.begin(), edits.end(), [](const TextEdit& a, const TextEdit& b) { return a.at < b.at; });
+  std::size_t copied = 0, characters = 0;
+  for (const auto& edit : edits) {
+    const auto old = Characters(text.substr(edit.at, edit.size));
+    characters += Characters(text.substr(copied, edit.at - copied)) + old;
+    batch_->renamed.push_back({0, characters, static_cast<std::ptrdiff_t>(Characters(edit.text)) - static_cast<std::ptrdiff_t>(old)});
+    edited.append(text.substr(copied, edit.at - copied)).append(edit.text);
+    copied = edit.at + edit.size;
+  }
+  return edited.append(text.substr(copied));
 }
 
 // What was renamed just now went with the message `sequence`.

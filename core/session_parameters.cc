@@ -1,5 +1,5 @@
 // ParameterStatus: what the server says of settings, as far as it is true of the session. RESET takes a server connection back
-// to what it was started with itself; where the session was started with something else, the client is told that instead.
+// to its own start, which had no settings; where the session started with some, the client is told those instead.
 #include <algorithm>
 
 #include "core/base/ascii.h"
@@ -30,9 +30,10 @@ void Session::OnParameter(std::string_view name, std::string_view value) {
 
 // False: the session's value is another one.
 bool Session::TellsParameter(std::string_view name, std::string_view value) {
-  if (connection_->settings != settings_) {
+  const auto& session = settings_.session();
+  if (connection_->settings != session) {
     const auto setting = AsciiLower(name);
-    if (!Same(FindSetting(*connection_->settings, setting), FindSetting(*settings_, setting))) return false;
+    if (!Same(FindSetting(*connection_->settings, setting), FindSetting(*session, setting))) return false;
   }
   const auto named = [&](const auto& told) { return told.first == name; };
   const auto found = std::find_if(told_.begin(), told_.end(), named);
@@ -46,16 +47,16 @@ bool Session::TellsParameter(std::string_view name, std::string_view value) {
 std::string Session::WithWholeDateStyle(const std::string& sql) const {
   std::string_view base;
   if (const auto* greeted = FindParameter(*greeted_, "DateStyle")) base = *greeted;
-  if (const auto* before = FindSetting(*settings_, "datestyle")) base = before->sql;
+  if (const auto* before = FindSetting(*settings_.effective(), "datestyle")) base = before->sql;
   return "SET datestyle TO '" + FullDateStyle(base, sql) + "'";
 }
 
 // Ahead of the ReadyForQuery of a batch that resets: what the client was told last and does not hold any more.
 void Session::AppendParametersReset(std::string& out) {
-  if (!batch_ || !batch_->resets || batch_->unseen || connection_->startup().settings == startup_->settings) return;
+  if (!batch_ || !batch_->resets || batch_->unseen) return;
   std::erase_if(told_, [&](const auto& told) {
     const auto setting = AsciiLower(told.first);
-    if (!Same(FindSetting(*settings_, setting), FindSetting(*startup_->settings, setting))) return false;
+    if (!Same(FindSetting(*settings_.session(), setting), FindSetting(*settings_.startup(), setting))) return false;
     const auto* greeted = FindParameter(*greeted_, told.first);
     if (greeted == nullptr) return false;
     if (*greeted == told.second) return true;

@@ -31,7 +31,7 @@ bool NothingRan(const Answer& answer, const ErrorView& error) {
 }  // namespace
 
 Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept {
-  if (batch_ && !batch_->effects.empty()) RunEffects(answer, header.type, body);
+  if (batch_ && !batch_->effects.empty() && !RunEffects(answer, header.type, body)) return Relayed::kSkip;
   if (In<Discarding>()) return Relayed::kDrop;
   if (header.type == 'Z' && connection_->status() == 'I') TransactionEnded();
   const bool ran = IsDecisive(header.type) || (header.type == 'T' && answer.entry == 'Q');
@@ -183,7 +183,7 @@ void Session::SettingsFailed(Bytes body, bool begin) {
 void Session::OnSynthesised(char type, std::uint64_t sequence, std::string& out) noexcept {
   const Answer answer{Reply::kSynthesise, type, sequence, true};
   constexpr char kCloseComplete = '3';  // of all else the server answers itself
-  if (batch_) RunEffects(answer, kCloseComplete, {});
+  if (batch_) (void)RunEffects(answer, kCloseComplete, {});
   if (!In<Discarding>()) AppendEmpty(out, kCloseComplete);
 }
 

@@ -75,9 +75,7 @@ bool Session::GoOnWithCheck(SelfCheck::Next next, char status) {
     case SelfCheck::Next::kAskPosition: {
       done_ = status;
       std::string out;
-      AppendQuery(out, kPrimaryNowSql);
-      connection_->ledger().Sent('Q', Reply::kSwallow);
-      connection_->unnamed.reset();
+      connection_->AskAside(out, kPrimaryNowSql);
       SendToServer(AsBytes(out));
       return false;
     }

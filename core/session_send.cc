@@ -65,48 +65,8 @@ void Session::TrimStatements(std::string& out) {
       std::get<Relaying>(state_).pin != PinReason::kNone)
     return;
   connection.stale_statements = false;
-  AppendQuery(out, "DEALLOCATE ALL");
-  connection.ledger().Sent('Q', Reply::kSwallow);
+  connection.AskAside(out, "DEALLOCATE ALL");
   connection.statements.clear();
-  connection.unnamed.reset();
-}
-
-// Statements that this connection lacks and that were parsed under other settings than the present ones: under another
-// DateStyle their texts would mean something else. They are parsed here as they were, ahead of the batch.
-void Session::ParseAsBefore(std::string& out) {
-  auto& connection = *connection_;
-  if (connection.status() == 'E') return;
-  for (std::size_t i = 0; i < batch_->messages.size(); ++i) {
-    const auto statement = batch_->messages[i].statement;
-    const char type = batch_->messages[i].type;
-    if ((type != 'B' && type != 'D') || !statement || statement->by_sql() || statement == names_.unnamed() ||
-        statement->settings == settings_ || connection.statements.contains(statement->id))
-      continue;
-    const auto parses = [&](const BatchMessage& other) { return other.type == 'P' && other.statement == statement; };
-    if (std::any_of(batch_->messages.begin(), batch_->messages.end(), parses)) continue;
-    if (Difference(*settings_, *statement->settings).empty()) continue;
-    if (const auto sql = Difference(*connection.settings, *statement->settings); !sql.empty()) {
-      AppendQuery(out, sql);
-      connection.ledger().Sent('Q', Reply::kSwallow);
-      connection.unnamed.reset();
-      connection.settings = statement->settings;
-    }
-    EnsureStatement(out, statement);
-    // Should it fail, the server does not come to the settings behind it.
-    if (!batch_->effects.empty() && batch_->effects.back().statement == statement) batch_->effects.back().taints = true;
-  }
-}
-
-void Session::AppendSettings(std::string& out) {
-  auto& connection = *connection_;
-  // In a failed transaction nothing can be set; what was set before it still holds.
-  if (connection.settings == settings_ || connection.status() == 'E') return;
-  const auto sql = Difference(*connection.settings, *settings_);
-  connection.settings = settings_;
-  if (sql.empty()) return;
-  AppendQuery(out, sql);
-  connection.ledger().Sent('Q', Reply::kSwallow);
-  connection.unnamed.reset();
 }
 
 void Session::Append(std::string& out, BatchMessage& message) {
@@ -126,19 +86,29 @@ void Session::Append(std::string& out, BatchMessage& message) {
     default: {
       const auto sequence = ledger.Sent(message.type, Reply::kForward);
       out.append(batch_->bytes, message.offset, message.size);
-      if (message.sql) AddEffect({Effect::Kind::kRan, sequence, 0, message.sql, {}, {}});
+      if (!message.sql) return;
+      AddEffect({Effect::Kind::kRan, sequence, 0, message.sql, {}, {}});
+      if (message.type == 'E' && sequence != 0) AppendRestores(out, *message.sql);
     }
   }
 }
 
 void Session::AppendQueryMessage(std::string& out, BatchMessage& message) {
   auto& ledger = connection_->ledger();
-  const auto renamed = message.sql ? WithServerNames(out, message, *message.sql, AsText(batch_->BodyOf(message))) : std::string();
+  Effect effect{Effect::Kind::kRan, 0, 0, message.sql, {}, {}};
+  std::string changed;
+  if (message.sql) {
+    const auto text = *ReadQuery(batch_->BodyOf(message));
+    auto edits = ServerNamesIn(out, message, *message.sql, text);
+    AddRestores(*message.sql, edits, effect.aside);
+    changed = Edited(text, std::move(edits));
+  }
   const auto sequence = ledger.Sent('Q', Reply::kForward);
   RenamedIn(sequence);
-  if (renamed.empty()) out.append(batch_->bytes, message.offset, message.size);
-  else AppendQuery(out, renamed);
-  if (message.sql) AddEffect({Effect::Kind::kRan, sequence, 0, message.sql, {}, {}});
+  if (changed.empty()) out.append(batch_->bytes, message.offset, message.size);
+  else AppendQuery(out, changed);
+  effect.sequence = sequence;
+  if (message.sql) AddEffect(std::move(effect));
   if (sequence == 0) return;  // the server skips it
   // A Query destroys the unnamed statement.
   connection_->unnamed.reset();
@@ -156,7 +126,7 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
   const auto& statement = message.statement;
   const std::string name(parse->name);
   if (name.empty()) {
-    const auto renamed = WithServerNames(out, message, *statement->sql, parse->sql);
+    const auto renamed = Edited(parse->sql, ServerNamesIn(out, message, *statement->sql, parse->sql));
     const auto sequence = connection.ledger().Sent('P', Reply::kForward);
     RenamedIn(sequence);
     Effect effect{Effect::Kind::kParsed, sequence, 0, {}, name, statement, true};
@@ -329,7 +299,7 @@ void Session::StreamLarge(FrameHeader header, Bytes body) {
     // Nothing is kept of it but its name, on this very connection, which its session keeps.
     auto statement = std::make_shared<Statement>();
     statement->sql = worker_.unread_sql();
-    statement->settings = settings_;
+    statement->settings = settings_.parsing();
     statement->server_name = name;
     if (connection_->ledger().Skipping()) {
       // The server does not read it.

@@ -60,9 +60,7 @@ void Session::AppendSequences(std::string& out) {
   const bool own = connection.sequence_token == sequence_token_ && sequence_token_ != 0;
   const bool may_ask = b.reads_sequence || ReadsSequences();
   if (may_ask && !own && connection.sequence_token != 0 && !block_advanced_) {
-    AppendQuery(out, "DISCARD SEQUENCES");
-    connection.ledger().Sent('Q', Reply::kSwallow);
-    connection.unnamed.reset();
+    connection.AskAside(out, "DISCARD SEQUENCES");
     connection.sequence_token = 0;
   }
   if (!b.writes || own) return;

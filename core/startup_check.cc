@@ -2,10 +2,13 @@
 
 #include <algorithm>
 
+#include "core/base/ascii.h"
 #include "core/base/log.h"
 #include "core/uv/tcp.h"
 #include "core/worker.h"
 #include "parser/encode.h"
+#include "parser/fields.h"
+#include "parser/frame.h"
 
 namespace waypost {
 namespace {
@@ -13,6 +16,12 @@ namespace {
 constexpr seconds kRemembered{60};
 constexpr milliseconds kRetryAfter{250};
 constexpr std::size_t kMaxEntries = 1000;
+constexpr std::uint32_t kMaxAnswerBytes = 64 * 1024;
+
+// Which of the settings that this start-up asked for can be set by nothing else. The client's own time-outs do not count.
+constexpr std::string_view kOnlyAtStartSql =
+    "SET statement_timeout = 0; SELECT name FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'client' AND"
+    " context OPERATOR(pg_catalog.=) ANY ('{backend,superuser-backend}')";
 
 }  // namespace
 
@@ -39,27 +48,51 @@ class StartupChecks::Probe final : public StreamUser {
   void OnConnected() noexcept override { stream_->Write(AsBytes(login_.Start())); }
   void OnClosed(const std::string& error) noexcept override {
     Log(LogLevel::kWarn, "startup_check_failed", {{"server", config_->name}, {"error", error}});
-    checks_.Finish(question_, ServerLogin::Progress::kFailed, nullptr);  // destroys this
+    checks_.Finish(question_, ServerLogin::Progress::kFailed, nullptr, {});  // destroys this
   }
   void OnData(Bytes data) noexcept override {
     input_ += AsText(data);
     auto in = AsBytes(input_);
     std::string out;
-    const auto progress = login_.OnBytes(in, out);
-    if (progress == ServerLogin::Progress::kReady) {
+    auto progress = asking_ ? OnAnswer(in) : login_.OnBytes(in, out);
+    if (progress == ServerLogin::Progress::kReady && !asking_) {
       checks_.worker_.shared().protocol_minor.store(login_.protocol_minor(), std::memory_order_relaxed);
       if (login_.keys()) checks_.worker_.shared().credentials.Learn(question_.user, *login_.keys());
       out.clear();
+      if (!question_.parameters.empty()) {
+        AppendQuery(out, kOnlyAtStartSql);
+        asking_ = true;
+        progress = ServerLogin::Progress::kGoOn;
+      }
+    }
+    if (progress == ServerLogin::Progress::kReady) {
       AppendEmpty(out, 'X');
       stream_->Write(AsBytes(out));
     }
     if (progress != ServerLogin::Progress::kGoOn)
-      return checks_.Finish(question_, progress, &login_);  // destroys this
+      return checks_.Finish(question_, progress, &login_, std::move(only_at_start_));  // destroys this
     input_.erase(0, input_.size() - in.size());
     if (!out.empty()) stream_->Write(AsBytes(out));
   }
 
  private:
+  // The rows of kOnlyAtStartSql.
+  ServerLogin::Progress OnAnswer(Bytes& in) {
+    for (;;) {
+      auto rest = in;
+      FrameHeader header;
+      const auto found = NextHeader(rest, header);
+      if (found == FrameStatus::kMalformed || header.body_bytes > kMaxAnswerBytes) return ServerLogin::Progress::kFailed;
+      if (found == FrameStatus::kNeedMore || rest.size() < header.body_bytes) return ServerLogin::Progress::kGoOn;
+      Fields fields(rest.first(header.body_bytes));
+      in = rest.subspan(header.body_bytes);
+      if (header.type == 'Z') return ServerLogin::Progress::kReady;
+      if (header.type != 'D' || fields.U16() != 1) continue;
+      const auto name = AsText(fields.Take(fields.U32()));
+      if (fields.ok()) only_at_start_.push_back(AsciiLower(name));
+    }
+  }
+
   StartupChecks& checks_;
   StartupQuestion question_;
   ServerId server_;
@@ -68,6 +101,8 @@ class StartupChecks::Probe final : public StreamUser {
   ServerLogin login_;
   std::unique_ptr<Stream> stream_;
   std::string input_;
+  bool asking_ = false;  // it has logged in
+  std::vector<std::string> only_at_start_;
 };
 
 StartupChecks::StartupChecks(Worker& worker) : worker_(worker) {}
@@ -111,7 +146,8 @@ void StartupChecks::Start(const StartupQuestion& question, Entry& entry) {
   entry.probe = std::make_unique<Probe>(*this, question, *primary, config);
 }
 
-void StartupChecks::Finish(const StartupQuestion& asked, ServerLogin::Progress progress, const ServerLogin* login) {
+void StartupChecks::Finish(const StartupQuestion& asked, ServerLogin::Progress progress, const ServerLogin* login,
+                           std::vector<std::string> only_at_start) {
   const auto question = asked;  // the probe that holds it goes away here
   const auto found = entries_.find(question);
   if (found == entries_.end()) return;
@@ -120,7 +156,7 @@ void StartupChecks::Finish(const StartupQuestion& asked, ServerLogin::Progress p
   if (!passing) {
     entry.answered = true;
     entry.answered_at = worker_.Now();
-    entry.answer = {login->error(), std::make_shared<const Parameters>(login->parameter_status())};
+    entry.answer = {login->error(), std::make_shared<const Parameters>(login->parameter_status()), std::move(only_at_start)};
     // A refusal may be mended at any time (CREATE DATABASE): it is not remembered.
     if (!entry.answer.error.empty()) entry.answered_at = {};
   } else {
@@ -145,7 +181,7 @@ void StartupChecks::Sweep(TimePoint now) {
     if (entry.probe && entry.probe->late(now)) late.push_back(question);
     else if (!entry.probe && !entry.users.empty() && now >= entry.retry_at) Start(question, entry);
   }
-  for (const auto& question : late) Finish(question, ServerLogin::Progress::kFailed, nullptr);
+  for (const auto& question : late) Finish(question, ServerLogin::Progress::kFailed, nullptr, {});
   std::erase_if(entries_, [&](const auto& item) {
     const auto& entry = item.second;
     return !entry.probe && entry.users.empty() &&

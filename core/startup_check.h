@@ -25,6 +25,7 @@ struct StartupQuestion {
 struct StartupAnswer {
   std::string error;  // the ErrorResponse, if the server refuses; then nothing else counts
   std::shared_ptr<const Parameters> parameter_status;
+  std::vector<std::string> only_at_start;  // those of the settings asked for that no statement can set, in lower case
 };
 
 class StartupUser {
@@ -66,7 +67,8 @@ class StartupChecks {
     std::optional<TimePoint> no_place_since;
   };
   void Start(const StartupQuestion& question, Entry& entry);
-  void Finish(const StartupQuestion& question, ServerLogin::Progress progress, const ServerLogin* login);
+  void Finish(const StartupQuestion& question, ServerLogin::Progress progress, const ServerLogin* login,
+              std::vector<std::string> only_at_start);
 
   Worker& worker_;
   std::map<StartupQuestion, Entry> entries_;

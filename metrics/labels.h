@@ -41,7 +41,8 @@ enum class DisconnectCause : std::uint8_t {
   kClientGone,
   kRemoved,
   kShutdown,
-  kEvicted
+  kEvicted,
+  kOutdated
 };
 enum class FallbackCause : std::uint8_t { kNoEligibleReplica, kReplicaBehind, kReplicaFull };
 enum class RetryCause : std::uint8_t {
@@ -115,7 +116,7 @@ inline constexpr auto kConnectOutcome = std::to_array<std::string_view>(
     {"ok", "refused", "timeout", "auth_failed", "server_error", "protocol_error"});
 inline constexpr auto kDisconnectCause = std::to_array<std::string_view>(
     {"idle_timeout", "lifetime", "server_closed", "io_error", "protocol_error", "unclean",
-     "client_gone", "removed", "shutdown", "evicted"});
+     "client_gone", "removed", "shutdown", "evicted", "outdated"});
 inline constexpr auto kFallbackCause =
     std::to_array<std::string_view>({"no_eligible_replica", "replica_behind", "replica_full"});
 inline constexpr auto kRetryCause = std::to_array<std::string_view>(

@@ -360,9 +360,11 @@ FactsList Analyse(std::string_view sql, Lexing lexing) {
   const int count = ListSize(tree.statements());
   list->reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) {
-    const Node* stmt = As<RawStmt>(ListAt(tree.statements(), i))->stmt;
-    list->push_back(Statement().Analyse(stmt));
+    const auto* raw = As<RawStmt>(ListAt(tree.statements(), i));
+    list->push_back(Statement().Analyse(raw->stmt));
     Facts& facts = list->back();
+    const auto end = raw->stmt_len > 0 ? static_cast<std::size_t>(raw->stmt_location + raw->stmt_len) : sql.size();
+    facts.end = static_cast<std::uint32_t>(std::min(end, sql.size()));
     if (temporary && facts.pin == PinReason::kNone) facts.pin = PinReason::kTemporaryTable;
   }
   return list;

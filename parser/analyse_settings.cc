@@ -327,9 +327,7 @@ void AnalyseSet(const VariableSetStmt* stmt, Facts& facts) {
     case VAR_SET_DEFAULT:
     case VAR_RESET:
       facts.kind = StatementKind::kReset;
-      // SET LOCAL x TO DEFAULT ends with the transaction; it is a set of a value that only the
-      // server knows.
-      facts.settings.push_back({.kind = stmt->is_local ? Kind::kSetLocal : Kind::kReset,
+      facts.settings.push_back({.kind = stmt->is_local ? Kind::kResetLocal : Kind::kReset,
                                 .name = AsciiLower(stmt->name),
                                 .sql = {},
                                 .value = {}});

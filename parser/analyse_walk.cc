@@ -249,24 +249,30 @@ void QueryWalk::VisitSetConfig(const FuncCall* call) {
     facts_.state_unknown = true;
     Pin(PinReason::kUnknownState);
   };
-  const bool sure = std::binary_search(sure_calls_.begin(), sure_calls_.end(),
-                                       reinterpret_cast<const Node*>(call));  // NOLINT
-  if (!sure || ListSize(call->args) != 3) return unknown();
-  const char* name = ConstantText(ListAt(call->args, 0));
-  const char* value = ConstantText(ListAt(call->args, 1));
+  const char* name = ListSize(call->args) == 3 ? ConstantText(ListAt(call->args, 0)) : nullptr;
+  if (name == nullptr) return unknown();
   const Node* local = ListAt(call->args, 2);
-  if (name == nullptr || value == nullptr || local->type != T_A_Const) return unknown();
+  if (local->type != T_A_Const) return unknown();
   const auto* flag = As<A_Const>(local);
   if (flag->isnull || flag->val.node.type != T_Boolean) return unknown();
   const bool is_local = flag->val.boolval.boolval;
+  const auto lower = AsciiLower(name);
+  if (lower.starts_with("transaction_")) return unknown();
+  const auto unknown_value = [&] {
+    if (!is_local) return unknown();
+    facts_.settings.push_back({.kind = SettingEffect::Kind::kUnknownLocal, .name = lower, .sql = {}, .value = {}});
+  };
+  const bool sure = std::binary_search(sure_calls_.begin(), sure_calls_.end(),
+                                       reinterpret_cast<const Node*>(call));  // NOLINT
+  const char* value = ConstantText(ListAt(call->args, 1));
+  if (!sure || value == nullptr) return unknown_value();
   SettingEffect effect{
       .kind = is_local ? SettingEffect::Kind::kSetLocal : SettingEffect::Kind::kSet,
-      .name = AsciiLower(name),
+      .name = lower,
       .sql = {},
       .value = value};
-  if (effect.name.starts_with("transaction_")) return unknown();
   effect.sql = SetStatement(effect.name, effect.value, is_local);
-  if (effect.sql.empty()) return unknown();
+  if (effect.sql.empty()) return unknown_value();
   facts_.settings.push_back(std::move(effect));
 }
 

@@ -72,6 +72,8 @@ struct SettingEffect {
   enum class Kind : std::uint8_t {
     kSet,          // until the end of the session (or of the transaction, if that rolls back)
     kSetLocal,     // until the end of the transaction
+    kResetLocal,   // SET LOCAL x TO DEFAULT: the start-up value, until the end of the transaction
+    kUnknownLocal, // set_config('x', $1, true): until the end of the transaction, to what only the server knows
     kReset,        // back to the start-up value
     kResetAll,     // RESET ALL
     kDiscardAll,   // DISCARD ALL: settings, prepared statements, temporary tables, locks, channels
@@ -112,6 +114,7 @@ struct Facts {
   TransactionModes modes;       // kBegin, kSet of transaction modes
   bool chain = false;           // kCommit, kRollback: AND CHAIN
   bool start = false;           // kBegin: by START TRANSACTION, and answered as such
+  std::uint32_t end = 0;        // where it ends in the text, in bytes, before the semicolon
   std::string object;           // PREPARE / EXECUTE / DEALLOCATE / DECLARE / FETCH / CLOSE / SAVEPOINT / LISTEN: the name ("" = ALL);
                                 // kTwoPhase: the transaction's identifier
   bool literals_matter = true;  // false: the same tree with other number and string literals has the same facts and verdict

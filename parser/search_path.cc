@@ -99,12 +99,16 @@ SearchPath ReadSearchPath(std::string_view value, std::string_view user) {
 
 SearchPath ReadSearchPathStatement(std::string_view sql, std::string_view user) {
   constexpr std::string_view kSet = "SET search_path TO ";
-  constexpr std::string_view kCall = "SELECT pg_catalog.set_config('search_path',";
   if (sql.starts_with(kSet)) return ReadLiterals(sql.substr(kSet.size()), user);
-  if (!sql.starts_with(kCall)) return {};
-  sql.remove_prefix(kCall.size());
+  bool called = false;
+  for (const std::string_view call : {"SELECT pg_catalog.set_config('search_path',", "SELECT pg_catalog.set_config(E'search_path',E"}) {
+    if (!sql.starts_with(call)) continue;
+    sql.remove_prefix(call.size());
+    called = true;
+    break;
+  }
   std::string value;
-  if (!sql.starts_with('\'') || !TakeQuoted(sql, '\'', value) || sql != ",false)") return {};
+  if (!called || !sql.starts_with('\'') || !TakeQuoted(sql, '\'', value) || sql != ",false)") return {};
   return ReadSearchPath(value, user);
 }
 

@@ -84,6 +84,12 @@ bool NamesQualifiedSetting(std::string_view rest) {
 
 }  // namespace
 
+bool AuditReport::Says(std::string_view name) const {
+  const auto at = std::lower_bound(settings.begin(), settings.end(), name,
+                                   [](const auto& setting, std::string_view wanted) { return setting.first < wanted; });
+  return at != settings.end() && at->first == name;
+}
+
 std::string AuditSql(AuditScope scope, std::string_view own_prefix) {
   const auto row = [](std::string_view kind, std::string_view where) {
     return "SELECT '" + std::string(kind) + "'::text, ''::text, ''::text WHERE EXISTS (SELECT FROM pg_catalog." +
@@ -158,21 +164,15 @@ PinReason PinOf(const AuditReport& report) {
   return report.unlisted ? PinReason::kUnknownState : PinReason::kNone;
 }
 
-Settings Adopted(SettingTable& table, const Settings& believed, const AuditReport& report, std::string_view user,
-                 const Settings& startup) {
+Settings Adopted(SettingTable& table, const Settings& believed, const AuditReport& report, std::string_view user) {
   SettingSet set;
   for (const auto& [name, value] : report.settings) {
     const bool none = (name == "role" && value == "none") || (name == "session_authorization" && value == user);
     if (!none) set.push_back(StartupSetting(name, value));
   }
-  for (const auto& setting : *believed) {
-    const auto said = std::lower_bound(report.settings.begin(), report.settings.end(), setting.name,
-                                       [](const auto& other, const std::string& name) { return other.first < name; });
-    if (said != report.settings.end() && said->first == setting.name) continue;
-    // Set by the client at start-up, or of a kind that the server does not list.
-    if (setting.name.find('.') != std::string::npos || FindSetting(*startup, setting.name) != nullptr)
-      set.push_back(setting);
-  }
+  // The server does not list settings with a dot.
+  for (const auto& setting : *believed)
+    if (setting.name.find('.') != std::string::npos && !report.Says(setting.name)) set.push_back(setting);
   return table.Intern(std::move(set));
 }
 

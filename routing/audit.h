@@ -23,6 +23,7 @@ struct AuditReport {
   bool temporary = false, listening = false, cursor = false, lock = false, prepared = false;
   bool unlisted = false;  // "a.b" settings, the random seed: nobody can ask for them without knowing their names
   std::vector<std::pair<std::string, std::string>> settings;  // set in this session, with their values, by name
+  [[nodiscard]] bool Says(std::string_view name) const;
   bool operator==(const AuditReport&) const = default;
 };
 
@@ -35,10 +36,8 @@ struct AuditReport {
 // Why the session must keep the connection; kNone: there is no reason.
 [[nodiscard]] PinReason PinOf(const AuditReport& report);
 
-// `believed` as the server says that it is. `user`: who logged in. `startup`: what the connection was started with,
-// which the server does not count as set in the session.
-[[nodiscard]] Settings Adopted(SettingTable& table, const Settings& believed, const AuditReport& report,
-                               std::string_view user, const Settings& startup);
+// What the server connection has set, of what `believed` says that it has. `user`: who logged in.
+[[nodiscard]] Settings Adopted(SettingTable& table, const Settings& believed, const AuditReport& report, std::string_view user);
 
 // True if the text of a statement that runs code may set what an audit cannot find: "a.b" settings, the seed, anything by
 // dynamic SQL.

@@ -1,6 +1,8 @@
 #include "routing/settings.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "core/base/ascii.h"
 
@@ -78,6 +80,27 @@ Settings SettingTable::Reset(const Settings& base, std::string_view name, const 
   return Intern(std::move(set));
 }
 
+Settings SettingTable::Filled(const Settings& base, const Settings& startup) {
+  auto set = *startup;
+  set.insert(set.end(), base->begin(), base->end());
+  return Intern(std::move(set));
+}
+
+Settings SettingTable::WithParsing(const Settings& base, const Settings& parsing) {
+  auto set = *base;
+  std::erase_if(set, [](const Setting& setting) { return MattersToParsing(setting.name); });
+  set.insert(set.end(), parsing->begin(), parsing->end());
+  return Intern(std::move(set));
+}
+
+Settings SettingTable::ForParsing(const Settings& base) {
+  const auto left_out = [](const Setting& setting) { return setting.sql.empty() || !MattersToParsing(setting.name); };
+  if (std::none_of(base->begin(), base->end(), left_out)) return base;
+  auto set = *base;
+  std::erase_if(set, left_out);
+  return Intern(std::move(set));
+}
+
 std::string Difference(const SettingSet& from, const SettingSet& to) {
   std::string sql;
   if (&from == &to) return sql;
@@ -89,19 +112,23 @@ std::string Difference(const SettingSet& from, const SettingSet& to) {
   }
   for (const auto& old : from)
     if (Order(old) == 0 && FindSetting(to, old.name) == nullptr) Add(sql, ResetSql(old.name));
+  // A change of the session's user takes the role along.
+  const auto same = [&](const Setting& setting) {
+    const auto* old = FindSetting(from, setting.name);
+    return old != nullptr && *old == setting;
+  };
+  const auto* user = FindSetting(to, "session_authorization");
+  const bool user_stays = user == nullptr ? FindSetting(from, "session_authorization") == nullptr : same(*user);
   for (const int order : {0, 1, 2}) {
-    for (const auto& setting : to) {
-      if (Order(setting) != order) continue;
-      const auto* old = FindSetting(from, setting.name);
-      if (old == nullptr || !(*old == setting)) Add(sql, setting.sql);
-    }
+    for (const auto& setting : to)
+      if (Order(setting) == order && (!same(setting) || (order == 2 && !user_stays))) Add(sql, setting.sql);
   }
   return sql;
 }
 
 Setting StartupSetting(std::string_view name, std::string_view value) {
   Setting setting;
-  setting.name = AsciiLower(name);
+  setting.name = CanonicalSetting(AsciiLower(name));
   setting.sql = "SELECT pg_catalog.set_config(" + Quote(name) + "," + Quote(value) + ",false)";
   return setting;
 }
@@ -137,6 +164,29 @@ std::string FullDateStyle(std::string_view base, std::string_view change) {
     if (german && !ordered) order = "DMY";
   }
   return std::string(style) + ", " + std::string(order);
+}
+
+std::string_view CanonicalSetting(std::string_view name) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kOld = {{
+      {"sort_mem", "work_mem"}, {"vacuum_mem", "maintenance_work_mem"}, {"debug_parallel_query", "force_parallel_mode"}}};
+  for (const auto& [old, now] : kOld)
+    if (old == name) return now;
+  return name;
+}
+
+bool MattersToParsing(std::string_view name) {
+  constexpr std::array<std::string_view, 12> kNever = {
+      "application_name", "client_min_messages", "idle_in_transaction_session_timeout", "idle_session_timeout",
+      "lock_timeout", "log_min_duration_statement", "log_min_error_statement", "log_statement", "role",
+      "session_authorization", "statement_timeout", "transaction_timeout"};
+  return std::find(kNever.begin(), kNever.end(), name) == kNever.end();
+}
+
+std::string AsLocal(std::string_view sql) {
+  constexpr std::string_view kSet = "SET ", kCallEnd = ",false)";
+  if (sql.starts_with(kSet)) return "SET LOCAL " + std::string(sql.substr(kSet.size()));
+  if (sql.ends_with(kCallEnd)) sql.remove_suffix(kCallEnd.size());
+  return std::string(sql) + ",true)";
 }
 
 const Setting* FindSetting(const SettingSet& set, std::string_view name) {

@@ -32,6 +32,12 @@ class SettingTable {
   [[nodiscard]] Settings With(const Settings& base, Setting setting);
   // `base` with `name` as it is in `startup` (not at all, if it is not there).
   [[nodiscard]] Settings Reset(const Settings& base, std::string_view name, const Settings& startup);
+  // `base`, with those of `startup` that it does not have.
+  [[nodiscard]] Settings Filled(const Settings& base, const Settings& startup);
+  // `base`, with those of `parsing` in place of its own that matter to parsing.
+  [[nodiscard]] Settings WithParsing(const Settings& base, const Settings& parsing);
+  // Those of `base` that matter to parsing and are known.
+  [[nodiscard]] Settings ForParsing(const Settings& base);
 
  private:
   Settings none_;
@@ -49,6 +55,17 @@ class SettingTable {
 // DateStyle is two settings in one, of which each SET may name one alone: what `change` makes of `base`, both whole, as the
 // server shows it ("ISO, MDY"). Either may be a statement that sets it.
 [[nodiscard]] std::string FullDateStyle(std::string_view base, std::string_view change);
+
+// The one name of a setting that PostgreSQL knows by several: map_old_guc_names in guc.c. What it returns is good on every
+// version that knows any of them.
+[[nodiscard]] std::string_view CanonicalSetting(std::string_view name);
+
+// False for settings under which every text means the same when it is parsed: who runs it (names are looked up again when
+// it runs), how long it may take, what is logged.
+[[nodiscard]] bool MattersToParsing(std::string_view name);
+
+// `sql`, a Setting's, so that it holds until the end of the transaction alone.
+[[nodiscard]] std::string AsLocal(std::string_view sql);
 
 // nullptr if there is no setting of that name.
 [[nodiscard]] const Setting* FindSetting(const SettingSet& set, std::string_view name);

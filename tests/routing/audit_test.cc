@@ -58,14 +58,16 @@ TEST_CASE("what the server says is set becomes what is believed", "[routing][aud
   for (const auto& row : {Row({"s", "work_mem", "7168"}), Row({"s", "role", "none"}),
                           Row({"s", "session_authorization", "me"}), Row({"s", "search_path", "a, b"})})
     REQUIRE(AddAuditRow(report, AsBytes(row)));
-  const auto adopted = Adopted(table, believed, report, "me", startup);
+  const auto server = Adopted(table, believed, report, "me");
+  const auto adopted = table.Filled(server, startup);
   CHECK(SqlOf(adopted, "work_mem") == StartupSetting("work_mem", "7168").sql);
   CHECK(SqlOf(adopted, "search_path") == StartupSetting("search_path", "a, b").sql);
   CHECK(SqlOf(adopted, "role").empty());
   CHECK(SqlOf(adopted, "session_authorization").empty());
   CHECK(SqlOf(adopted, "lock_timeout").empty());  // somebody reset it
   CHECK(SqlOf(adopted, "my.own") == "SET \"my\".\"own\" TO 'x'");  // the server does not list such
-  CHECK(SqlOf(adopted, "datestyle") == StartupSetting("datestyle", "German").sql);
+  CHECK(SqlOf(server, "datestyle").empty());  // somebody reset that, too
+  CHECK(SqlOf(adopted, "datestyle") == StartupSetting("datestyle", "German").sql);  // and so got the start-up value
 }
 
 TEST_CASE("a text that may set what cannot be listed is told by its words", "[routing][audit]") {

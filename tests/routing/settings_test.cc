@@ -104,6 +104,8 @@ TEST_CASE("who runs the statements changes last and goes back first", "[routing]
   CHECK(change({alice}, {alice, Set("z", "1")}) == "SET z TO 1");
   SECTION("a role outlives no change of the session's user") {
     CHECK(change({joe, alice}, {joe}) == "RESET \"role\"");
+    CHECK(change({alice}, {joe, alice}) == "SET SESSION AUTHORIZATION joe;SET ROLE alice");
+    CHECK(change({joe, alice}, {alice}) == "RESET SESSION AUTHORIZATION;SET ROLE alice");
   }
 }
 

@@ -1,0 +1,185 @@
+#include "routing/session_settings.h"
+
+#include <algorithm>
+
+namespace waypost {
+namespace {
+
+using Kind = SettingEffect::Kind;
+
+constexpr std::string_view kRole = "role";
+constexpr std::string_view kUser = "session_authorization";
+constexpr std::string_view kLocal = "SET LOCAL ";
+constexpr std::string_view kBack = "RESET ";  // a SET LOCAL ... TO DEFAULT: whatever holds without it
+
+bool IsWho(std::string_view name) { return name == kRole || name == kUser; }
+
+// Who changes the session's user gives up the role: SetSessionAuthorization() in miscinit.c.
+Setting NoRole() { return {std::string(kRole), "SET role TO 'none'"}; }
+
+SettingSet WithoutName(const SettingSet& set, std::string_view name) {
+  SettingSet left;
+  for (const auto& setting : set)
+    if (setting.name != name) left.push_back(setting);
+  return left;
+}
+
+// Without a role, if none was asked for at start-up: then no role is what there is.
+SettingSet WithoutRole(const SettingSet& set, const SettingSet& startup) {
+  auto left = WithoutName(set, kRole);
+  if (FindSetting(startup, kRole) != nullptr) left.push_back(NoRole());
+  return left;
+}
+
+}  // namespace
+
+Settings AfterEffect(SettingTable& table, const Settings& set, const SettingEffect& effect, const Settings& startup) {
+  const auto name = CanonicalSetting(effect.name);
+  Settings after = set;
+  switch (effect.kind) {
+    case Kind::kSet:
+      after = table.With(set, {std::string(name), effect.sql});
+      break;
+    case Kind::kReset:
+      after = table.Reset(set, name, startup);
+      break;
+    case Kind::kResetAll: {  // leaves alone who runs the statements
+      SettingSet all;
+      for (const auto& setting : *set)
+        if (IsWho(setting.name)) all.push_back(setting);
+      for (const auto& setting : *startup)
+        if (!IsWho(setting.name)) all.push_back(setting);
+      return table.Intern(std::move(all));
+    }
+    case Kind::kDiscardAll:
+      return startup;
+    case Kind::kSetLocal: case Kind::kResetLocal: case Kind::kUnknownLocal: case Kind::kTransaction:
+      return set;
+  }
+  return name == kUser ? table.Intern(WithoutRole(*after, *startup)) : after;
+}
+
+SessionSettings::SessionSettings(SettingTable& table) : table_(table) { Start(table.None()); }
+
+void SessionSettings::Start(Settings startup) {
+  startup_ = std::move(startup);
+  now_ = begun_ = {startup_, table_.None()};
+  saved_.clear();
+  Changed();
+}
+
+void SessionSettings::SetLocal(std::string_view name, std::string sql) {
+  now_.local = table_.With(now_.local, {std::string(name), std::move(sql)});
+  if (name == kUser) now_.local = table_.With(now_.local, NoRole());
+}
+
+void SessionSettings::Apply(const SettingEffect& effect) {
+  const auto name = CanonicalSetting(effect.name);
+  switch (effect.kind) {
+    case Kind::kSet: case Kind::kReset:
+      now_.local = table_.Intern(WithoutName(*now_.local, name));
+      if (name == kUser) now_.local = table_.Intern(WithoutName(*now_.local, kRole));
+      break;
+    case Kind::kResetAll: {
+      SettingSet who;
+      for (const auto& setting : *now_.local)
+        if (IsWho(setting.name)) who.push_back(setting);
+      now_.local = table_.Intern(std::move(who));
+      break;
+    }
+    case Kind::kDiscardAll:  // it is its own transaction
+      now_.local = table_.None();
+      break;
+    case Kind::kSetLocal:
+      SetLocal(name, "SET " + effect.sql.substr(effect.sql.starts_with(kLocal) ? kLocal.size() : 0));
+      break;
+    case Kind::kResetLocal: {
+      const auto* initial = FindSetting(*startup_, name);
+      SetLocal(name, initial != nullptr ? initial->sql : std::string(kBack) + std::string(name));
+      break;
+    }
+    case Kind::kUnknownLocal:
+      SetLocal(name, {});
+      break;
+    case Kind::kTransaction:
+      return;
+  }
+  now_.session = AfterEffect(table_, now_.session, effect, startup_);
+  if (effect.kind == Kind::kDiscardAll) Commit();
+  Changed();
+}
+
+void SessionSettings::Adopt(Settings session) {
+  now_ = {std::move(session), table_.None()};
+  Commit();
+  Changed();
+}
+
+void SessionSettings::Commit() {
+  saved_.clear();
+  if (!now_.local->empty()) EndLocal();
+  begun_ = now_;
+}
+
+void SessionSettings::RollBack() {
+  saved_.clear();
+  now_ = begun_;
+  Changed();
+}
+
+void SessionSettings::EndLocal() {
+  if (now_.local->empty()) return;
+  now_.local = table_.None();
+  Changed();
+}
+
+std::size_t SessionSettings::Find(std::string_view savepoint) const {
+  for (auto i = saved_.size(); i-- > 0;)
+    if (saved_[i].first == savepoint) return i;
+  return saved_.size();
+}
+
+void SessionSettings::Save(std::string savepoint) { saved_.emplace_back(std::move(savepoint), now_); }
+
+bool SessionSettings::RollBackTo(std::string_view savepoint) {
+  const auto at = Find(savepoint);
+  if (at == saved_.size()) return false;
+  now_ = saved_[at].second;
+  saved_.resize(at + 1);
+  Changed();
+  return true;
+}
+
+void SessionSettings::Release(std::string_view savepoint) { saved_.resize(Find(savepoint)); }
+
+std::vector<std::string> SessionSettings::Restoring(const SettingEffect& effect) const {
+  std::vector<std::string> statements;
+  const auto name = CanonicalSetting(effect.name);
+  const bool all = effect.kind == Kind::kResetAll || effect.kind == Kind::kDiscardAll;
+  if (!all && effect.kind != Kind::kReset && effect.kind != Kind::kResetLocal) return statements;
+  for (const auto& setting : *startup_) {
+    if (effect.kind == Kind::kResetAll && IsWho(setting.name)) continue;
+    if (!all && setting.name != name) continue;
+    statements.push_back(effect.kind == Kind::kResetLocal ? AsLocal(setting.sql) : setting.sql);
+  }
+  return statements;
+}
+
+void SessionSettings::Changed() {
+  if (now_.local->empty()) {
+    effective_ = now_.session;
+  } else {
+    auto set = *now_.session;
+    set.insert(set.end(), now_.local->begin(), now_.local->end());
+    effective_ = table_.Intern(std::move(set));
+    const auto back = [](const Setting& setting) { return setting.sql.starts_with(kBack); };
+    if (std::any_of(effective_->begin(), effective_->end(), back)) {
+      auto left = *effective_;
+      std::erase_if(left, back);
+      effective_ = table_.Intern(std::move(left));
+    }
+  }
+  parsing_ = table_.ForParsing(effective_);
+}
+
+}  // namespace waypost

@@ -1,0 +1,76 @@
+// What a session has set, level by level, as PostgreSQL keeps it: what it started with (RESET goes back to that), what
+// holds for the session, what holds for the transaction alone (SET LOCAL), and both as they were at each savepoint.
+// Pure; one per session.
+//
+// Source: src/backend/utils/misc/README and AtEOXact_GUC() in guc.c of PostgreSQL. A SET overrides an earlier SET LOCAL of
+// the same transaction; RELEASE keeps what holds; ROLLBACK TO and ROLLBACK bring back what held before.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "parser/facts.h"
+#include "routing/settings.h"
+
+namespace waypost {
+
+// What `effect`, which succeeded, makes of the session level `set`, where RESET goes back to `startup`. SET LOCAL and SET
+// TRANSACTION change nothing here.
+[[nodiscard]] Settings AfterEffect(SettingTable& table, const Settings& set, const SettingEffect& effect, const Settings& startup);
+
+class SessionSettings {
+ public:
+  // `table` outlives this.
+  explicit SessionSettings(SettingTable& table);
+
+  // The session begins, with what its client asked for.
+  void Start(Settings startup);
+
+  [[nodiscard]] const Settings& startup() const { return startup_; }
+  // What holds for the session, uncommitted changes among it.
+  [[nodiscard]] const Settings& session() const { return now_.session; }
+  // What statements run under: SET LOCAL on top of it. A setting whose value nobody knows has an empty `sql`.
+  [[nodiscard]] const Settings& effective() const { return effective_; }
+  // Of that, what a text may mean something else under when it is parsed; see MattersToParsing().
+  [[nodiscard]] const Settings& parsing() const { return parsing_; }
+  // Something is set for this transaction alone.
+  [[nodiscard]] bool has_local() const { return !now_.local->empty(); }
+
+  // A statement with this effect succeeded.
+  void Apply(const SettingEffect& effect);
+  // What the session level is by what the server says, outside a transaction.
+  void Adopt(Settings session);
+
+  // A transaction begins, or one has ended that kept what it changed.
+  void Commit();
+  // All of the transaction is undone.
+  void RollBack();
+  // The transaction has ended: what held for it alone is gone.
+  void EndLocal();
+  void Save(std::string savepoint);
+  // False: there is no savepoint of that name.
+  bool RollBackTo(std::string_view savepoint);
+  void Release(std::string_view savepoint);
+
+  // What undoes the difference between a server connection, which starts without any settings, and this session behind a
+  // statement with `effect`, which takes both back: statements that set the start-up values again. Empty: no difference.
+  [[nodiscard]] std::vector<std::string> Restoring(const SettingEffect& effect) const;
+
+ private:
+  struct Level {
+    Settings session, local;
+  };
+  void Changed();
+  void SetLocal(std::string_view name, std::string sql);
+  [[nodiscard]] std::size_t Find(std::string_view savepoint) const;
+
+  SettingTable& table_;
+  Settings startup_;
+  Level now_, begun_;
+  std::vector<std::pair<std::string, Level>> saved_;
+  Settings effective_, parsing_;
+};
+
+}  // namespace waypost
