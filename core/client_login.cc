@@ -45,17 +45,31 @@ void ClientLogin::TurnAway() {
          "Waypost's max_logins is reached, and this connection has not proved who it is for the longest time.");
 }
 
-bool ClientLogin::Expired(TimePoint now) {
-  if (phase_ == Phase::kCatalog) {
-    if (now - started_ > kCatalogWait) {
+void ClientLogin::Sweep(TimePoint now) {
+  const auto longer_than = [&](milliseconds limit) { return limit.count() > 0 && now - started_ > limit; };
+  switch (phase_) {
+    case Phase::kFirst: case Phase::kSaslStart: case Phase::kSaslEnd:
+      if (!longer_than(worker_.config().limits.login_timeout)) return;
+      Log(LogLevel::kInfo, "client_refused", {{"user", startup_.user}, {"error", "no login within login_timeout"}});
+      // PostgreSQL says nothing either to who has not proved who he is.
+      return session_.Close("", ClientOutcome::kTimeout);
+    case Phase::kChecking:
+      if (longer_than(worker_.config().pool.query_wait_timeout)) RefuseUnchecked();
+      return;
+    case Phase::kCatalog:
+      if (now - started_ <= kCatalogWait) return;
       worker_.ForgetLogin(*this);
-      Finish();
-    }
-    return false;
+      return Finish();
+    case Phase::kDone:
+      return;
   }
-  const auto& limits = worker_.config().limits;
-  const auto limit = phase_ == Phase::kChecking ? worker_.config().pool.query_wait_timeout : limits.login_timeout;
-  return limit.count() > 0 && now - started_ > limit;
+}
+
+void ClientLogin::RefuseUnchecked() {
+  if (!worker_.view().primary) return Refuse("57P03", "no primary server is available");
+  if (worker_.startup_checks().LacksPlace(*this))
+    return Refuse("53300", "no server connection became free within query_wait_timeout");
+  Refuse("57P03", "the primary server did not answer within query_wait_timeout");
 }
 
 void ClientLogin::Abandon() {
@@ -73,6 +87,7 @@ void ClientLogin::Refuse(std::string_view sqlstate, std::string_view message, st
   const bool auth = sqlstate.starts_with("28");
   session_.Close(out, auth                  ? ClientOutcome::kAuthFailed
                       : sqlstate == "53300" ? ClientOutcome::kLimit
+                      : sqlstate == "57P03" ? ClientOutcome::kTimeout
                       : sqlstate == "08P01" ? ClientOutcome::kProtocolError
                                             : ClientOutcome::kServerError);
 }
@@ -97,22 +112,27 @@ void ClientLogin::HandOverRest() {
   session_.OnData(AsBytes(rest));
 }
 
+void ClientLogin::OnMalformed(Bytes in, std::string_view fault) {
+  using std::string_view_literals::operator""sv;
+  const auto begin = AsText(in);
+  if (begin.starts_with("X\0\0\0"sv)) return session_.Close("", ClientOutcome::kOk);  // Terminate: it thought better of it
+  // What other protocols say first, as a help for whoever got the port wrong.
+  std::string_view hint;
+  if (begin.starts_with("GET ") || begin.starts_with("POST") || begin.starts_with("HEAD") || begin.starts_with("PRI "))
+    hint = "This looks like HTTP; the admin API listens on another port.";
+  else if (!in.empty() && in[0] == std::byte{0x16})
+    hint = "This looks like TLS without an SSLRequest.";
+  Refuse("08P01", fault, hint);
+}
+
 bool ClientLogin::OnFirst(Bytes& in) {
   auto packet = ReadStartup(in);
   switch (packet.kind) {
     case StartupKind::kNeedMore:
       return false;
-    case StartupKind::kMalformed: {
-      // What other protocols say first, as a help for whoever got the port wrong.
-      const auto begin = AsText(in);
-      std::string_view hint;
-      if (begin.starts_with("GET ") || begin.starts_with("POST") || begin.starts_with("HEAD") || begin.starts_with("PRI "))
-        hint = "This looks like HTTP; the admin API listens on another port.";
-      else if (!in.empty() && in[0] == std::byte{0x16})
-        hint = "This looks like TLS without an SSLRequest.";
-      Refuse("08P01", packet.fault, hint);
+    case StartupKind::kMalformed:
+      OnMalformed(in, packet.fault);
       return false;
-    }
     case StartupKind::kSslRequest:
     case StartupKind::kGssRequest: {
       auto& asked = packet.kind == StartupKind::kSslRequest ? asked_ssl_ : asked_gss_;
@@ -176,9 +196,8 @@ bool ClientLogin::OnPassword(Bytes& in) {
     return false;
   }
   if (header.type != 'p') {
-    if (header.type == 'X') session_.Close("", ClientOutcome::kOk);
-    else Refuse("08P01", "expected SASL response, got message type " +
-                             std::to_string(static_cast<unsigned>(static_cast<unsigned char>(header.type))));
+    Refuse("08P01", "expected SASL response, got message type " +
+                        std::to_string(static_cast<unsigned>(static_cast<unsigned char>(header.type))));
     return false;
   }
   if (rest.size() < header.body_bytes) return false;

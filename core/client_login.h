@@ -27,8 +27,8 @@ class ClientLogin final : public StartupUser {
   void OnData(Bytes data);
   // Others come in, and this one has not proved who he is for the longest time: he gets 53300.
   void TurnAway();
-  // True once it has taken longer than login_timeout; or, proved and waiting for a primary, than query_wait_timeout.
-  [[nodiscard]] bool Expired(TimePoint now);
+  // Ends what has taken longer than login_timeout; or, proved and waiting for a primary, than query_wait_timeout.
+  void Sweep(TimePoint now);
   // The session ends: no more calls.
   void Abandon();
   void OnStartupChecked(const StartupAnswer& answer) noexcept override;
@@ -39,6 +39,9 @@ class ClientLogin final : public StartupUser {
   enum class Phase : std::uint8_t { kFirst, kSaslStart, kSaslEnd, kChecking, kCatalog, kDone };
 
   bool OnFirst(Bytes& in);
+  void OnMalformed(Bytes in, std::string_view fault);
+  // The primary was not asked within query_wait_timeout.
+  void RefuseUnchecked();
   void OnStartup(StartupPacket packet);
   // No longer among those who have proved nothing.
   void LeaveLogins();

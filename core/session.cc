@@ -13,6 +13,9 @@ namespace {
 // postgres src/backend/tcop/postgres.c: MAX_CANCEL_KEY_LENGTH, and what protocol 3.0 has
 constexpr std::size_t kLongSecretBytes = 32, kShortSecretBytes = 4;
 
+// The body of an ErrorResponse.
+Bytes FieldsOf(std::string_view message) { return AsBytes(message).subspan(kHeaderBytes); }
+
 }  // namespace
 
 Session::Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
@@ -112,7 +115,7 @@ void Session::Carry(Do verb) {
     case Do::kCloseServer:
       return LetGo(false);
     case Do::kCloseClient:
-      return Close(failure_, ClientOutcome::kServerError);
+      return Close(failure_.empty() ? "" : ErrorWithSeverity(FieldsOf(failure_), "FATAL"), ClientOutcome::kServerError);
   }
 }
 
@@ -190,10 +193,8 @@ void Session::OnRelayed() noexcept {
 void Session::OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept {
   waiting_in_ = nullptr;
   if (!Comparing()) worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
-  failure_ = error;
   // FATAL is what the server said to us; the client's connection goes on.
-  for (std::size_t at = 0; (at = failure_.find("FATAL", at)) != std::string::npos && at < 20;)
-    failure_.replace(at, 5, "ERROR");
+  failure_ = ErrorWithSeverity(FieldsOf(error), "ERROR");
   Take(NoLease{});
   ProcessInput();
 }
@@ -352,7 +353,7 @@ void Session::Sweep(TimePoint now) {
   const auto idle = now - last_active_;
   const auto expired = [&](milliseconds limit) { return limit.count() > 0 && idle > limit; };
   if (login_) {
-    if (login_->Expired(now)) Close("", ClientOutcome::kTimeout);
+    login_->Sweep(now);
   } else if (homeless_ && now >= give_up_at) {
     homeless_ = false;
     OnNoServerConnection("57P03", ErrorMessage({.sqlstate = "57P03", .message = "no primary server is available"}));
@@ -381,9 +382,14 @@ void Session::Drain(bool at_once) {
         ClientOutcome::kOk);
 }
 
+// The client has got a part of a message, and until it has the rest nothing can be said to it.
+bool Session::MidMessage() const {
+  return connection_ != nullptr && connection_->mid_message() && !holding_ && !In<Discarding>();
+}
+
 void Session::Close(const std::string& message, ClientOutcome outcome) {
   if (closed_) return;
-  if (!message.empty()) WriteClient(AsBytes(message));
+  if (!message.empty() && !MidMessage()) WriteClient(AsBytes(message));
   if (outcome != ClientOutcome::kOk && login_) worker_.metrics().Count(Counter::kClientConnects, outcome);
   closed_ = true;
   if (waiting_in_ != nullptr) waiting_in_->Forget(*this);

@@ -122,6 +122,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Carry(Do verb);
   void Acquire();
   void StopWaiting(std::string_view why);
+  [[nodiscard]] bool MidMessage() const;
   void LetGo(bool clean);
   void FinishBatch(char status);
   void CountDecision(const Decision& decision);

@@ -124,6 +124,13 @@ void StartupChecks::Forget(StartupUser& user) {
   for (auto& [question, entry] : entries_) std::erase(entry.users, &user);
 }
 
+bool StartupChecks::LacksPlace(StartupUser& user) const {
+  return std::any_of(entries_.begin(), entries_.end(), [&](const auto& item) {
+    const auto& entry = item.second;
+    return entry.no_place_since && std::find(entry.users.begin(), entry.users.end(), &user) != entry.users.end();
+  });
+}
+
 void StartupChecks::Start(const StartupQuestion& question, Entry& entry) {
   entry.retry_at = worker_.Now() + kRetryAfter;
   const auto primary = worker_.view().primary;

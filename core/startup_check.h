@@ -46,6 +46,8 @@ class StartupChecks {
   // Answers at once or later, exactly once, unless Forget() comes first. While there is no primary, it waits for one.
   void Ask(const StartupQuestion& question, StartupUser& user);
   void Forget(StartupUser& user);
+  // True if what `user` waits for is a place under the primary's limit.
+  [[nodiscard]] bool LacksPlace(StartupUser& user) const;
   // Tries again what could not be asked; forgets old answers.
   void Sweep(TimePoint now);
   // Since when a start-up has waited for a place under the limit of `server`.

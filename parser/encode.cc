@@ -1,5 +1,7 @@
 #include "parser/encode.h"
 
+#include "parser/fields.h"
+
 namespace waypost {
 namespace {
 
@@ -66,6 +68,19 @@ void AppendError(std::string& out, const ErrorFields& fields) {
 std::string ErrorMessage(const ErrorFields& fields) {
   std::string out;
   AppendError(out, fields);
+  return out;
+}
+
+std::string ErrorWithSeverity(Bytes body, std::string_view severity) {
+  std::string out;
+  MessageBuilder message(out, 'E');
+  message.Byte('S').CString(severity).Byte('V').CString(severity);
+  Fields fields(body);
+  for (char code = fields.Byte(); fields.ok() && code != 0; code = fields.Byte()) {
+    const auto value = fields.CString();
+    if (fields.ok() && code != 'S' && code != 'V') message.Byte(code).CString(value);
+  }
+  message.Byte('\0');
   return out;
 }
 

@@ -42,6 +42,8 @@ struct ErrorFields {
 };
 void AppendError(std::string& out, const ErrorFields& fields);
 [[nodiscard]] std::string ErrorMessage(const ErrorFields& fields);
+// An ErrorResponse with the fields of `body`, that of an ErrorResponse or NoticeResponse, and this severity.
+[[nodiscard]] std::string ErrorWithSeverity(Bytes body, std::string_view severity);
 void AppendReadyForQuery(std::string& out, char status);
 void AppendParameterStatus(std::string& out, std::string_view name, std::string_view value);
 void AppendCommandComplete(std::string& out, std::string_view tag);

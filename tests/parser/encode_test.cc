@@ -66,6 +66,19 @@ TEST_CASE("an error is read back as it was written", "[parser][encode]") {
   CHECK(text.find("H" + CString("h")) != std::string::npos);
 }
 
+TEST_CASE("a notice becomes an error of another severity, with all else that it says", "[parser][encode]") {
+  const std::string notice = "S" + CString("WARNUNG") + "V" + CString("WARNING") + "C" + CString("57P02") + "M" +
+                             CString("m") + "D" + CString("why") + "R" + CString("quickdie") + '\0';
+  const auto text = ErrorWithSeverity(AsBytes(notice), "FATAL");
+  CHECK(text == Message('E', "S" + CString("FATAL") + "V" + CString("FATAL") + "C" + CString("57P02") + "M" + CString("m") +
+                                 "D" + CString("why") + "R" + CString("quickdie") + '\0'));
+  // What is cut short says what is there.
+  const auto cut = GENERATE_COPY(range<std::size_t>(0, notice.size()));
+  const auto part = ErrorWithSeverity(AsBytes(notice).first(cut), "ERROR");
+  CHECK(ReadError(AsBytes(part).subspan(5)).severity == "ERROR");
+  CHECK(part.back() == '\0');
+}
+
 TEST_CASE("a start-up and a cancel packet have no type byte", "[parser][encode]") {
   const auto startup = Made([](auto& out) {
     AppendStartup(out, {{"user", "u"}, {"database", "d"}});
