@@ -114,6 +114,7 @@ struct BatchFlags {
   bool timed_out = false;        // we asked the server to cancel it
   bool simple = false;      // a Query, not the extended protocol
   bool failed = false;      // an error was answered
+  bool error_told = false;  // and the client has it
   bool ran_any = false;     // something of it was answered as only what ran is
   bool begins = false;      // BEGIN
   bool commits = false;     // COMMIT

@@ -19,7 +19,7 @@ std::uint32_t BytesNeeded(FrameHeader header, bool ours) {
   switch (header.type) {
     case 'D':
       return ours ? std::min(header.body_bytes, kMaxReadBytes) : 0;
-    case 'E': case 'C': case 'Z': case 'S':
+    case 'E': case 'C': case 'Z': case 'S': case 'N': case 'A':
       return std::min(header.body_bytes, kMaxReadBytes);
     default:
       return 0;
@@ -180,6 +180,13 @@ bool ServerConnection::OnMessage(FrameHeader header, Bytes body, Output& output,
     while (ledger_.TakeSynthesised(type, sequence))
       if (user_ != nullptr) user_->OnSynthesised(type, sequence, output.Appendix());
   }
+  // The ledger hears of what can be understood alone: what is owed stays owed.
+  const auto status = header.type == 'Z' ? ReadReadyForQuery(body) : status_;
+  if (!status) {
+    output.Flush();
+    Broken("it sent a ReadyForQuery with an unknown status");
+    return false;
+  }
   const bool swallowing = ledger_.Swallowing();
   const auto answer = ledger_.OnReply(header.type);
   if (ledger_.Confused()) {
@@ -187,29 +194,32 @@ bool ServerConnection::OnMessage(FrameHeader header, Bytes body, Output& output,
     Broken(std::string("it sent an unexpected message of type '") + header.type + "'");
     return false;
   }
-  if (header.type == 'Z') {
-    const auto status = ReadReadyForQuery(body);
-    if (!status) {
-      output.Flush();
-      Broken("it sent a ReadyForQuery with an unknown status");
-      return false;
-    }
-    status_ = *status;
-  }
+  status_ = *status;
   // Notices and parameter changes that our own messages cause are not the client's; notifications always are.
   const bool ours = answer.entry == 0 && header.type != 'A' && header.type != 'E' && swallowing;
   forward = user_ != nullptr && answer.reply == Reply::kForward && !ours;
   if (user_ == nullptr) {
     // The server was reloaded: what start-ups told so far may be wrong.
     if (header.type == 'S') worker_.startup_checks().Clear();
-    return true;
+    return !EndsConnection(header, body, output);
   }
   std::string replacement;
   const auto what = user_->OnReply(answer, header, body, replacement);
+  if (EndsConnection(header, body, output)) return false;
   if (!forward) return true;
   if (what == Relayed::kDrop) output.Drop();
   if (what == Relayed::kForward && !replacement.empty()) output.Appendix() += replacement;
   forward = what == Relayed::kForward && replacement.empty();
+  return true;
+}
+
+// Behind a FATAL error nothing comes: it is lost now, before anybody sends on it.
+bool ServerConnection::EndsConnection(FrameHeader header, Bytes body, Output& output) {
+  if (header.type != 'E' || broken_) return false;
+  const auto severity = ReadError(body).severity;
+  if (severity != "FATAL" && severity != "PANIC") return false;
+  output.Flush();
+  OnClosed("");
   return true;
 }
 

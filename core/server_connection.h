@@ -30,8 +30,9 @@ enum class Relayed : std::uint8_t {
 // OnOwnDone and OnServerLost alone.
 class ReplyUser {
  public:
-  // One message has come. `body` is there for E, C, Z and S, and for D where it answers us, up to its first 64 KiB. If something is appended to
-  // `replacement`, that is forwarded instead.
+  // One message has come. `body` is there for E, C, Z, S, N and A, and for D where it answers us, up to its first 64 KiB.
+  // If something is appended to `replacement`, that is forwarded instead. Behind a FATAL error OnServerLost follows at
+  // once.
   virtual Relayed OnReply(const Answer& answer, FrameHeader header, Bytes body,
                        std::string& replacement) noexcept = 0;
   // A message that we answer ourselves has its turn: append the answer.
@@ -134,6 +135,7 @@ class ServerConnection final : public StreamUser {
   void Relay(Bytes data);
   // One message whose bytes, as far as they must be, are there. False: stop relaying, the connection is gone.
   bool OnMessage(FrameHeader header, Bytes body, Output& output, bool& forward);
+  [[nodiscard]] bool EndsConnection(FrameHeader header, Bytes body, Output& output);
   void Broken(const std::string& why);
 
   Worker& worker_;

@@ -13,9 +13,6 @@ namespace {
 // postgres src/backend/tcop/postgres.c: MAX_CANCEL_KEY_LENGTH, and what protocol 3.0 has
 constexpr std::size_t kLongSecretBytes = 32, kShortSecretBytes = 4;
 
-// The body of an ErrorResponse.
-Bytes FieldsOf(std::string_view message) { return AsBytes(message).subspan(kHeaderBytes); }
-
 }  // namespace
 
 Session::Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,

@@ -43,6 +43,7 @@
 #include "parser/search_path.h"
 #include "routing/audit.h"
 #include "routing/decide.h"
+#include "routing/server_ending.h"
 #include "routing/session_machine.h"
 #include "routing/session_settings.h"
 #include "routing/statement_names.h"
@@ -301,6 +302,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
 
   // session_reply.cc
   Relayed OnError(const Answer& answer, Bytes body, std::string& replacement);
+  Relayed OnNotice(Bytes body);
+  void WithClientPid(Bytes body, std::string& replacement) const;
   void SettingsFailed(Bytes body, bool begin);
   void ReleaseHeld();
   void DropHeld();
@@ -326,6 +329,9 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void ForgetTransaction();
   void EndBatch();
   void RewindBatch(bool unseen);
+  [[nodiscard]] bool EndsClientToo() const;
+  [[nodiscard]] std::string WhyLost(const std::string& error) const;
+  void LoseConnection();
   void Lost(bool ready_due, bool partial);
   [[nodiscard]] bool EndWaits() const;
 
@@ -366,7 +372,6 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   bool closed_ = false;
   bool client_full_ = false;       // the client does not take its answers: nothing new is begun for it
   std::optional<bool> ready_due_;  // of a batch that was sent: ReadyForQuery is owed; empty: it was not sent
-  bool fatal_ = false;             // the server told the client a FATAL error: its connection ends too
 
   // A held reply may grow to this; then it is let go, or, if it waits for its proof, the rest is not read.
   static constexpr std::size_t kHeldBytes = 64 * 1024;
@@ -384,7 +389,9 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::string held_;
   std::string failure_;            // ErrorResponse for AnswerBatch
   std::string untold_;             // why the block failed, while the client was not told yet
-  std::string last_words_;         // what the server said before it closed the connection
+  // What the server said before it ended the connection: an ErrorResponse, FATAL; empty: nothing.
+  std::string last_words_;
+  ServerEnding ending_ = ServerEnding::kUnsaid;
 
   SessionSettings settings_;
   Parameters only_at_start_;       // what it asked for that no statement can set: see PoolKey

@@ -1,6 +1,7 @@
 // How a batch ends that the server did not end: errors of ours, a server that is lost, a failed block.
 #include "core/session.h"
 #include "core/worker.h"
+#include "parser/backend.h"
 #include "parser/encode.h"
 
 namespace waypost {
@@ -42,7 +43,8 @@ void Session::EndBatch() {
 void Session::AnswerBatch(const std::string& error, char status) {
   // Everything of the batch is answered by the error alone, as PostgreSQL skips to Sync after one.
   CountError(true);
-  std::string out = error;
+  // One that failed before its server was lost has had its error.
+  std::string out = batch_->error_told ? std::string() : error;
   const bool large_query = large_next_ && (large_type_ == 'Q' || large_type_ == 'F');
   const bool ready = ready_due_.value_or(batch_->facts.end_known || large_query);
   if (ready) AppendReadyForQuery(out, status);
@@ -95,12 +97,32 @@ void Session::AnswerRollback() {
 }
 
 void Session::OnServerLost(const std::string& error, bool mid_message) noexcept {
-  if (fatal_) {
-    worker_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
-    return Close("", ClientOutcome::kProtocolError);
+  const bool partial = mid_message && !holding_ && !In<Discarding>();
+  if (EndsClientToo()) {
+    failure_ = last_words_.empty() ? ErrorWithSeverity(FieldsOf(WhyLost(error)), "FATAL") : last_words_;
+    if (batch_ && batch_->dispatched && !batch_->failed) CountError(true);
+    LoseConnection();
+    return Close(failure_, ClientOutcome::kServerError);
   }
-  const bool partial = mid_message && !holding_;
   if (holding_ && !Comparing()) worker_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
+  failure_ = WhyLost(error);
+  if (!Comparing())
+    worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(ReadError(FieldsOf(failure_)).sqlstate));
+  Lost(connection_->ledger().OwesReady() || EndWaits(), partial);
+}
+
+// As from PostgreSQL: the server ended the connection for what the client did, or for what nobody knows and what cannot be
+// tried elsewhere.
+bool Session::EndsClientToo() const {
+  if (connection_->ledger().ReadyUnsure()) return true;
+  if (In<Discarding>() || Comparing()) return false;  // the client gets another answer
+  const auto* relaying = std::get_if<Relaying>(&state_);
+  if (ending_ == ServerEnding::kUnknown) return relaying == nullptr || !relaying->MayRerun();
+  return ending_ == ServerEnding::kConduct;
+}
+
+// An ErrorResponse for the batch under way, or for the next one.
+std::string Session::WhyLost(const std::string& error) const {
   // In a block nothing was committed. Else a write that was not answered may or may not have happened.
   const auto* relaying = std::get_if<Relaying>(&state_);
   const auto* fencing = std::get_if<FencingHere>(&state_);
@@ -109,17 +131,17 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
                                              : In<InBlock>();
   const bool may_have_run = relaying != nullptr && relaying->decision.target != Target::kReplica &&
                             batch_ && batch_->facts.cls != Class::kRead;
+  const bool ends_client = In<Auditing>() || pinned_by() != PinReason::kNone || (fencing != nullptr && !fencing->block);
+  if (ends_client && !last_words_.empty()) return last_words_;
   const std::string_view sqlstate = in_block && !(batch_ && batch_->ends_block) ? "40001"
                                     : may_have_run                              ? "08007"
                                                                                 : "08006";
-  const bool ends_client = In<Auditing>() || pinned_by() != PinReason::kNone || (fencing != nullptr && !fencing->block);
-  failure_ = ErrorMessage({.severity = ends_client ? "FATAL" : "ERROR",
-                           .sqlstate = sqlstate,
-                           .message = "the connection to server \"" + connection_->server().name + "\" was lost",
-                           .detail = last_words_.empty() ? error : last_words_,
-                           .hint = sqlstate == "08007" ? "Whether the statement was committed is not known." : ""});
-  if (!Comparing()) worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
-  Lost(connection_->ledger().OwesReady() || EndWaits(), partial);
+  const auto said = last_words_.empty() ? std::string_view(error) : ReadError(FieldsOf(last_words_)).message;
+  return ErrorMessage({.severity = ends_client ? "FATAL" : "ERROR",
+                       .sqlstate = sqlstate,
+                       .message = "the connection to server \"" + connection_->server().name + "\" was lost",
+                       .detail = said,
+                       .hint = sqlstate == "08007" ? "Whether the statement was committed is not known." : ""});
 }
 
 // The end of the batch is here and was not sent: the client waits for its ReadyForQuery.
@@ -129,13 +151,18 @@ bool Session::EndWaits() const {
   return last == 'S' || last == 'Q' || last == 'F';
 }
 
+void Session::LoseConnection() {
+  worker_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
+  last_words_.clear();
+  ending_ = ServerEnding::kUnsaid;
+  // It may have been committed all the same.
+  CatalogChanged(std::max(std::exchange(ddl_pending_, CatalogChange::kNone), batch_ ? batch_->catalog : CatalogChange::kNone));
+}
+
 // The server connection is gone; `failure_` says why. `ready_due`: the client waits for a ReadyForQuery.
 void Session::Lost(bool ready_due, bool partial) {
   const bool unseen = holding_;
-  worker_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
-  last_words_.clear();
-  // It may have been committed all the same.
-  CatalogChanged(std::max(std::exchange(ddl_pending_, CatalogChange::kNone), batch_ ? batch_->catalog : CatalogChange::kNone));
+  LoseConnection();
   LeaveFence();
   DropHeld();
   if (check_ != nullptr && !check_->answered()) EndCheck(SelfCheckOutcome::kFailed);

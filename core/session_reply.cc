@@ -7,6 +7,8 @@
 #include "parser/backend.h"
 #include "parser/encode.h"
 #include "parser/frontend.h"
+#include "routing/process_ids.h"
+#include "routing/server_ending.h"
 
 namespace waypost {
 namespace {
@@ -44,6 +46,11 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
       break;
     case 'E':
       return OnError(answer, body, replacement);
+    case 'N':
+      return OnNotice(body);
+    case 'A':
+      WithClientPid(body, replacement);
+      return Relayed::kForward;
     case 'S':
       if (const auto status = ReadParameterStatus(body)) {
         // What our own messages cause the client is not told.
@@ -60,6 +67,22 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
   }
   if (holding_ && answer.reply == Reply::kForward && IsDecisive(header.type)) ReleaseHeld();
   return Relayed::kForward;
+}
+
+Relayed Session::OnNotice(Bytes body) {
+  const auto notice = ReadError(body);
+  if (!IsLastNotice(notice.sqlstate, notice.routine)) return Relayed::kForward;
+  ending_ = ServerEnding::kServer;
+  last_words_ = ErrorWithSeverity(body, "FATAL");
+  return Relayed::kSkip;
+}
+
+// A notification names the backend that sent it: the client knows its own by the process id that it was told at log-in.
+void Session::WithClientPid(Bytes body, std::string& replacement) const {
+  if (body.size() < sizeof(std::uint32_t)) return;
+  const auto sender = ReadU32(body.data());
+  const auto told = SenderTold(sender, connection_->login().pid(), cancel_pid());
+  if (told != sender) MessageBuilder(replacement, 'A').U32(told).Raw(body.subspan(sizeof told));
 }
 
 // True if `error` says that DDL has changed what the batch's first message returns, and the client is about to hear what
@@ -82,15 +105,21 @@ bool Session::MayHeal(std::string_view sqlstate) const {
 
 Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacement) {
   const auto error = ReadError(body);
+  if (error.severity == "FATAL" || error.severity == "PANIC") {
+    // The server connection ends, the client's only where it must: see OnServerLost.
+    ending_ = EndingBy(error.severity, error.sqlstate);
+    last_words_.clear();
+    MessageBuilder(last_words_, 'E').Raw(AsBytes(WithClientNames(AsText(body), answer)));
+    worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
+    return Relayed::kSkip;
+  }
   if (Comparing() && (answer.reply != Reply::kSwallow || done_)) {  // the client gets the answer at hand
     check_->Fail(SelfCheckOutcome::kFailed);
     return Relayed::kSkip;
   }
   if (check_ != nullptr && answer.reply != Reply::kSwallow) EndCheck(SelfCheckOutcome::kFailed);
   if (answer.reply == Reply::kSwallow) {
-    const bool fatal = error.severity == "FATAL" || error.severity == "PANIC";
-    if (fatal) last_words_ = error.message;
-    else if (In<Auditing>()) audit_failed_ = true;
+    if (In<Auditing>()) audit_failed_ = true;
     else if (answer.entry == 'Q') SettingsFailed(body, batch_ && answer.sequence == batch_->begin_sequence);
     return Relayed::kSkip;
   }
@@ -128,14 +157,6 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
       return Relayed::kDrop;
     }
   }
-  const bool fatal = error.severity == "FATAL" || error.severity == "PANIC";
-  if (fatal && error.sqlstate == "08P01") {
-    fatal_ = true;  // the client broke the protocol: it is told as the server told us, and closed
-  } else if (fatal) {
-    // The server connection ends, not the client's: it hears of it in OnServerLost.
-    last_words_ = error.message;
-    return Relayed::kSkip;
-  }
   ReleaseHeld();
   if (batch_ && !batch_->ran_any && NothingRan(answer, error)) {
     batch_->pin = PinReason::kNone;
@@ -143,6 +164,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   }
   if (batch_ && !batch_->failed) CountError(false);
   if (batch_) batch_->failed = true;
+  if (batch_ && !holding_) batch_->error_told = true;
   worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
   // 25P02 stays: in a failed block nothing is looked at.
   if (batch_ && answer.sequence != 0 && answer.sequence == batch_->refusal_sequence &&
@@ -174,7 +196,7 @@ void Session::SettingsFailed(Bytes body, bool begin) {
                                           : "could not restore the session's settings on the server",
                          .detail = error.message});
   auto* lost = connection_;
-  const bool ready_due = lost->ledger().OwesReady();
+  const bool ready_due = lost->ledger().OwesReady() || EndWaits();
   lost->EndLease();
   Lost(ready_due, false);
   lost->OnClosed(begin ? "a transaction could not be begun on it" : "the session's settings could not be restored on it");

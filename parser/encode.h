@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/base/bytes.h"
+#include "parser/frame.h"
 
 namespace waypost {
 
@@ -42,6 +43,8 @@ struct ErrorFields {
 };
 void AppendError(std::string& out, const ErrorFields& fields);
 [[nodiscard]] std::string ErrorMessage(const ErrorFields& fields);
+// The body of a message that is here whole.
+[[nodiscard]] inline Bytes FieldsOf(std::string_view message) { return AsBytes(message).subspan(kHeaderBytes); }
 // An ErrorResponse with the fields of `body`, that of an ErrorResponse or NoticeResponse, and this severity.
 [[nodiscard]] std::string ErrorWithSeverity(Bytes body, std::string_view severity);
 void AppendReadyForQuery(std::string& out, char status);

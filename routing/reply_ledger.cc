@@ -85,7 +85,7 @@ void Ledger::SkipToSync() {
 Answer Ledger::OnError() {
   if (Empty()) return {};
   const auto entry = entries_[head_];
-  if (sync_unsure_) confused_ = true;  // did the server read that Sync before or behind the error?
+  if (sync_unsure_) confused_ = ready_unsure_ = true;  // did the server read that Sync before or behind the error?
   copy_in_ = false;
   if (EndsWithReady(entry.type)) return {entry.reply, entry.type, entry.sequence, false};
   SkipToSync();

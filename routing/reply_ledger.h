@@ -64,6 +64,8 @@ class Ledger {
   }
   // The server answered what was not asked, or it cannot be known what it answers: close the connection.
   [[nodiscard]] bool Confused() const { return confused_; }
+  // It is confused since a Sync was sent that the server may or may not have taken: nobody knows whether it will answer it.
+  [[nodiscard]] bool ReadyUnsure() const { return ready_unsure_; }
   // The number that the next entry will get.
   [[nodiscard]] std::uint64_t NextSequence() const { return next_sequence_; }
 
@@ -95,6 +97,7 @@ class Ledger {
   bool data_sent_ = false;    // copy data was sent since the last Query or Execute
   bool sync_unsure_ = false;  // a Sync followed copy data: ignored, unless the COPY has failed by then
   bool confused_ = false;
+  bool ready_unsure_ = false;
 };
 
 }  // namespace waypost

@@ -1,0 +1,25 @@
+// What the last words of a server say of why it ends a connection, and whose concern that is. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace waypost {
+
+enum class ServerEnding : std::uint8_t {
+  kUnsaid,   // it said nothing
+  kServer,   // it goes away, or takes this backend away from whoever has it: the client need not go with it
+  kIdle,     // nobody used the connection for too long: what was sent to it meanwhile was not looked at
+  kConduct,  // by what the client did or did not do: it would have ended so anywhere
+  kUnknown,  // something went wrong in that backend
+};
+
+// `severity`, `sqlstate`: of an ErrorResponse that is FATAL or PANIC.
+[[nodiscard]] ServerEnding EndingBy(std::string_view severity, std::string_view sqlstate);
+
+// True if a NoticeResponse with this SQLSTATE and routine is the last that the server says: PostgreSQL says it so when it
+// was told to stop at once, and when another backend has crashed.
+// Source: quickdie() in postgres src/backend/tcop/postgres.c
+[[nodiscard]] bool IsLastNotice(std::string_view sqlstate, std::string_view routine);
+
+}  // namespace waypost
