@@ -7,6 +7,7 @@ constexpr std::size_t kKeptEntries = 256;
 
 bool EndsWithReady(char type) { return type == 'Q' || type == 'S' || type == 'F'; }
 bool EndsCopy(char type) { return type == 'c' || type == 'f'; }
+bool InSeries(char type) { return !EndsWithReady(type) && !EndsCopy(type); }
 
 }  // namespace
 
@@ -33,7 +34,10 @@ std::uint64_t Ledger::Sent(char type, Reply how) {
   if (type == 'Q' || type == 'E') data_sent_ = false;
   entries_.push_back({type, how, data_sent_, sequence});
   if (EndsWithReady(type)) ++ready_due_;
-  else if (!EndsCopy(type)) series_open_ = true;
+  if (InSeries(type)) {
+    ++series_due_;
+    series_open_ = true;
+  }
   return sequence;
 }
 
@@ -45,6 +49,7 @@ bool Ledger::OwesReady() const {
 
 void Ledger::Pop() {
   sync_unsure_ = false;
+  if (InSeries(entries_[head_].type)) --series_due_;
   ++head_;
   // CopyDone and CopyFail that found no COPY.
   while (!Empty() && EndsCopy(entries_[head_].type)) ++head_;
@@ -54,23 +59,19 @@ void Ledger::Pop() {
   head_ = 0;
 }
 
-void Ledger::Erase(std::size_t index) {
-  if (EndsWithReady(entries_[index].type)) --ready_due_;
-  entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(index));
-}
-
+// What was sent behind the statement that begins the COPY: the server ignores Syncs, however many, and CopyDone or CopyFail
+// ends the COPY.
 void Ledger::StartCopyIn() {
-  while (head_ + 1 < entries_.size()) {
-    const char next = entries_[head_ + 1].type;
-    if (next == 'S') {
-      sync_unsure_ = sync_unsure_ || entries_[head_ + 1].after_data;
-      Erase(head_ + 1);
-    } else {
-      if (EndsCopy(next)) Erase(head_ + 1);
-      return;
-    }
+  const auto first = head_ + 1;
+  auto end = first;
+  for (; end < entries_.size() && entries_[end].type == 'S'; ++end) {
+    sync_unsure_ = sync_unsure_ || entries_[end].after_data;
+    --ready_due_;
   }
-  copy_in_ = true;
+  copy_in_ = end == entries_.size();
+  if (!copy_in_ && EndsCopy(entries_[end].type)) ++end;
+  entries_[end - 1] = entries_[head_];  // taken out at the front: there may be many behind
+  head_ = end - 1;
 }
 
 void Ledger::SkipToSync() {
@@ -102,9 +103,7 @@ Answer Ledger::OnReady() {
   copy_in_ = false;
   Pop();
   // What was sent behind it opened a series of its own.
-  series_open_ = false;
-  for (auto i = head_; i < entries_.size(); ++i)
-    if (!EndsWithReady(entries_[i].type) && !EndsCopy(entries_[i].type)) series_open_ = true;
+  series_open_ = series_due_ > 0;
   return {entry.reply, entry.type, entry.sequence, true};
 }
 

@@ -79,7 +79,6 @@ class Ledger {
 
   [[nodiscard]] bool Empty() const { return head_ == entries_.size(); }
   void Pop();
-  void Erase(std::size_t index);
   void StartCopyIn();
   void SkipToSync();
   Answer OnError();
@@ -90,7 +89,8 @@ class Ledger {
   std::vector<Entry> entries_;
   std::size_t head_ = 0;
   std::uint64_t next_sequence_ = 1;
-  std::size_t ready_due_ = 0;
+  std::size_t ready_due_ = 0;   // entries that end with ReadyForQuery,
+  std::size_t series_due_ = 0;  // and those that a Sync ends
   bool series_open_ = false;  // extended messages were sent, and their Sync not yet answered
   bool skipping_ = false;     // after an error, no Sync was sent yet
   bool copy_in_ = false;      // CopyInResponse came, CopyDone or CopyFail was not sent yet
