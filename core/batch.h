@@ -4,13 +4,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "core/base/bytes.h"
+#include "core/base/release.h"
 #include "core/base/time.h"
 #include "parser/frame.h"
 #include "parser/verdict.h"
@@ -63,7 +67,6 @@ struct Effect {
 inline constexpr std::string_view kRefusedState = "42883";
 
 struct Portal {
-  std::string name;
   SqlRef sql;
   PinReason pin = PinReason::kNone;
   bool unlisted = false;  // kUnknownState: by its text it may set what an audit cannot find
@@ -75,6 +78,45 @@ struct Portal {
 struct TextEdit {
   std::size_t at = 0, size = 0;  // in bytes
   std::string text;
+};
+
+// Portals by their names. The unnamed one, which most clients use alone, takes no memory of its own.
+class Portals {
+ public:
+  // nullptr: there is none of that name.
+  [[nodiscard]] const Portal* Find(std::string_view name) const {
+    if (name.empty()) return unnamed_ ? &*unnamed_ : nullptr;
+    const auto found = named_.find(name);
+    return found == named_.end() ? nullptr : &found->second;
+  }
+  // In place of one of the same name.
+  void Bind(std::string_view name, Portal portal) {
+    if (name.empty()) unnamed_ = std::move(portal);
+    else named_.insert_or_assign(std::string(name), std::move(portal));
+  }
+  void Close(std::string_view name) {
+    if (name.empty()) unnamed_.reset();
+    else if (const auto found = named_.find(name); found != named_.end()) named_.erase(found);
+  }
+  // The named ones of `other` in place of those of the same names.
+  void Merge(Portals&& other) {
+    if (other.named_.empty()) return;
+    if (named_.empty()) named_.swap(other.named_);
+    else for (auto& [name, portal] : other.named_) named_.insert_or_assign(name, std::move(portal));
+  }
+  [[nodiscard]] std::size_t named() const { return named_.size(); }
+  void Clear() {
+    unnamed_.reset();
+    if (!named_.empty()) Release(named_);
+  }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+  };
+  std::optional<Portal> unnamed_;
+  std::unordered_map<std::string, Portal, Hash, std::equal_to<>> named_;
 };
 
 // A name in a SQL text that went to the server as another one.
@@ -113,6 +155,7 @@ struct BatchFlags {
   bool cut_short = false;        // a run of it that does not count was cancelled
   bool timed_out = false;        // we asked the server to cancel it
   bool simple = false;      // a Query, not the extended protocol
+  bool executes = false;    // an Execute is among its messages
   bool failed = false;      // an error was answered
   bool error_told = false;  // and the client has it
   bool ran_any = false;     // something of it was answered as only what ran is
@@ -134,7 +177,8 @@ struct Batch : BatchFlags {
   std::string bytes;
   std::vector<BatchMessage> messages;
   std::vector<Effect> effects;
-  std::vector<Portal> portals;
+  Portals portals;                         // bound in this batch,
+  std::unordered_set<std::string> closed_portals;  // and those of the transaction that it closes
   std::vector<CountedRun> ran;  // of each Query and Execute, while digests are on
   std::vector<RenamedHere> renamed;
   std::string refusal;  // an ErrorResponse, if a message of it is refused
@@ -148,14 +192,32 @@ struct Batch : BatchFlags {
   void Clear() {
     static constexpr std::size_t kKeepBytes = 64 * 1024;
     static_cast<BatchFlags&>(*this) = {};
-    if (bytes.capacity() > kKeepBytes) bytes = std::string();
+    if (bytes.capacity() > kKeepBytes) Release(bytes);
     bytes.clear();
-    messages.clear();
-    effects.clear();
-    portals.clear();
-    ran.clear();
-    renamed.clear();
+    Empty(messages);
+    Empty(effects);
+    portals.Clear();
+    if (!closed_portals.empty()) Release(closed_portals);
+    Empty(ran);
+    Empty(renamed);
     refusal.clear();
+  }
+
+  // What is done of a list in order goes, once it is the greater part: then each is moved once, however many there are.
+  template <class T>
+  static void DropDone(std::vector<T>& list, std::size_t& done) {
+    constexpr std::size_t kManyDone = 1024;
+    if (done < kManyDone || done * 2 < list.size()) return;
+    list.erase(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(done));
+    done = 0;
+  }
+
+ private:
+  template <class T>
+  static void Empty(std::vector<T>& list) {
+    static constexpr std::size_t kKeepItems = 256;
+    if (list.capacity() > kKeepItems) Release(list);
+    list.clear();
   }
 };
 

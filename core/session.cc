@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/log.h"
+#include "core/base/release.h"
 #include "core/credentials.h"
 #include "core/worker.h"
 #include "parser/encode.h"
@@ -243,7 +244,7 @@ void Session::LetGo(bool clean) {
   unseen_ = audit_due_ = false;
   read_only_block_ = shadow_block_ = false;
   snapshot_taken_ = false;
-  if (!portals_.empty()) portals_.clear();
+  portals_.Clear();
   if (!closed_) stream_->Resume(Stream::kPeerSlow);
   if (clean) return connection->pool().Release(*connection);
   if (closed_ && connection->ready() && !connection->broken() && !connection->ledger().Idle()) {
@@ -283,18 +284,19 @@ void Session::FinishBatch(char status) {
     connection_->settings = b.discards ? worker_.settings().None() : settings_.session();
     SettingsChanged();
   }
-  if (status != 'I' && !b.portals.empty())
-    for (auto& portal : b.portals)
-      if (!portal.name.empty()) portals_.push_back(std::move(portal));
   if (status == 'I') {
-    portals_.clear();
+    portals_.Clear();
     shadow_block_ = false;
+  } else {
+    if (!b.failed)
+      for (const auto& name : b.closed_portals) portals_.Close(name);
+    portals_.Merge(std::move(b.portals));
   }
 
   if (b.facts.cls != Class::kRead) worker_.NoteWrite();
 
   const auto done = PinsAfter(status);
-  if (relaying != nullptr && relaying->opens) begin_ = std::string();
+  if (relaying != nullptr && relaying->opens) Release(begin_);
   const bool rerun = In<Discarding>();
   if (rerun) RewindBatch(true);
   else EndBatch();

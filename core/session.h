@@ -28,6 +28,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/backlog.h"
 #include "core/batch.h"
 #include "core/client_login.h"
 #include "core/fence_probe.h"
@@ -60,6 +61,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   Session& operator=(const Session&) = delete;
 
   // From the worker.
+  // It is its turn again: see Worker::NextTurn.
+  void GoOn();
   void Sweep(TimePoint now);
   // Ends what has taken too long. False: there is no deadline, look no more.
   [[nodiscard]] bool CheckDeadline(TimePoint now);
@@ -140,6 +143,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] bool MustPause() const;
   bool TakeMessage(Bytes& in);
   [[nodiscard]] bool MayAwaitCopyData() const;
+  void SendGathered();
   void StreamCopyData(Bytes& in);
   bool TakeLarge(FrameHeader header, Bytes& in);
   void Add(FrameHeader header, Bytes message);
@@ -154,6 +158,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Classify(BatchMessage& message, Bytes body);
   void ClassifyParse(BatchMessage& message, Bytes body);
   void ClassifyBind(BatchMessage& message, Bytes body);
+  void ClassifyClosePortal(std::string_view name);
   void ClassifyStatement(const CachedStatement& found, bool runs);
   void ClassifyEffect(const Facts& facts);
   void CombineClass(Class cls, Reason why);
@@ -359,7 +364,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   TimePoint homeless_since_{};
   std::vector<Pool*> pools_;       // by ServerId, found once
 
-  std::string input_;              // what came and cannot be looked at yet
+  Backlog input_;                  // what came and cannot be looked at yet
+  bool rests_ = false;             // enough was looked at for this turn of the loop
   std::unique_ptr<Batch> batch_;
   std::uint32_t stream_left_ = 0;  // of a message that is passed on in pieces
   std::uint32_t skip_left_ = 0;    // of a message that is dropped
@@ -396,7 +402,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   SessionSettings settings_;
   Parameters only_at_start_;       // what it asked for that no statement can set: see PoolKey
   StatementNames names_;
-  std::vector<Portal> portals_;    // of the transaction
+  Portals portals_;                // of the transaction: named ones alone
   Lexing lexing_;
   std::string search_path_, role_;
   ContextId context_ = 0;                // what verdicts are made in, while

@@ -59,7 +59,7 @@ void Session::AnswerBatch(const std::string& error, char status) {
 // The transaction was rolled back where nobody could tell: so is what the session remembers of it.
 void Session::ForgetTransaction() {
   settings_.RollBack();
-  portals_.clear();
+  portals_.Clear();
   SettingsChanged();
 }
 

@@ -1,6 +1,7 @@
 // Transaction blocks that no server has heard of yet: BEGIN is answered at once and kept, and so is SET TRANSACTION right
 // behind it. The block's first other statement takes both to a server, in the same write; a COMMIT or ROLLBACK that comes
 // instead costs no server connection.
+#include "core/base/release.h"
 #include "core/session.h"
 #include "core/worker.h"
 #include "parser/encode.h"
@@ -174,7 +175,7 @@ void Session::AnswerKept() {
     }
   }
   AppendReadyForQuery(out, In<Begun>() ? 'T' : 'I');
-  if (!In<Begun>()) begin_ = std::string();
+  if (!In<Begun>()) Release(begin_);
   WriteClient(AsBytes(out));
   EndBatch();
 }

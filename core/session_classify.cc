@@ -176,7 +176,8 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       return ClassifyBind(message, body);
     case 'C': {
       const auto target = ReadTarget(body);
-      if (!target || target->kind == 'P') return;
+      if (!target) return;
+      if (target->kind == 'P') return ClassifyClosePortal(target->name);
       message.statement = names_.Find(target->name);
       names_.Plan(target->name, nullptr);
       return;
@@ -190,14 +191,10 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       return;
     }
     case 'E': {
+      b.executes = true;
       const auto portal = ReadExecutePortal(body);
-      const auto find = [&](const std::vector<Portal>& portals) -> const Portal* {
-        for (auto i = portals.size(); i-- > 0;)
-          if (portals[i].name == *portal) return &portals[i];
-        return nullptr;
-      };
-      const auto* bound = portal ? find(b.portals) : nullptr;
-      if (portal && bound == nullptr) bound = find(portals_);
+      const auto* bound = portal ? b.portals.Find(*portal) : nullptr;
+      if (portal && bound == nullptr) bound = portals_.Find(*portal);
       if (bound == nullptr) return CombineClass(Class::kWrite, Reason::kProtocol);
       NotePin(message, bound->pin, bound->unlisted);
       if (bound->audit) b.audit = true;
@@ -245,17 +242,14 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   const auto& found = Look(message.statement->sql);
   if (!Treat(message, found, true)) return;
   ClassifyStatement(found, true);
-  Portal portal{std::string(bind->portal), ChangesSession(found.facts()) ? message.statement->sql : SqlRef(),
-                found.verdict.pin,
-                Unlisted(found, message.statement->sql->text),
-                MayEndPin(found.facts()),
-                NoteOf(found)};
-  for (auto& old : b.portals)
-    if (old.name == portal.name) {
-      old = std::move(portal);
-      return;
-    }
-  b.portals.push_back(std::move(portal));
+  b.portals.Bind(bind->portal, {ChangesSession(found.facts()) ? message.statement->sql : SqlRef(), found.verdict.pin,
+                                Unlisted(found, message.statement->sql->text), MayEndPin(found.facts()), NoteOf(found)});
+}
+
+void Session::ClassifyClosePortal(std::string_view name) {
+  auto& b = *batch_;
+  b.portals.Close(name);
+  if (portals_.Find(name) != nullptr) b.closed_portals.emplace(name);
 }
 
 }  // namespace waypost

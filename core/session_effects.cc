@@ -53,10 +53,7 @@ bool Session::RunEffects(const Answer& answer, char type, Bytes body) {
   }
   if (answer.completes) ++b.effect;
   // A batch without an end in sight: what is done is not kept.
-  constexpr std::size_t kManyDone = 1024;
-  if (b.effect < kManyDone) return true;
-  b.effects.erase(b.effects.begin(), b.effects.begin() + static_cast<std::ptrdiff_t>(b.effect));
-  b.effect = 0;
+  if (!b.facts.retained) Batch::DropDone(b.effects, b.effect);
   return true;
 }
 

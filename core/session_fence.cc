@@ -1,5 +1,6 @@
 // Reads on replicas and their proof: joining the fence, waiting for a replica, and what becomes of an answer that came
 // before its proof. What is to be proved: routing/fence.h.
+#include "core/base/release.h"
 #include "core/session.h"
 #include "core/worker.h"
 #include "parser/encode.h"
@@ -205,7 +206,7 @@ void Session::Refute() {
 void Session::Discard() {
   const bool paused = held_.size() > kHeldBytes;
   unconfirmed_ = decisive_ = holding_ = false;
-  held_ = std::string();
+  Release(held_);
   if (done_) return OnBatchDone(*std::exchange(done_, std::nullopt));
   if (!paused) return;
   // So much more may follow that another connection costs less.

@@ -14,10 +14,19 @@ constexpr std::uint32_t kGatherBytes = 1024 * 1024;
 constexpr std::size_t kKeepBytes = 64 * 1024;
 // Names at the front of a large Bind must lie within this.
 constexpr std::uint32_t kNamesBytes = 16 * 1024;
+// So many messages are gathered; a longer batch is sent in parts. PostgreSQL knows no such bound.
+constexpr std::size_t kGatherMessages = 8192;
+// What a client sent is looked at for so long, then others have their turn: messages, and SQL by its length, that takes as
+// long as so many messages.
+constexpr std::size_t kTurnMessages = 512;
+constexpr std::size_t kBytesAsMessage = 64;
 // More than this is not read ahead while a batch is under way.
 constexpr std::size_t kReadAheadBytes = 64 * 1024;
 
 bool IsCopyData(char type) { return type == 'd' || type == 'c' || type == 'f'; }
+bool IsFull(const Batch& batch) {
+  return batch.bytes.size() > kGatherBytes || batch.messages.size() >= kGatherMessages;
+}
 bool EndsBatch(char type) { return type == 'Q' || type == 'S' || type == 'F'; }
 
 }  // namespace
@@ -30,7 +39,7 @@ void Session::OnData(Bytes data) noexcept {
     return;
   }
   if (!input_.empty() || processing_) {
-    input_ += AsText(data);
+    input_.Append(data);
     ProcessInput();
     return;
   }
@@ -38,26 +47,25 @@ void Session::OnData(Bytes data) noexcept {
   Process(data);
   processing_ = false;
   if (closed_) return;
-  input_.append(AsText(data));
+  input_.Append(data);
   if (MustPause()) stream_->Pause(Stream::kBusy);
 }
 
 void Session::ProcessInput() {
   if (processing_ || closed_) return;
   processing_ = true;
-  auto in = AsBytes(input_);
+  auto in = input_.bytes();
   const auto before = in.size();
   Process(in);
   processing_ = false;
   if (closed_) return;
-  if (in.empty()) input_ = std::string();  // no buffer is held while there is no data
-  else input_.erase(0, before - in.size());
+  input_.Take(before - in.size());
   if (MustPause()) stream_->Pause(Stream::kBusy);
   else stream_->Resume(Stream::kBusy);
 }
 
 bool Session::MustPause() const {
-  return input_.size() > kReadAheadBytes && (client_full_ || !Accepts('Q'));
+  return input_.size() > kReadAheadBytes && (client_full_ || rests_ || !Accepts('Q'));
 }
 
 bool Session::Accepts(char type) const {
@@ -70,8 +78,21 @@ bool Session::Accepts(char type) const {
   return large_next_ || ledger.ReadyForQueryDue() == 0 || ledger.CopyIn() || IsCopyData(type);
 }
 
+void Session::GoOn() {
+  if (!std::exchange(rests_, false)) return;
+  ProcessInput();
+}
+
 void Session::Process(Bytes& in) {
+  rests_ = false;
+  std::size_t looked_at = 0;
   while (!closed_ && !in.empty()) {
+    if (looked_at >= kTurnMessages) {
+      rests_ = true;
+      worker_.NextTurn(slot_);
+      break;
+    }
+    const auto before = in.size();
     if (skip_left_ > 0) {
       const auto dropped = std::min<std::size_t>(skip_left_, in.size());
       skip_left_ -= static_cast<std::uint32_t>(dropped);
@@ -86,9 +107,18 @@ void Session::Process(Bytes& in) {
       SendToServer(piece);
       in = in.subspan(piece.size());
     } else if ((client_full_ && !In<Relaying>()) || !TakeMessage(in)) {
-      return;
+      break;
+    } else {
+      looked_at += 1 + (before - in.size()) / kBytesAsMessage;
     }
   }
+  if (!closed_) SendGathered();
+}
+
+// What the running batch went on with.
+void Session::SendGathered() {
+  if (!batch_ || !batch_->dispatched || batch_->sent == batch_->messages.size() || !In<Relaying>() || ProvesParts()) return;
+  Send();
 }
 
 bool Session::TakeMessage(Bytes& in) {
@@ -158,11 +188,11 @@ bool Session::TakeMessage(Bytes& in) {
 
 // True if the batch being gathered runs something: copy data behind it may be for that.
 bool Session::MayAwaitCopyData() const {
-  return batch_ && !batch_->dispatched &&
-         std::any_of(batch_->messages.begin(), batch_->messages.end(), [](const auto& message) { return message.type == 'E'; });
+  return batch_ && !batch_->dispatched && batch_->executes;
 }
 
 void Session::StreamCopyData(Bytes& in) {
+  SendGathered();
   // All that is here in one write: a row is often a message of its own.
   auto rest = in;
   while (stream_left_ == 0) {
@@ -220,6 +250,7 @@ bool Session::TakeLarge(FrameHeader header, Bytes& in) {
     SendPart();
     return !closed_ && In<Relaying>();
   }
+  SendGathered();
   large_next_ = false;
   in = rest.subspan(names);
   StreamLarge(header, rest.first(names));
@@ -245,17 +276,18 @@ void Session::Add(FrameHeader header, Bytes message) {
   gathered.bytes += AsText(message);
   gathered.messages.push_back(std::move(entry));
   Classify(gathered.messages.back(), message.subspan(kHeaderBytes));
-  if (gathered.bytes.size() > kKeepBytes) gathered.facts.retained = false;
+  if (gathered.bytes.size() > kKeepBytes || IsFull(gathered)) gathered.facts.retained = false;
 
   if (gathered.dispatched) {  // the running batch goes on
     WatchTimeout();
-    if (!ProvesParts()) return Send();
-    if (EndsBatch(header.type) || header.type == 'H' || gathered.bytes.size() > kGatherBytes) SendPart();
+    const bool now = EndsBatch(header.type) || header.type == 'H' || IsFull(gathered);
+    if (now && ProvesParts()) SendPart();
+    else if (now) Send();  // else with what comes in the same read
     return;
   }
   if (EndsBatch(header.type)) {
     Dispatch();
-  } else if (header.type == 'H' || gathered.bytes.size() > kGatherBytes) {
+  } else if (header.type == 'H' || IsFull(gathered)) {
     gathered.facts.end_known = false;
     Dispatch();
   }

@@ -116,7 +116,9 @@ std::string Session::Edited(std::string_view text, std::vector<TextEdit> edits) 
 
 // What was renamed just now went with the message `sequence`.
 void Session::RenamedIn(std::uint64_t sequence) {
+  constexpr std::size_t kManyRenamed = 8192;  // in a batch without an end in sight
   auto& renamed = batch_->renamed;
+  if (renamed.size() > kManyRenamed) renamed.erase(renamed.begin(), renamed.begin() + kManyRenamed / 2);
   for (auto i = renamed.size(); i-- > 0 && renamed[i].sequence == 0;) renamed[i].sequence = sequence;
 }
 
@@ -149,9 +151,10 @@ std::string Session::WithClientPosition(std::string_view error, const Answer& an
 std::string Session::WithClientNames(std::string_view error, const Answer& answer) const {
   auto text = WithClientPosition(error, answer);
   if (batch_ && answer.sequence != 0) {
-    const auto failed = std::find_if(batch_->messages.begin(), batch_->messages.end(),
-                                     [&](const BatchMessage& message) { return message.sequence >= answer.sequence; });
-    const auto meant = failed == batch_->messages.end() ? nullptr : failed->existing ? failed->existing : failed->statement;
+    const auto sent = batch_->messages.begin() + static_cast<std::ptrdiff_t>(batch_->sent);
+    const auto failed = std::partition_point(batch_->messages.begin(), sent,
+                                             [&](const BatchMessage& message) { return message.sequence < answer.sequence; });
+    const auto meant = failed == sent ? nullptr : failed->existing ? failed->existing : failed->statement;
     if (meant && !meant->server_name.empty()) text = Replaced(std::move(text), meant->server_name, NameIn(*batch_, *failed));
   }
   const auto& prefix = worker_.statements().prefix();

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/base/log.h"
+#include "core/base/release.h"
 #include "core/session.h"
 #include "core/worker.h"
 #include "parser/backend.h"
@@ -220,7 +221,7 @@ void Session::ReleaseHeld() {
   Take(Forwarding{});
   if (held_.empty()) return;
   const auto held = std::move(held_);
-  held_ = std::string();
+  Release(held_);
   WriteClient(AsBytes(held));
 }
 
@@ -239,7 +240,7 @@ void Session::OnForward(Bytes bytes) noexcept {
   held_ += AsText(bytes);
   if (held_.size() <= kHeldBytes) return;
   if (Comparing()) {  // the answer at hand is shorter
-    held_ = std::string();
+    Release(held_);
     return check_->Fail(SelfCheckOutcome::kTooLong);
   }
   if (check_ != nullptr) EndCheck(SelfCheckOutcome::kTooLong);

@@ -16,6 +16,7 @@ constexpr std::size_t kMaxStatementsPerConnection = 1000;
 
 // What is sent of a batch whose end is not known is kept up to this, for the names in it.
 constexpr std::size_t kKeepSentBytes = 64 * 1024;
+constexpr std::size_t kKeepSentMessages = 4096;
 
 }  // namespace
 
@@ -40,7 +41,8 @@ void Session::Send() {
     b.messages[b.sent].sequence = connection_->ledger().NextSequence() - 1;
   }
   if (!out.empty()) SendToServer(AsBytes(out));
-  if (b.bytes.size() > kKeepSentBytes && !b.facts.end_known) {  // it will not be sent again
+  const bool much = b.bytes.size() > kKeepSentBytes || b.messages.size() > kKeepSentMessages;
+  if (much && !b.facts.end_known) {  // it will not be sent again
     b.bytes.clear();
     b.messages.clear();
     b.sent = 0;

@@ -1,6 +1,8 @@
 // The session's settings on the server connection at hand: set ahead of a batch, as far as they differ, and again behind what
 // takes them back, since a server connection's own start has none of them.
 #include <algorithm>
+#include <unordered_set>
+#include <utility>
 
 #include "core/session.h"
 #include "core/worker.h"
@@ -39,15 +41,22 @@ void Session::ParseAsBefore(std::string& out) {
     return sure && (statement.settings == holds || Difference(*holds, *statement.settings).empty());
   };
   auto& table = worker_.settings();
+  std::unordered_set<const Statement*> parsed_here;
+  bool looked = false;
+  const auto parses = [&](const StatementRef& statement) {
+    if (!std::exchange(looked, true))
+      for (const auto& message : batch_->messages)
+        if (message.type == 'P') parsed_here.insert(message.statement.get());
+    return parsed_here.contains(statement.get());
+  };
   bool moved = false;  // the server is at the savepoint
   for (std::size_t i = 0; i < batch_->messages.size(); ++i) {
-    const auto statement = batch_->messages[i].statement;
+    const auto& statement = batch_->messages[i].statement;
     const char type = batch_->messages[i].type;
     if ((type != 'B' && type != 'D') || !statement || statement->by_sql() || statement == names_.unnamed() ||
         connection.statements.contains(statement->id) || as_it_holds(*statement))
       continue;
-    const auto parses = [&](const BatchMessage& other) { return other.type == 'P' && other.statement == statement; };
-    if (std::any_of(batch_->messages.begin(), batch_->messages.end(), parses)) continue;
+    if (parses(statement)) continue;
     if (block) {
       const auto target = table.WithParsing(settings_.effective(), statement->settings);
       if (moved) connection.AskAside(out, kBackToSavepoint);

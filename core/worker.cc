@@ -47,6 +47,7 @@ Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View vi
       random_(ReadU32(AsBytes(RandomBytes(4)).data())),
       mail_(loop_, [this] { RunPosted(); }),
       grave_wakeup_(loop_, [this] { EmptyGrave(); }),
+      next_turn_(loop_, [this] { GoOnWithResting(); }),
       tick_(loop_, [this] { Tick(); }),
       statements_(HexOf(RandomBytes(6))),
       unread_sql_(std::make_shared<const SqlText>(
@@ -255,6 +256,12 @@ void Worker::EmptyGrave() {
   dead_logins_.clear();
   dead_sessions_.clear();
   dead_connections_.clear();
+}
+
+void Worker::GoOnWithResting() {
+  const auto now = std::exchange(resting_, {});
+  for (const auto slot : now)
+    if (slots_[slot].session) slots_[slot].session->GoOn();
 }
 
 std::unique_ptr<Batch> Worker::TakeBatch() {

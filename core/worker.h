@@ -134,6 +134,11 @@ class Worker {
   void SendCancel(ServerConnection& connection);
   void CancelDone(CancelRequest& request);
 
+  // Calls GoOn() of the session in `slot` in the next turn of the loop: others come first.
+  void NextTurn(std::uint32_t slot) {
+    resting_.push_back(slot);
+    next_turn_.Send();
+  }
   // The session in `slot` has a deadline to keep.
   void Watch(std::uint32_t slot) { watched_.push_back(slot); }
   // What the rules in force made of a text is of this generation; never 0.
@@ -152,6 +157,7 @@ class Worker {
   void Tick();
   void RunPosted();
   void EmptyGrave();
+  void GoOnWithResting();
   void FindServers();
   void FindRules();
   void CheckDeadlines(TimePoint now);
@@ -171,6 +177,7 @@ class Worker {
   std::vector<std::function<void()>> mailbox_;
   Wakeup mail_;
   Wakeup grave_wakeup_;
+  Wakeup next_turn_;
   Timer tick_;
   TimePoint next_tick_{};
   unsigned ticks_ = 0;
@@ -205,6 +212,7 @@ class Worker {
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;
   std::vector<std::uint32_t> watched_, looked_at_;  // slots
+  std::vector<std::uint32_t> resting_;              // slots, of sessions that have more to look at
   std::vector<std::unique_ptr<Session>> dead_sessions_;
   std::vector<std::unique_ptr<ServerConnection>> dead_connections_;
   std::vector<std::unique_ptr<ClientLogin>> dead_logins_;

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <vector>
 
+#include "core/base/release.h"
+
 namespace waypost {
 namespace {
 
@@ -100,7 +102,7 @@ struct TcpStream::Handle {
   void SendWaiting() {
     writing = true;
     sending = std::move(waiting);
-    waiting = std::string();
+    Release(waiting);
     auto buffer = uv_buf_init(sending.data(), static_cast<unsigned>(sending.size()));
     write.data = this;
     const int failed = uv_write(&write, reinterpret_cast<uv_stream_t*>(&tcp), &buffer, 1,
@@ -118,7 +120,7 @@ struct TcpStream::Handle {
 
   void Sent(int status) {
     writing = false;
-    sending = std::string();
+    Release(sending);
     if (closing) return;
     if (status != 0) {
       Fail(status);
