@@ -14,7 +14,8 @@ constexpr std::string_view kBack = "RESET ";  // a SET LOCAL ... TO DEFAULT: wha
 
 bool IsWho(std::string_view name) { return name == kRole || name == kUser; }
 
-// Who changes the session's user gives up the role: SetSessionAuthorization() in miscinit.c.
+// Who sets the session's user gives up the role, who resets it goes back to that of the start: set_config_option() of "role"
+// in guc.c, since the minor releases of November 2024; before, what was in force was the same.
 Setting NoRole() { return {std::string(kRole), "SET role TO 'none'"}; }
 
 SettingSet WithoutName(const SettingSet& set, std::string_view name) {
@@ -56,7 +57,8 @@ Settings AfterEffect(SettingTable& table, const Settings& set, const SettingEffe
     case Kind::kSetLocal: case Kind::kResetLocal: case Kind::kUnknownLocal: case Kind::kTransaction:
       return set;
   }
-  return name == kUser ? table.Intern(WithoutRole(*after, *startup)) : after;
+  if (name != kUser) return after;
+  return effect.kind == Kind::kReset ? table.Reset(after, kRole, startup) : table.Intern(WithoutRole(*after, *startup));
 }
 
 SessionSettings::SessionSettings(SettingTable& table) : table_(table) { Start(table.None()); }
@@ -70,7 +72,11 @@ void SessionSettings::Start(Settings startup) {
 
 void SessionSettings::SetLocal(std::string_view name, std::string sql) {
   now_.local = table_.With(now_.local, {std::string(name), std::move(sql)});
-  if (name == kUser) now_.local = table_.With(now_.local, NoRole());
+}
+
+void SessionSettings::ResetLocal(std::string_view name) {
+  const auto* initial = FindSetting(*startup_, name);
+  SetLocal(name, initial != nullptr ? initial->sql : std::string(kBack) + std::string(name));
 }
 
 void SessionSettings::Apply(const SettingEffect& effect) {
@@ -92,12 +98,12 @@ void SessionSettings::Apply(const SettingEffect& effect) {
       break;
     case Kind::kSetLocal:
       SetLocal(name, "SET " + effect.sql.substr(effect.sql.starts_with(kLocal) ? kLocal.size() : 0));
+      if (name == kUser) SetLocal(kRole, NoRole().sql);
       break;
-    case Kind::kResetLocal: {
-      const auto* initial = FindSetting(*startup_, name);
-      SetLocal(name, initial != nullptr ? initial->sql : std::string(kBack) + std::string(name));
+    case Kind::kResetLocal:
+      ResetLocal(name);
+      if (name == kUser) ResetLocal(kRole);
       break;
-    }
     case Kind::kUnknownLocal:
       SetLocal(name, {});
       break;
@@ -159,7 +165,7 @@ std::vector<std::string> SessionSettings::Restoring(const SettingEffect& effect)
   if (!all && effect.kind != Kind::kReset && effect.kind != Kind::kResetLocal) return statements;
   for (const auto& setting : *startup_) {
     if (effect.kind == Kind::kResetAll && IsWho(setting.name)) continue;
-    if (!all && setting.name != name) continue;
+    if (!all && setting.name != name && !(name == kUser && setting.name == kRole)) continue;
     statements.push_back(effect.kind == Kind::kResetLocal ? AsLocal(setting.sql) : setting.sql);
   }
   return statements;

@@ -64,6 +64,7 @@ class SessionSettings {
   };
   void Changed();
   void SetLocal(std::string_view name, std::string sql);
+  void ResetLocal(std::string_view name);
   [[nodiscard]] std::size_t Find(std::string_view savepoint) const;
 
   SettingTable& table_;

@@ -162,6 +162,10 @@ TEST_CASE("a role asked for at start-up is not that of another user of the sessi
   CHECK(f.Session() == "role='none' session_authorization=u");
   f.Do(Kind::kReset, "role");
   CHECK(f.Session() == "role=r session_authorization=u");
+  f.Do(Kind::kSet, "role", "s");
+  f.Do(Kind::kReset, "session_authorization");
+  CHECK(f.Session() == "role=r");
+  CHECK(f.settings.Restoring(Effect(Kind::kReset, "session_authorization")).size() == 1);
 }
 
 TEST_CASE("old names of a setting are the setting", "[routing][session_settings]") {
