@@ -5,72 +5,10 @@
 
 #include "core/base/ascii.h"
 #include "parser/analyse_walk.h"
+#include "parser/set_statement.h"
 
 namespace waypost {
 namespace {
-
-// Settings whose value is a list of names, each quoted by itself.
-// Source: variable_is_guc_list_quote() in src/fe_utils/dumputils.c of PostgreSQL 15
-bool IsListOfNames(std::string_view name) {
-  constexpr std::array<std::string_view, 6> kLists = {
-      "local_preload_libraries",  "search_path",      "session_preload_libraries",
-      "shared_preload_libraries", "temp_tablespaces", "unix_socket_directories"};
-  for (std::string_view list : kLists) {
-    if (list == name) return true;
-  }
-  return false;
-}
-
-bool IsPlainName(std::string_view name) {
-  if (name.empty() || std::isdigit(static_cast<unsigned char>(name.front())) != 0) return false;
-  for (char c : name) {
-    if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_')) return false;
-  }
-  return true;
-}
-
-void AppendQuoted(std::string_view text, char quote, std::string& out) {
-  out += quote;
-  for (char c : text) {
-    if (c == quote) out += c;
-    out += c;
-  }
-  out += quote;
-}
-
-// A string constant that reads the same whatever standard_conforming_strings is on the other
-// connection.
-void AppendLiteral(std::string_view text, std::string& out) {
-  if (text.find('\\') == std::string_view::npos) return AppendQuoted(text, '\'', out);
-  out += "E'";
-  for (char c : text) {
-    if (c == '\'' || c == '\\') out += c;
-    out += c;
-  }
-  out += '\'';
-}
-
-// "a" or, for the settings of extensions, "a"."b".
-void AppendName(std::string_view name, std::string& out) {
-  if (IsPlainName(name)) {
-    out += name;
-    return;
-  }
-  for (std::size_t start = 0;;) {
-    const std::size_t dot = name.find('.', start);
-    AppendQuoted(name.substr(start, dot - start), '"', out);
-    if (dot == std::string_view::npos) return;
-    out += '.';
-    start = dot + 1;
-  }
-}
-
-std::string Head(std::string_view name, bool local) {
-  std::string sql = local ? "SET LOCAL " : "SET ";
-  AppendName(name, sql);
-  sql += " TO ";
-  return sql;
-}
 
 // False: not a constant that can be written down.
 bool AppendConstant(const Node* node, std::string& out) {
@@ -88,7 +26,7 @@ bool AppendConstant(const Node* node, std::string& out) {
       out += constant->val.boolval.boolval ? "'true'" : "'false'";
       return true;
     case T_String:
-      AppendLiteral(constant->val.sval.sval, out);
+      AppendSetLiteral(constant->val.sval.sval, out);
       return true;
     default:
       return false;
@@ -105,7 +43,7 @@ bool AppendInterval(const Node* node, std::string& out) {
   constexpr int kHour = 1 << 10;          // INTERVAL_MASK(HOUR), utils/timestamp.h
   constexpr int kHourToMinute = 3 << 10;  // HOUR | MINUTE
   out += "INTERVAL ";
-  AppendLiteral(text, out);
+  AppendSetLiteral(text, out);
   if (ListSize(cast->typeName->typmods) == 0) return true;
   const Node* mask = ListAt(cast->typeName->typmods, 0);
   if (mask->type != T_A_Const || As<A_Const>(mask)->val.node.type != T_Integer) return false;
@@ -241,39 +179,12 @@ std::string SetStatement(std::string_view name, const List* values, bool local) 
       AppendInterval(ListAt(values, 0), zone)) {
     return zone;
   }
-  std::string sql = Head(name, local);
+  std::string sql = SetHead(name, local);
   for (int i = 0; i < ListSize(values); ++i) {
     if (i > 0) sql += ", ";
     if (!AppendConstant(ListAt(values, i), sql)) return {};
   }
   return sql;
-}
-
-// set_config takes a list as one text, SET as several names: split it as SplitIdentifierString() of
-// PostgreSQL would, and give up on what needs more than its plain form.
-std::string SetStatement(std::string_view name, std::string_view value, bool local) {
-  std::string sql = Head(name, local);
-  if (!IsListOfNames(name)) {
-    AppendLiteral(value, sql);
-    return sql;
-  }
-  if (value.find_first_not_of(' ') == std::string_view::npos) return sql + "''";
-  for (std::size_t start = 0;;) {
-    const std::size_t comma = value.find(',', start);
-    std::string_view part = value.substr(start, comma - start);
-    while (part.starts_with(' ')) part.remove_prefix(1);
-    while (part.ends_with(' ')) part.remove_suffix(1);
-    std::string folded = AsciiLower(part);
-    if (part.size() >= 2 && part.front() == '"' && part.back() == '"') {
-      part = part.substr(1, part.size() - 2);
-      folded = part;
-    }
-    if (folded.empty() || folded.find_first_of("\"\\ \t\r\n\f\v") != std::string::npos) return {};
-    if (start > 0) sql += ", ";
-    AppendLiteral(folded, sql);
-    if (comma == std::string_view::npos) return sql;
-    start = comma + 1;
-  }
 }
 
 void AnalyseTransaction(const TransactionStmt* stmt, Facts& facts) {

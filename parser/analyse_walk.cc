@@ -5,6 +5,7 @@
 
 #include "core/base/ascii.h"
 #include "parser/server_local.h"
+#include "parser/set_statement.h"
 
 namespace waypost {
 namespace {

@@ -75,9 +75,6 @@ class QueryWalk {
 
 // "SET name TO value, ..." from constants; empty when a value cannot be written down.
 [[nodiscard]] std::string SetStatement(std::string_view name, const List* values, bool local);
-// The same for the arguments of set_config; empty when the value of a list setting cannot be split
-// safely.
-[[nodiscard]] std::string SetStatement(std::string_view name, std::string_view value, bool local);
 
 // The relations and functions that a statement which is no query names, wherever they stand in it;
 // sorted, no duplicates. Nothing for a query, and for what only holds one (EXPLAIN, PREPARE,

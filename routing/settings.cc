@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/ascii.h"
+#include "parser/set_statement.h"
 
 namespace waypost {
 namespace {
@@ -128,8 +129,11 @@ std::string Difference(const SettingSet& from, const SettingSet& to) {
 
 Setting StartupSetting(std::string_view name, std::string_view value) {
   Setting setting;
-  setting.name = CanonicalSetting(AsciiLower(name));
-  setting.sql = "SELECT pg_catalog.set_config(" + Quote(name) + "," + Quote(value) + ",false)";
+  const auto lower = AsciiLower(name);
+  setting.name = CanonicalSetting(lower);
+  setting.sql = SetStatement(lower, value, false);
+  if (setting.sql.empty())
+    setting.sql = "SELECT pg_catalog.set_config(" + Quote(name) + "," + Quote(value) + ",false)";
   return setting;
 }
 

@@ -49,7 +49,8 @@ class SettingTable {
 // nothing to do.
 [[nodiscard]] std::string Difference(const SettingSet& from, const SettingSet& to);
 
-// `SELECT pg_catalog.set_config('name', 'value', false)` with both quoted; for start-up parameters.
+// What sets `name` to `value` on any connection, whatever both hold; for start-up parameters. A SET, or, where none can say it,
+// SELECT pg_catalog.set_config(...).
 [[nodiscard]] Setting StartupSetting(std::string_view name, std::string_view value);
 
 // DateStyle is two settings in one, of which each SET may name one alone: what `change` makes of `base`, both whole, as the

@@ -118,9 +118,12 @@ TEST_CASE("a reset name is quoted part by part", "[routing][settings]") {
 TEST_CASE("a start-up setting is set by name and value, whatever they hold",
           "[routing][settings]") {
   CHECK(StartupSetting("DateStyle", "ISO, DMY") ==
-        Setting{"datestyle", "SELECT pg_catalog.set_config(E'DateStyle',E'ISO, DMY',false)"});
+        Setting{"datestyle", "SET datestyle TO 'ISO, DMY'"});
   CHECK(StartupSetting("a", R"(x'); DROP TABLE t; --\)").sql ==
-        R"(SELECT pg_catalog.set_config(E'a',E'x''); DROP TABLE t; --\\',false))");
+        R"(SET a TO E'x''); DROP TABLE t; --\\')");
+  CHECK(StartupSetting("My.Name\"", "x").sql == R"(SET "my"."name""" TO 'x')");
+  CHECK(StartupSetting("search_path", "a, \"B c\", \"$user\"").sql == "SELECT pg_catalog.set_config(E'search_path',E'a, \"B c\", \"$user\"',false)");
+  CHECK(StartupSetting("search_path", "a, \"$user\"").sql == "SET search_path TO 'a', '$user'");
 }
 
 }  // namespace waypost

@@ -1,0 +1,19 @@
+// The text of a SET. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace waypost {
+
+// "SET name TO ", or SET LOCAL, with the name quoted where it must be.
+[[nodiscard]] std::string SetHead(std::string_view name, bool local);
+
+// A string constant that reads the same whatever standard_conforming_strings is on the connection.
+void AppendSetLiteral(std::string_view text, std::string& out);
+
+// A statement that sets `name`, in lower case, to `value` as set_config() would: a list (search_path) is one text there,
+// and several names in a SET. Empty if it cannot be written as a SET. It takes no snapshot, as a SELECT would.
+[[nodiscard]] std::string SetStatement(std::string_view name, std::string_view value, bool local);
+
+}  // namespace waypost
