@@ -64,6 +64,7 @@ void Session::CountBatch(const Decision& decision, Duration took) {
     digest->rows += b.ran[i].rows;
     ++(primary ? digest->on_primary : digest->on_replica);
     digest->held += decision.target == Target::kHeld ? 1 : 0;
+    if (digest->verdict == Reason::kUnknownSyntax && !b.failed) worker_.metrics().Count(Counter::kNewerSyntax);
     digest->fallbacks += fell_back ? 1 : 0;
     digest->reruns += decision.reason == Reason::kRerun ? 1 : 0;
     digest->would_move += b.would_move ? 1 : 0;

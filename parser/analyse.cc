@@ -340,6 +340,8 @@ void Statement::Utility(const Node* stmt) {
 
 }  // namespace
 
+std::string_view GrammarMajor() { return PG_MAJORVERSION; }
+
 FactsList Analyse(std::string_view sql, Lexing lexing) {
   auto list = std::make_shared<std::vector<Facts>>();
   if (sql.size() > kMaxAnalysedBytes) {
@@ -353,7 +355,8 @@ FactsList Analyse(std::string_view sql, Lexing lexing) {
   const std::string text(sql);  // the grammar wants a NUL after it
   const RawTree tree(text.c_str());
   if (!tree.ok()) {
-    list->push_back(Unreadable(Reason::kParseError));
+    list->push_back(Unreadable(Reason::kUnknownSyntax));
+    list->back().object = tree.error();
     return list;
   }
   const bool temporary = SpeaksOfTemporarySchema(sql);

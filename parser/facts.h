@@ -116,7 +116,7 @@ struct Facts {
   bool start = false;           // kBegin: by START TRANSACTION, and answered as such
   std::uint32_t end = 0;        // where it ends in the text, in bytes, before the semicolon
   std::string object;           // PREPARE / EXECUTE / DEALLOCATE / DECLARE / FETCH / CLOSE / SAVEPOINT / LISTEN: the name ("" = ALL);
-                                // kTwoPhase: the transaction's identifier
+                                // kTwoPhase: the transaction's identifier; kUnknown: what the grammar says is wrong
   bool literals_matter = true;  // false: the same tree with other number and string literals has the same facts and verdict
   // SET SESSION CHARACTERISTICS AS TRANSACTION ... arrives as settings default_transaction_*.
 };
@@ -130,10 +130,13 @@ struct Lexing {
 
 // The statements of one Query or Parse text, in order; empty list: an empty query (comments and blanks alone).
 // Never throws, never aborts, needs little stack: a text that does not parse is one Facts of kUnknown with
-// Reason::kParseError; one longer than kMaxAnalysedBytes is not looked at and is kUnknown with Reason::kTooLarge.
-// Both pin by kUnknownState: nobody knows what such a text leaves behind in the session.
+// Reason::kUnknownSyntax (kParseError: the server may lex it otherwise); one longer than kMaxAnalysedBytes is not looked
+// at and is kUnknown with Reason::kTooLarge. All of them pin by kUnknownState: nobody knows what such a text leaves behind in the session.
 inline constexpr std::size_t kMaxAnalysedBytes = 2 << 20;  // the tree of "1+1+..." takes some 120 bytes for each of text
 using FactsList = std::shared_ptr<const std::vector<Facts>>;
 [[nodiscard]] FactsList Analyse(std::string_view sql, Lexing lexing);
+
+// The major of PostgreSQL whose grammar this is: "15".
+[[nodiscard]] std::string_view GrammarMajor();
 
 }  // namespace waypost

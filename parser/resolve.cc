@@ -64,6 +64,12 @@ bool SetsByRule(const Facts& facts) {
          });
 }
 
+// For people: what they lose by a grammar that is older than the server.
+std::vector<std::string> PathOfForm(const Facts& facts) {
+  if (!facts.writes_by_form || facts.form_reason != Reason::kUnknownSyntax) return {};
+  return {"Waypost's grammar, that of PostgreSQL " + std::string(GrammarMajor()) + ", does not know this form: " + facts.object};
+}
+
 // Looks at every name of one statement and lowers the verdict from "read" as soon as one is not
 // safe.
 class Resolution {
@@ -74,6 +80,7 @@ class Resolution {
   Verdict Run() {
     verdict_.cls = ClassOfForm(facts_);
     verdict_.why = ReasonOfForm(facts_);
+    verdict_.path = PathOfForm(facts_);
     verdict_.pin = facts_.pin;
     if (SetsByRule(facts_)) Pin(PinReason::kUnknownState);
     verdict_.needs_fence = false;
@@ -142,6 +149,7 @@ Verdict WithoutCatalog(const Facts& facts) {
   Verdict verdict;
   verdict.cls = ClassOfForm(facts);
   verdict.why = ReasonOfForm(facts);
+  verdict.path = PathOfForm(facts);
   verdict.pin = facts.pin;
   if (verdict.pin == PinReason::kNone && SetsByRule(facts)) verdict.pin = PinReason::kUnknownState;
   if (verdict.cls != Class::kRead) {

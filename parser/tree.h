@@ -31,6 +31,8 @@ class RawTree {
   RawTree& operator=(const RawTree&) = delete;
 
   [[nodiscard]] bool ok() const { return result_.error == nullptr; }
+  // What the grammar says is wrong; only when not ok().
+  [[nodiscard]] std::string error() const { return result_.error->message; }
   // The RawStmt nodes in order; none for an empty text. Only when ok().
   [[nodiscard]] List* statements() const { return result_.tree; }
 

@@ -25,6 +25,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Reason::kCount)>
     "serializable",
     "multi_statement",
     "parse_error",
+    "unknown_syntax",
     "too_large",
     "no_catalog",
     "taught",

@@ -30,7 +30,8 @@ enum class Reason : std::uint8_t {
   kTransaction,          // BEGIN, COMMIT, SAVEPOINT ...
   kSerializable,         // isolation that no replica can give
   kMultiStatement,       // several statements in one Query, not all of them reads
-  kParseError,           // not understood by the grammar, or lexed differently by the server
+  kParseError,           // lexed differently by the server
+  kUnknownSyntax,        // not understood by the grammar, which may be older than the server's
   kTooLarge,             // too large to keep or to parse
   kNoCatalog,            // the catalogue of this database is not loaded yet
   kTaught,               // a replica refused it with 25006 before

@@ -5,6 +5,7 @@
 
 #include "core/admin/admin_json.h"
 #include "core/admin/cluster_metrics.h"
+#include "parser/facts.h"
 
 namespace waypost {
 namespace {
@@ -170,7 +171,7 @@ void AdminApi::AddOwnMetrics(ScrapeOutput& output) {
   const RunStatus run = sources_.run();
   output.Add(Scraped::kReadsKept, KeptReads().empty() ? 0 : 1);
   output.Add(Scraped::kClientConnectionsMax, run.max_clients);
-  output.Add(Scraped::kBuildInfo, 1, {WAYPOST_VERSION, "gcc " __VERSION__, "15"});
+  output.Add(Scraped::kBuildInfo, 1, {WAYPOST_VERSION, "gcc " __VERSION__, std::string(GrammarMajor())});
   output.Add(Scraped::kStartTime, UnixSeconds(started_));
   output.Add(Scraped::kReloadSuccess, run.reload_ok ? 1 : 0);
   output.Add(Scraped::kReloadTimestamp, UnixSeconds(run.config_loaded));

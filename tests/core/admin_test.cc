@@ -333,7 +333,10 @@ TEST_CASE("a statement is explained by the text alone, or with servers", "[core]
   CHECK(offline("select 1").reason == "read_safe");
   CHECK(offline("insert into t values (1)").target == "primary");
   CHECK(offline("insert into t values (1)").reason == "write");
-  CHECK(offline("selec 1").reason == "parse_error");
+  const auto unknown = offline("selec 1");
+  CHECK(unknown.reason == "unknown_syntax");
+  REQUIRE(unknown.path.size() == 1);
+  CHECK(Contains(unknown.path[0], "does not know this form: syntax error at or near \"selec\""));
   CHECK(offline("begin read only").target == "replica");
   CHECK(offline("").statements.empty());
   CHECK(offline("select 1; insert into t values (1)").statements.size() == 2);

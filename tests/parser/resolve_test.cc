@@ -275,8 +275,8 @@ TEST_CASE("session and transaction statements have classes of their own", "[pars
       {"CREATE FUNCTION PG_TEMP.f() RETURNS int LANGUAGE sql AS 'select 1'", kW, Reason::kDdl,
        PinReason::kTemporaryTable},
       {"SELECT * FROM pg_temp.x", kW, Reason::kUnknownRelation, PinReason::kTemporaryTable},
-      {"SELEC 1", kW, Reason::kParseError, kUnseen},
-      {"SELECT 'unterminated", kW, Reason::kParseError, kUnseen},
+      {"SELEC 1", kW, Reason::kUnknownSyntax, kUnseen},
+      {"SELECT 'unterminated", kW, Reason::kUnknownSyntax, kUnseen},
   })));
 }
 
