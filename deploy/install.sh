@@ -1,34 +1,47 @@
 #!/usr/bin/env bash
-# Installs what Waypost needs on Debian 12, as root. Says what it does, skips what is there, quick when all is there.
+# Installs what Waypost needs on Debian 12 or 13 (or an Ubuntu of that age), as root. Says what it does, skips what is
+# there, quick when all is there.
 #
 #   install.sh [build|demo|test]...    default: all three
 #
 #   build   compiler and libraries
-#   demo    PostgreSQL 15 (without the default cluster that Debian would start), psql, pgbench, curl
+#   demo    Debian's PostgreSQL (without the default cluster that Debian would start), psql, pgbench, curl
+#   majors  what deploy/postgresql.sh needs to fetch other majors of PostgreSQL: Maven
 #   test    what tests/run.sh needs besides: pytest, psycopg, Java with Maven, Prometheus, nft
 set -euo pipefail
-
-build=(g++ cmake ninja-build ccache pkg-config catch2 libbenchmark-dev libcli11-dev libcpp-httplib-dev libpg-query-dev
-  libpq-dev prometheus-cpp-dev libspdlog-dev libssl-dev libtomlplusplus-dev libuv1-dev libxxhash-dev
-  nlohmann-json3-dev postgresql-server-dev-15)
-demo=(postgresql-15 postgresql-client-15 ca-certificates curl procps python3)
-test=(maven nftables openjdk-17-jdk-headless prometheus python3-psycopg python3-pytest python3-pytest-timeout sqlsmith)
 
 die() { echo "install.sh: $*" >&2; exit 1; }
 say() { echo "[install] $*"; }
 installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
 [ "$(id -u)" = 0 ] || die "must run as root (it calls apt-get); try: sudo $0 $*"
-command -v apt-get >/dev/null || die "needs Debian 12 (apt-get not found)"
+command -v apt-get >/dev/null || die "needs Debian or Ubuntu (apt-get not found)"
 [ $# -gt 0 ] || set -- build demo test
+
+version() { LC_ALL=C apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: \([0-9][0-9]*\).*/\1/p'; }
+update() { say "apt-get update ..."; apt-get update -qq || die "apt-get update failed"; updated=yes; }
+updated=no
+[ -n "$(version libpg-query-dev)" ] && [ -n "$(version postgresql)" ] || update
+# The node headers must be those of the grammar, which need not be of the distribution's own PostgreSQL.
+grammar=$(version libpg-query-dev)
+server=$(version postgresql)
+[ -n "$grammar" ] && [ -n "$server" ] || die "this distribution has no libpg-query-dev or no postgresql"
+
+build=(g++ cmake ninja-build ccache pkg-config catch2 libbenchmark-dev libcli11-dev libcpp-httplib-dev libpg-query-dev
+  libpq-dev prometheus-cpp-dev libspdlog-dev libssl-dev libtomlplusplus-dev libuv1-dev libxxhash-dev
+  nlohmann-json3-dev "postgresql-server-dev-$grammar")
+demo=("postgresql-$server" "postgresql-client-$server" ca-certificates curl procps python3)
+majors=(maven default-jre-headless python3)
+test=(maven nftables default-jdk-headless prometheus python3-psycopg python3-pytest python3-pytest-timeout sqlsmith)
 
 wanted=()
 for set_name in "$@"; do
   case $set_name in
     build) wanted+=("${build[@]}") ;;
     demo) wanted+=("${demo[@]}") ;;
+    majors) wanted+=("${majors[@]}") ;;
     test) wanted+=("${test[@]}") ;;
-    *) die "unknown set '$set_name', expected build, demo or test" ;;
+    *) die "unknown set '$set_name', expected build, demo, majors or test" ;;
   esac
 done
 missing=()
@@ -39,7 +52,7 @@ if [ ${#missing[@]} -eq 0 ]; then
 fi
 
 # Debian's packages start what they install; none of that is wanted here.
-if ! installed postgresql-15; then
+if ! installed "postgresql-$server"; then
   mkdir -p /etc/postgresql-common
   grep -qs '^create_main_cluster' /etc/postgresql-common/createcluster.conf ||
     echo 'create_main_cluster = false' >>/etc/postgresql-common/createcluster.conf
@@ -49,8 +62,7 @@ starts_prometheus=no
 for package in "${missing[@]}"; do [ "$package" = prometheus ] && starts_prometheus=yes; done
 
 say "${#missing[@]} of ${#wanted[@]} packages are missing: ${missing[*]}"
-say "apt-get update ..."
-apt-get update -qq || die "apt-get update failed"
+[ $updated = yes ] || update
 say "apt-get install ... (some minutes on a fresh machine)"
 apt-get install -y -q --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" 2>&1 |
   awk '/^(Get:|Setting up )/ { printf "[install] %s\n", substr($0, 1, 110); fflush() } { last = $0; print >"/tmp/waypost-install.log" }' ||

@@ -1,6 +1,7 @@
 #include "parser/tree.h"
 
 #include <cstdlib>
+#include <type_traits>
 
 namespace waypost {
 namespace {
@@ -80,10 +81,17 @@ bool WalkerKnows(NodeTag tag) {
   }
 }
 
+// libpg_query takes options besides since its version 16.
+template <class Function>
+PgQueryInternalParsetreeAndError Parse(Function parse, const char* sql) {
+  if constexpr (std::is_invocable_v<Function, const char*>) return parse(sql);
+  else return parse(sql, 0);
+}
+
 }  // namespace
 
 RawTree::RawTree(const char* sql)
-    : context_(pg_query_enter_memory_context()), result_(pg_query_raw_parse(sql)) {}
+    : context_(pg_query_enter_memory_context()), result_(Parse(&pg_query_raw_parse, sql)) {}
 
 RawTree::~RawTree() {
   std::free(result_.stderr_buffer);  // NOLINT(cppcoreguidelines-no-malloc): theirs
