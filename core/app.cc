@@ -187,7 +187,11 @@ DigestReport App::CollectDigests() const {
 
 FenceReport App::CollectFence() const {
   FenceReport report;
-  for (const auto& part : AskWorkers<FenceReport>([](Worker& worker) { return worker.fence().Report(); }))
+  for (const auto& part : AskWorkers<FenceReport>([](Worker& worker) {
+         auto own = worker.fence().Report();
+         own.refusals = worker.refusals().Report(worker.Now());
+         return own;
+       }))
     if (part) report.Add(*part);
   return report;
 }

@@ -1,4 +1,4 @@
-// What the fences of the workers know of the servers, for people. Plain values.
+// What the workers know of the servers, above all their fences; for people. Plain values.
 #pragma once
 
 #include <algorithm>
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/base/lsn.h"
+#include "core/login_refusals.h"
 
 namespace waypost {
 
@@ -18,7 +19,8 @@ struct FenceReport {
   unsigned workers = 0;  // that answered
   unsigned open = 0;     // of them, those that can ask the primary for its position
   Lsn position;          // the read index last heard of
-  std::vector<Server> servers;  // by ServerId; may be shorter than the server list
+  std::vector<Server> servers;              // by ServerId; may be shorter than the server list
+  std::vector<LoginRefusal> refusals = {};  // one for each server, database and user
 
   // Why no worker can prove a read on that server to see all that was acknowledged; "": one can.
   [[nodiscard]] std::string WhyUnproved(std::size_t server) const {
@@ -39,6 +41,12 @@ struct FenceReport {
       mine.replay = std::max(mine.replay, theirs.replay);
       mine.proving += theirs.proving;
       if (mine.error.empty()) mine.error = theirs.error;
+    }
+    for (const auto& refusal : other.refusals) {
+      const bool known = std::any_of(refusals.begin(), refusals.end(), [&](const LoginRefusal& one) {
+        return one.server == refusal.server && one.database == refusal.database && one.user == refusal.user;
+      });
+      if (!known) refusals.push_back(refusal);
     }
   }
 };

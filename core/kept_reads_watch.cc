@@ -28,12 +28,17 @@ std::string KeptReadsWatch::Find(TimePoint now) const {
   const auto view = sources_.view();
   const auto config = sources_.config();
   const auto fence = sources_.fence();
-  if (!view || fence.workers == 0) return why();  // as before
+  if (!view || fence.workers == 0) return seen_;  // as before
   std::vector<std::string> unproved;
   for (std::size_t id = 0; id < view->servers.size(); ++id) unproved.push_back(fence.WhyUnproved(id));
   auto kept = WhyReadsAreKept(*view, PoliciesOf(*config), unproved, now);
   if (!kept.empty()) return "replicas are there, none may be read from: " + kept;
   std::string failed;
+  for (const auto& refusal : fence.refusals)
+    failed.append(failed.empty() ? "" : "; ")
+        .append(view->servers[refusal.server].name + " refuses user \"" + refusal.user + "\" in database \"" +
+                refusal.database + "\", whose reads run elsewhere: ")
+        .append(refusal.error);
   for (const auto& [database, error] : sources_.catalog_failures())
     failed.append(failed.empty() ? "" : "; ")
         .append("all of database \"" + database + "\" runs on the primary, since its catalogue cannot be read: ")
@@ -45,9 +50,11 @@ void KeptReadsWatch::Look(TimePoint now) {
   if (now - looked_ < kInterval) return;
   looked_ = now;
   auto found = Find(now);
-  {
+  if (found.empty() != seen_.empty()) began_ = now;
+  if (found != seen_) changed_ = now;
+  seen_ = found;
+  if (found.empty() || now - began_ >= kPatience) {
     const std::scoped_lock lock(mutex_);
-    if (found != why_) changed_ = now;
     why_ = found;
   }
   if (found == told_ || now - changed_ < kPatience) return;

@@ -27,15 +27,18 @@ class KeptReadsWatch {
   // Main thread, as often as it likes.
   void Look(TimePoint now);
 
-  // "replicas are there, none may be read from: NAME: why; ..."; "" if reads can go to replicas, or are not meant to.
+  // "replicas are there, none may be read from: NAME: why; ..."; "" if reads can go to replicas, or are not meant to, or
+  // could until a moment ago.
   [[nodiscard]] std::string why() const;
 
  private:
   [[nodiscard]] std::string Find(TimePoint now) const;
 
   const Sources sources_;
-  TimePoint looked_{}, changed_{};  // main thread
-  std::string told_;                // main thread: what the log says
+  // Main thread.
+  TimePoint looked_{}, began_{}, changed_{};
+  std::string seen_;  // when it last looked
+  std::string told_;  // by the log
   mutable std::mutex mutex_;
   std::string why_;  // under mutex_
 };

@@ -4,8 +4,10 @@
 #include <set>
 
 #include "core/base/log.h"
+#include "core/control_query.h"
 #include "core/server_connection.h"
 #include "core/worker.h"
+#include "parser/backend.h"
 #include "parser/encode.h"
 #include "routing/pool_policy.h"
 
@@ -100,6 +102,7 @@ void Pool::Open() {
 void Pool::OnReady(ServerConnection& connection) {
   --connecting_;
   failures_ = 0;
+  worker_.refusals().Forget(key_.server, key_.database, key_.user);
   worker_.metrics().Count(Counter::kServerConnects, key_.server, ConnectOutcome::kOk);
   worker_.metrics().Observe(Histogram::kServerConnectDuration, key_.server,
                             worker_.Now() - connection.connect_started);
@@ -116,9 +119,10 @@ void Pool::OnLoginFailed(ServerConnection& connection) {
   const bool said_so = !connection.failure.empty() ? false : connection.login().server_said_so();
   const std::string sqlstate = connection.failure.empty() ? connection.login().sqlstate() : "";
   const std::string error = connection.failure.empty() ? connection.login().error() : "";
+  const auto words = connection.failure.empty() ? FirstLine(ReadError(AsBytes(error).subspan(kHeaderBytes)).message) : connection.failure;
   Log(LogLevel::kWarn, "server_login_failed",
       {{"server", connection.server().name}, {"user", key_.user}, {"database", key_.database},
-       {"sqlstate", sqlstate}, {"error", connection.failure}});
+       {"sqlstate", sqlstate}, {"error", words}});
   worker_.metrics().Count(Counter::kServerConnects, key_.server,
                           sqlstate.empty()       ? ConnectOutcome::kRefused
                           : sqlstate.starts_with("28") ? ConnectOutcome::kAuthFailed
@@ -129,8 +133,10 @@ void Pool::OnLoginFailed(ServerConnection& connection) {
   Remove(connection, DisconnectCause::kServerClosed);
   worker_.shared().probe_now();
   if (!IsPassing(sqlstate)) {
-    FailWaiters(sqlstate, error);
-    return;
+    if (worker_.view().primary == key_.server) return FailWaiters(sqlstate, error);
+    // Its reads are answered elsewhere; why they are not there is for the administrator to see.
+    worker_.refusals().Note({key_.server, key_.database, key_.user, words, worker_.Now() + LoginRefusals::kTakenOut});
+    return SendWaitersAway();
   }
   // Others of this pool work: they will serve those who wait.
   if (connections_.size() > connecting_) return;

@@ -43,7 +43,7 @@ void Session::AwaitReplica() {
     const auto seen = fence.SeenOf(connection_->id());
     if (seen.incarnation != 0 && seen.replay >= read_index) server = connection_->id();
   } else {
-    server = ReplicaBehind(read_index, worker_.view(), Policy(), worker_.load(), worker_.Now());
+    server = ReplicaBehind(read_index, worker_.view(), Policy(), worker_.LoadFor(database_, user_), worker_.Now());
   }
   if (server) {
     CountFence(waiting_from == TimePoint{} ? FenceOutcome::kReady : FenceOutcome::kWaited);

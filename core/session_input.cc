@@ -312,7 +312,7 @@ Decision Session::DecideBatch() {
     running.facts.begins_read_only = false;
   }
   if (running.handling) running.facts.to_primary = running.handling->to_primary;
-  const auto decision = Decide(running.facts, session, worker_.view(), Policy(), worker_.load(), worker_.Now());
+  const auto decision = Decide(running.facts, session, worker_.view(), Policy(), worker_.LoadFor(database_, user_), worker_.Now());
   if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
   // Nothing stands before it that a server would answer, and no block fails by it.
   if (In<Idle>() && !running.messages.empty() && running.messages.front().refused)

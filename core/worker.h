@@ -19,6 +19,7 @@
 #include "core/config.h"
 #include "core/digests.h"
 #include "core/fence_probe.h"
+#include "core/login_refusals.h"
 #include "core/pool.h"
 #include "core/self_check.h"
 #include "core/session.h"
@@ -96,6 +97,13 @@ class Worker {
     return {outstanding_, turn_++, &fence_.fence(),
             TimePoint(Duration(shared_.last_write.load(std::memory_order_relaxed)))};
   }
+  // The same, for the statements of `user` in `database`.
+  [[nodiscard]] Load LoadFor(std::string_view database, std::string_view user) {
+    auto its = load();
+    its.refused = refusals_.Of(database, user, Now());
+    return its;
+  }
+  LoginRefusals& refusals() { return refusals_; }
   // A statement that may write is sent or was answered.
   void NoteWrite() { shared_.last_write.store(Now().time_since_epoch().count(), std::memory_order_relaxed); }
   FenceProbe& fence() { return fence_; }
@@ -184,6 +192,7 @@ class Worker {
 
   std::vector<std::shared_ptr<const ServerConfig>> servers_;  // by ServerId
   std::vector<std::uint32_t> outstanding_;
+  LoginRefusals refusals_;
   std::vector<std::size_t> rule_ids_;  // by index of a rule
   std::uint64_t rules_generation_ = 0;
   std::uint32_t turn_ = 0;

@@ -121,7 +121,7 @@ bool WithinBounds(ServerId id, const ClusterView& view, const RoutingPolicy& pol
 std::optional<ServerId> ReplicaBehind(Lsn index, const ClusterView& view, const RoutingPolicy& policy, Load load,
                                       TimePoint now) {
   return LeastOutstanding(view, load, [&](ServerId id) {
-    return load.fence != nullptr && load.fence->Knows(id) && load.fence->SeenOf(id).replay >= index &&
+    return !load.Refused(id) && load.fence != nullptr && load.fence->Knows(id) && load.fence->SeenOf(id).replay >= index &&
            MayReadFrom(view.servers[id], view, policy, now);
   });
 }
@@ -171,7 +171,7 @@ Decision Place(const BatchFacts& batch, const SessionFacts& session, const Clust
   if (!read) return {Target::kPrimary, batch.why};
   if (const auto why = ForbidsReplicas(batch, session, policy)) return {Target::kPrimary, *why};
 
-  const auto open = [&](ServerId id) { return MayReadFrom(view.servers[id], view, policy, now); };
+  const auto open = [&](ServerId id) { return !load.Refused(id) && MayReadFrom(view.servers[id], view, policy, now); };
   const auto known = [&](ServerId id) {
     return open(id) && (load.fence == nullptr || (load.fence->open() && load.fence->Knows(id)));
   };

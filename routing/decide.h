@@ -74,6 +74,9 @@ struct Load {
   std::uint32_t turn = 0;                      // counts up: of servers that are equally busy each gets its turn
   const Fence* fence = nullptr;                // null: taken to be able to prove anything
   TimePoint last_write{};                      // when a statement that may write was last under way
+  std::uint64_t refused = 0;                   // bits by ServerId: replicas that do not let this user in to this database
+
+  [[nodiscard]] bool Refused(ServerId id) const { return id < 64 && (refused >> id & 1U) != 0; }
 };
 
 [[nodiscard]] Decision Decide(const BatchFacts& batch, const SessionFacts& session,

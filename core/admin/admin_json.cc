@@ -82,6 +82,9 @@ void AddReplica(const ServerView& server, ServerId id, const ClusterView& view, 
           ? json(nullptr)
           : json(std::chrono::duration_cast<milliseconds>(now - server.fresh_as_of).count());
   result["workers_proving"] = fence.proving;
+  auto& refuses = result["refuses"] = json::array();
+  for (const auto& one : report.refusals)
+    if (one.server == id) refuses.push_back({{"database", one.database}, {"user", one.user}, {"error", one.error}});
   result["why_not"] = WhyNot(server, view, report.WhyUnproved(id));
   result["sync_guarantee"] = server.sync_guarantee;
   const auto why = server.sync_guarantee      ? ""

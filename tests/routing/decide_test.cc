@@ -17,6 +17,7 @@ struct Scene {
   RoutingPolicy policy;
   std::vector<std::uint32_t> outstanding;
   std::uint32_t turn = 0;
+  std::uint64_t refused = 0;
   TimePoint now{seconds(1000)};
 
   Scene() {
@@ -37,7 +38,7 @@ struct Scene {
 
   ServerView& replica(ServerId id) { return view.servers[id]; }
   [[nodiscard]] Decision Go() const {
-    return Decide(batch, session, view, policy, {outstanding, turn}, now);
+    return Decide(batch, session, view, policy, {outstanding, turn, nullptr, {}, refused}, now);
   }
   [[nodiscard]] std::string Said() const {
     const auto decision = Go();
@@ -65,6 +66,14 @@ TEST_CASE("a read goes to a replica and may run again", "[routing][decide]") {
   CHECK(decision.reason == Reason::kReadSafe);
   CHECK((decision.server == 1 || decision.server == 2));
   CHECK(decision.may_rerun);
+}
+
+TEST_CASE("a replica that does not let the user in gets none of his reads", "[routing][decide]") {
+  Scene scene;
+  scene.refused = 1U << 1U;
+  CHECK(scene.Spread(8) == std::vector<std::uint32_t>{0, 0, 8});
+  scene.refused |= 1U << 2U;
+  CHECK(scene.Said() == "primary no_eligible_replica");
 }
 
 TEST_CASE("a read that does harm twice runs once", "[routing][decide]") {
