@@ -49,7 +49,7 @@ class Reader {
 
   // All results of CatalogQuery(), in order.
   Result<CatalogParts> Read() {
-    const std::string query = CatalogQuery(PQserverVersion(connection_.get()));
+    const std::string query = CatalogQuery();
     if (PQsendQuery(connection_.get(), query.c_str()) == 0)
       return Failure("catalogue: cannot ask", connection_.get());
     CatalogParts parts;

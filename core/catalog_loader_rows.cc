@@ -8,12 +8,11 @@
 namespace waypost {
 namespace {
 
-constexpr int kVersion14 = 140000;
-
 // The search_path is asked for before it is set: what a session gets that sets none. With an empty
 // one only pg_catalog is searched for operators and functions, so that nobody's objects are taken
 // for the system's. 16384 is FirstNormalObjectId of access/transam.h: what initdb made is below.
-// Expressions come as pg_node_tree: they name what they call by oid, as it was resolved.
+// Expressions come as pg_node_tree: they name what they call by oid, as it was resolved. A column that not every major has
+// is taken from the row as JSON, where it may be missing.
 constexpr std::string_view kBegin = R"(
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT setting, source FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'search_path';
@@ -27,7 +26,7 @@ SELECT p.oid, n.nspname, p.proname, p.provolatile, p.prokind, l.lanname,
        p.oid >= 16384 AND t.typtype IN ('c', 'd', 'p') AND p.pronargs - p.pronargdefaults <= 1,
        CASE WHEN p.oid >= 16384 THEN p.prorettype END,
        CASE WHEN p.oid >= 16384 AND l.lanname IN ('sql', 'plpgsql') THEN p.prosrc END,
-       CASE WHEN p.oid >= 16384 THEN $SQLBODY END,
+       CASE WHEN p.oid >= 16384 THEN to_jsonb(p) ->> 'prosqlbody' END,
        CASE WHEN p.oid >= 16384 THEN p.proargdefaults END,
        CASE WHEN p.oid >= 16384 THEN
          (SELECT substr(one.s, 13) FROM unnest(p.proconfig) AS one(s)
@@ -70,6 +69,12 @@ SELECT p.polrelid, p.polname, c.relname, n.nspname, p.polqual
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relrowsecurity AND p.polcmd IN ('r', '*') AND p.polqual IS NOT NULL
  ORDER BY p.oid;
+SELECT d.adrelid, a.attname, d.adbin
+  FROM pg_attrdef d
+  JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+  JOIN pg_class c ON c.oid = d.adrelid
+ WHERE a.attgenerated = 'v' AND c.relpersistence <> 't'
+ ORDER BY d.oid;
 WITH RECURSIVE up AS (
   SELECT i.inhparent, c.oid AS child FROM pg_class c
     JOIN pg_inherits i ON i.inhrelid = c.oid
@@ -116,7 +121,7 @@ SELECT c.contypid, c.conname, n.nspname, t.typname, c.conbin
   JOIN pg_namespace n ON n.oid = t.typnamespace
  WHERE c.contypid >= 16384 AND c.conbin IS NOT NULL
  ORDER BY c.oid;
-SELECT r.rngtypid, r.rngsubtype, r.rngcanonical::oid, r.rngsubdiff::oid, $MULTIRANGE
+SELECT r.rngtypid, r.rngsubtype, r.rngcanonical::oid, r.rngsubdiff::oid, coalesce(to_jsonb(r) ->> 'rngmultitypid', '0')
   FROM pg_range r
  WHERE r.rngtypid >= 16384
  ORDER BY 1;
@@ -243,6 +248,12 @@ void AddPolicies(const PGresult* rows, CatalogBuilder& builder) {
                        "policy " + std::string(Text(rows, row, 1)), Text(rows, row, 4));
 }
 
+// They are worked out when they are read.
+void AddVirtualColumns(const PGresult* rows, CatalogBuilder& builder) {
+  for (int row = 0; row < PQntuples(rows); ++row)
+    builder.Expression({Of::kRelation, Id(rows, row, 0)}, "column " + std::string(Text(rows, row, 1)), Text(rows, row, 2));
+}
+
 void AddChildren(const PGresult* rows, CatalogBuilder& builder) {
   for (int row = 0; row < PQntuples(rows); ++row)
     builder.Child(Id(rows, row, 0), Id(rows, row, 1));
@@ -335,21 +346,9 @@ void AddDefaultPath(const PGresult* rows, CatalogBuilder& builder) {
     builder.DefaultPath(Text(rows, 0, 0));
 }
 
-std::string Replaced(std::string_view text, std::string_view what, std::string_view with) {
-  std::string out(text);
-  out.replace(out.find(what), what.size(), with);
-  return out;
-}
-
 }  // namespace
 
-std::string CatalogQuery(int server_version) {
-  const bool since_14 = server_version >= kVersion14;
-  std::string query(kBegin);
-  query += Replaced(kFunctions, "$SQLBODY", since_14 ? "p.prosqlbody" : "NULL");
-  query += Replaced(kRest, "$MULTIRANGE", since_14 ? "r.rngmultitypid" : "0");
-  return query;
-}
+std::string CatalogQuery() { return std::string(kBegin).append(kFunctions).append(kRest); }
 
 Catalog ReadCatalog(const CatalogParts& parts) {
   CatalogBuilder builder;
@@ -366,6 +365,7 @@ Catalog ReadCatalog(const CatalogParts& parts) {
   add(CatalogPart::kOperators, AddOperators);
   add(CatalogPart::kViews, AddViews);
   add(CatalogPart::kPolicies, AddPolicies);
+  add(CatalogPart::kVirtualColumns, AddVirtualColumns);
   add(CatalogPart::kChildren, AddChildren);
   add(CatalogPart::kColumns, AddColumns);
   add(CatalogPart::kTypeFunctions, AddTypeFunctions);

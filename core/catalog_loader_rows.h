@@ -30,6 +30,7 @@ enum class CatalogPart : std::size_t {
   kRelations,
   kViews,
   kPolicies,
+  kVirtualColumns,
   kChildren,
   kColumns,
   kTypes,
@@ -43,8 +44,8 @@ enum class CatalogPart : std::size_t {
 };
 using CatalogParts = std::array<Rows, static_cast<std::size_t>(CatalogPart::kCount)>;
 
-// One round trip, one snapshot. `server_version`: as PQserverVersion() says it, 130000 or later.
-[[nodiscard]] std::string CatalogQuery(int server_version);
+// One round trip, one snapshot; the same for every major.
+[[nodiscard]] std::string CatalogQuery();
 
 [[nodiscard]] Catalog ReadCatalog(const CatalogParts& parts);
 

@@ -16,6 +16,7 @@
 #include "core/base/log.h"
 #include "core/control_query.h"
 #include "core/prober_link.h"
+#include "routing/majors.h"
 
 namespace waypost {
 namespace {
@@ -83,6 +84,7 @@ class Prober::Loop {
   struct Server {
     std::string conninfo;
     std::unique_ptr<ProbeLink> link;  // null: removed
+    int version = 0;                  // that was remarked on, if there was reason to
   };
 
   void Wake() const {
@@ -131,8 +133,9 @@ class Prober::Loop {
     probe.up = false;
     probe.error = kNotAskedYet;
     probe.sample.reset();
-    servers_[id] = {conninfo, std::make_unique<ProbeLink>(
-                                  conninfo, ProbeLink::Timing{monitor.interval, monitor.timeout})};
+    servers_[id] = {conninfo,
+                    std::make_unique<ProbeLink>(conninfo, ProbeLink::Timing{monitor.interval, monitor.timeout}),
+                    0};
   }
 
   void Run() {
@@ -190,10 +193,19 @@ class Prober::Loop {
            {"host", probe.host},
            {"port", probe.port},
            {"error", outcome->error}});
+    if (up) Remark(probe, servers_[id], outcome->version);
     probe.up = up;
     probe.error = std::move(outcome->error);
     if (up) probe.sample = std::move(outcome->sample);
     return true;
+  }
+
+  // Once for each version that a server is found to have.
+  static void Remark(const ServerProbe& probe, Server& server, int version) {
+    if (std::exchange(server.version, version) == version) return;
+    if (const auto remark = RemarkOnVersion(version); !remark.empty())
+      Log(LogLevel::kWarn, "server_version",
+          {{"server", probe.name}, {"version_num", version}, {"remark", remark}});
   }
 
   void PublishView() {

@@ -287,7 +287,7 @@ std::optional<ProbeLink::Outcome> ProbeLink::Answered(const pg_result* result, T
   else
     sample.role = ReadPrimary(result, synchronous_commit_source_);
   was_established_ = true;
-  return Outcome{ProbeResult::kOk, now - asked_at_, std::move(sample), ""};
+  return Outcome{ProbeResult::kOk, now - asked_at_, std::move(sample), "", PQserverVersion(connection_.get())};
 }
 
 // Closes. A connection that had answered before and is lost is tried again at once and in silence:
@@ -302,7 +302,7 @@ std::optional<ProbeLink::Outcome> ProbeLink::Fail(ProbeResult result, std::strin
   poll_events_ = 0;
   wake_at_ = retry ? now : now + timing_.interval;
   if (retry) return std::nullopt;
-  return Outcome{result, took, std::nullopt, WithoutAddress(FirstLine(error))};
+  return Outcome{result, took, std::nullopt, WithoutAddress(FirstLine(error)), 0};
 }
 
 }  // namespace waypost

@@ -30,6 +30,7 @@ class ProbeLink {
     std::chrono::nanoseconds took;
     std::optional<ServerSample> sample;  // if kOk
     std::string error;                   // otherwise
+    int version = 0;                     // server_version_num, if kOk
   };
 
   ProbeLink(std::string conninfo, Timing timing);
