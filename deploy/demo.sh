@@ -2,8 +2,9 @@
 # Installs and builds Waypost, starts a throwaway primary with two synchronous replicas and Waypost before them, runs a
 # mixed workload and shows which statement ran on which server, and why. Leaves all of it running to play with.
 #
-#   demo.sh         start (again)
-#   demo.sh stop    end it and remove its files
+#   demo.sh                       start (again)
+#   demo.sh --postgres MAJOR      the same, on servers of that major: 13 to 18 (deploy/postgresql.sh)
+#   demo.sh stop                  end it and remove its files
 #
 # Everything lives in /tmp/waypost-demo (or $WAYPOST_DEMO_DIR). Ports: the usual ones, or the next free.
 set -euo pipefail
@@ -208,7 +209,7 @@ TEXT
 
 start() {
   step "1/5 packages"
-  "$root/deploy/install.sh" build demo
+  "$root/deploy/install.sh" build demo ${WAYPOST_POSTGRES:+majors}
   step "2/5 build (build/release; some minutes the first time)"
   (cd "$root" && cmake --preset release >"${TMPDIR:-/tmp}/waypost-cmake.log" 2>&1) ||
     { tail -n 30 "${TMPDIR:-/tmp}/waypost-cmake.log" >&2; die "cmake failed"; }
@@ -217,6 +218,9 @@ start() {
   mkdir -p "$dir"
   chmod 755 "$dir"
   stop_waypost
+  [ ! -f "$dir/cluster/bin" ] || [ -z "${WAYPOST_POSTGRES:-}" ] ||
+    [ "$(cat "$dir/cluster/bin")" = "$("$root/deploy/postgresql.sh" "$WAYPOST_POSTGRES")" ] ||
+    die "a demo on another major is there: demo.sh stop"
   "$root/deploy/cluster.sh" start "$dir/cluster"
   read -r pg0 pg1 pg2 <"$dir/cluster/ports"
   step "4/5 Waypost"
@@ -240,12 +244,17 @@ stop() {
   echo "demo stopped, $dir removed"
 }
 
+if [ "${1:-}" = --postgres ]; then
+  [ $# -eq 2 ] || { echo "demo.sh: --postgres wants a major" >&2; exit 64; }
+  export WAYPOST_POSTGRES=$2
+  set -- start
+fi
 case ${1:-start} in
   start | stop) [ "$(id -u)" = 0 ] || die "must run as root: it installs packages and starts PostgreSQL as user postgres (sudo $0)" ;;
 esac
 case ${1:-start} in
   start) start ;;
   stop) stop ;;
-  -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0" ;;
-  *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
+  -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0" ;;
+  *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
 esac

@@ -125,11 +125,13 @@ constexpr Entry kRelations[] = {
 };
 
 // clock_timestamp, timeofday: the time of day, of whichever machine answers. random and its
-// relatives, uuids, salts: any value is as good as another; a session that called setseed() is
+// relatives (array_shuffle), uuids, salts: any value is as good as another; a session that called setseed() is
 // pinned. pg_sleep*: waits. pg_partition_*: read the catalogue, volatile only since they may see it
 // change. gen_*, uuid_*: extensions (pgcrypto, uuid-ossp), trusted only while they are not written
 // in SQL.
 constexpr std::string_view kHarmless[] = {
+    "array_sample",
+    "array_shuffle",
     "clock_timestamp",
     "gen_random_bytes",
     "gen_random_uuid",

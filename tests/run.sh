@@ -3,13 +3,14 @@
 # the same with AddressSanitizer and UBSan, the threaded part with ThreadSanitizer, and looks for stale reads. Needs root
 # (PostgreSQL servers are started as user postgres). The last line is "N passed, N failed".
 #
-#   run.sh [--long]    --long adds what takes minutes or gigabytes
+#   run.sh [--long]    --long adds what takes minutes or gigabytes, and every major of PostgreSQL from beginning to end
 set -uo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 logs=$root/build/test-logs
 python=/usr/bin/python3
 long=()
+suffix=''  # of a log's name
 passed=0 failed=0
 jobs=$(nproc)
 # ThreadSanitizer of g++ 12 cannot live with much address space randomisation.
@@ -61,9 +62,9 @@ integration_tests() {  # PRESET [pytest arguments]
 }
 
 pytest_suite() {  # FOLDER PRESET [pytest arguments]
-  local folder=$1 preset=$2 name=$1-$2
+  local folder=$1 preset=$2 name=$1-$2$suffix
   shift 2
-  step "$folder tests, $preset"
+  step "$folder tests, $preset${WAYPOST_POSTGRES:+, PostgreSQL $WAYPOST_POSTGRES}"
   (cd "$root/tests/$folder" && WAYPOST_BINARY="$root/build/$preset/waypost" ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 \
     UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS="second_deadlock_stack=1 suppressions=$root/tests/support/tsan.supp" "${fixed[@]}" "$python" -B -m pytest "$@" \
     --junitxml="$logs/pytest-$name.xml") >"$logs/pytest-$name.log" 2>&1 ||
@@ -79,6 +80,23 @@ except (OSError, tree.ParseError, AttributeError):
     print(0, 1)
 PY
 )
+}
+
+majors() {  # what may differ on other majors of PostgreSQL: on the oldest and the newest; with --long all of it, on all
+  local all major bin only=() matrix=()
+  mapfile -t all < <("$root/deploy/postgresql.sh" majors)
+  if [ ${#long[@]} -eq 0 ]; then all=("${all[0]}" "${all[-1]}"); only=(-m majors); fi
+  for major in "${all[@]}"; do
+    export WAYPOST_POSTGRES=$major
+    bin=$("$root/deploy/postgresql.sh" "$major") || { count 0 1; continue; }
+    suffix=-$major
+    pytest_suite integration release "${only[@]}"
+    [ ${#long[@]} -eq 0 ] || pytest_suite consistency release
+    suffix='' matrix+=("$("$bin/postgres" --version | grep -oE '[0-9]+\.[0-9]+' | head -n 1)=$(printf '%s\n' "$logs"/pytest-*-release-"$major".xml | paste -sd,)")
+  done
+  unset WAYPOST_POSTGRES
+  "$python" "$root/tests/support/matrix.py" "${matrix[@]}" >"$logs/postgresql.md" || count 0 1
+  [ ${#long[@]} -eq 0 ] || cp "$logs/postgresql.md" "$root/docs/postgresql.md"
 }
 
 main() {
@@ -98,6 +116,7 @@ main() {
   unit_tests release
   integration_tests release
   pytest_suite consistency release
+  majors
   build sanitize
   unit_tests sanitize
   integration_tests sanitize

@@ -21,6 +21,8 @@ def pytest_configure(config):
         "long: takes minutes or gigabytes; runs with --long only",
         "rss: measures memory, meaningless under a sanitizer",
         "threads: worth running under the thread sanitizer",
+        "headers: builds C functions against the server, for which only Debian's own has what it needs",
+        "majors: may come out otherwise on another major version of PostgreSQL; runs on the oldest and the newest too",
         "proxy: needs Waypost, says nothing about the primary itself",
     ):
         config.addinivalue_line("markers", line)
@@ -41,6 +43,8 @@ def pytest_collection_modifyitems(config, items):
         drop.add("proxy")
     if any(word in str(waypost_process.BINARY) for word in ("sanitize", "tsan")):
         drop.add("rss")
+    if not (clusters.programs() / "pg_config").exists():
+        drop.add("headers")
     gone = [item for item in items if drop.intersection(mark.name for mark in item.iter_markers())]
     if gone:
         config.hook.pytest_deselected(items=gone)

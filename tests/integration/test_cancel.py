@@ -7,6 +7,8 @@ import pytest
 import wire
 from waypost import eventually
 
+pytestmark = pytest.mark.majors
+
 
 def running(cluster, marker):
     """How many statements with this marker the servers are running now."""

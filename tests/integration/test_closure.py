@@ -3,12 +3,13 @@ and domains decides where it runs. Which server ran what, by the servers' own lo
 
 import json
 
+import older
 import pytest
 import waypost as waypost_process
 import wire
 from cluster import REPLICAS, new_marker
 
-pytestmark = pytest.mark.proxy
+pytestmark = [pytest.mark.proxy, pytest.mark.majors]
 
 OBJECTS = """
 CREATE SCHEMA closure;
@@ -21,9 +22,9 @@ CREATE FUNCTION writer(i int) RETURNS int LANGUAGE sql VOLATILE SET search_path 
   'INSERT INTO w VALUES (i, ''writer'') RETURNING id';
 
 CREATE FUNCTION reader(i int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) + i FROM closure.t';
-CREATE FUNCTION standard(i int) RETURNS bigint LANGUAGE sql STABLE BEGIN ATOMIC SELECT count(*) + i FROM t; END;
+CREATE FUNCTION standard(i int) RETURNS bigint LANGUAGE sql STABLE BEGIN ATOMIC SELECT count(*) + i FROM closure.t; END;
 CREATE FUNCTION standard_return(i int) RETURNS int LANGUAGE sql IMMUTABLE RETURN abs(i) + 1;
-CREATE FUNCTION standard_writer() RETURNS bigint LANGUAGE sql STABLE RETURN nextval('s');
+CREATE FUNCTION standard_writer() RETURNS bigint LANGUAGE sql STABLE RETURN nextval('closure.s');
 CREATE FUNCTION twice(i int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT closure.reader(i) + closure.reader(i)';
 CREATE FUNCTION calls_writer(i int) RETURNS int LANGUAGE sql STABLE AS 'SELECT closure.writer(i)';
 CREATE FUNCTION pl_reader(n int) RETURNS text LANGUAGE plpgsql STABLE AS $$
@@ -206,7 +207,7 @@ WRITES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def objects(cluster):
-    cluster.sql(OBJECTS, user="openfire")
+    cluster.sql(older.for_major(OBJECTS, cluster.major), user="openfire")
     yield
     # A function that runs what it puts together makes every audit of this database unsure.
     cluster.sql("DROP SCHEMA closure, closure_writes CASCADE")

@@ -11,11 +11,11 @@ ROLE = "defaulted"
 
 @pytest.fixture
 def proxy(cluster, make_waypost):
-    cluster.sql(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}'; GRANT pg_read_all_data TO {ROLE}")
+    cluster.sql(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {ROLE}")
     for name in NAMES:
         waypost_process.eventually(lambda: cluster.sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{ROLE}'", server=name), 10, name)
     yield make_waypost(users=[{"name": user, "password": user} for user in (ROLE, "openfire")], wait_for_split=True)
-    cluster.sql(f"DROP ROLE {ROLE}")
+    cluster.sql(f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}")
 
 
 def values(proxy):

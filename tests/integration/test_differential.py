@@ -49,9 +49,7 @@ class Bench:
         """`fresh`: Waypost's server connections are new ones."""
         if fresh:
             for server in clusters.NAMES:
-                self.cluster.sql(
-                    f"SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname = '{sessions.DATABASE}'"
-                    f" AND usename = '{sessions.USER}'", server, "postgres")  # fmt: skip
+                self.cluster.terminate(f"datname = '{sessions.DATABASE}' AND usename = '{sessions.USER}'", server)
         for (gid,) in self.cluster.sql("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()", database=sessions.DATABASE):
             self.cluster.sql(f"ROLLBACK PREPARED '{gid}'", database=sessions.DATABASE)
         self.cluster.sql(sessions.RESET, database=sessions.DATABASE, user=sessions.USER)

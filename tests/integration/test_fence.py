@@ -13,7 +13,7 @@ import wire
 from cluster import REPLICAS, new_marker
 from waypost import eventually
 
-pytestmark = pytest.mark.proxy
+pytestmark = [pytest.mark.proxy, pytest.mark.majors]
 
 STREAMING = {"routing": {"read_from": "streaming"}}
 
@@ -56,10 +56,12 @@ def asynchronous(cluster):
 def replay_paused(cluster, *names):
     for name in names:
         cluster.sql("SELECT pg_wal_replay_pause()", server=name)
+    # Before 14 a server does not say that it has paused; then it does so within a moment.
+    state = ("pg_get_wal_replay_pause_state()", "paused") if cluster.major >= 14 else ("pg_is_wal_replay_paused()", "t")
     for name in names:
-        eventually(
-            lambda name=name: cluster.sql("SELECT pg_get_wal_replay_pause_state()", server=name) == [["paused"]], 10, "paused"
-        )
+        eventually(lambda name=name: cluster.sql(f"SELECT {state[0]}", server=name) == [[state[1]]], 10, "paused")
+    if cluster.major < 14:
+        time.sleep(0.5)
     try:
         yield
     finally:

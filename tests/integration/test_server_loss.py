@@ -9,7 +9,7 @@ pytestmark = pytest.mark.proxy
 def lose(cluster, conn):
     """Ends the server connection that `conn` holds in its transaction."""
     pid = conn.value("SELECT pg_backend_pid()")
-    cluster.sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+    cluster.terminate(f"pid = {pid}")
 
 
 def sqlstate(messages):
@@ -43,6 +43,6 @@ def test_a_tied_session_ends_with_its_server_connection(cluster, waypost):
     with waypost.connect() as conn:
         conn.rows("CREATE TEMP TABLE gone (i int)")
         pid = conn.value("SELECT pg_backend_pid()")
-        cluster.sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+        cluster.terminate(f"pid = {pid}")
         replies = conn.until()
         assert sqlstate(replies) in ("08006", "57P01") and b"FATAL" in replies[0].body

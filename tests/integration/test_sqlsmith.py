@@ -9,7 +9,7 @@ import regression
 import sqlsmith
 import wire
 
-pytestmark = [pytest.mark.proxy, pytest.mark.long]
+pytestmark = [pytest.mark.proxy, pytest.mark.long, pytest.mark.headers]
 
 SECONDS = int(os.environ.get("WAYPOST_SQLSMITH_SECONDS", "600"))
 QUERIES = 3000

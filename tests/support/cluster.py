@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 import uuid
 
 import wire
@@ -78,6 +79,20 @@ class Cluster:
         password = {"postgres": "secret"}.get(user, user)
         with self.connect(server, user, password, database) as conn:
             return conn.rows(text)
+
+    @property
+    def major(self):
+        return int(self.sql("SHOW server_version_num")[0][0]) // 10000
+
+    def terminate(self, condition, server="pg0"):
+        """Ends the server processes of pg_stat_activity for which that holds; they are gone then."""
+        found = self.sql(f"SELECT pid FROM pg_stat_activity WHERE {condition} AND pid <> pg_backend_pid()", server, "postgres")
+        pids = ",".join(pid for [pid] in found) or "0"
+        self.sql(f"SELECT pg_terminate_backend(pid) FROM unnest(ARRAY[{pids}]) AS ended(pid) WHERE pid > 0", server, "postgres")
+        deadline = time.monotonic() + 5
+        while self.sql(f"SELECT 1 FROM pg_stat_activity WHERE pid IN ({pids})", server, "postgres"):
+            assert time.monotonic() < deadline, f"still there: {pids}"
+            time.sleep(0.01)
 
     def log(self, server):
         with open(self.dir / f"{server}.log", "rb") as file:

@@ -6,9 +6,9 @@ import re
 import shutil
 import subprocess
 
+import cluster as clusters
 import sqlsplit
 
-SOURCES = "deb-src http://deb.debian.org/debian bookworm main\n"
 DATABASE = "regression"
 DROP_IMPLICIT_CASTS = """DO $$ DECLARE c record; BEGIN
   FOR c IN SELECT format_type(castsource, NULL) AS s, format_type(casttarget, NULL) AS t FROM pg_cast WHERE oid >= 16384 AND castcontext = 'i'
@@ -29,6 +29,14 @@ def run(command, **options):
     return done.stdout
 
 
+def archive():
+    """Where this distribution has its sources, and its name there."""
+    release = dict(line.split("=", 1) for line in pathlib.Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    name = release["ID"].strip('"')
+    host = {"debian": "deb.debian.org"}.get(name, f"archive.{name}.com")
+    return f"http://{host}/{name} {release['VERSION_CODENAME']}"
+
+
 class Regression:
     """The tests in a directory of their own, which user postgres can read."""
 
@@ -38,24 +46,26 @@ class Regression:
 
     def fetch(self):
         """Downloads and unpacks the source; builds the C functions that the tests call."""
+        programs = clusters.programs()
+        major = programs.parent.name
         lists = self.dir / "apt/lists/partial"
         lists.mkdir(parents=True)
-        (self.dir / "apt/sources.list").write_text(SOURCES)
+        (self.dir / "apt/sources.list").write_text(f"deb-src {archive()} main\n")
         options = [f"Dir::Etc::sourcelist={self.dir}/apt/sources.list", "Dir::Etc::sourceparts=-",
                    f"Dir::State::Lists={self.dir}/apt/lists", "APT::Sandbox::User=root"]  # fmt: skip
         options = [word for option in options for word in ("-o", option)]
         run(["apt-get", *options, "-q", "update"], timeout=300)
-        run(["apt-get", *options, "-q", "source", "--download-only", "postgresql-15"], cwd=self.dir, timeout=600)
-        archive = next(self.dir.glob("postgresql-15_*.orig.tar.*"))
+        run(["apt-get", *options, "-q", "source", "--download-only", f"postgresql-{major}"], cwd=self.dir, timeout=600)
+        archive = next(self.dir.glob(f"postgresql-{major}_*.orig.tar.*"))
         (self.dir / "source").mkdir()
         run(["tar", "xf", archive, "-C", self.dir / "source", "--strip-components=1",
              "--wildcards", "*/src/test/regress", "*/contrib/spi"], timeout=300)  # fmt: skip
         libraries = self.dir / "lib"
         libraries.mkdir()
-        include = run(["/usr/lib/postgresql/15/bin/pg_config", "--includedir-server"]).strip()
+        include = run([programs / "pg_config", "--includedir-server"]).strip()
         run(["gcc", "-O1", "-w", "-fPIC", "-shared", f"-I{include}", "-o", libraries / "regress.so", self.tests / "regress.c"], timeout=300)
         for name in ("autoinc.so", "refint.so"):
-            shutil.copy(pathlib.Path("/usr/lib/postgresql/15/lib") / name, libraries)
+            shutil.copy(programs.parent / "lib" / name, libraries)
         shutil.rmtree(self.dir / "apt")
         run(["chown", "-R", "postgres:", self.dir])
         run(["chmod", "-R", "a+rX", self.dir])

@@ -1,0 +1,255 @@
+"""What differs between the major versions of PostgreSQL: what each stores, and the forms of SQL that only some know. The
+same tests on every major; what a server does not know is an error there, and the same one through Waypost."""
+
+import json
+import pathlib
+import re
+
+import cluster as clusters
+import pytest
+import transcript
+import waypost as waypost_process
+import wire
+from cluster import REPLICAS, new_marker
+
+pytestmark = [pytest.mark.proxy, pytest.mark.majors]
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TREES = (ROOT / "tests/corpus/sql/node_trees.sql").read_text()
+
+# Every view of the system once more, as a user's: so that its definition is looked into.
+COPY_VIEWS = """
+DO $do$ DECLARE v record; BEGIN
+  FOR v IN SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+            WHERE relkind = 'v' AND c.oid < 16384 LOOP
+    BEGIN
+      EXECUTE format('CREATE VIEW trees.%I AS %s', v.nspname || '_' || v.relname, pg_get_viewdef(v.oid));
+    EXCEPTION WHEN duplicate_column OR invalid_table_definition THEN NULL;
+    END;
+  END LOOP;
+END $do$"""
+
+# A domain whose check writes, and the ways by which a view or a function makes a value of it.
+TRAPS = """
+CREATE SCHEMA traps;
+CREATE TABLE traps.w (id int);
+CREATE FUNCTION traps.writes(i int) RETURNS bool LANGUAGE sql VOLATILE AS 'INSERT INTO traps.w VALUES (i) RETURNING true';
+CREATE DOMAIN traps.d AS int CHECK (traps.writes(VALUE));
+CREATE TYPE traps.c AS (a traps.d);
+CREATE TABLE traps.j (j jsonb)"""
+TRAPPED = [
+    "SELECT 1::traps.d AS x",
+    "SELECT * FROM json_to_record('{\"x\":1}') AS r(x traps.d)",
+    "SELECT (json_populate_record(NULL::traps.c, '{\"a\":1}')).a",
+    "SELECT x.* FROM XMLTABLE('/r' PASSING ('<r><x>1</x></r>'::xml) COLUMNS x traps.d PATH 'x') x",
+    "SELECT t.* FROM JSON_TABLE(jsonb '{\"x\":1}', '$' COLUMNS (x traps.d PATH '$.x')) t",
+    "SELECT t.* FROM JSON_TABLE(jsonb '[{\"y\":[{\"x\":1}]}]', '$[*]' COLUMNS (NESTED PATH '$.y[*]' COLUMNS (x traps.d PATH '$.x'))) t",
+    "SELECT JSON_VALUE(jsonb '{\"x\":1}', '$.x' RETURNING traps.d) AS x",
+    "SELECT JSON_QUERY(jsonb '{\"a\":1}', '$' RETURNING traps.c) AS x",
+    "SELECT JSON_VALUE(j, '$.q' RETURNING traps.d DEFAULT 3 ON EMPTY) AS x FROM traps.j",
+    "SELECT jsonb_populate_record(NULL::traps.c, j) AS x FROM traps.j",
+]  # fmt: skip
+
+# Forms of SQL by the major that first has them. The answer must not depend on when it is asked.
+FORMS = [
+    # 14
+    "SELECT date_bin('15 minutes', timestamp '2020-02-11 15:44:17', timestamp '2001-01-01')",
+    "SELECT '[1,3)'::int4multirange",
+    "WITH RECURSIVE s(a) AS (SELECT 1 UNION SELECT a + 1 FROM s WHERE a < 3) SEARCH DEPTH FIRST BY a SET o SELECT a FROM s ORDER BY a",
+    "SELECT count(*) FROM probe_me GROUP BY DISTINCT ROLLUP (id, t), ROLLUP (id, t) HAVING count(*) > 99",
+    "SELECT bit_xor(id) FROM probe_me",
+    "SELECT trim_array(ARRAY[1, 2, 3], 1), string_to_table('a,b', ',')",
+    "SELECT ('{\"a\": 1}'::jsonb)['a']",
+    # 15
+    "SELECT regexp_count('banana', 'a'), regexp_like('a', 'A', 'i')",
+    "MERGE INTO probe_me p USING (VALUES (1)) v(i) ON p.id = v.i WHEN MATCHED THEN UPDATE SET t = 'merged'",
+    "CREATE TABLE form_nnd (a int, UNIQUE NULLS NOT DISTINCT (a))",
+    "SELECT range_agg(r) FROM (VALUES ('[1,2)'::int4multirange)) v(r)",
+    # 16
+    "SELECT any_value(t) FROM probe_me WHERE id = 5",
+    "SELECT 1_000 + 0x1F + 0b11 + 0o17",
+    "SELECT pg_input_is_valid('x', 'int')",
+    "SELECT array_sample(ARRAY[1], 1), array_shuffle(ARRAY[2])",
+    "SELECT JSON_ARRAY(1, 2), JSON_OBJECT('a': 1)",
+    "SELECT JSON_ARRAYAGG(id ORDER BY id) FROM probe_me WHERE id < 4",
+    "SELECT '{}' IS JSON OBJECT",
+    "SELECT s.x FROM (SELECT 1 AS x)",
+    "SELECT x FROM (SELECT 1 AS x)",
+    "SELECT system_user IS NOT NULL",
+    "SELECT random_normal(0, 0)",
+    # 17
+    "SELECT * FROM JSON_TABLE(jsonb '[{\"a\": 1}, {\"a\": 2}]', '$[*]' COLUMNS (n FOR ORDINALITY, a int PATH '$.a'))",
+    "SELECT JSON_VALUE(jsonb '{\"a\": 1}', '$.a' RETURNING int), JSON_QUERY(jsonb '[1]', '$'), JSON_EXISTS(jsonb '{}', '$.a')",
+    "SELECT JSON_SCALAR(1), JSON('{}'), JSON_SERIALIZE('{}')",
+    "MERGE INTO probe_me p USING (VALUES (2)) v(i) ON p.id = v.i WHEN MATCHED THEN UPDATE SET t = 'x' RETURNING merge_action(), p.id",
+    "MERGE INTO probe_me p USING (VALUES (2)) v(i) ON p.id = v.i WHEN NOT MATCHED BY SOURCE AND p.id > 99 THEN DELETE",
+    "SELECT random(1, 1), random(2::bigint, 2::bigint)",
+    "SELECT uuid_extract_version(gen_random_uuid())",
+    "SELECT to_bin(5), to_oct(8)",
+    "SELECT now() AT LOCAL = now()",
+    "EXPLAIN (COSTS OFF, SERIALIZE NONE, ANALYZE, TIMING OFF, SUMMARY OFF, BUFFERS OFF) SELECT 1",
+    "EXPLAIN (COSTS OFF, MEMORY OFF) SELECT 1",
+    # 18
+    "UPDATE probe_me SET t = 'new' WHERE id = 3 RETURNING OLD.t, NEW.t",
+    "INSERT INTO probe_me VALUES (4, 'y') ON CONFLICT (id) DO UPDATE SET t = EXCLUDED.t RETURNING WITH (OLD AS o, NEW AS n) o.t, n.t",
+    "CREATE TABLE form_virtual (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL)",
+    "SELECT uuid_extract_version(uuidv7()), uuid_extract_version(uuidv4())",
+    "SELECT array_sort(ARRAY[3, 1, 2]), array_reverse(ARRAY[1, 2])",
+    "SELECT casefold('ABC'), crc32('a'), reverse('ab'::bytea)",
+    "SELECT min(ROW(id, t)) FROM probe_me",
+    "CREATE TABLE form_period (id int, p int4range, PRIMARY KEY (id, p WITHOUT OVERLAPS))",
+    "CREATE TABLE form_not_null (a int, CONSTRAINT form_nn NOT NULL a NOT VALID)",
+    # later
+    "WAIT FOR LSN '0/1'",
+    "SELECT * FROM GRAPH_TABLE (g MATCH (a) COLUMNS (a.id))",
+    "SELECT first_value(id) IGNORE NULLS OVER (ORDER BY id) FROM probe_me WHERE id = 1",
+    "INSERT INTO probe_me VALUES (5, 'z') ON CONFLICT (id) DO SELECT RETURNING id",
+]  # fmt: skip
+# Reads of those, in a form that every grammar knows: where the server has the function, a replica runs it.
+READS = [
+    "SELECT any_value(id) FROM probe_me",
+    "SELECT random(1, 10) FROM probe_me",
+    "SELECT uuidv7() FROM probe_me",
+    "SELECT random_normal() FROM probe_me",
+    "SELECT array_shuffle(ARRAY[1, 2]) FROM probe_me",
+    "SELECT bit_xor(id) FROM probe_me",
+]
+
+# Object ids, and other unsigned numbers, of nodes that no catalogue stores: of plans, of paths, of statements.
+NEVER_STORED = set("""
+aggsortop amflags baserestrict_min_security child_relid child_reltype combinefn_oid con_relid confrelid conoid conrelid
+deserialfn_oid ec_collation ec_max_security ec_min_security ec_sortref em_datatype est_entries exclRelRTI finalfn_oid
+firstColCollation firstColType flags fs_server hashValue hasheqoperator hashjoinoperator indexOid indexid indexoid lastPHId
+lastRowMarkId left_hasheqoperator nominalRelation oid ojrelid oldCreateSubid oldFirstRelfilelocatorSubid
+oldFirstRelfilenodeSubid oldNode oldNumber old_pktable_oid options owner ownerId pages parent_relid parent_reloid
+parent_reltype phid phlevelsup pk_opfamily prti qual_security_level query_level ref_relid relam relationOid reltablespace
+right_hasheqoperator rootRelation rowmarkId scan.scanrelid scanrelid security_level serialfn_oid serverid skewTable statOid
+transfn_oid typeOid userid""".split())
+
+
+def lines(messages):
+    return [transcript.show(message) for message in messages]
+
+
+@pytest.fixture(scope="module")
+def objects(cluster):
+    def run(sql, must=False):
+        with cluster.connect("pg0") as conn:
+            states = wire.sqlstates(conn.simple(sql))
+            assert not (must and states), f"{states} {sql}"
+            return not states
+
+    run("CREATE SCHEMA trees; GRANT ALL ON SCHEMA trees TO openfire; ALTER ROLE postgres SET search_path = trees, public", must=True)
+    run(COPY_VIEWS, must=True)
+    for statement in filter(None, TREES.split("\n")):
+        if not statement.startswith("--"):
+            run(statement)
+    run("ALTER ROLE postgres RESET search_path", must=True)
+    run(TRAPS, must=True)
+    trapped = [sql for i, sql in enumerate(TRAPPED) if run(f"CREATE VIEW traps.v{i} AS {sql}")]
+    yield trapped
+    run("DROP SCHEMA trees, traps CASCADE", must=True)
+
+
+@pytest.fixture(scope="module")
+def proxy(cluster, objects):
+    with waypost_process.running(cluster) as made:
+        yield made
+
+
+def test_every_tree_that_the_server_stores_is_understood(cluster, proxy, objects):
+    names = cluster.sql("SELECT relname FROM pg_class WHERE relnamespace = 'trees'::regnamespace AND relkind IN ('v', 'm', 'r', 'p')")
+    calls = cluster.sql("SELECT proname || '(' || array_to_string(array_fill('NULL'::text, ARRAY[pronargs]), ',') || ')' FROM pg_proc "
+                        "WHERE pronamespace = 'trees'::regnamespace AND prokind = 'f'")  # fmt: skip
+    assert len(names) > 120
+    for sql in [f"SELECT * FROM trees.{name}" for [name] in names] + [f"SELECT trees.{call}" for [call] in calls]:
+        path = " ".join(proxy.route(sql)["path"])
+        assert "does not know" not in path and "not in the catalogue" not in path, f"{sql}: {path}"
+
+
+def test_a_check_that_writes_is_found_whatever_makes_the_value(proxy, objects):
+    for i, sql in enumerate(TRAPPED):
+        if sql in objects:
+            answer = proxy.route(f"SELECT * FROM traps.v{i}")
+            assert answer["class"] == "write", f"{sql}: {answer}"
+    assert len(objects) >= 5  # what every major has
+
+
+def test_every_id_in_the_servers_nodes_was_judged():
+    """The field names in the server's own program: what a new major adds is put into parser/node_tree.cc, or into the list
+    above."""
+    program = (clusters.programs() / "postgres").read_bytes()
+    fields = set(re.findall(r" :([A-Za-z_.]+) %u\0", program.decode("latin-1")))
+    source = (ROOT / "parser/node_tree.cc").read_text()
+    judged = set(re.findall(r'"([A-Za-z_]+)"', source))
+    assert len(fields) > 80
+    assert fields - judged - NEVER_STORED == set()
+
+
+@pytest.mark.parametrize("sql", FORMS)
+def test_a_form_of_sql_is_answered_as_the_primary_does(cluster, waypost, sql):
+    def ask(conn):
+        """Alone, unless that would leave something behind; and by the extended protocol."""
+        if sql.startswith(("SELECT", "WITH", "EXPLAIN", "WAIT")):
+            conn.send(wire.query(sql), wire.parse("", sql), wire.bind("", ""), wire.execute(), wire.sync())
+            return lines(conn.until()) + lines(conn.until())
+        answer = lines(conn.simple("BEGIN")) + lines(conn.simple(sql))
+        return answer + lines(conn.simple("ROLLBACK"))
+
+    with cluster.connect("pg0", "openfire", "openfire") as direct, waypost.connect() as through:
+        expected = ask(direct)
+        assert ask(through) == expected
+
+
+@pytest.mark.parametrize("sql", READS)
+def test_new_functions_that_read_run_on_a_replica(cluster, waypost, sql):
+    with cluster.connect("pg0", "openfire", "openfire") as direct:
+        there = not wire.sqlstates(direct.simple(sql))
+    marker = new_marker()
+    with waypost.connect() as conn:
+        assert bool(wire.sqlstates(conn.simple(f"{sql} /* {marker} */"))) != there
+    if there:
+        assert cluster.where(marker) in REPLICAS
+
+
+@pytest.mark.parametrize("options", ["(FORMAT csv)", "(ON_ERROR ignore)", "(ON_ERROR ignore, LOG_VERBOSITY verbose)",
+                                     "(ON_ERROR ignore, REJECT_LIMIT 1)"])  # fmt: skip
+def test_copy_with_options_of_newer_majors(cluster, waypost, options):
+    def ask(conn):
+        answer = lines(conn.simple("BEGIN; CREATE TEMP TABLE c (a int) ON COMMIT DROP"))
+        conn.send(wire.query(f"COPY c FROM STDIN {options}"))
+        first = conn.recv()
+        answer.append(transcript.show(first))
+        if first.type == "G":
+            conn.send(wire.message("d", b"1\nnone\n3\n"), wire.message("c"))
+        answer += lines(conn.until())
+        return answer + lines(conn.simple("SELECT * FROM c")) + lines(conn.simple("ROLLBACK"))
+
+    with cluster.connect("pg0", "openfire", "openfire") as direct, waypost.connect() as through:
+        assert ask(through) == ask(direct)
+
+
+def test_a_form_that_the_grammar_does_not_know_is_named_as_that(cluster, make_waypost):
+    made = make_waypost(wait_for_split=True)
+    sql = "SELECT * FROM JSON_TABLE(jsonb '[1]', '$[*]' COLUMNS (a int PATH '$')) AS t"
+    with made.connect() as conn:
+        explained = conn.rows(f"EXPLAIN ROUTE {sql}")[0]
+        ran = not wire.sqlstates(conn.simple(sql))
+    assert explained[3] == "primary"
+    if explained[2] != "unknown_syntax":
+        pytest.fail(f"this grammar knows JSON_TABLE: {explained}") if "JSON_TABLE" not in explained[0] else None
+        return
+    assert "does not know this form: syntax error" in explained[6]
+    digests = json.loads(made.get("/api/v1/digests")[1])["digests"]
+    [digest] = [one for one in digests if "JSON_TABLE" in one["text"]]
+    assert digest["verdict"] == "unknown_syntax" and "does not know this form" in digest["path"]
+    assert made.metric("waypost_newer_syntax_total") == (1 if ran else 0)
+
+
+def test_servers_of_each_major_are_used_for_reads(cluster, waypost):
+    marker = new_marker()
+    with waypost.connect() as conn:
+        for _ in range(20):
+            conn.rows(f"SELECT count(*) FROM probe_me /* {marker} */")
+    ran = cluster.runs(marker)
+    assert set(ran) - {"pg0"} == set(REPLICAS), ran

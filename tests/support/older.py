@@ -1,0 +1,10 @@
+"""SQL of the tests as majors before 14 take it: function bodies in the form of the standard become strings."""
+
+import re
+
+
+def for_major(sql, major):
+    if major >= 14:
+        return sql
+    sql = re.sub(r"BEGIN ATOMIC (.*?;) END\b", r"AS $$\1$$", sql)
+    return re.sub(r"(IMMUTABLE|STABLE) RETURN ([^;\n]*)", r"\1 AS $$SELECT \2$$", sql)
