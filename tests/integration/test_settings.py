@@ -52,7 +52,7 @@ STATEMENTS = {
     "lit": "SELECT '01/02/03'::date::text || ' ' || '1 day 2 hours'::interval::text",
     "path": "SELECT v FROM pathy",
     "rows": "SELECT string_agg(v, ',' ORDER BY v) FROM tenants",
-    "who": "SELECT current_user || ' ' || session_user || ' ' || 0.1::float4::float8",
+    "who": "SELECT current_user || ' ' || session_user || ' ' || (0.1 + 0 * random())::float4::float8",
 }
 SHOWN = [name for name in VALUES if name not in ("app.tenant", "sort_mem")] + ["role", "session_authorization", "client_encoding"]
 STATE = (
@@ -234,3 +234,26 @@ def test_settings_are_what_postgresql_says(cluster, proxy, request):
         found = difference(cluster, proxy, seed)
         assert found is None, f"seed {seed}: " + "\n".join(map(str, found[0])) + f"\n{found[1]}"
     assert tried >= 5
+
+
+def test_a_statement_outlives_the_role_that_prepared_it(cluster, make_waypost):
+    """Prepared under a role that is gone since, and parsed anew on a connection that lacks it."""
+    proxy = make_waypost(sections={"server": {"max_connections": 2}, "top": {"workers": 1}})
+    cluster.sql("CREATE ROLE lv_gone; GRANT lv_gone TO openfire; CREATE TABLE lv_kept (t text); GRANT ALL ON lv_kept TO openfire")
+    try:
+        with proxy.connect() as conn, proxy.connect() as holder:
+            conn.rows("SET ROLE lv_gone")
+            conn.send(wire.parse("ins", "INSERT INTO lv_kept VALUES ($1)"), wire.sync())
+            assert wire.types(conn.until()) == "1Z"
+            conn.rows("RESET ROLE")
+            holder.rows("BEGIN; SELECT txid_current()")
+            cluster.sql("REVOKE lv_gone FROM openfire")
+            for before in ("", "BEGIN; SET LOCAL work_mem = '5MB'"):
+                conn.simple(before)
+                conn.send(wire.bind("", "ins", ["x"]), wire.execute(), wire.sync())
+                assert wire.types(conn.until()) == "2CZ"
+            assert conn.value("SHOW work_mem") == "5MB"
+            conn.rows("COMMIT")
+            assert conn.value("SELECT count(*) FROM lv_kept") == "2"
+    finally:
+        cluster.sql("DROP TABLE lv_kept; DROP ROLE lv_gone")
