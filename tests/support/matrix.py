@@ -5,8 +5,9 @@ import xml.etree.ElementTree as tree
 
 HEAD = """# Which PostgreSQL
 
-Waypost works with PostgreSQL 13 to 18, whatever libpq and grammar it was built with; a server of another major is used like
-the newest of these. This table is made by `tests/run.sh --long`: tests that passed, of those that ran there.
+Waypost works with PostgreSQL 13 to 18, whatever libpq and grammar it was built with; a server of a later major is used like
+the newest of these. The table is made by a run of the tests (`tests/run.sh --long` makes it anew, of all tests): how many
+passed, of those that ran on that version.
 
 """
 TAIL = """
@@ -24,6 +25,7 @@ WORDS = {
     "test_majors": "stored trees; forms of SQL, functions and COPY options of each major",
     "test_closure": "what views, functions, operators, domains and policies reach; DDL",
     "test_oracle": "the corpus of SQL, on the primary and on a hot standby",
+    "test_refused_logins": "a replica that refuses a log-in",
     "test_fence": "the fence: no read misses what was acknowledged",
     "test_startup": "start-up, authentication, protocol versions",
     "test_cancel": "cancel requests",

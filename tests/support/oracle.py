@@ -98,6 +98,7 @@ class Session:
         """The messages that answer one Query; COPY FROM STDIN gets no data."""
         if self.conn is None:
             self.conn = self.connect()
+            self.conn.rows("DO $$BEGIN END$$")  # PL/pgSQL brings settings of its own when it is first used
         self.conn.send(wire.query(sql))
         seen = []
         while not seen or seen[-1].type != "Z":
