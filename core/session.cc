@@ -202,7 +202,7 @@ void Session::OnServerUnreachable() noexcept {
   const auto decision = std::get<Acquiring>(state_).decision;
   if (decision.target == Target::kReplica) {
     LeaveFence();
-    check_.reset();
+    if (check_ != nullptr) EndCheck(SelfCheckOutcome::kElsewhere);
     return Take(Rerouted{{Target::kPrimary, Reason::kNoEligibleReplica, 0, false}});
   }
   if (Comparing()) {
@@ -262,7 +262,8 @@ void Session::OnBatchDone(char status) noexcept {
     done_ = status;
     return;
   }
-  if (check_ == nullptr || Compare(status)) FinishBatch(status);
+  // An answer that is thrown away is not the one that the client gets.
+  if (check_ == nullptr || In<Discarding>() || Compare(status)) FinishBatch(status);
 }
 
 void Session::FinishBatch(char status) {

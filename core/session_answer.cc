@@ -165,7 +165,8 @@ void Session::Lost(bool ready_due, bool partial) {
   LoseConnection();
   LeaveFence();
   DropHeld();
-  if (check_ != nullptr && !check_->answered()) EndCheck(SelfCheckOutcome::kFailed);
+  // A read that was refuted is still to run on a replica.
+  if (check_ != nullptr && !check_->answered() && !In<Discarding>()) EndCheck(SelfCheckOutcome::kElsewhere);
   const bool nothing_sent = In<FencingHere>() && batch_ && !batch_->begun;
   if (!nothing_sent) large_next_ = false;
   if (stream_left_ > 0) skip_left_ = std::exchange(stream_left_, 0);

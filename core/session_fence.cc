@@ -97,7 +97,7 @@ void Session::OnFenceLate() noexcept {
 
 // No replica can be proved fresh in time.
 void Session::FallBack() {
-  check_.reset();
+  if (check_ != nullptr) EndCheck(SelfCheckOutcome::kElsewhere);
   if (Policy().read_from_primary == ReadFromPrimary::kNever) {
     CountFence(FenceOutcome::kGaveUp);
     return GiveUpFence("57P03", "no replica caught up in time, and read_from_primary = \"never\"");
@@ -167,7 +167,7 @@ void Session::OnFenceVoid() noexcept {
   worker_.metrics().Count(Counter::kFenceThrownAway, connection_->id());
   CountFence(FenceOutcome::kFellBack);
   LeaveFence();
-  check_.reset();
+  if (check_ != nullptr) EndCheck(SelfCheckOutcome::kElsewhere);
   Take(HeldError{});
   Discard();
 }

@@ -118,7 +118,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
     check_->Fail(SelfCheckOutcome::kFailed);
     return Relayed::kSkip;
   }
-  if (check_ != nullptr && answer.reply != Reply::kSwallow) EndCheck(SelfCheckOutcome::kFailed);
+  if (check_ != nullptr && answer.reply != Reply::kSwallow) EndCheck(SelfCheckOutcome::kError);
   if (answer.reply == Reply::kSwallow) {
     if (In<Auditing>()) audit_failed_ = true;
     else if (answer.entry == 'Q') SettingsFailed(body, batch_ && answer.sequence == batch_->begin_sequence);

@@ -62,7 +62,7 @@ enum class ProbeResult : std::uint8_t { kOk, kTimeout, kConnectError, kQueryErro
 enum class FenceOutcome : std::uint8_t { kConfirmed, kReady, kWaited, kFellBack, kGaveUp };
 enum class SettleOutcome : std::uint8_t { kAtOnce, kNothingShown, kWaited, kGaveUp };
 enum class FenceProbeOutcome : std::uint8_t { kOk, kFailed };
-enum class SelfCheckOutcome : std::uint8_t { kSame, kStale, kChanged, kUnsteady, kTooLong, kFailed };
+enum class SelfCheckOutcome : std::uint8_t { kSame, kStale, kChanged, kUnsteady, kTooLong, kError, kElsewhere, kFailed };
 
 // Every label a metric of metrics.def may have.
 enum class Label : std::uint8_t {
@@ -142,7 +142,7 @@ inline constexpr auto kSettleOutcome =
     std::to_array<std::string_view>({"at_once", "nothing_shown", "waited", "gave_up"});
 inline constexpr auto kFenceProbeOutcome = std::to_array<std::string_view>({"ok", "failed"});
 inline constexpr auto kSelfCheckOutcome =
-    std::to_array<std::string_view>({"same", "stale", "changed", "unsteady", "too_long", "failed"});
+    std::to_array<std::string_view>({"same", "stale", "changed", "unsteady", "too_long", "error", "elsewhere", "failed"});
 }  // namespace label_values
 
 struct LabelInfo {
