@@ -66,6 +66,9 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Sweep(TimePoint now);
   // Ends what has taken too long. False: there is no deadline, look no more.
   [[nodiscard]] bool CheckDeadline(TimePoint now);
+  // Sends a batch without its end to which nothing has come since `since`: what it runs may have something to say. True: look
+  // again.
+  [[nodiscard]] bool SendUnended(TimePoint since);
   void OnViewChanged();
   void OnConfigChanged();
   // Closes with 57P01 as soon as nothing is under way; `now`: at once.
@@ -148,6 +151,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   bool TakeLarge(FrameHeader header, Bytes& in);
   void Add(FrameHeader header, Bytes message);
   void Dispatch();
+  [[nodiscard]] bool Unended() const;
+  void AwaitEnd();
   [[nodiscard]] const RoutingPolicy& Policy() const;
   [[nodiscard]] Decision DecideBatch();
   [[nodiscard]] SessionFacts FactsOfSession() const;
@@ -434,5 +439,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   bool rollback_unpins_ = false;   // all that could pin happened in this transaction and goes with it
   TimePoint last_active_{};
 };
+  bool awaits_end_ = false;        // the worker looks whether more comes of the batch,
+  TimePoint unended_since_{};      // to which something came last now
 
 }  // namespace waypost

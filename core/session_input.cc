@@ -49,6 +49,7 @@ void Session::OnData(Bytes data) noexcept {
   if (closed_) return;
   input_.Append(data);
   if (MustPause()) stream_->Pause(Stream::kBusy);
+  if (Unended()) AwaitEnd();
 }
 
 void Session::ProcessInput() {
@@ -62,6 +63,34 @@ void Session::ProcessInput() {
   input_.Take(before - in.size());
   if (MustPause()) stream_->Pause(Stream::kBusy);
   else stream_->Resume(Stream::kBusy);
+  if (Unended()) AwaitEnd();
+}
+
+// Something of a batch is gathered, and neither its end nor a Flush has come. PostgreSQL runs what it has, and says what it
+// must, before it has the rest.
+bool Session::Unended() const {
+  if (!batch_ || batch_->messages.empty()) return false;
+  return batch_->dispatched ? batch_->sent < batch_->messages.size() && ProvesParts() : !In<Acquiring>();
+}
+
+void Session::AwaitEnd() {
+  unended_since_ = Clock::now();
+  if (std::exchange(awaits_end_, true)) return;
+  worker_.AwaitMore(slot_);
+}
+
+bool Session::SendUnended(TimePoint since) {
+  if (closed_ || !Unended()) return awaits_end_ = false;
+  if (rests_ || unended_since_ > since) return true;
+  awaits_end_ = false;
+  if (batch_->dispatched) {
+    SendPart();
+  } else {
+    batch_->facts.end_known = false;  // what it will be is not known: as if it were to be flushed
+    Dispatch();
+  }
+  if (!closed_ && !input_.empty()) ProcessInput();
+  return false;
 }
 
 bool Session::MustPause() const {

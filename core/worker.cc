@@ -12,6 +12,8 @@ namespace {
 constexpr milliseconds kTick{50};
 constexpr unsigned kTicksPerSweep = 10;  // sessions are looked at twice a second
 constexpr std::size_t kSpareBatches = 64;
+// A batch without its end that waits longer for more is sent as it is. The packets of one write come closer together.
+constexpr milliseconds kUnended{3};
 // For looking into texts not seen before, at each tick: 2 % of the time, at most.
 constexpr milliseconds kDigestBudget{1};
 
@@ -55,7 +57,9 @@ Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View vi
       cache_(SqlCacheLimits{}, random_()),
       startup_checks_(*this),
       pools_(*this),
-      fence_(*this) {
+      fence_(*this),
+      // What has come by now is read first.
+      unended_timer_(loop_, [this] { Post([this] { CheckUnended(); }); }) {
   digests_.SetLimit(config_->digests.max);
   digests_.Replenish(kDigestBudget);
   FindServers();
@@ -348,6 +352,20 @@ void Worker::CheckDeadlines(TimePoint now) {
   for (const auto slot : looked_at_)
     if (slots_[slot].session && slots_[slot].session->CheckDeadline(now)) watched_.push_back(slot);
   looked_at_.clear();
+}
+
+void Worker::AwaitMore(std::uint32_t slot) {
+  if (unended_.empty()) unended_timer_.StartAt(Clock::now() + kUnended);
+  unended_.push_back(slot);
+}
+
+void Worker::CheckUnended() {
+  std::vector<std::uint32_t> slots;
+  slots.swap(unended_);
+  const auto now = Clock::now();
+  for (const auto slot : slots)
+    if (slots_[slot].session && slots_[slot].session->SendUnended(now - kUnended)) unended_.push_back(slot);
+  if (!unended_.empty()) unended_timer_.StartAt(now + kUnended);
 }
 
 void Worker::PublishGauges() {

@@ -147,6 +147,8 @@ class Worker {
     resting_.push_back(slot);
     next_turn_.Send();
   }
+  // The session in `slot` has a batch whose end has not come: it hears if nothing more comes for a few milliseconds.
+  void AwaitMore(std::uint32_t slot);
   // The session in `slot` has a deadline to keep.
   void Watch(std::uint32_t slot) { watched_.push_back(slot); }
   // What the rules in force made of a text is of this generation; never 0.
@@ -169,6 +171,7 @@ class Worker {
   void FindServers();
   void FindRules();
   void CheckDeadlines(TimePoint now);
+  void CheckUnended();
   void OnView(View view);
   void CancelHere(std::uint32_t pid, std::string_view secret);
   void PublishGauges();
@@ -222,6 +225,8 @@ class Worker {
   std::vector<std::uint32_t> free_slots_;
   std::vector<std::uint32_t> watched_, looked_at_;  // slots
   std::vector<std::uint32_t> resting_;              // slots, of sessions that have more to look at
+  std::vector<std::uint32_t> unended_;              // slots, of batches whose end is awaited
+  FineTimer unended_timer_;
   std::vector<std::unique_ptr<Session>> dead_sessions_;
   std::vector<std::unique_ptr<ServerConnection>> dead_connections_;
   std::vector<std::unique_ptr<ClientLogin>> dead_logins_;
