@@ -158,6 +158,9 @@ struct BatchFlags {
   bool executes = false;    // an Execute is among its messages
   bool failed = false;      // an error was answered
   bool error_told = false;  // and the client has it
+  bool heard = false;       // the client has got something of its answer
+  bool lost = false;        // with its server, once
+  bool holds_off = false;   // before it is sent again: its server's other connections may be lost as well
   bool ran_any = false;     // something of it was answered as only what ran is
   bool begins = false;      // BEGIN
   bool commits = false;     // COMMIT

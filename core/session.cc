@@ -146,7 +146,7 @@ void Session::Acquire() {
                                    .message = "no replica may be read from now, and read_from_primary = \"never\""});
     return Take(NoLease{});
   }
-  if (decision.target == Target::kPrimary && !view.primary) {
+  if (decision.target == Target::kPrimary && (!view.primary || std::exchange(batch_->holds_off, false))) {
     homeless_ = true;  // held until there is a primary again
     homeless_since_ = worker_.Now();
     worker_.shared().probe_now();

@@ -340,6 +340,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void EndBatch();
   void RewindBatch(bool unseen);
   [[nodiscard]] bool EndsClientToo() const;
+  [[nodiscard]] bool RunsAgain() const;
   [[nodiscard]] std::string WhyLost(const std::string& error) const;
   void LoseConnection();
   void Lost(bool ready_due, bool partial);
@@ -438,8 +439,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   PinReason sticky_pin_ = PinReason::kNone;  // what no audit ends
   bool rollback_unpins_ = false;   // all that could pin happened in this transaction and goes with it
   TimePoint last_active_{};
-};
   bool awaits_end_ = false;        // the worker looks whether more comes of the batch,
   TimePoint unended_since_{};      // to which something came last now
+};
 
 }  // namespace waypost

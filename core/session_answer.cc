@@ -104,7 +104,7 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
     LoseConnection();
     return Close(failure_, ClientOutcome::kServerError);
   }
-  if (holding_ && !Comparing()) worker_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
+  if ((holding_ || RunsAgain()) && !Comparing()) worker_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
   failure_ = WhyLost(error);
   if (!Comparing())
     worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(ReadError(FieldsOf(failure_)).sqlstate));
@@ -119,6 +119,17 @@ bool Session::EndsClientToo() const {
   const auto* relaying = std::get_if<Relaying>(&state_);
   if (ending_ == ServerEnding::kUnknown) return relaying == nullptr || !relaying->MayRerun();
   return ending_ == ServerEnding::kConduct;
+}
+
+// True if the batch may be sent again, wherever it ran, once: the client has heard nothing, and it changed nothing. A read
+// that brings its server down does so no third time.
+bool Session::RunsAgain() const {
+  if (!In<Relaying>() || !batch_ || batch_->lost || batch_->heard || batch_->timed_out) return false;
+  if (Comparing()) return false;  // the client gets the answer at hand
+  const auto& facts = batch_->facts;
+  if (!facts.end_known || !facts.retained) return false;
+  // Where the connection had been idle for too long, nothing was looked at.
+  return ending_ == ServerEnding::kIdle || (facts.cls == Class::kRead && facts.repeatable);
 }
 
 // An ErrorResponse for the batch under way, or for the next one.
@@ -161,7 +172,9 @@ void Session::LoseConnection() {
 
 // The server connection is gone; `failure_` says why. `ready_due`: the client waits for a ReadyForQuery.
 void Session::Lost(bool ready_due, bool partial) {
-  const bool unseen = holding_;
+  const bool unheard = RunsAgain();
+  const bool unseen = holding_ || unheard;
+  if (unheard) batch_->holds_off = ending_ != ServerEnding::kIdle && worker_.view().primary == connection_->id();
   LoseConnection();
   LeaveFence();
   DropHeld();
@@ -178,7 +191,8 @@ void Session::Lost(bool ready_due, bool partial) {
   if (partial) failure_.clear();  // in the middle of a message nothing can be said
   // Between two batches of a block there is nothing to answer: the next one hears of it.
   if (In<InBlock>()) untold_ = failure_;
-  Take(ServerLost{partial});
+  if (batch_ && unheard) batch_->lost = true;
+  Take(ServerLost{partial, unheard});
   ready_due_.reset();
   if (closed_) return;
   if (!In<FailedBlock>()) {

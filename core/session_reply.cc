@@ -199,6 +199,7 @@ void Session::SettingsFailed(Bytes body, bool begin) {
   auto* lost = connection_;
   const bool ready_due = lost->ledger().OwesReady() || EndWaits();
   lost->EndLease();
+  if (batch_) batch_->lost = true;  // it would fail again
   Lost(ready_due, false);
   lost->OnClosed(begin ? "a transaction could not be begun on it" : "the session's settings could not be restored on it");
 }
@@ -222,6 +223,7 @@ void Session::ReleaseHeld() {
   if (held_.empty()) return;
   const auto held = std::move(held_);
   Release(held_);
+  if (batch_) batch_->heard = true;
   WriteClient(AsBytes(held));
 }
 
@@ -235,7 +237,10 @@ void Session::DropHeld() {
 void Session::OnForward(Bytes bytes) noexcept {
   // Rows behind a first one come without being looked at, also those of a run that was refuted meanwhile.
   if (In<Discarding>()) return;
-  if (!holding_) return WriteClient(bytes);
+  if (!holding_) {
+    if (batch_) batch_->heard = true;
+    return WriteClient(bytes);
+  }
   if (Comparing() && check_->failed()) return;
   held_ += AsText(bytes);
   if (held_.size() <= kHeldBytes) return;

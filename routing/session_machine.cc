@@ -151,7 +151,8 @@ struct Transition {
   }
   Step operator()(const Relaying& s, const ServerLost& e) const {
     if (e.mid_message) return {Closed{}, {Do::kCloseClient}};
-    if (s.MayRerun()) return Acquire(OnPrimary(s.decision), s.opens);
+    const bool again = e.unheard && !s.forwarded && (!s.block || s.opens) && s.pin == PinReason::kNone;
+    if (s.MayRerun() || again) return Acquire(OnPrimary(s.decision), s.opens);
     if (s.pin != PinReason::kNone) return {Closed{}, {Do::kCloseClient}};
     if (s.block) return {FailedBlock{}, {Do::kAnswerError}};
     return {Idle{}, {Do::kAnswerError}};

@@ -32,6 +32,7 @@
 //   Relaying     BatchDone 'I', to audit    Auditing      ask the server what the session left behind
 //   Relaying     Continued                  FencingHere   join the fence, for what of the batch was not sent yet
 //   Relaying     ServerLost, may rerun      Acquiring     acquire (on the primary)
+//   Relaying     ServerLost, unheard        the same, if it is in no block or opens one, and not tied
 //   Relaying     ServerLost, in a block     FailedBlock   answer the batch with the error
 //   Relaying     ServerLost                 Idle          answer the batch with the error
 //   Relaying     ServerLost, mid-message    Closed        close the client: its stream cannot be mended
@@ -98,7 +99,8 @@ struct BatchDone {
   bool replica = false;
 };
 struct Audited { PinReason pin = PinReason::kNone; bool replica = false; };
-struct ServerLost { bool mid_message = false; };
+// `mid_message`: the client got a part of a message. `unheard`: it got nothing of its batch, which may run again.
+struct ServerLost { bool mid_message = false; bool unheard = false; };
 struct BlockEnded {};
 struct ClientGone {};
 using Event = std::variant<BatchReady, Kept, Proven, Unproven, Settled, GaveUp, Behind, Leased, NoLease, Rerouted, Refuted,

@@ -340,10 +340,11 @@ class World {
     if (!s.connection) return;
     const bool mid_message = s.forwarded && s.sent && Chance();
     if (s.sent && s.batch.kind == Kind::kWrite && Chance()) ++s.batch.ran;  // it may have been done
+    const bool unheard = s.sent && !s.forwarded && s.batch.kind == Kind::kRead && s.batch.repeatable && Chance();
     Drop(false);
     s.sent = s.discarding = false;
     Trace("loses its connection");
-    Take(ServerLost{mid_message});
+    Take(ServerLost{mid_message, unheard});
   }
 
   void Leave() {

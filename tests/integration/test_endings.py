@@ -249,6 +249,67 @@ def test_a_statement_that_failed_before_its_server_was_lost_has_one_error(meddle
     assert wire.types(replies) == "EZ" and wire.sqlstates(replies) == ["22012"]
 
 
+@pytest.mark.proxy
+@pytest.mark.parametrize("begin", [[], ["BEGIN"]], ids=["alone", "opening a block"])
+@pytest.mark.parametrize("goodbye", [[], [meddlers.error("FATAL", "57P01", "it goes")]], ids=["unsaid", "said"])
+def test_a_read_of_which_nothing_was_heard_runs_again(meddled, conn, begin, goodbye):
+    meddler, waypost = meddled
+    before = waypost.metric("waypost_read_retries_total")
+    for sql in begin:
+        conn.rows(sql)
+    for asked in ([wire.query("SELECT 7")], EXTENDED):
+        once(meddler, lambda m: [*goodbye, meddlers.CLOSE], kind="T" if len(asked) == 1 else "1")
+        conn.send(*asked)
+        assert wire.rows(conn.until()) == [["7"]]
+        if begin:
+            conn.rows("ROLLBACK")
+            conn.rows("BEGIN")
+    assert waypost.metric("waypost_read_retries_total") == before + 2
+
+
+@pytest.mark.proxy
+def test_a_read_that_brings_its_server_down_runs_no_third_time(meddled, conn):
+    meddler, _ = meddled
+    seen = []
+
+    def rule(kind, _):
+        if kind != "T":
+            return None
+        seen.append(kind)
+        return [meddlers.CLOSE]
+
+    meddler.rule = rule
+    replies = conn.simple("SELECT 7")
+    assert wire.sqlstates(replies) == ["08006"] and len(seen) == 2
+    meddler.rule = None
+    assert conn.value("SELECT 7") == "7"
+
+
+@pytest.mark.proxy
+@pytest.mark.parametrize("sql", ["INSERT INTO endings VALUES (1) RETURNING 1", "SELECT nextval('endings_s')"])
+def test_what_may_have_written_never_runs_again(cluster, meddled, conn, sql):
+    meddler, _ = meddled
+    cluster.sql("CREATE SEQUENCE IF NOT EXISTS endings_s", user="openfire")
+    seen = []
+
+    def rule(kind, _):
+        if kind != "T":
+            return None
+        seen.append(kind)
+        return [meddlers.CLOSE]
+
+    meddler.rule = rule
+    assert wire.sqlstates(conn.simple(sql)) == ["08007"] and len(seen) == 1
+
+
+@pytest.mark.proxy
+def test_what_meets_the_end_of_an_idle_connection_runs_again(meddled, conn):
+    """idle_session_timeout on a pooled connection is not the client's concern, and nothing was looked at."""
+    meddler, _ = meddled
+    once(meddler, lambda m: [meddlers.error("FATAL", "57P05"), meddlers.CLOSE], kind="T")
+    assert conn.value("INSERT INTO endings VALUES (1) RETURNING 7") == "7"
+
+
 def test_idle_in_transaction_session_timeout(waypost):
     with waypost.connect() as conn:
         conn.rows("SET idle_in_transaction_session_timeout = '200ms'")

@@ -30,6 +30,11 @@ constexpr Decision Settles(Decision decision) {
   decision.settles = true;
   return decision;
 }
+// The same, once its server was lost.
+constexpr Decision OnceMore(Decision decision) {
+  decision.reason = Reason::kRerun;
+  return decision;
+}
 constexpr auto kTemp = PinReason::kTemporaryTable;
 constexpr auto kListen = PinReason::kListen;
 
@@ -195,6 +200,13 @@ const std::vector<Row>& Rows() {
       {Relaying{kRead}, ServerLost{}, Acquiring{kReadAgain}, {Do::kAcquire}},
       {Relaying{kRead, true}, ServerLost{}, Idle{}, {Do::kAnswerError}},
       {Relaying{kOnce}, ServerLost{}, Idle{}, {Do::kAnswerError}},
+      // Nothing of it was heard: it runs again, but not in a block that others have seen, nor where something is tied.
+      {Relaying{kWrite}, ServerLost{.unheard = true}, Acquiring{OnceMore(kWrite)}, {Do::kAcquire}},
+      {Relaying{Settles(kWrite)}, ServerLost{.unheard = true}, Settling{Settles(OnceMore(kWrite))}, {Do::kSettle}},
+      {Relaying{kWrite, false, true, PinReason::kNone, true}, ServerLost{.unheard = true}, Acquiring{OnceMore(kWrite), true}, {Do::kAcquire}},
+      {Relaying{kHeld, false, true}, ServerLost{.unheard = true}, FailedBlock{}, {Do::kAnswerError}},
+      {Relaying{kHeld, false, false, kTemp}, ServerLost{.unheard = true}, Closed{}, {Do::kCloseClient}},
+      {Relaying{kWrite, true}, ServerLost{.unheard = true}, Idle{}, {Do::kAnswerError}},
       {Relaying{kHeld, false, true}, ServerLost{}, FailedBlock{}, {Do::kAnswerError}},
       {Relaying{kRead, false, true}, ServerLost{}, FailedBlock{}, {Do::kAnswerError}},
       {Relaying{kHeld, false, false, kTemp}, ServerLost{}, Closed{}, {Do::kCloseClient}},
@@ -288,7 +300,7 @@ Event AnyEvent(std::mt19937& random) {
     case 6:
       return BatchDone{"ITE"[any(3)], pin(), any(4) == 0, any(3) == 0, any(4) == 0};
     case 7:
-      return ServerLost{any(4) == 0};
+      return ServerLost{any(4) == 0, any(4) == 0};
     case 8:
       return BlockEnded{};
     case 9:
