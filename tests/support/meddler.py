@@ -86,7 +86,10 @@ def _packet(sock):
 
 
 def _pass_on(source, target):
-    with contextlib.suppress(OSError):
+    try:
         while piece := source.recv(65536):
             target.sendall(piece)
+    except OSError:  # reset: that is an end as well
+        pass
+    with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_WR)
