@@ -165,7 +165,12 @@ void QueryWalk::Visit(const Item& item) {
 
 void QueryWalk::Children(const Item& item) {
   children_.clear();
-  if (!AppendChildren(item.node, children_)) return Refuse(Reason::kParseError);
+  if (!AppendChildren(item.node, children_)) {
+    // Nobody has looked at what it holds: it may call anything.
+    facts_.state_unknown = true;
+    Pin(PinReason::kUnknownState);
+    return Refuse(Reason::kUnknownSyntax);
+  }
   for (const Node* child : children_) {
     stack_.push_back({.node = child, .scope = item.scope, .in_call = item.in_call});
   }

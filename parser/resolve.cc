@@ -67,7 +67,8 @@ bool SetsByRule(const Facts& facts) {
 // For people: what they lose by a grammar that is older than the server.
 std::vector<std::string> PathOfForm(const Facts& facts) {
   if (!facts.writes_by_form || facts.form_reason != Reason::kUnknownSyntax) return {};
-  return {"Waypost's grammar, that of PostgreSQL " + std::string(GrammarMajor()) + ", does not know this form: " + facts.object};
+  return {"Waypost's grammar, that of PostgreSQL " + std::string(GrammarMajor()) + ", does not know this form: " +
+          (facts.kind == StatementKind::kUnknown ? facts.object : "a part of it is not followed")};
 }
 
 // Looks at every name of one statement and lowers the verdict from "read" as soon as one is not
