@@ -205,6 +205,7 @@ def test_a_form_of_sql_is_answered_as_the_primary_does(cluster, waypost, sql):
 def test_new_functions_that_read_run_on_a_replica(cluster, waypost, sql):
     with cluster.connect("pg0", "openfire", "openfire") as direct:
         there = not wire.sqlstates(direct.simple(sql))
+    waypost.wait_for_split()  # what the forms above may have changed is read first
     marker = new_marker()
     with waypost.connect() as conn:
         assert bool(wire.sqlstates(conn.simple(f"{sql} /* {marker} */"))) != there
@@ -244,6 +245,7 @@ def test_a_form_that_the_grammar_does_not_know_is_named_as_that(cluster, make_wa
 
 
 def test_servers_of_each_major_are_used_for_reads(cluster, waypost):
+    waypost.wait_for_split()
     marker = new_marker()
     with waypost.connect() as conn:
         for _ in range(20):
