@@ -4,6 +4,7 @@
 #include "core/base/ascii.h"
 #include "parser/analyse_walk.h"
 #include "parser/facts.h"
+#include "parser/scan_cost.h"
 #include "parser/tree.h"
 
 namespace waypost {
@@ -344,7 +345,7 @@ std::string_view GrammarMajor() { return PG_MAJORVERSION; }
 
 FactsList Analyse(std::string_view sql, Lexing lexing) {
   auto list = std::make_shared<std::vector<Facts>>();
-  if (sql.size() > kMaxAnalysedBytes) {
+  if (sql.size() > kMaxAnalysedBytes || !ScansInTime(sql)) {
     list->push_back(Unreadable(Reason::kTooLarge));
     return list;
   }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "parser/scan_cost.h"
 #include "parser/tokens.h"
 #include "parser/tree.h"
 
@@ -91,6 +92,7 @@ std::optional<std::string_view> RouteQuestionIn(std::string_view sql, Lexing lex
 }
 
 std::vector<std::string_view> SplitStatements(std::string_view sql) {
+  if (!ScansInTime(sql)) return {Trimmed(sql)};
   const std::string text(sql);
   const RawTree tree(text.c_str());
   std::vector<std::string_view> parts;

@@ -32,7 +32,7 @@ enum class Reason : std::uint8_t {
   kMultiStatement,       // several statements in one Query, not all of them reads
   kParseError,           // lexed differently by the server
   kUnknownSyntax,        // not understood by the grammar, which may be older than the server's
-  kTooLarge,             // too large to keep or to parse
+  kTooLarge,             // too large to keep, or too much to parse
   kNoCatalog,            // the catalogue of this database is not loaded yet
   kTaught,               // a replica refused it with 25006 before
   kInTransaction,        // inside a read-write transaction

@@ -17,7 +17,7 @@ struct Costs {
 
   // Twice as much is twice the work, and never more than three times; below `kFloor` the clock says nothing.
   [[nodiscard]] bool Linear() const {
-    constexpr std::chrono::milliseconds kFloor{5};
+    constexpr std::chrono::milliseconds kFloor{20};
     return times[1] <= times[0] * 3 + kFloor && times[2] <= times[1] * 3 + kFloor;
   }
 };
