@@ -5,8 +5,9 @@
 
 #include "core/base/log.h"
 #include "core/control_query.h"
-#include "core/server_connection.h"
-#include "core/worker.h"
+#include "core/login_refusals.h"
+#include "core/shared.h"
+#include "metrics/worker_metrics.h"
 #include "parser/backend.h"
 #include "parser/encode.h"
 #include "routing/pool_policy.h"
@@ -22,7 +23,7 @@ constexpr milliseconds kDefaultsReach{5'000};
 
 // What sessions start with (ALTER ROLE ... SET) has changed between the two. One that is opened now is good for all who
 // wait now: nobody waits for a connection of a special kind, and none is thrown away for this twice.
-bool Outdated(const ServerConnection& connection, const Waiter& waiter) {
+bool Outdated(const PooledConnection& connection, const Waiter& waiter) {
   return connection.defaults() < waiter.defaults;
 }
 
@@ -34,12 +35,15 @@ std::optional<TimePoint> Older(std::optional<TimePoint> a, std::optional<TimePoi
 
 }  // namespace
 
-Pool::Pool(Worker& worker, Key key) : worker_(worker), key_(std::move(key)) {
-  policy_ = worker_.config().PoolFor(key_.user, key_.database);
-}
+Pool::Pool(PoolHost& host, PoolSet& pools, Key key)
+    : host_(host),
+      pools_(pools),
+      key_(std::move(key)),
+      budget_(host.shared().budgets[key_.server]),
+      policy_(host.config().PoolFor(key_.user, key_.database)) {}
 
 Pool::~Pool() {
-  for (std::size_t i = 0; i < connections_.size(); ++i) worker_.shared().budgets[key_.server].Give();
+  for (std::size_t i = 0; i < connections_.size(); ++i) budget_.Give();
 }
 
 std::optional<TimePoint> Pool::OldestWaiter() const {
@@ -48,11 +52,11 @@ std::optional<TimePoint> Pool::OldestWaiter() const {
 }
 
 void Pool::WaitersChanged() {
-  worker_.metrics().SetGauge(Gauge::kPoolWaiting, static_cast<std::int64_t>(waiters_.size()), key_.server);
-  worker_.pools().PublishOldest(key_.server);
+  host_.metrics().SetGauge(Gauge::kPoolWaiting, static_cast<std::int64_t>(waiters_.size()), key_.server);
+  pools_.PublishOldest(key_.server);
 }
 
-ServerConnection* Pool::Acquire(Waiter& waiter) {
+PooledConnection* Pool::Acquire(Waiter& waiter) {
   if (waiters_.empty()) {
     while (!idle_.empty()) {
       auto* connection = idle_.back();
@@ -64,7 +68,7 @@ ServerConnection* Pool::Acquire(Waiter& waiter) {
       return connection;
     }
   }
-  if (waiter.waiting_since == TimePoint{}) waiter.waiting_since = worker_.Now();
+  if (waiter.waiting_since == TimePoint{}) waiter.waiting_since = host_.Now();
   waiters_.push_back(&waiter);
   WaitersChanged();
   Grow();
@@ -77,17 +81,16 @@ void Pool::Forget(Waiter& waiter) {
 }
 
 void Pool::Grow() {
-  auto& budget = worker_.shared().budgets[key_.server];
-  const auto* server = worker_.FindServer(key_.server);
-  if (server == nullptr || worker_.Now() < not_before_) return;
+  const auto* server = host_.FindServer(key_.server);
+  if (server == nullptr || host_.Now() < not_before_) return;
   while (connecting_ < waiters_.size() && (policy_.max_size == 0 || connections_.size() < policy_.max_size)) {
     std::size_t who = 0;
-    const auto others = Older(budget.OldestElsewhere(worker_.index(), who),
-                              worker_.pools().OldestWaiter(key_.server, this));
+    const auto others = Older(budget_.OldestElsewhere(host_.index(), who),
+                              pools_.OldestWaiter(key_.server, this));
     if (!MayGrow(OldestWaiter(), others)) return;
-    if (!budget.Take(server->max_connections)) {
-      if (worker_.pools().EvictIdle(key_.server, this)) continue;
-      worker_.AskOthersToYield(key_.server);
+    if (!budget_.Take(server->max_connections)) {
+      if (pools_.EvictIdle(key_.server, this)) continue;
+      host_.AskOthersToYield(key_.server);
       return;
     }
     Open();
@@ -96,46 +99,44 @@ void Pool::Grow() {
 
 void Pool::Open() {
   ++connecting_;
-  connections_.push_back(std::make_unique<ServerConnection>(worker_, *this, worker_.ServerFor(key_.server)));
+  connections_.push_back(host_.OpenFor(*this));
 }
 
-void Pool::OnReady(ServerConnection& connection) {
+void Pool::OnReady(PooledConnection& connection) {
   --connecting_;
   failures_ = 0;
-  worker_.refusals().Forget(key_.server, key_.database, key_.user);
-  worker_.metrics().Count(Counter::kServerConnects, key_.server, ConnectOutcome::kOk);
-  worker_.metrics().Observe(Histogram::kServerConnectDuration, key_.server,
-                            worker_.Now() - connection.connect_started);
-  connection.lifetime = Jitter(policy_.lifetime, worker_.Random());
+  host_.refusals().Forget(key_.server, key_.database, key_.user);
+  host_.metrics().Count(Counter::kServerConnects, key_.server, ConnectOutcome::kOk);
+  host_.metrics().Observe(Histogram::kServerConnectDuration, key_.server,
+                            host_.Now() - connection.connect_started);
+  connection.lifetime = Jitter(policy_.lifetime, host_.Random());
   // A replica may not have had what was altered by then.
-  const auto altered = worker_.shared().defaults_clock.ticked();
-  if (altered != TimePoint{} && worker_.view().primary != key_.server && worker_.Now() - altered < kDefaultsReach)
+  const auto altered = host_.shared().defaults_clock.ticked();
+  if (altered != TimePoint{} && host_.view().primary != key_.server && host_.Now() - altered < kDefaultsReach)
     connection.lifetime = kDefaultsReach;
   Serve(connection);
 }
 
-void Pool::OnLoginFailed(ServerConnection& connection) {
+void Pool::OnLoginFailed(PooledConnection& connection) {
   --connecting_;
-  const bool said_so = !connection.failure.empty() ? false : connection.login().server_said_so();
-  const std::string sqlstate = connection.failure.empty() ? connection.login().sqlstate() : "";
-  const std::string error = connection.failure.empty() ? connection.login().error() : "";
-  const auto words = connection.failure.empty() ? FirstLine(ReadError(AsBytes(error).subspan(kHeaderBytes)).message) : connection.failure;
+  const auto [sqlstate, error, lost, said_so] = connection.WhyLoginFailed();
+  const auto words = lost.empty() ? FirstLine(ReadError(AsBytes(error).subspan(kHeaderBytes)).message) : lost;
   Log(LogLevel::kWarn, "server_login_failed",
-      {{"server", connection.server().name}, {"user", key_.user}, {"database", key_.database},
+      {{"server", host_.view().servers[key_.server].name}, {"user", key_.user}, {"database", key_.database},
        {"sqlstate", sqlstate}, {"error", words}});
-  worker_.metrics().Count(Counter::kServerConnects, key_.server,
+  host_.metrics().Count(Counter::kServerConnects, key_.server,
                           sqlstate.empty()       ? ConnectOutcome::kRefused
                           : sqlstate.starts_with("28") ? ConnectOutcome::kAuthFailed
                           : said_so              ? ConnectOutcome::kServerError
                                                  : ConnectOutcome::kProtocolError);
-  not_before_ = worker_.Now() + std::min(kMaxBackoff, kFirstBackoff * (1U << std::min(failures_, 6U)));
+  not_before_ = host_.Now() + std::min(kMaxBackoff, kFirstBackoff * (1U << std::min(failures_, 6U)));
   ++failures_;
   Remove(connection, DisconnectCause::kServerClosed);
-  worker_.shared().probe_now();
+  host_.shared().probe_now();
   if (!IsPassing(sqlstate)) {
-    if (worker_.view().primary == key_.server) return FailWaiters(sqlstate, error);
+    if (host_.view().primary == key_.server) return FailWaiters(sqlstate, error);
     // Its reads are answered elsewhere; why they are not there is for the administrator to see.
-    worker_.refusals().Note({key_.server, key_.database, key_.user, words, worker_.Now() + LoginRefusals::kTakenOut});
+    host_.refusals().Note({key_.server, key_.database, key_.user, words, host_.Now() + LoginRefusals::kTakenOut});
     return SendWaitersAway();
   }
   // Others of this pool work: they will serve those who wait.
@@ -158,26 +159,25 @@ void Pool::FailWaiters(std::string_view sqlstate, const std::string& error) {
   for (auto* waiter : waiters) waiter->OnNoServerConnection(sqlstate, error);
 }
 
-void Pool::Serve(ServerConnection& connection) {
-  auto& budget = worker_.shared().budgets[key_.server];
-  const auto* limit = worker_.FindServer(key_.server);
-  if (waiters_.empty() && limit != nullptr && budget.used() < limit->max_connections) {  // the common case
-    connection.idle_since = worker_.Now();
+void Pool::Serve(PooledConnection& connection) {
+  const auto* limit = host_.FindServer(key_.server);
+  if (waiters_.empty() && limit != nullptr && budget_.used() < limit->max_connections) {  // the common case
+    connection.idle_since = host_.Now();
     idle_.push_back(&connection);
     return;
   }
   std::size_t who = ServerBudget::kMaxWorkers;
-  const auto elsewhere = budget.OldestElsewhere(worker_.index(), who);
-  const auto others = Older(elsewhere, worker_.pools().OldestWaiter(key_.server, this));
+  const auto elsewhere = budget_.OldestElsewhere(host_.index(), who);
+  const auto others = Older(elsewhere, pools_.OldestWaiter(key_.server, this));
   // Somebody else's waiter gets this place only if there is no free one.
-  const bool full = limit != nullptr && budget.used() >= limit->max_connections;
+  const bool full = limit != nullptr && budget_.used() >= limit->max_connections;
   const auto next = ServeNext(OldestWaiter(), full ? others : std::nullopt);
   if (next == OnRelease::kHandOver) {
     Remove(connection, DisconnectCause::kEvicted);
-    worker_.pools().PlaceFree(key_.server);
+    pools_.PlaceFree(key_.server);
     return;
   }
-  connection.idle_since = worker_.Now();
+  connection.idle_since = host_.Now();
   if (next == OnRelease::kKeepIdle) {
     idle_.push_back(&connection);
     return;
@@ -189,38 +189,38 @@ void Pool::Serve(ServerConnection& connection) {
   }
   waiters_.pop_front();
   WaitersChanged();
-  worker_.metrics().Observe(Histogram::kPoolWait, key_.server, worker_.Now() - waiter->waiting_since);
+  host_.metrics().Observe(Histogram::kPoolWait, key_.server, host_.Now() - waiter->waiting_since);
   waiter->OnServerConnection(connection);
 }
 
-void Pool::Release(ServerConnection& connection) {
+void Pool::Release(PooledConnection& connection) {
   if (connection.cancelling() && !connection.broken()) {
-    connection.after_cancel = ServerConnection::AfterCancel::kRelease;
+    connection.after_cancel = PooledConnection::AfterCancel::kRelease;
     return;
   }
-  const auto* server = worker_.FindServer(key_.server);
+  const auto* server = host_.FindServer(key_.server);
   if (!connection.Clean()) return Discard(connection, DisconnectCause::kUnclean);
   if (server == nullptr) return Discard(connection, DisconnectCause::kRemoved);
-  if (TooOld({connection.born, worker_.Now(), connection.lifetime, milliseconds{0}}, worker_.Now()))
+  if (TooOld({connection.born, host_.Now(), connection.lifetime, milliseconds{0}}, host_.Now()))
     return Discard(connection, DisconnectCause::kLifetime);
   Serve(connection);
 }
 
-void Pool::Discard(ServerConnection& connection, DisconnectCause cause) {
+void Pool::Discard(PooledConnection& connection, DisconnectCause cause) {
   Remove(connection, cause);
   Grow();
-  worker_.pools().PlaceFree(key_.server);
+  pools_.PlaceFree(key_.server);
 }
 
-void Pool::Remove(ServerConnection& connection, DisconnectCause cause) {
+void Pool::Remove(PooledConnection& connection, DisconnectCause cause) {
   std::erase(idle_, &connection);
   const auto found = std::find_if(connections_.begin(), connections_.end(),
                                   [&](const auto& owned) { return owned.get() == &connection; });
   if (found == connections_.end()) return;
-  if (connection.ready()) worker_.metrics().Count(Counter::kServerDisconnects, key_.server, cause);
-  worker_.Bury(std::move(*found));
+  if (connection.ready()) host_.metrics().Count(Counter::kServerDisconnects, key_.server, cause);
+  host_.Bury(std::move(*found));
   connections_.erase(found);
-  worker_.shared().budgets[key_.server].Give();
+  budget_.Give();
 }
 
 bool Pool::EvictIdle() {
@@ -234,7 +234,7 @@ void Pool::CloseIdle(DisconnectCause cause) {
 }
 
 void Pool::Sweep(TimePoint now) {
-  const auto* server = worker_.FindServer(key_.server);
+  const auto* server = host_.FindServer(key_.server);
   if (server == nullptr) CloseIdle(DisconnectCause::kRemoved);
   if (server == nullptr && !waiters_.empty()) SendWaitersAway();
   for (std::size_t i = 0; i < idle_.size();) {
@@ -251,7 +251,7 @@ void Pool::Sweep(TimePoint now) {
       ++i;
       continue;
     }
-    connection.OnClosed("no answer within connect_timeout");  // removes it
+    connection.GiveUpLogin("no answer within connect_timeout");  // removes it
   }
   for (std::size_t i = 0; i < waiters_.size();) {
     auto* waiter = waiters_[i];
@@ -260,16 +260,16 @@ void Pool::Sweep(TimePoint now) {
       continue;
     }
     Forget(*waiter);
-    worker_.metrics().Count(Counter::kPoolTimeouts, key_.server);
+    host_.metrics().Count(Counter::kPoolTimeouts, key_.server);
     std::string error;
     AppendError(error, {.sqlstate = "53300",
                         .message = "no server connection became free within query_wait_timeout",
                         .detail = "The statement waited for a connection to server \"" +
-                                  worker_.view().servers[key_.server].name + "\"."});
+                                  host_.view().servers[key_.server].name + "\"."});
     waiter->OnNoServerConnection("53300", error);
   }
   const bool warm = server != nullptr && !connections_.empty() && connections_.size() < policy_.min_size;
-  if (warm && worker_.shared().budgets[key_.server].Take(server->max_connections)) Open();
+  if (warm && budget_.Take(server->max_connections)) Open();
   if (!waiters_.empty()) Grow();
 }
 
@@ -283,7 +283,7 @@ bool PoolSet::MayKeepApart(const std::string& database, const std::string& user,
 
 Pool& PoolSet::Get(const PoolKey& key) {
   auto& pool = pools_[key];
-  if (!pool) pool = std::make_unique<Pool>(worker_, key);
+  if (!pool) pool = std::make_unique<Pool>(host_, *this, key);
   return *pool;
 }
 
@@ -292,22 +292,22 @@ void PoolSet::Sweep(TimePoint now) {
 }
 
 void PoolSet::OnConfigChanged() {
-  for (auto& [key, pool] : pools_) pool->policy_ = worker_.config().PoolFor(key.user, key.database);
+  for (auto& [key, pool] : pools_) pool->policy_ = host_.config().PoolFor(key.user, key.database);
 }
 
 std::optional<TimePoint> PoolSet::OldestWaiter(ServerId server, const Pool* except) const {
-  auto oldest = worker_.startup_checks().OldestWaiter(server);
+  auto oldest = host_.OldestStartup(server);
   for (const auto& [key, pool] : pools_)
     if (key.server == server && pool.get() != except) oldest = Older(oldest, pool->OldestWaiter());
   return oldest;
 }
 
 void PoolSet::PublishOldest(ServerId server) {
-  worker_.shared().budgets[server].SetOldest(worker_.index(), OldestWaiter(server, nullptr));
+  host_.shared().budgets[server].SetOldest(host_.index(), OldestWaiter(server, nullptr));
 }
 
 void PoolSet::PlaceFree(ServerId server) {
-  const auto login = worker_.startup_checks().OldestWaiter(server);
+  const auto login = host_.OldestStartup(server);
   // The pool whose waiter came first; another worker's is told if it waits longer.
   Pool* first = nullptr;
   for (auto& [key, pool] : pools_) {
@@ -315,9 +315,9 @@ void PoolSet::PlaceFree(ServerId server) {
     if (first == nullptr || *pool->OldestWaiter() < *first->OldestWaiter()) first = pool.get();
   }
   std::size_t who = 0;
-  const auto elsewhere = worker_.shared().budgets[server].OldestElsewhere(worker_.index(), who);
-  if (elsewhere && (first == nullptr || *elsewhere < *first->OldestWaiter())) worker_.TellPlaceFree(who, server);
-  if (login && (first == nullptr || *login < *first->OldestWaiter())) worker_.startup_checks().PlaceFree(server);
+  const auto elsewhere = host_.shared().budgets[server].OldestElsewhere(host_.index(), who);
+  if (elsewhere && (first == nullptr || *elsewhere < *first->OldestWaiter())) host_.TellPlaceFree(who, server);
+  if (login && (first == nullptr || *login < *first->OldestWaiter())) host_.PlaceFreeForStartup(server);
   if (first != nullptr) first->Grow();
 }
 

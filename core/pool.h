@@ -11,21 +11,22 @@
 #include <vector>
 
 #include "core/config.h"
+#include "core/pool_host.h"
+#include "core/pooled_connection.h"
 #include "core/server_login.h"
 #include "metrics/labels.h"
 #include "routing/cluster_view.h"
 
 namespace waypost {
 
-class ServerConnection;
-class Worker;
-class Pool;
+class PoolSet;
+class ServerBudget;
 
 // Who waits for a server connection: a session.
 class Waiter {
  public:
   // It is the waiter's now, until Pool::Release or Pool::Discard.
-  virtual void OnServerConnection(ServerConnection& connection) noexcept = 0;
+  virtual void OnServerConnection(PooledConnection& connection) noexcept = 0;
   // There will be none: `error` is a whole ErrorResponse.
   virtual void OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept = 0;
   // The server cannot be reached now; decide again where to go.
@@ -52,23 +53,23 @@ class Pool {
  public:
   using Key = PoolKey;
 
-  Pool(Worker& worker, Key key);
+  Pool(PoolHost& host, PoolSet& pools, Key key);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
   // A connection at once, or nullptr: then `waiter` is called later, exactly once, unless it calls Forget().
-  [[nodiscard]] ServerConnection* Acquire(Waiter& waiter);
+  [[nodiscard]] PooledConnection* Acquire(Waiter& waiter);
   void Forget(Waiter& waiter);
 
   // The connection is clean: idle, no transaction, nothing due.
-  void Release(ServerConnection& connection);
+  void Release(PooledConnection& connection);
   // The connection is not, or is gone: it is closed.
-  void Discard(ServerConnection& connection, DisconnectCause cause);
+  void Discard(PooledConnection& connection, DisconnectCause cause);
 
   // Called by the connection itself.
-  void OnReady(ServerConnection& connection);
-  void OnLoginFailed(ServerConnection& connection);
+  void OnReady(PooledConnection& connection);
+  void OnLoginFailed(PooledConnection& connection);
 
   // Tries to open connections for those who wait.
   void Grow();
@@ -87,15 +88,17 @@ class Pool {
 
  private:
   void Open();
-  void Serve(ServerConnection& connection);
-  void Remove(ServerConnection& connection, DisconnectCause cause);
+  void Serve(PooledConnection& connection);
+  void Remove(PooledConnection& connection, DisconnectCause cause);
   void WaitersChanged();
   void SendWaitersAway();
 
-  Worker& worker_;
+  PoolHost& host_;
+  PoolSet& pools_;
   Key key_;
-  std::vector<std::unique_ptr<ServerConnection>> connections_;
-  std::vector<ServerConnection*> idle_;  // the one used last at the back
+  ServerBudget& budget_;
+  std::vector<std::unique_ptr<PooledConnection>> connections_;
+  std::vector<PooledConnection*> idle_;  // the one used last at the back
   std::deque<Waiter*> waiters_;
   std::size_t connecting_ = 0;
   unsigned failures_ = 0;          // logins failed in a row
@@ -107,7 +110,7 @@ class Pool {
 // All pools of a worker.
 class PoolSet {
  public:
-  explicit PoolSet(Worker& worker) : worker_(worker) {}
+  explicit PoolSet(PoolHost& host) : host_(host) {}
   // Made when first asked for; lives as long as the worker.
   Pool& Get(const PoolKey& key);
   // False if `only_at_start` would be one kind of connections more than are kept apart for `user` in `database`.
@@ -126,7 +129,7 @@ class PoolSet {
   [[nodiscard]] auto end() const { return pools_.end(); }
 
  private:
-  Worker& worker_;
+  PoolHost& host_;
   std::map<Pool::Key, std::unique_ptr<Pool>> pools_;
 };
 

@@ -76,17 +76,21 @@ class ServerConnection::Output {
 };
 
 ServerConnection::ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<const ServerConfig> server)
-    : settings(worker.settings().None()),
+    : PooledConnection(worker.Now(), worker.shared().defaults_clock.now()),
+      settings(worker.settings().None()),
       worker_(worker),
       pool_(pool),
       server_(std::move(server)),
-      defaults_(worker.shared().defaults_clock.now()),
       id_(pool.key().server) {
-  connect_started = worker_.Now();
   stream_ = TcpStream::Connect(worker_.loop(), server_->host, server_->port, *this);
 }
 
 ServerConnection::~ServerConnection() = default;
+
+PooledConnection::LoginFailure ServerConnection::WhyLoginFailed() const {
+  if (!failure_.empty()) return {.sqlstate = {}, .error = {}, .lost = failure_};
+  return {.sqlstate = login_->sqlstate(), .error = login_->error(), .lost = {}, .server_said_so = login_->server_said_so()};
+}
 
 void ServerConnection::OnConnected() noexcept {
   const auto& key = pool_.key();
@@ -282,7 +286,7 @@ void ServerConnection::Broken(const std::string& why) {
 void ServerConnection::OnClosed(const std::string& error) noexcept {
   if (broken_) return;
   broken_ = true;
-  failure = error.empty() ? "server closed the connection unexpectedly" : error;
+  failure_ = error.empty() ? "server closed the connection unexpectedly" : error;
   if (!ready_) {
     pool_.OnLoginFailed(*this);
     return;
@@ -292,7 +296,7 @@ void ServerConnection::OnClosed(const std::string& error) noexcept {
   const bool mid_message = this->mid_message();
   if (user != nullptr) {
     worker_.shared().probe_now();
-    user->OnServerLost(failure, mid_message);
+    user->OnServerLost(failure_, mid_message);
   }
   pool_.Discard(*this, error.empty() ? DisconnectCause::kServerClosed : DisconnectCause::kIoError);
 }

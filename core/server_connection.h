@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "core/pool.h"
+#include "core/pooled_connection.h"
 #include "core/server_login.h"
 #include "core/stash.h"
 #include "core/stream.h"
@@ -18,6 +19,8 @@
 #include "routing/settings.h"
 
 namespace waypost {
+
+class Worker;
 
 // What becomes of a message that is due to be forwarded.
 enum class Relayed : std::uint8_t {
@@ -56,12 +59,10 @@ class ReplyUser {
   ~ReplyUser() = default;
 };
 
-class ServerConnection final : public StreamUser {
+class ServerConnection final : public PooledConnection, public StreamUser {
  public:
   ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<const ServerConfig> server);
-  ~ServerConnection();
-  ServerConnection(const ServerConnection&) = delete;
-  ServerConnection& operator=(const ServerConnection&) = delete;
+  ~ServerConnection() override;
 
   void Lease(ReplyUser& user) { user_ = &user; }
   // No more calls to the user.
@@ -85,27 +86,19 @@ class ServerConnection final : public StreamUser {
   // The client got a part of a message, and the rest is to come.
   [[nodiscard]] bool mid_message() const { return body_left_ > 0 && body_forward_; }
   [[nodiscard]] char status() const { return status_; }
-  [[nodiscard]] bool ready() const { return ready_; }
   [[nodiscard]] const ServerLogin& login() const { return *login_; }
   [[nodiscard]] const ServerConfig& server() const { return *server_; }
   [[nodiscard]] Pool& pool() { return pool_; }
   [[nodiscard]] ServerId id() const { return id_; }
-  // True if it may change hands: nothing due, no transaction, no cancel on its way.
-  [[nodiscard]] bool Clean() const {
+  [[nodiscard]] bool Clean() const override {
     return ready_ && !broken_ && status_ == 'I' && !tainted && ledger_.Idle() && cancels_ == 0 && stash_.empty();
   }
-  [[nodiscard]] bool broken() const { return broken_; }
+  [[nodiscard]] LoginFailure WhyLoginFailed() const override;
+  void GiveUpLogin(const std::string& why) noexcept override { OnClosed(why); }
 
   // A cancel request for this connection is on its way, or has ended.
   void CancelStarted() { ++cancels_; }
   void CancelEnded();
-  [[nodiscard]] bool cancelling() const { return cancels_ > 0; }
-  // Given back by its session, but held until the last cancel has ended.
-  enum class AfterCancel : std::uint8_t { kNothing, kRelease, kDiscard };
-  AfterCancel after_cancel = AfterCancel::kNothing;
-
-  // What the DefaultsClock said before it was opened.
-  [[nodiscard]] std::uint64_t defaults() const { return defaults_; }
 
   // What state the server side is in, kept by the session that leases it.
   Settings settings;
@@ -119,10 +112,6 @@ class ServerConnection final : public StreamUser {
   StatementRef unnamed;                         // what its unnamed statement is, if it is known
   std::unordered_set<std::uint64_t> statements;  // ids of the prepared statements it has
   bool stale_statements = false;                 // DDL changed what one of them returns: they are to be parsed again
-
-  TimePoint born{}, idle_since{}, connect_started{};
-  milliseconds lifetime{0};
-  std::string failure;  // why it was lost before it was ready
 
   void OnConnected() noexcept override;
   void OnData(Bytes data) noexcept override;
@@ -141,7 +130,6 @@ class ServerConnection final : public StreamUser {
   Worker& worker_;
   Pool& pool_;
   std::shared_ptr<const ServerConfig> server_;
-  const std::uint64_t defaults_;
   ServerId id_;
   std::optional<ServerLogin> login_;
   std::unique_ptr<Stream> stream_;
@@ -151,10 +139,8 @@ class ServerConnection final : public StreamUser {
   std::uint32_t body_left_ = 0;     // of the message being relayed
   bool body_forward_ = false;
   bool rows_pass_ = false;          // the message before was a DataRow that was forwarded
-  bool ready_ = false;
-  bool broken_ = false;
   char status_ = 'I';
-  int cancels_ = 0;
+  std::string failure_;             // why it was lost before it was ready
 };
 
 }  // namespace waypost

@@ -160,7 +160,8 @@ void Session::Acquire() {
   batch_->waited = true;
 }
 
-void Session::OnServerConnection(ServerConnection& connection) noexcept {
+void Session::OnServerConnection(PooledConnection& pooled) noexcept {
+  auto& connection = static_cast<ServerConnection&>(pooled);  // a Worker opens no others
   waiting_in_ = nullptr;
   waiting_since = {};
   give_up_at = TimePoint::max();

@@ -103,7 +103,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void OnDrained() noexcept override;
   void OnClosed(const std::string& error) noexcept override;
   // Waiter
-  void OnServerConnection(ServerConnection& connection) noexcept override;
+  void OnServerConnection(PooledConnection& pooled) noexcept override;
   void OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept override;
   void OnServerUnreachable() noexcept override;
   // FenceUser

@@ -249,9 +249,10 @@ void Worker::Bury(Session& session, std::uint32_t slot) {
   grave_wakeup_.Send();
 }
 
-void Worker::Bury(std::unique_ptr<ServerConnection> connection) {
-  for (auto& cancel : cancels_) cancel->Orphan(*connection);
-  connection->Disconnect();
+void Worker::Bury(std::unique_ptr<PooledConnection> connection) {
+  auto& server_connection = static_cast<ServerConnection&>(*connection);  // the pools have none but from OpenFor()
+  for (auto& cancel : cancels_) cancel->Orphan(server_connection);
+  server_connection.Disconnect();
   dead_connections_.push_back(std::move(connection));
   grave_wakeup_.Send();
 }
@@ -316,6 +317,10 @@ void Worker::CancelDone(CancelRequest& request) {
 }
 
 // --- places under a server's limit
+
+std::unique_ptr<PooledConnection> Worker::OpenFor(Pool& pool) {
+  return std::make_unique<ServerConnection>(*this, pool, ServerFor(pool.key().server));
+}
 
 void Worker::AskOthersToYield(ServerId server) {
   for (auto* worker : shared_.workers)

@@ -21,6 +21,7 @@
 #include "core/fence_probe.h"
 #include "core/login_refusals.h"
 #include "core/pool.h"
+#include "core/pool_host.h"
 #include "core/self_check.h"
 #include "core/session.h"
 #include "core/shared.h"
@@ -37,7 +38,7 @@ namespace waypost {
 
 class CancelRequest;
 
-class Worker {
+class Worker final : public PoolHost {
  public:
   Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View view);
   ~Worker();
@@ -62,14 +63,14 @@ class Worker {
   void Join();
 
   // Worker thread only, from here on.
-  [[nodiscard]] std::size_t index() const { return index_; }
-  [[nodiscard]] TimePoint Now() const { return loop_.Now(); }
-  [[nodiscard]] std::uint32_t Random() { return static_cast<std::uint32_t>(random_()); }
+  [[nodiscard]] std::size_t index() const override { return index_; }
+  [[nodiscard]] TimePoint Now() const override { return loop_.Now(); }
+  [[nodiscard]] std::uint32_t Random() override { return static_cast<std::uint32_t>(random_()); }
   Loop& loop() { return loop_; }
-  Shared& shared() { return shared_; }
-  WorkerMetrics& metrics() { return metrics_; }  // read by any thread
-  const Config& config() const { return *config_; }
-  const ClusterView& view() const { return *view_; }
+  Shared& shared() override { return shared_; }
+  WorkerMetrics& metrics() override { return metrics_; }  // read by any thread
+  const Config& config() const override { return *config_; }
+  const ClusterView& view() const override { return *view_; }
   PoolSet& pools() { return pools_; }
   StartupChecks& startup_checks() { return startup_checks_; }
   SettingTable& settings() { return settings_; }
@@ -85,7 +86,7 @@ class Worker {
   std::string& scratch_out() { return scratch_out_; }
 
   // nullptr: not in the configuration (any more).
-  [[nodiscard]] const ServerConfig* FindServer(ServerId id) const {
+  [[nodiscard]] const ServerConfig* FindServer(ServerId id) const override {
     return id < servers_.size() ? servers_[id].get() : nullptr;
   }
   [[nodiscard]] std::shared_ptr<const ServerConfig> ServerFor(ServerId id) const {
@@ -103,7 +104,7 @@ class Worker {
     its.refused = refusals_.Of(database, user, Now());
     return its;
   }
-  LoginRefusals& refusals() { return refusals_; }
+  LoginRefusals& refusals() override { return refusals_; }
   // A statement that may write is sent or was answered.
   void NoteWrite() { shared_.last_write.store(Now().time_since_epoch().count(), std::memory_order_relaxed); }
   FenceProbe& fence() { return fence_; }
@@ -133,7 +134,7 @@ class Worker {
   [[nodiscard]] bool TakeClient(const std::string& user);
   // Freed when nothing of it can be on the stack any more.
   void Bury(Session& session, std::uint32_t slot);
-  void Bury(std::unique_ptr<ServerConnection> connection);
+  void Bury(std::unique_ptr<PooledConnection> connection) override;
   void Bury(std::unique_ptr<ClientLogin> login);
 
   // Cancel keys name their worker: pid is (worker, slot).
@@ -158,8 +159,14 @@ class Worker {
     return index < rule_ids_.size() ? rule_ids_[index] : kMaxRuleNames;
   }
 
-  void AskOthersToYield(ServerId server);
-  void TellPlaceFree(std::size_t worker, ServerId server);
+  // For the pools.
+  [[nodiscard]] std::unique_ptr<PooledConnection> OpenFor(Pool& pool) override;
+  [[nodiscard]] std::optional<TimePoint> OldestStartup(ServerId server) const override {
+    return startup_checks_.OldestWaiter(server);
+  }
+  void PlaceFreeForStartup(ServerId server) override { startup_checks_.PlaceFree(server); }
+  void AskOthersToYield(ServerId server) override;
+  void TellPlaceFree(std::size_t worker, ServerId server) override;
 
  private:
   void Accept(std::unique_ptr<TcpStream> stream, std::string_view listener);
@@ -228,7 +235,7 @@ class Worker {
   std::vector<std::uint32_t> unended_;              // slots, of batches whose end is awaited
   FineTimer unended_timer_;
   std::vector<std::unique_ptr<Session>> dead_sessions_;
-  std::vector<std::unique_ptr<ServerConnection>> dead_connections_;
+  std::vector<std::unique_ptr<PooledConnection>> dead_connections_;
   std::vector<std::unique_ptr<ClientLogin>> dead_logins_;
   std::vector<std::unique_ptr<CancelRequest>> cancels_;
   std::deque<std::string> listener_names_;  // sessions refer to them
