@@ -1,6 +1,7 @@
 #include "core/pool.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "core/base/log.h"
@@ -46,55 +47,56 @@ Pool::~Pool() {
   for (std::size_t i = 0; i < connections_.size(); ++i) budget_.Give();
 }
 
-std::optional<TimePoint> Pool::OldestWaiter() const {
-  if (waiters_.empty()) return std::nullopt;
-  return waiters_.front()->waiting_since;
+bool Pool::MayOpen() const {
+  return host_.FindServer(key_.server) != nullptr && host_.Now() >= not_before_ &&
+         (policy_.max_size == 0 || connections_.size() < policy_.max_size);
+}
+
+std::size_t Pool::Lacking() const {
+  const auto coming = connecting_ + given_back_.size();
+  if (waiters_.size() <= coming || !MayOpen()) return 0;
+  const auto lacking = waiters_.size() - coming;
+  return policy_.max_size == 0 ? lacking : std::min<std::size_t>(lacking, policy_.max_size - connections_.size());
+}
+
+std::optional<TimePoint> Pool::LacksPlaceSince() const {
+  if (Lacking() == 0) return std::nullopt;
+  return waiters_[connecting_ + given_back_.size()]->waiting_since;
 }
 
 void Pool::WaitersChanged() {
-  host_.metrics().SetGauge(Gauge::kPoolWaiting, static_cast<std::int64_t>(waiters_.size()), key_.server);
+  auto& waited_for = pools_.WaitedFor(key_.server);
+  const auto here = std::find(waited_for.begin(), waited_for.end(), this);
+  if (waiters_.empty() && here != waited_for.end()) waited_for.erase(here);
+  if (!waiters_.empty() && here == waited_for.end()) waited_for.push_back(this);
   pools_.PublishOldest(key_.server);
+  const auto* server = host_.FindServer(key_.server);
+  if (server != nullptr && budget_.used() < server->max_connections) pools_.Grow(key_.server);
 }
 
 PooledConnection* Pool::Acquire(Waiter& waiter) {
-  if (waiters_.empty()) {
-    while (!idle_.empty()) {
-      auto* connection = idle_.back();
-      if (Outdated(*connection, waiter)) {
-        Remove(*connection, DisconnectCause::kOutdated);
-        continue;
-      }
-      idle_.pop_back();
-      return connection;
+  while (waiters_.empty() && !idle_.empty()) {
+    auto* connection = idle_.back();
+    if (Outdated(*connection, waiter)) {
+      Discard(*connection, DisconnectCause::kOutdated);
+      continue;
     }
+    idle_.pop_back();
+    return connection;
   }
   if (waiter.waiting_since == TimePoint{}) waiter.waiting_since = host_.Now();
-  waiters_.push_back(&waiter);
+  // One that was sent here from another pool keeps its turn.
+  auto place = waiters_.end();
+  while (place != waiters_.begin() && (*std::prev(place))->waiting_since > waiter.waiting_since) --place;
+  waiters_.insert(place, &waiter);
   WaitersChanged();
-  Grow();
+  if (LacksPlaceSince()) pools_.SeekPlaces(key_.server);
   return nullptr;
 }
 
 void Pool::Forget(Waiter& waiter) {
-  std::erase(waiters_, &waiter);
-  WaitersChanged();
-}
-
-void Pool::Grow() {
-  const auto* server = host_.FindServer(key_.server);
-  if (server == nullptr || host_.Now() < not_before_) return;
-  while (connecting_ < waiters_.size() && (policy_.max_size == 0 || connections_.size() < policy_.max_size)) {
-    std::size_t who = 0;
-    const auto others = Older(budget_.OldestElsewhere(host_.index(), who),
-                              pools_.OldestWaiter(key_.server, this));
-    if (!MayGrow(OldestWaiter(), others)) return;
-    if (!budget_.Take(server->max_connections)) {
-      if (pools_.EvictIdle(key_.server, this)) continue;
-      host_.AskOthersToYield(key_.server);
-      return;
-    }
-    Open();
-  }
+  std::erase(leaving_, &waiter);
+  if (std::erase(waiters_, &waiter) > 0) WaitersChanged();
 }
 
 void Pool::Open() {
@@ -105,6 +107,7 @@ void Pool::Open() {
 void Pool::OnReady(PooledConnection& connection) {
   --connecting_;
   failures_ = 0;
+  not_before_ = {};
   host_.refusals().Forget(key_.server, key_.database, key_.user);
   host_.metrics().Count(Counter::kServerConnects, key_.server, ConnectOutcome::kOk);
   host_.metrics().Observe(Histogram::kServerConnectDuration, key_.server,
@@ -114,7 +117,7 @@ void Pool::OnReady(PooledConnection& connection) {
   const auto altered = host_.shared().defaults_clock.ticked();
   if (altered != TimePoint{} && host_.view().primary != key_.server && host_.Now() - altered < kDefaultsReach)
     connection.lifetime = kDefaultsReach;
-  Serve(connection);
+  GiveBack(connection);
 }
 
 void Pool::OnLoginFailed(PooledConnection& connection) {
@@ -129,9 +132,10 @@ void Pool::OnLoginFailed(PooledConnection& connection) {
                           : sqlstate.starts_with("28") ? ConnectOutcome::kAuthFailed
                           : said_so              ? ConnectOutcome::kServerError
                                                  : ConnectOutcome::kProtocolError);
-  not_before_ = host_.Now() + std::min(kMaxBackoff, kFirstBackoff * (1U << std::min(failures_, 6U)));
-  ++failures_;
-  Remove(connection, DisconnectCause::kServerClosed);
+  // Of logins that were begun together the first alone counts.
+  if (host_.Now() >= not_before_)
+    not_before_ = host_.Now() + std::min(kMaxBackoff, kFirstBackoff * (1U << std::min(failures_++, 6U)));
+  Discard(connection, DisconnectCause::kServerClosed);
   host_.shared().probe_now();
   if (!IsPassing(sqlstate)) {
     if (host_.view().primary == key_.server) return FailWaiters(sqlstate, error);
@@ -144,49 +148,61 @@ void Pool::OnLoginFailed(PooledConnection& connection) {
   SendWaitersAway();
 }
 
+// A waiter that is told may come again, and may make others leave.
+template <class Tell>
+void Pool::TellLeaving(Tell tell) {
+  WaitersChanged();
+  while (!leaving_.empty()) {
+    auto* waiter = leaving_.front();
+    leaving_.pop_front();
+    tell(*waiter);
+  }
+}
+
 // Whoever can go elsewhere does; the others try again with the next view.
 void Pool::SendWaitersAway() {
-  const auto waiters = std::move(waiters_);
+  leaving_.insert(leaving_.end(), waiters_.begin(), waiters_.end());
   waiters_.clear();
-  WaitersChanged();
-  for (auto* waiter : waiters) waiter->OnServerUnreachable();
+  TellLeaving([](Waiter& waiter) { waiter.OnServerUnreachable(); });
 }
 
 void Pool::FailWaiters(std::string_view sqlstate, const std::string& error) {
-  const auto waiters = std::move(waiters_);
+  leaving_.insert(leaving_.end(), waiters_.begin(), waiters_.end());
   waiters_.clear();
-  WaitersChanged();
-  for (auto* waiter : waiters) waiter->OnNoServerConnection(sqlstate, error);
+  TellLeaving([&](Waiter& waiter) { waiter.OnNoServerConnection(sqlstate, error); });
+}
+
+// Whoever is served may give it back at once: the next one is served when that has returned, not from within.
+void Pool::GiveBack(PooledConnection& connection) {
+  given_back_.push_back(&connection);
+  if (serving_) return;
+  serving_ = true;
+  while (!given_back_.empty()) {
+    auto* next = given_back_.front();
+    given_back_.pop_front();
+    Serve(*next);
+  }
+  serving_ = false;
 }
 
 void Pool::Serve(PooledConnection& connection) {
-  const auto* limit = host_.FindServer(key_.server);
-  if (waiters_.empty() && limit != nullptr && budget_.used() < limit->max_connections) {  // the common case
-    connection.idle_since = host_.Now();
-    idle_.push_back(&connection);
-    return;
-  }
-  std::size_t who = ServerBudget::kMaxWorkers;
-  const auto elsewhere = budget_.OldestElsewhere(host_.index(), who);
-  const auto others = Older(elsewhere, pools_.OldestWaiter(key_.server, this));
-  // Somebody else's waiter gets this place only if there is no free one.
-  const bool full = limit != nullptr && budget_.used() >= limit->max_connections;
-  const auto next = ServeNext(OldestWaiter(), full ? others : std::nullopt);
-  if (next == OnRelease::kHandOver) {
-    Remove(connection, DisconnectCause::kEvicted);
-    pools_.PlaceFree(key_.server);
-    return;
-  }
+  const auto* server = host_.FindServer(key_.server);
+  // Somebody else's waiter gets this place only if there is no free one, and never what was opened for one of ours: he had
+  // his place before, and the login would be for nothing. None is kept idle while there are fewer places than are lacked.
+  const auto free = server == nullptr ? 1 : budget_.Free(server->max_connections);
+  const bool full = waiters_.empty() ? free < budget_.lacking() : free == 0;
+  const bool opened_for_ours = connection.idle_since == TimePoint{} && !waiters_.empty();
+  const auto others = full && !opened_for_ours ? pools_.LacksPlaceSince(key_.server, this) : std::nullopt;
+  const auto own = waiters_.empty() ? std::nullopt : std::optional(waiters_.front()->waiting_since);
+  const auto next = ServeNext(own, others);
+  if (next == OnRelease::kHandOver) return Discard(connection, DisconnectCause::kEvicted);
   connection.idle_since = host_.Now();
   if (next == OnRelease::kKeepIdle) {
     idle_.push_back(&connection);
     return;
   }
   auto* waiter = waiters_.front();
-  if (Outdated(connection, *waiter)) {
-    Remove(connection, DisconnectCause::kOutdated);
-    return Grow();
-  }
+  if (Outdated(connection, *waiter)) return Discard(connection, DisconnectCause::kOutdated);
   waiters_.pop_front();
   WaitersChanged();
   host_.metrics().Observe(Histogram::kPoolWait, key_.server, host_.Now() - waiter->waiting_since);
@@ -199,21 +215,28 @@ void Pool::Release(PooledConnection& connection) {
     return;
   }
   const auto* server = host_.FindServer(key_.server);
+  const auto now = host_.Now();
   if (!connection.Clean()) return Discard(connection, DisconnectCause::kUnclean);
   if (server == nullptr) return Discard(connection, DisconnectCause::kRemoved);
-  if (TooOld({connection.born, host_.Now(), connection.lifetime, milliseconds{0}}, host_.Now()))
+  if (TooOld({connection.born, now, connection.lifetime, milliseconds{0}}, now))
     return Discard(connection, DisconnectCause::kLifetime);
-  Serve(connection);
+  const auto used = budget_.used();
+  // A limit was lowered.
+  if (used > server->max_connections || (policy_.max_size > 0 && connections_.size() > policy_.max_size))
+    return Discard(connection, DisconnectCause::kEvicted);
+  if (budget_.lacking() > 0 || !waiters_.empty()) return GiveBack(connection);
+  connection.idle_since = now;  // the common case
+  idle_.push_back(&connection);
 }
 
 void Pool::Discard(PooledConnection& connection, DisconnectCause cause) {
   Remove(connection, cause);
-  Grow();
-  pools_.PlaceFree(key_.server);
+  pools_.SeekPlaces(key_.server);
 }
 
 void Pool::Remove(PooledConnection& connection, DisconnectCause cause) {
   std::erase(idle_, &connection);
+  std::erase(given_back_, &connection);
   const auto found = std::find_if(connections_.begin(), connections_.end(),
                                   [&](const auto& owned) { return owned.get() == &connection; });
   if (found == connections_.end()) return;
@@ -223,14 +246,8 @@ void Pool::Remove(PooledConnection& connection, DisconnectCause cause) {
   budget_.Give();
 }
 
-bool Pool::EvictIdle() {
-  if (idle_.empty()) return false;
-  Remove(*idle_.front(), DisconnectCause::kEvicted);
-  return true;
-}
-
 void Pool::CloseIdle(DisconnectCause cause) {
-  while (!idle_.empty()) Remove(*idle_.front(), cause);
+  while (!idle_.empty()) Discard(*idle_.front(), cause);
 }
 
 void Pool::Sweep(TimePoint now) {
@@ -245,32 +262,36 @@ void Pool::Sweep(TimePoint now) {
     else if (idle_too_long) Remove(connection, DisconnectCause::kIdleTimeout);
     else ++i;
   }
-  for (std::size_t i = 0; server != nullptr && i < connections_.size();) {
-    auto& connection = *connections_[i];
-    if (connection.ready() || connection.broken() || now - connection.connect_started < server->connect_timeout) {
-      ++i;
-      continue;
-    }
-    connection.GiveUpLogin("no answer within connect_timeout");  // removes it
-  }
-  for (std::size_t i = 0; i < waiters_.size();) {
-    auto* waiter = waiters_[i];
-    if (now < waiter->give_up_at) {
-      ++i;
-      continue;
-    }
-    Forget(*waiter);
-    host_.metrics().Count(Counter::kPoolTimeouts, key_.server);
-    std::string error;
-    AppendError(error, {.sqlstate = "53300",
-                        .message = "no server connection became free within query_wait_timeout",
-                        .detail = "The statement waited for a connection to server \"" +
-                                  host_.view().servers[key_.server].name + "\"."});
-    waiter->OnNoServerConnection("53300", error);
-  }
-  const bool warm = server != nullptr && !connections_.empty() && connections_.size() < policy_.min_size;
+  EndLateLogins(now);
+  FailLate(now);
+  // Not against anybody who waits for a place.
+  const bool warm = !connections_.empty() && connections_.size() < policy_.min_size && MayOpen() &&
+                    !pools_.LacksPlaceSince(key_.server, nullptr);
   if (warm && budget_.Take(server->max_connections)) Open();
-  if (!waiters_.empty()) Grow();
+}
+
+void Pool::EndLateLogins(TimePoint now) {
+  const auto* server = host_.FindServer(key_.server);
+  for (std::size_t i = 0; i < connections_.size();) {
+    auto& connection = *connections_[i];
+    const bool in_time = server != nullptr && now - connection.connect_started < server->connect_timeout;
+    if (connection.ready() || connection.broken() || in_time) ++i;
+    else connection.GiveUpLogin("no answer within connect_timeout");  // removes it
+  }
+}
+
+void Pool::FailLate(TimePoint now) {
+  const auto late = [&](const Waiter* waiter) { return now >= waiter->give_up_at; };
+  std::copy_if(waiters_.begin(), waiters_.end(), std::back_inserter(leaving_), late);
+  if (leaving_.empty()) return;
+  std::erase_if(waiters_, late);
+  host_.metrics().CountMany(Counter::kPoolTimeouts, leaving_.size(), key_.server);
+  std::string error;
+  AppendError(error, {.sqlstate = "53300",
+                      .message = "no server connection became free within query_wait_timeout",
+                      .detail = "The statement waited for a connection to server \"" +
+                                host_.view().servers[key_.server].name + "\"."});
+  TellLeaving([&](Waiter& waiter) { waiter.OnNoServerConnection("53300", error); });
 }
 
 bool PoolSet::MayKeepApart(const std::string& database, const std::string& user, const Parameters& only_at_start) const {
@@ -289,47 +310,98 @@ Pool& PoolSet::Get(const PoolKey& key) {
 
 void PoolSet::Sweep(TimePoint now) {
   for (auto& [key, pool] : pools_) pool->Sweep(now);
+  // Back-offs end, and start-ups leave, without a call.
+  for (ServerId server = 0; server < host_.view().servers.size(); ++server) SeekPlaces(server);
 }
 
 void PoolSet::OnConfigChanged() {
   for (auto& [key, pool] : pools_) pool->policy_ = host_.config().PoolFor(key.user, key.database);
+  for (ServerId server = 0; server < host_.view().servers.size(); ++server) Grow(server);
 }
 
-std::optional<TimePoint> PoolSet::OldestWaiter(ServerId server, const Pool* except) const {
+std::vector<Pool*>& PoolSet::WaitedFor(ServerId server) {
+  if (waited_for_.size() <= server) waited_for_.resize(server + std::size_t{1});
+  return waited_for_[server];
+}
+
+Pool* PoolSet::FirstLacking(ServerId server) {
+  Pool* first = nullptr;
+  std::optional<TimePoint> oldest;
+  for (auto* pool : WaitedFor(server)) {
+    const auto since = pool->LacksPlaceSince();
+    if (!since || (oldest && *oldest <= *since)) continue;
+    oldest = since;
+    first = pool;
+  }
+  return first;
+}
+
+std::optional<TimePoint> PoolSet::LacksHereSince(ServerId server, const Pool* except) const {
   auto oldest = host_.OldestStartup(server);
-  for (const auto& [key, pool] : pools_)
-    if (key.server == server && pool.get() != except) oldest = Older(oldest, pool->OldestWaiter());
+  if (server >= waited_for_.size()) return oldest;
+  for (const auto* pool : waited_for_[server])
+    if (pool != except) oldest = Older(oldest, pool->LacksPlaceSince());
   return oldest;
 }
 
-void PoolSet::PublishOldest(ServerId server) {
-  host_.shared().budgets[server].SetOldest(host_.index(), OldestWaiter(server, nullptr));
-}
-
-void PoolSet::PlaceFree(ServerId server) {
-  const auto login = host_.OldestStartup(server);
-  // The pool whose waiter came first; another worker's is told if it waits longer.
-  Pool* first = nullptr;
-  for (auto& [key, pool] : pools_) {
-    if (key.server != server || pool->waiters_.empty()) continue;
-    if (first == nullptr || *pool->OldestWaiter() < *first->OldestWaiter()) first = pool.get();
-  }
+std::optional<TimePoint> PoolSet::LacksPlaceSince(ServerId server, const Pool* except) const {
   std::size_t who = 0;
-  const auto elsewhere = host_.shared().budgets[server].OldestElsewhere(host_.index(), who);
-  if (elsewhere && (first == nullptr || *elsewhere < *first->OldestWaiter())) host_.TellPlaceFree(who, server);
-  if (login && (first == nullptr || *login < *first->OldestWaiter())) host_.PlaceFreeForStartup(server);
-  if (first != nullptr) first->Grow();
+  return Older(LacksHereSince(server, except), host_.shared().budgets[server].OldestElsewhere(host_.index(), who));
 }
 
-void PoolSet::YieldIdle(ServerId server) {
-  if (OldestWaiter(server, nullptr)) return;
-  if (EvictIdle(server, nullptr)) PlaceFree(server);
+void PoolSet::PublishOldest(ServerId server) {
+  std::size_t lacking = host_.OldestStartup(server) ? 1 : 0, waiting = 0;
+  for (const auto* pool : WaitedFor(server)) {
+    lacking += pool->Lacking();
+    waiting += pool->waiting();
+  }
+  host_.shared().budgets[server].SetLacking(host_.index(), static_cast<unsigned>(lacking), LacksHereSince(server, nullptr));
+  host_.metrics().SetGauge(Gauge::kPoolWaiting, static_cast<std::int64_t>(waiting), server);
 }
 
-bool PoolSet::EvictIdle(ServerId server, const Pool* except) {
-  for (auto& [key, pool] : pools_)
-    if (key.server == server && pool.get() != except && pool->EvictIdle()) return true;
-  return false;
+void PoolSet::Grow(ServerId server) {
+  auto& budget = host_.shared().budgets[server];
+  const auto* limit = host_.FindServer(server);
+  for (;;) {
+    PublishOldest(server);
+    if (limit == nullptr) return;
+    auto* pool = FirstLacking(server);
+    const auto startup = host_.OldestStartup(server);
+    const bool startup_first = startup && (pool == nullptr || *startup < *pool->LacksPlaceSince());
+    const auto own = startup_first || pool == nullptr ? startup : pool->LacksPlaceSince();
+    const auto free = budget.Free(limit->max_connections);
+    if (free < budget.lacking() && EvictIdle(server)) continue;
+    std::size_t who = 0;
+    const auto elsewhere = budget.OldestElsewhere(host_.index(), who);
+    if (free == 0) return;
+    if (!own || !MayGrow(own, elsewhere)) {
+      if (elsewhere) host_.TellPlaceFree(who, server);
+      return;
+    }
+    if (startup_first) {
+      host_.PlaceFreeForStartup(server);
+      if (host_.OldestStartup(server) == startup) return;
+    } else if (budget.Take(limit->max_connections)) {
+      pool->Open();
+    }
+  }
+}
+
+// What is idle elsewhere was so before this worker said what it lacks: what is given back there from then on is handed over.
+void PoolSet::SeekPlaces(ServerId server) {
+  Grow(server);
+  if (LacksHereSince(server, nullptr)) host_.AskOthersToYield(server);
+}
+
+bool PoolSet::EvictIdle(ServerId server) {
+  Pool* longest = nullptr;
+  for (auto& [key, pool] : pools_) {
+    if (key.server != server || pool->idle_.empty()) continue;
+    if (longest == nullptr || pool->idle_.front()->idle_since < longest->idle_.front()->idle_since) longest = pool.get();
+  }
+  if (longest == nullptr) return false;
+  longest->Remove(*longest->idle_.front(), DisconnectCause::kEvicted);
+  return true;
 }
 
 }  // namespace waypost

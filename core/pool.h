@@ -71,38 +71,47 @@ class Pool {
   void OnReady(PooledConnection& connection);
   void OnLoginFailed(PooledConnection& connection);
 
-  // Tries to open connections for those who wait.
-  void Grow();
-  // Closes one idle connection; false if there is none.
-  bool EvictIdle();
   // Time-outs, ages, servers that are gone.
   void Sweep(TimePoint now);
   void CloseIdle(DisconnectCause cause);
   void FailWaiters(std::string_view sqlstate, const std::string& error);
 
   [[nodiscard]] const Key& key() const { return key_; }
-  [[nodiscard]] std::optional<TimePoint> OldestWaiter() const;
+  // Since when the first has waited for whom nothing is under way, and who could have a connection if there were a place for
+  // it under the server's limit.
+  [[nodiscard]] std::optional<TimePoint> LacksPlaceSince() const;
+  // How many there are of them.
+  [[nodiscard]] std::size_t Lacking() const;
   [[nodiscard]] std::size_t size() const { return connections_.size(); }
   [[nodiscard]] std::size_t idle() const { return idle_.size(); }
   [[nodiscard]] std::size_t waiting() const { return waiters_.size(); }
 
  private:
+  [[nodiscard]] bool MayOpen() const;
   void Open();
+  void GiveBack(PooledConnection& connection);
   void Serve(PooledConnection& connection);
   void Remove(PooledConnection& connection, DisconnectCause cause);
   void WaitersChanged();
   void SendWaitersAway();
+  void FailLate(TimePoint now);
+  void EndLateLogins(TimePoint now);
+  template <class Tell>
+  void TellLeaving(Tell tell);
 
   PoolHost& host_;
   PoolSet& pools_;
   Key key_;
   ServerBudget& budget_;
   std::vector<std::unique_ptr<PooledConnection>> connections_;
-  std::vector<PooledConnection*> idle_;  // the one used last at the back
-  std::deque<Waiter*> waiters_;
+  std::vector<PooledConnection*> idle_;       // the one used last at the back
+  std::deque<Waiter*> waiters_;               // who has waited longest first
+  std::deque<Waiter*> leaving_;               // they wait no more, and are told so one by one
+  std::deque<PooledConnection*> given_back_;  // for the next waiters, one by one
+  bool serving_ = false;                      // given_back_ is looked through
   std::size_t connecting_ = 0;
-  unsigned failures_ = 0;          // logins failed in a row
-  TimePoint not_before_{};         // no new login before this, after failures
+  unsigned failures_ = 0;   // times in a row that logins failed
+  TimePoint not_before_{};  // no new login before this, after failures
   PoolPolicy policy_;
   friend class PoolSet;
 };
@@ -117,20 +126,32 @@ class PoolSet {
   [[nodiscard]] bool MayKeepApart(const std::string& database, const std::string& user, const Parameters& only_at_start) const;
   void Sweep(TimePoint now);
   void OnConfigChanged();
-  // A place under the limit of `server` may be free: whoever waits longest tries.
-  void PlaceFree(ServerId server);
-  // Another worker has nothing left of `server`: give up an idle connection, if nobody here waits.
-  void YieldIdle(ServerId server);
-  // Tells the other workers since when somebody waits here.
+  // Opens connections to `server` for those who lack a place, who has waited longest first, as long as there are places:
+  // after everything that may have left a place free or a waiter without one. Idle ones make room, also for other workers.
+  // If it is the turn of another worker, that one is told.
+  void Grow(ServerId server);
+  // The same; what is still lacking is asked of the other workers: when somebody comes, when a connection has gone, when
+  // another worker has told of a place, and from time to time.
+  void SeekPlaces(ServerId server);
+  // Tells the other workers since when somebody lacks a place here.
   void PublishOldest(ServerId server);
-  bool EvictIdle(ServerId server, const Pool* except);
-  [[nodiscard]] std::optional<TimePoint> OldestWaiter(ServerId server, const Pool* except) const;
+  // Closes the connection that has been idle longest; false if there is none.
+  bool EvictIdle(ServerId server);
+  // Since when somebody has lacked a place on `server`: over the start-up checks and all pools but `except`, here and in the
+  // other workers.
+  [[nodiscard]] std::optional<TimePoint> LacksPlaceSince(ServerId server, const Pool* except) const;
   [[nodiscard]] auto begin() const { return pools_.begin(); }
   [[nodiscard]] auto end() const { return pools_.end(); }
 
  private:
+  friend class Pool;
+  [[nodiscard]] std::optional<TimePoint> LacksHereSince(ServerId server, const Pool* except) const;
+  [[nodiscard]] Pool* FirstLacking(ServerId server);
+  [[nodiscard]] std::vector<Pool*>& WaitedFor(ServerId server);
+
   PoolHost& host_;
   std::map<Pool::Key, std::unique_ptr<Pool>> pools_;
+  std::vector<std::vector<Pool*>> waited_for_;  // by ServerId: the pools with waiters
 };
 
 }  // namespace waypost

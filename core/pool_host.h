@@ -41,9 +41,9 @@ class PoolHost {
   // The start-up checks need places too: since when the oldest has waited for one; there may be one now.
   [[nodiscard]] virtual std::optional<TimePoint> OldestStartup(ServerId server) const = 0;
   virtual void PlaceFreeForStartup(ServerId server) = 0;
-  // The other workers' PoolSet::YieldIdle().
+  // PoolSet::Grow() of every other worker: one that is idle there makes room.
   virtual void AskOthersToYield(ServerId server) = 0;
-  // PoolSet::PlaceFree() of worker number `worker`.
+  // PoolSet::Grow() of worker number `worker`.
   virtual void TellPlaceFree(std::size_t worker, ServerId server) = 0;
 
  protected:

@@ -28,8 +28,9 @@ namespace waypost {
 
 class Worker;
 
-// The connections to one server, over all workers. `waiting_since` tells each worker how long the others have waited, so
-// that none starves.
+// The connections to one server, over all workers, and since when each worker has lacked a place under the limit, so that
+// none starves. Who finds no place has said before that he lacks one, and who gives one back looks afterwards who lacks one:
+// in one order for all threads, so that one of the two sees the other.
 class ServerBudget {
  public:
   static constexpr std::size_t kMaxWorkers = 64;
@@ -40,25 +41,33 @@ class ServerBudget {
 
   // One more connection, if there are fewer than `limit`.
   [[nodiscard]] bool Take(unsigned limit) {
-    auto used = used_.load(std::memory_order_relaxed);
+    auto used = used_.load();
     do {
       if (used >= limit) return false;
-    } while (!used_.compare_exchange_weak(used, used + 1, std::memory_order_acq_rel));
+    } while (!used_.compare_exchange_weak(used, used + 1));
     return true;
   }
-  void Give() { used_.fetch_sub(1, std::memory_order_acq_rel); }
+  void Give() { used_.fetch_sub(1); }
   [[nodiscard]] unsigned used() const { return used_.load(std::memory_order_relaxed); }
+  // Places that nobody has.
+  [[nodiscard]] unsigned Free(unsigned limit) const {
+    const auto used = used_.load();
+    return used < limit ? limit - used : 0;
+  }
 
-  // The oldest waiter of `worker`; nothing: nobody waits there.
-  void SetOldest(std::size_t worker, std::optional<TimePoint> since) {
-    oldest_[worker].store(since ? since->time_since_epoch().count() : kNobody, std::memory_order_release);
+  // How many waiters of `worker` lack a place, and since when the oldest of them; nothing: nobody there does.
+  void SetLacking(std::size_t worker, unsigned count, std::optional<TimePoint> since) {
+    oldest_[worker].store(since ? since->time_since_epoch().count() : kNobody);
+    const auto before = std::exchange(lacking_of_[worker], count);
+    if (count > before) lacking_.fetch_add(count - before);
+    if (count < before) lacking_.fetch_sub(before - count);
   }
   // The oldest waiter of all workers but `worker`, and in `who` whose it is.
   [[nodiscard]] std::optional<TimePoint> OldestElsewhere(std::size_t worker, std::size_t& who) const {
     auto oldest = kNobody;
     for (std::size_t i = 0; i < kMaxWorkers; ++i) {
       if (i == worker) continue;
-      const auto since = oldest_[i].load(std::memory_order_acquire);
+      const auto since = oldest_[i].load();
       if (since >= oldest) continue;
       oldest = since;
       who = i;
@@ -66,11 +75,14 @@ class ServerBudget {
     if (oldest == kNobody) return std::nullopt;
     return TimePoint(Duration(oldest));
   }
+  // How many waiters of all workers lack one.
+  [[nodiscard]] unsigned lacking() const { return lacking_.load(); }
 
  private:
   static constexpr auto kNobody = std::numeric_limits<Duration::rep>::max();
-  std::atomic<unsigned> used_{0};
+  std::atomic<unsigned> used_{0}, lacking_{0};
   std::array<std::atomic<Duration::rep>, kMaxWorkers> oldest_;
+  std::array<unsigned, kMaxWorkers> lacking_of_{};  // each is its worker's own
 };
 
 // Clients counted, in all and by user. Met at login and at the end of a session alone.

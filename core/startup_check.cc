@@ -140,10 +140,7 @@ void StartupChecks::Start(const StartupQuestion& question, Entry& entry) {
   }
   const auto config = worker_.ServerFor(*primary);
   if (!config) return;
-  if (!worker_.shared().budgets[*primary].Take(config->max_connections)) {
-    if (!entry.no_place_since) entry.no_place_since = worker_.Now();
-    worker_.pools().PublishOldest(*primary);
-    if (!worker_.pools().EvictIdle(*primary, nullptr)) worker_.AskOthersToYield(*primary);
+  if (!TakePlace(*primary, config->max_connections, entry)) {
     entry.retry_at = worker_.Now() + milliseconds{20};
     return;
   }
@@ -151,6 +148,16 @@ void StartupChecks::Start(const StartupQuestion& question, Entry& entry) {
   worker_.pools().PublishOldest(*primary);
   entry.defaults = worker_.shared().defaults_clock.now();
   entry.probe = std::make_unique<Probe>(*this, question, *primary, config);
+}
+
+bool StartupChecks::TakePlace(ServerId server, unsigned limit, Entry& entry) {
+  auto& budget = worker_.shared().budgets[server];
+  if (budget.Take(limit)) return true;
+  if (!entry.no_place_since) entry.no_place_since = worker_.Now();
+  worker_.pools().PublishOldest(server);  // before it looks again: who gives a place back from now on sees it
+  if (budget.Take(limit) || (worker_.pools().EvictIdle(server) && budget.Take(limit))) return true;
+  worker_.AskOthersToYield(server);
+  return false;
 }
 
 void StartupChecks::Finish(const StartupQuestion& asked, ServerLogin::Progress progress, const ServerLogin* login,
@@ -173,7 +180,7 @@ void StartupChecks::Finish(const StartupQuestion& asked, ServerLogin::Progress p
   if (entry.probe) {
     const auto server = entry.probe->server();
     entry.probe.reset();
-    worker_.pools().PlaceFree(server);
+    worker_.pools().Grow(server);
   }
   if (passing) return;
   const auto answer = entry.answer;

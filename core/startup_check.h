@@ -69,6 +69,7 @@ class StartupChecks {
     std::optional<TimePoint> no_place_since;
   };
   void Start(const StartupQuestion& question, Entry& entry);
+  [[nodiscard]] bool TakePlace(ServerId server, unsigned limit, Entry& entry);
   void Finish(const StartupQuestion& question, ServerLogin::Progress progress, const ServerLogin* login,
               std::vector<std::string> only_at_start);
 

@@ -324,13 +324,17 @@ std::unique_ptr<PooledConnection> Worker::OpenFor(Pool& pool) {
 
 void Worker::AskOthersToYield(ServerId server) {
   for (auto* worker : shared_.workers)
-    if (worker != this) worker->Post([worker, server] { worker->pools_.YieldIdle(server); });
+    if (worker != this) worker->Post([worker, server] { worker->pools_.Grow(server); });
 }
 
 void Worker::TellPlaceFree(std::size_t who, ServerId server) {
   if (who >= shared_.workers.size()) return;
   auto* worker = shared_.workers[who];
-  worker->Post([worker, server] { worker->pools_.PlaceFree(server); });
+  worker->Post([worker, server] {
+    worker->pools_.Grow(server);
+    // It may have been somebody else's by then: what is lacking still, here or elsewhere, is asked for again.
+    if (worker->shared_.budgets[server].lacking() > 0) worker->AskOthersToYield(server);
+  });
 }
 
 // --- time
