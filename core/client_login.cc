@@ -260,6 +260,7 @@ void ClientLogin::OnStartupChecked(const StartupAnswer& answer) noexcept {
   }
   parameter_status_ = answer.parameter_status;
   only_at_start_ = answer.only_at_start;
+  read_committed_ = answer.read_committed;
   // Without the catalogue nothing could be proved of the first statements: not long, since it is loaded once a database.
   phase_ = Phase::kCatalog;
   started_ = worker_.Now();
@@ -298,7 +299,7 @@ void ClientLogin::Finish() {
   MessageBuilder(out, 'K').U32(session_.cancel_pid()).Raw(AsBytes(session_.secret()));
   AppendReadyForQuery(out, 'I');
   session_.OnLoggedIn({startup_.user, startup_.database, worker_.settings().Intern(std::move(set)), std::move(only_at_start),
-                       parameter_status_, defaults_},
+                       parameter_status_, defaults_, read_committed_},
                       out);
   HandOverRest();
 }

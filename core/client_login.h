@@ -65,6 +65,7 @@ class ClientLogin final : public StartupUser {
   std::string input_;
   StartupPacket startup_;
   std::shared_ptr<const Parameters> parameter_status_;
+  bool read_committed_ = false;
   std::vector<std::string> only_at_start_;  // see StartupAnswer
   bool asked_ssl_ = false, asked_gss_ = false;
   bool known_user_ = false;

@@ -40,6 +40,7 @@ void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
   settings_.Start(std::move(identity.startup));
   only_at_start_ = std::move(identity.only_at_start);
   defaults = identity.defaults;
+  starts_read_committed_ = identity.read_committed;
   greeted_ = std::move(identity.parameters);
   for (const auto& [name, value] : *greeted_) OnParameter(name, value);
   OnConfigChanged();
@@ -298,8 +299,10 @@ void Session::FinishBatch(char status) {
   if (b.facts.cls != Class::kRead) worker_.NoteWrite();
 
   const auto done = PinsAfter(status);
-  if (relaying != nullptr && relaying->opens) Release(begin_);
   const bool rerun = In<Discarding>();
+  if (status == 'I') movable_ = false;
+  else if (!rerun) NoteMovable();
+  if (relaying != nullptr && !movable_) Release(begin_);
   if (rerun) RewindBatch(true);
   else EndBatch();
   Take(done);

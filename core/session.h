@@ -6,6 +6,7 @@
 //   session_classify.cc  what each message says of its batch
 //   session_explain.cc   EXPLAIN ROUTE: answered by a query in its place
 //   session_rules.cc     rules and comment hints: where it may go, for how long, or not at all
+//   session_move.cc      READ ONLY blocks that go on elsewhere
 //   session_begin.cc     BEGIN, answered before any server hears of it
 //   session_fence.cc     reads on replicas and their proof
 //   session_self_check.cc  reads that also run on the primary, to compare
@@ -89,6 +90,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
     Parameters only_at_start;  // the same, of what no statement can set
     std::shared_ptr<const Parameters> parameters;  // ParameterStatus as the primary told it
     std::uint64_t defaults = 0;  // what the DefaultsClock said before it was asked
+    bool read_committed = false;  // its transactions are, unless it says otherwise
   };
   void OnLoggedIn(Identity identity, const std::string& greeting);
   // Sends `message` (if any), then closes.
@@ -248,6 +250,13 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void CountBatch(const Decision& decision, Duration took);
   void CountError(bool ours);
   void CountShadow(const Batch& running, const Decision& decision);
+  // session_move.cc
+  void NoteMovable();
+  [[nodiscard]] bool ReadCommitted() const;
+  [[nodiscard]] bool BlockMayMove() const;
+  void MoveBlock();
+  [[nodiscard]] bool PreparesElsewhere();
+
   // session_refuse.cc
   // The batch fails at `message`, with `error`, a whole ErrorResponse; while it is classified. The first of a batch counts.
   void Refuse(BatchMessage& message, std::string error);
@@ -420,8 +429,11 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   bool catalog_stale_ = false;           // it has changed since it was read
   CatalogChange ddl_pending_ = CatalogChange::kNone;  // DDL ran; it counts when its transaction ends
   bool serializable_default_ = false;
+  bool starts_read_committed_ = false;   // at log-in,
+  bool read_committed_default_ = false;  // and now
   bool read_only_default_ = false;
   bool read_only_block_ = false;
+  bool movable_ = false;       // the block at hand, on a replica, has left nothing there that its next statements need
   bool shadow_block_ = false;  // read_from = "none": a block that a replica could have taken
   std::string begin_;              // of a block that no server has heard of: what begins it
   TransactionModes begun_modes_;   // and what that says

@@ -174,6 +174,7 @@ void Session::LoseConnection() {
 void Session::Lost(bool ready_due, bool partial) {
   const bool unheard = RunsAgain();
   const bool unseen = holding_ || unheard;
+  const bool moves = (In<InBlock>() || In<FencingHere>()) && !partial && BlockMayMove();
   if (unheard) batch_->holds_off = ending_ != ServerEnding::kIdle && worker_.view().primary == connection_->id();
   LoseConnection();
   LeaveFence();
@@ -189,6 +190,12 @@ void Session::Lost(bool ready_due, bool partial) {
     RewindBatch(unseen);
   }
   if (partial) failure_.clear();  // in the middle of a message nothing can be said
+  if (moves) {
+    ready_due_.reset();
+    Take(Moved{});
+    if (batch_) return Dispatch();
+    return ProcessInput();
+  }
   // Between two batches of a block there is nothing to answer: the next one hears of it.
   if (In<InBlock>()) untold_ = failure_;
   if (batch_ && unheard) batch_->lost = true;

@@ -139,7 +139,7 @@ void Session::ClassifyEffect(const Facts& facts) {
   auto& b = *batch_;
   if (facts.kind == StatementKind::kBegin) b.begins = true;
   if (facts.kind == StatementKind::kCommit) b.commits = true;
-  if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) b.ends_block = true;
+  if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback || facts.prepares) b.ends_block = true;
   if (facts.kind == StatementKind::kTwoPhase) b.prepares = true;
   if (!facts.settings.empty()) b.changes_settings = true;
   b.catalog = std::max(b.catalog, facts.catalog);

@@ -209,6 +209,8 @@ void Session::SettingsChanged() {
     return AsciiLower(value(name)).find(word) != std::string::npos;
   };
   serializable_default_ = says("default_transaction_isolation", "serializable");
+  read_committed_default_ = value("default_transaction_isolation").empty() ? starts_read_committed_
+                                                                           : says("default_transaction_isolation", "read committed");
   // "on", "true", "yes", "1", or the form of SET SESSION CHARACTERISTICS.
   const auto read_only = std::string(value("default_transaction_read_only"));
   read_only_default_ = !read_only.empty() && !says("default_transaction_read_only", "off") &&

@@ -61,8 +61,9 @@ void Session::AwaitReplica() {
   }
   if (!In<FencingHere>() && !WorthWaiting(worker_.view(), Policy(), fence, worker_.Now())) return FallBack();
   if (fence_deadline == TimePoint::max()) {
-    const auto longest = In<FencingHere>() ? pool_policy_.query_wait_timeout : Policy().fence_wait;
-    if (!In<FencingHere>() || longest.count() > 0) fence_deadline = Clock::now() + longest;
+    const bool stays = In<FencingHere>() && !BlockMayMove();
+    const auto longest = stays ? pool_policy_.query_wait_timeout : Policy().fence_wait;
+    if (!stays || longest.count() > 0) fence_deadline = Clock::now() + longest;
   }
   worker_.fence().WaitForReplay(*this, fence_deadline);
 }
@@ -88,6 +89,11 @@ void Session::OnReadIndex(Lsn index) noexcept {
 void Session::OnReplayed() noexcept { AwaitReplica(); }
 
 void Session::OnFenceLate() noexcept {
+  if (In<FencingHere>() && BlockMayMove()) {
+    CountFence(FenceOutcome::kFellBack);
+    MoveBlock();
+    return Dispatch();
+  }
   if (In<FencingHere>()) {
     CountFence(FenceOutcome::kGaveUp);
     return GiveUpFence("40001", "the replica that this transaction reads from did not catch up in time");

@@ -368,7 +368,7 @@ void Session::Dispatch() {
   auto& running = batch();
   running.dispatched = true;
   if (running.refusal.empty() && (running.begins || In<Begun>()) && KeepBatch()) return;
-  if (running.ends_block && ChainsBehindFailure()) return;
+  if (running.ends_block && (ChainsBehindFailure() || PreparesElsewhere())) return;
   if (In<Idle>() && running.begins) begun_modes_ = {};  // of a block before
   auto decision = DecideBatch();
   if (decision.target == Target::kReplica &&

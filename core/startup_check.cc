@@ -18,9 +18,11 @@ constexpr milliseconds kRetryAfter{250};
 constexpr std::size_t kMaxEntries = 1000;
 constexpr std::uint32_t kMaxAnswerBytes = 64 * 1024;
 
-// Which of the settings that this start-up asked for can be set by nothing else. The client's own time-outs do not count.
+// Which of the settings that this start-up asked for can be set by nothing else; and the isolation of transactions. The
+// client's own time-outs do not count.
+constexpr std::string_view kIsolation = "=read committed";
 constexpr std::string_view kOnlyAtStartSql =
-    "SET statement_timeout = 0; SELECT name FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'client' AND"
+    "SET statement_timeout = 0; SELECT '=' || pg_catalog.current_setting('default_transaction_isolation') UNION ALL SELECT name FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'client' AND"
     " context OPERATOR(pg_catalog.=) ANY ('{backend,superuser-backend}')";
 
 }  // namespace
@@ -59,18 +61,16 @@ class StartupChecks::Probe final : public StreamUser {
       checks_.worker_.shared().protocol_minor.store(login_.protocol_minor(), std::memory_order_relaxed);
       if (login_.keys()) checks_.worker_.shared().credentials.Learn(question_.user, *login_.keys());
       out.clear();
-      if (!question_.parameters.empty()) {
-        AppendQuery(out, kOnlyAtStartSql);
-        asking_ = true;
-        progress = ServerLogin::Progress::kGoOn;
-      }
+      AppendQuery(out, kOnlyAtStartSql);
+      asking_ = true;
+      progress = ServerLogin::Progress::kGoOn;
     }
     if (progress == ServerLogin::Progress::kReady) {
       AppendEmpty(out, 'X');
       stream_->Write(AsBytes(out));
     }
     if (progress != ServerLogin::Progress::kGoOn)
-      return checks_.Finish(question_, progress, &login_, std::move(only_at_start_));  // destroys this
+      return checks_.Finish(question_, progress, &login_, {{}, {}, read_committed_, std::move(only_at_start_)});  // destroys this
     input_.erase(0, input_.size() - in.size());
     if (!out.empty()) stream_->Write(AsBytes(out));
   }
@@ -89,7 +89,9 @@ class StartupChecks::Probe final : public StreamUser {
       if (header.type == 'Z') return ServerLogin::Progress::kReady;
       if (header.type != 'D' || fields.U16() != 1) continue;
       const auto name = AsText(fields.Take(fields.U32()));
-      if (fields.ok()) only_at_start_.push_back(AsciiLower(name));
+      if (!fields.ok()) continue;
+      if (name.starts_with('=')) read_committed_ = name == kIsolation;
+      else only_at_start_.push_back(AsciiLower(name));
     }
   }
 
@@ -102,6 +104,7 @@ class StartupChecks::Probe final : public StreamUser {
   std::unique_ptr<Stream> stream_;
   std::string input_;
   bool asking_ = false;  // it has logged in
+  bool read_committed_ = false;
   std::vector<std::string> only_at_start_;
 };
 
@@ -161,7 +164,7 @@ bool StartupChecks::TakePlace(ServerId server, unsigned limit, Entry& entry) {
 }
 
 void StartupChecks::Finish(const StartupQuestion& asked, ServerLogin::Progress progress, const ServerLogin* login,
-                           std::vector<std::string> only_at_start) {
+                           StartupAnswer answer) {
   const auto question = asked;  // the probe that holds it goes away here
   const auto found = entries_.find(question);
   if (found == entries_.end()) return;
@@ -170,7 +173,9 @@ void StartupChecks::Finish(const StartupQuestion& asked, ServerLogin::Progress p
   if (!passing) {
     entry.answered = true;
     entry.answered_at = worker_.Now();
-    entry.answer = {login->error(), std::make_shared<const Parameters>(login->parameter_status()), std::move(only_at_start)};
+    answer.error = login->error();
+    answer.parameter_status = std::make_shared<const Parameters>(login->parameter_status());
+    entry.answer = std::move(answer);
     // A refusal may be mended at any time (CREATE DATABASE): it is not remembered.
     if (!entry.answer.error.empty()) entry.answered_at = {};
   } else {
@@ -183,10 +188,10 @@ void StartupChecks::Finish(const StartupQuestion& asked, ServerLogin::Progress p
     worker_.pools().Grow(server);
   }
   if (passing) return;
-  const auto answer = entry.answer;
+  const auto told = entry.answer;
   const auto users = std::move(entry.users);
   entry.users.clear();
-  for (auto* user : users) user->OnStartupChecked(answer);
+  for (auto* user : users) user->OnStartupChecked(told);
 }
 
 void StartupChecks::Sweep(TimePoint now) {

@@ -25,6 +25,7 @@ struct StartupQuestion {
 struct StartupAnswer {
   std::string error;  // the ErrorResponse, if the server refuses; then nothing else counts
   std::shared_ptr<const Parameters> parameter_status;
+  bool read_committed = false;  // transactions are, unless the session says otherwise
   std::vector<std::string> only_at_start;  // those of the settings asked for that no statement can set, in lower case
 };
 
@@ -70,8 +71,7 @@ class StartupChecks {
   };
   void Start(const StartupQuestion& question, Entry& entry);
   [[nodiscard]] bool TakePlace(ServerId server, unsigned limit, Entry& entry);
-  void Finish(const StartupQuestion& question, ServerLogin::Progress progress, const ServerLogin* login,
-              std::vector<std::string> only_at_start);
+  void Finish(const StartupQuestion& question, ServerLogin::Progress progress, const ServerLogin* login, StartupAnswer answer);
 
   Worker& worker_;
   std::map<StartupQuestion, Entry> entries_;

@@ -219,6 +219,7 @@ void AnalyseTransaction(const TransactionStmt* stmt, Facts& facts) {
     case TRANS_STMT_ROLLBACK_PREPARED:
       facts.kind = StatementKind::kTwoPhase;
       facts.object = stmt->gid;
+      facts.prepares = stmt->kind == TRANS_STMT_PREPARE;
       return;
   }
 }

@@ -113,6 +113,7 @@ struct Facts {
   CatalogChange catalog = CatalogChange::kNone;
   TransactionModes modes;       // kBegin, kSet of transaction modes
   bool chain = false;           // kCommit, kRollback: AND CHAIN
+  bool prepares = false;        // kTwoPhase: PREPARE TRANSACTION
   bool start = false;           // kBegin: by START TRANSACTION, and answered as such
   std::uint32_t end = 0;        // where it ends in the text, in bytes, before the semicolon
   std::string object;           // PREPARE / EXECUTE / DEALLOCATE / DECLARE / FETCH / CLOSE / SAVEPOINT / LISTEN: the name ("" = ALL);

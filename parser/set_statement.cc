@@ -97,4 +97,15 @@ std::string SetStatement(std::string_view name, std::string_view value, bool loc
   }
 }
 
+std::string SetStatementShownAs(std::string_view name, std::string_view value) {
+  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+  if (IsListOfNames(name))
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      const bool parted = value[i] == ',' && i + 2 < value.size() && value[i + 1] == ' ' && plain(value[i + 2]);
+      if (!parted && !plain(value[i])) return {};
+      if (parted) ++i;
+    }
+  return SetStatement(name, value, false);
+}
+
 }  // namespace waypost

@@ -16,4 +16,7 @@ void AppendSetLiteral(std::string_view text, std::string& out);
 // and several names in a SET. Empty if it cannot be written as a SET. It takes no snapshot, as a SELECT would.
 [[nodiscard]] std::string SetStatement(std::string_view name, std::string_view value, bool local);
 
+// The same for the session, and empty too where SHOW would not give back `value` as it is: a list by SET is parted by ", ".
+[[nodiscard]] std::string SetStatementShownAs(std::string_view name, std::string_view value);
+
 }  // namespace waypost

@@ -175,6 +175,14 @@ struct Transition {
     if (s.pin != PinReason::kNone) return {s};
     return {Begun{}, {Do::kCloseServer, Do::kAnswerKept}};
   }
+  Step operator()(const InBlock& s, const Moved&) const {
+    if (s.pin != PinReason::kNone) return {s};
+    return {Begun{}, {Do::kCloseServer}};
+  }
+  Step operator()(const FencingHere& s, const Moved&) const {
+    if (s.pin != PinReason::kNone || !s.block) return {s};
+    return {Begun{}, {Do::kCloseServer}};
+  }
   Step operator()(const InBlock& s, const ServerLost&) const {
     if (s.pin != PinReason::kNone) return {Closed{}, {Do::kCloseClient}};
     return {FailedBlock{}};

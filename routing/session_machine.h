@@ -43,6 +43,8 @@
 //   InBlock      BatchReady, probe first    FencingHere   join the fence
 //   InBlock      BatchReady, settles        FencingHere   join those who settle
 //   InBlock      ServerLost                 FailedBlock
+//   InBlock      Moved                      Begun         close the server connection
+//   FencingHere  Moved, in a block          Begun         close the server connection
 //   Auditing     Audited, pin               Pinned
 //   Auditing     Audited, pin, replica      Idle          close the server connection
 //   Auditing     Audited, no pin            Idle          release; a dirty connection is closed
@@ -102,9 +104,10 @@ struct Audited { PinReason pin = PinReason::kNone; bool replica = false; };
 // `mid_message`: the client got a part of a message. `unheard`: it got nothing of its batch, which may run again.
 struct ServerLost { bool mid_message = false; bool unheard = false; };
 struct BlockEnded {};
+struct Moved {};                           // the block at hand may go on elsewhere, as if it had just begun
 struct ClientGone {};
 using Event = std::variant<BatchReady, Kept, Proven, Unproven, Settled, GaveUp, Behind, Leased, NoLease, Rerouted, Refuted,
-                           CheckDue, HeldError, Continued, Forwarding, BatchDone, Audited, ServerLost, BlockEnded, ClientGone>;
+                           CheckDue, HeldError, Continued, Forwarding, BatchDone, Audited, ServerLost, BlockEnded, Moved, ClientGone>;
 
 struct Idle {};
 struct Begun {};  // in a transaction block that no server has heard of yet

@@ -131,7 +131,7 @@ Setting StartupSetting(std::string_view name, std::string_view value) {
   Setting setting;
   const auto lower = AsciiLower(name);
   setting.name = CanonicalSetting(lower);
-  setting.sql = SetStatement(lower, value, false);
+  setting.sql = SetStatementShownAs(lower, value);
   if (setting.sql.empty())
     setting.sql = "SELECT pg_catalog.set_config(" + Quote(name) + "," + Quote(value) + ",false)";
   return setting;

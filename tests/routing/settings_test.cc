@@ -123,7 +123,8 @@ TEST_CASE("a start-up setting is set by name and value, whatever they hold",
         R"(SET a TO E'x''); DROP TABLE t; --\\')");
   CHECK(StartupSetting("My.Name\"", "x").sql == R"(SET "my"."name""" TO 'x')");
   CHECK(StartupSetting("search_path", "a, \"B c\", \"$user\"").sql == "SELECT pg_catalog.set_config(E'search_path',E'a, \"B c\", \"$user\"',false)");
-  CHECK(StartupSetting("search_path", "a, \"$user\"").sql == "SET search_path TO 'a', '$user'");
+  CHECK(StartupSetting("search_path", "a, b").sql == "SET search_path TO 'a', 'b'");
+  CHECK(StartupSetting("search_path", "b,public").sql == "SELECT pg_catalog.set_config(E'search_path',E'b,public',false)");
 }
 
 }  // namespace waypost
