@@ -92,6 +92,7 @@ class App {
                      .catalog_failures = [this] { return keeper_.Failures(); }}) {
     shared_.credentials.Load(*config_);
     shared_.probe_now = [this] { prober_.ProbeNow(); };
+    shared_.forget_database = [this](const std::string& database) { ForgetDatabase(database); };
     shared_.want_catalog = [this](const std::string& database) { keeper_.RequestCatalog(database); };
   }
 
@@ -112,6 +113,7 @@ class App {
     return config_;
   }
   void OnView(View view);
+  void ForgetDatabase(const std::string& database);
   void OnCatalog(const std::string& database, const KnownCatalog& known);
   [[nodiscard]] std::shared_ptr<const Catalog> WaitForCatalog(const std::string& database);
   template <class Report, class Ask>
@@ -145,6 +147,17 @@ void App::OnCatalog(const std::string& database, const KnownCatalog& known) {
   catalogs_[database] = known.catalog;
   catalog_came_.notify_all();
   for (const auto& worker : workers_) worker->SetCatalog(database, known.catalog, known.as_of);
+}
+
+// Nothing of what was learnt of it holds. Any worker's thread.
+void App::ForgetDatabase(const std::string& database) {
+  shared_.database_claims.Renewed();
+  shared_.catalog_clock.Tick(database);
+  shared_.sequence_readers.Forget(database);
+  keeper_.Forget(database);
+  const std::scoped_lock lock(mutex_);
+  catalogs_.erase(database);
+  for (const auto& worker : workers_) worker->ForgetDatabase(database);
 }
 
 // The catalogue of `database`; null if it does not come soon. An admin thread.

@@ -184,6 +184,8 @@ struct Batch : BatchFlags {
   std::unordered_set<std::string> closed_portals;  // and those of the transaction that it closes
   std::vector<CountedRun> ran;  // of each Query and Execute, while digests are on
   std::vector<RenamedHere> renamed;
+  std::vector<std::string> claimed;  // databases that it wants to itself
+  std::vector<std::string> renewed;  // and those that its success makes others
   std::string refusal;  // an ErrorResponse, if a message of it is refused
 
   // Of one of its messages, without the header. Valid while nothing is added.
@@ -203,6 +205,8 @@ struct Batch : BatchFlags {
     if (!closed_portals.empty()) Release(closed_portals);
     Empty(ran);
     Empty(renamed);
+    claimed.clear();
+    renewed.clear();
     refusal.clear();
   }
 

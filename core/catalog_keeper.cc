@@ -83,6 +83,11 @@ class CatalogKeeper::Loop {
     wake_.notify_all();
   }
 
+  void Forget(std::string_view database) {
+    const std::lock_guard lock(mutex_);
+    if (const auto at = databases_.find(database); at != databases_.end()) databases_.erase(at);
+  }
+
  private:
   struct Entry {
     TimePoint asked{};   // last RequestCatalog
@@ -210,6 +215,9 @@ CatalogFailures CatalogKeeper::Failures() const {
 }
 void CatalogKeeper::RequestCatalog(std::string_view database) {
   loop_->Request(database);
+}
+void CatalogKeeper::Forget(std::string_view database) {
+  loop_->Forget(database);
 }
 
 }  // namespace waypost

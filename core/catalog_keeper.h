@@ -45,6 +45,8 @@ class CatalogKeeper {
   // Any thread; holds a lock for less than a microsecond. A load that begins after this call will
   // be published; several requests are one load.
   void RequestCatalog(std::string_view database);
+  // Any thread. It is not loaded again until it is asked for.
+  void Forget(std::string_view database);
   // Any thread.
   [[nodiscard]] CatalogFailures Failures() const;
 

@@ -359,6 +359,11 @@ void PoolSet::PublishOldest(ServerId server) {
   host_.metrics().SetGauge(Gauge::kPoolWaiting, static_cast<std::int64_t>(waiting), server);
 }
 
+void PoolSet::CloseIdle(const std::string& database) {
+  for (auto& [key, pool] : pools_)
+    if (key.database == database) pool->CloseIdle(DisconnectCause::kEvicted);
+}
+
 void PoolSet::Grow(ServerId server) {
   auto& budget = host_.shared().budgets[server];
   const auto* limit = host_.FindServer(server);

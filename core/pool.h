@@ -140,6 +140,8 @@ class PoolSet {
   // Since when somebody has lacked a place on `server`: over the start-up checks and all pools but `except`, here and in the
   // other workers.
   [[nodiscard]] std::optional<TimePoint> LacksPlaceSince(ServerId server, const Pool* except) const;
+  // Closes those that are idle in one database, on whatever server.
+  void CloseIdle(const std::string& database);
   [[nodiscard]] auto begin() const { return pools_.begin(); }
   [[nodiscard]] auto end() const { return pools_.end(); }
 

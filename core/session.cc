@@ -37,6 +37,7 @@ std::uint32_t Session::cancel_pid() const { return worker_.CancelPid(slot_); }
 void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
   user_ = std::move(identity.user);
   database_ = std::move(identity.database);
+  worker_.shared().database_claims.ClientCame(database_);
   settings_.Start(std::move(identity.startup));
   only_at_start_ = std::move(identity.only_at_start);
   defaults = identity.defaults;
@@ -401,7 +402,9 @@ void Session::Close(const std::string& message, ClientOutcome outcome) {
   LeaveFence();
   // A transaction that is idle could be rolled back and the connection kept; a closed one is surely clean.
   Take(ClientGone{});
+  YieldDatabases();
   if (login_) login_->Abandon();
+  else worker_.shared().database_claims.ClientLeft(database_);
   if (!counted_as_.empty()) worker_.shared().clients.Give(counted_as_);
   stream_->Finish();
   worker_.Bury(*this, slot_);

@@ -82,6 +82,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // What ties it to its server connection now; kNone: nothing.
   [[nodiscard]] PinReason pinned_by() const;
   [[nodiscard]] bool logged_in() const { return login_ == nullptr; }
+  [[nodiscard]] const std::string& database() const { return database_; }
 
   // From the login.
   struct Identity {
@@ -312,6 +313,11 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void RenamedIn(std::uint64_t sequence);
   [[nodiscard]] std::string WithClientPosition(std::string_view error, const Answer& answer) const;
   [[nodiscard]] std::string WithClientNames(std::string_view error, const Answer& answer) const;
+
+  // session_databases.cc
+  void ClaimDatabases();
+  void YieldDatabases();
+  void RenewDatabases(const std::vector<std::string>& names);
 
   // session_parameters.cc
   void OnParameter(std::string_view name, std::string_view value);

@@ -37,6 +37,7 @@ void Session::EndBatch() {
   give_up_at = deadline_ = TimePoint::max();
   if (check_ != nullptr) EndCheck(SelfCheckOutcome::kFailed);
   names_.EndBatch();
+  YieldDatabases();
   if (batch_) worker_.GiveBatch(std::move(batch_));
 }
 
@@ -167,6 +168,7 @@ void Session::LoseConnection() {
   last_words_.clear();
   ending_ = ServerEnding::kUnsaid;
   // It may have been committed all the same.
+  if (batch_) RenewDatabases(batch_->renewed);
   CatalogChanged(std::max(std::exchange(ddl_pending_, CatalogChange::kNone), batch_ ? batch_->catalog : CatalogChange::kNone));
 }
 

@@ -98,6 +98,7 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
     default:
       break;
   }
+  if (facts.databases) RenewDatabases(facts.databases->renewed);
   for (const auto& effect : facts.settings) ApplySetting(effect);
   // What a transaction changed comes into force when it is committed, by whatever session.
   if (facts.kind == StatementKind::kTwoPhase) {

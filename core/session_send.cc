@@ -36,6 +36,7 @@ void Session::Send() {
     worker_.metrics().Count(Counter::kBackendQueries, connection_->id(),
                             b.simple ? QueryKind::kSimple : QueryKind::kExtended);
   }
+  ClaimDatabases();
   for (; b.sent < b.messages.size(); ++b.sent) {
     Append(out, b.messages[b.sent]);
     b.messages[b.sent].sequence = connection_->ledger().NextSequence() - 1;

@@ -20,6 +20,7 @@
 #include "core/base/time.h"
 #include "core/config.h"
 #include "core/credentials.h"
+#include "core/database_claims.h"
 #include "metrics/labels.h"
 #include "parser/startup.h"
 #include "routing/cluster_view.h"
@@ -187,6 +188,11 @@ class SequenceReaders {
     const std::scoped_lock lock(mutex_);
     return readers_.contains({database, user});
   }
+  // The database of that name is another one.
+  void Forget(const std::string& database) {
+    const std::scoped_lock lock(mutex_);
+    std::erase_if(readers_, [&](const auto& reader) { return reader.first == database; });
+  }
   [[nodiscard]] std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
 
  private:
@@ -220,6 +226,7 @@ struct Shared {
   ClientCount clients;
   RuleNames rule_names;
   SequenceReaders sequence_readers;
+  DatabaseClaims database_claims;
   Credentials credentials;
   // When a statement that may write was last sent or answered, in any worker.
   std::atomic<Duration::rep> last_write{0};
@@ -229,6 +236,7 @@ struct Shared {
   // Ask the control plane; any thread.
   std::function<void()> probe_now;
   std::function<void(const std::string& database)> want_catalog;    // load it, if it is not there yet
+  std::function<void(const std::string& database)> forget_database;  // the name stands for another one, or for none
   CatalogClock catalog_clock;
   DefaultsClock defaults_clock;
   PlainPrepared plain_prepared;

@@ -113,7 +113,9 @@ StartupChecks::~StartupChecks() = default;
 
 void StartupChecks::Ask(const StartupQuestion& question, StartupUser& user) {
   auto& entry = entries_[question];
+  const auto& claims = worker_.shared().database_claims;
   if (entry.answered && worker_.Now() - entry.answered_at < kRemembered &&
+      entry.renewals == claims.renewals() && !claims.Claimed(question.database) &&
       entry.defaults == worker_.shared().defaults_clock.now()) {
     user.OnStartupChecked(entry.answer);
     return;
@@ -149,6 +151,7 @@ void StartupChecks::Start(const StartupQuestion& question, Entry& entry) {
   }
   entry.no_place_since.reset();
   worker_.pools().PublishOldest(*primary);
+  entry.renewals = worker_.shared().database_claims.renewals();
   entry.defaults = worker_.shared().defaults_clock.now();
   entry.probe = std::make_unique<Probe>(*this, question, *primary, config);
 }

@@ -65,6 +65,7 @@ class StartupChecks {
     std::vector<StartupUser*> users;
     bool answered = false;
     StartupAnswer answer;
+    std::uint64_t renewals = 0;  // how often databases were made or dropped by then
     std::uint64_t defaults = 0;  // what the DefaultsClock said before it was asked
     TimePoint answered_at{}, retry_at{};
     std::optional<TimePoint> no_place_since;

@@ -182,6 +182,30 @@ void Worker::SetCatalog(const std::string& database, std::shared_ptr<const Catal
   });
 }
 
+void Worker::ForgetDatabase(const std::string& database) {
+  Post([this, database] {
+    catalogs_.erase(database);
+    ++catalog_generation_;
+    pools_.CloseIdle(database);
+    const auto waits = [&](const auto& item) { return item.first == database; };
+    const auto is_there = [&](const Slot& slot) { return slot.session && slot.session->logged_in() && slot.session->database() == database; };
+    if (std::any_of(waiting_logins_.begin(), waiting_logins_.end(), waits) ||
+        std::any_of(slots_.begin(), slots_.end(), is_there))
+      shared_.want_catalog(database);
+  });
+}
+
+void Worker::LeaveDeserted() {
+  for (const auto& database : shared_.database_claims.Deserted()) pools_.CloseIdle(database);
+}
+
+void Worker::DesertDatabases() {
+  for (auto* worker : shared_.workers) {
+    if (worker == this) LeaveDeserted();
+    else worker->Post([worker] { worker->LeaveDeserted(); });
+  }
+}
+
 const Worker::CatalogEntry* Worker::CatalogOf(const std::string& database) const {
   const auto found = catalogs_.find(database);
   return found == catalogs_.end() ? nullptr : &found->second;
@@ -344,6 +368,7 @@ void Worker::Tick() {
   metrics_.Observe(Histogram::kEventLoopLag, 0, now - next_tick_);
   next_tick_ = now + kTick;
   digests_.Replenish(kDigestBudget);
+  LeaveDeserted();
   pools_.Sweep(now);
   fence_.Sweep(now);
   startup_checks_.Sweep(now);

@@ -55,6 +55,8 @@ class Worker final : public PoolHost {
   void SetConfig(ConfigSnapshot config);
   // `as_of`: what the CatalogClock said before it was read.
   void SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog, std::uint64_t as_of);
+  // Nothing of what was learnt of the database of that name holds any more.
+  void ForgetDatabase(const std::string& database);
   // Stops listening, lets what is under way end, closes idle clients; `at_once`: all of them.
   void Drain(bool at_once);
   // True once no client is left after Drain().
@@ -167,10 +169,13 @@ class Worker final : public PoolHost {
   void PlaceFreeForStartup(ServerId server) override { startup_checks_.PlaceFree(server); }
   void AskOthersToYield(ServerId server) override;
   void TellPlaceFree(std::size_t worker, ServerId server) override;
+  // A session of this worker wants databases to itself: see DatabaseClaims.
+  void DesertDatabases();
 
  private:
   void Accept(std::unique_ptr<TcpStream> stream, std::string_view listener);
   void MakeRoomForLogin();
+  void LeaveDeserted();
   void Tick();
   void RunPosted();
   void EmptyGrave();

@@ -113,7 +113,10 @@ Facts Statement::Analyse(const Node* stmt) {
   Top(stmt, true);
   walk_.Finish();
   facts_.touched = NamesTouchedBy(stmt);
-  if (facts_.kind == StatementKind::kDdl) facts_.catalog = ChangeOf(stmt);
+  if (facts_.kind == StatementKind::kDdl) {
+    facts_.catalog = ChangeOf(stmt);
+    facts_.databases = DatabasesUsedBy(stmt);
+  }
   // What stands in a DO nobody sees.
   if (facts_.kind == StatementKind::kDo) facts_.catalog = CatalogChange::kNow;
   if (stmt->type == T_SelectStmt && facts_.form_reason == Reason::kSelectInto) {

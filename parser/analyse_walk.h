@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -80,6 +81,9 @@ class QueryWalk {
 // sorted, no duplicates. Nothing for a query, and for what only holds one (EXPLAIN, PREPARE,
 // DECLARE): the walk over it has them all.
 [[nodiscard]] std::vector<NameRef> NamesTouchedBy(const Node* stmt);
+
+// Null for what uses no database as a whole.
+[[nodiscard]] std::shared_ptr<const DatabaseUse> DatabasesUsedBy(const Node* stmt);
 
 // BEGIN, SET and RESET statements.
 void AnalyseTransaction(const TransactionStmt* stmt, Facts& facts);

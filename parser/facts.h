@@ -100,6 +100,12 @@ enum class CatalogChange : std::uint8_t {
   kDefaults,  // the same, and new sessions start with other settings
 };
 
+// What a statement does with whole databases.
+struct DatabaseUse {
+  std::string alone;                 // it fails with 55006 while others are connected to this one
+  std::vector<std::string> renewed;  // if it succeeds, these names stand for nothing or for another database
+};
+
 struct Facts {
   StatementKind kind = StatementKind::kUnknown;
   bool writes_by_form = true;   // the tree alone proves that it is no read
@@ -111,6 +117,7 @@ struct Facts {
   std::vector<NameRef> touched; // relations and functions that a statement names which is no query (TRUNCATE, CREATE VIEW, COMMENT ...); for rules
   std::vector<SettingEffect> settings;  // also set_config('x', 'constant', ...) in a SELECT list
   CatalogChange catalog = CatalogChange::kNone;
+  std::shared_ptr<const DatabaseUse> databases;  // DROP DATABASE and the like; else null
   TransactionModes modes;       // kBegin, kSet of transaction modes
   bool chain = false;           // kCommit, kRollback: AND CHAIN
   bool prepares = false;        // kTwoPhase: PREPARE TRANSACTION

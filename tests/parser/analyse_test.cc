@@ -437,4 +437,31 @@ TEST_CASE("a statement says what it does to the catalogue", "[parser][analyse]")
   CHECK(One(sql).catalog == change);
 }
 
+TEST_CASE("what wants a database to itself says which, and which names it changes", "[parser][analyse]") {
+  using Names = std::vector<std::string>;
+  const auto [sql, alone, renewed] = GENERATE(table<std::string, std::string, Names>({
+      {"DROP DATABASE d", "d", {"d"}},
+      {"DROP DATABASE IF EXISTS \"D\" WITH (FORCE)", "D", {"D"}},
+      {"ALTER DATABASE d RENAME TO e", "d", {"d", "e"}},
+      {"ALTER DATABASE d SET TABLESPACE t", "d", {}},
+      {"CREATE DATABASE d", "template1", {"d"}},
+      {"CREATE DATABASE d TEMPLATE e", "e", {"d"}},
+      {"CREATE DATABASE d WITH OWNER o TEMPLATE = 'e' ENCODING 'UTF8'", "e", {"d"}},
+      {"CREATE DATABASE d TEMPLATE DEFAULT", "template1", {"d"}},
+  }));
+  CAPTURE(sql);
+  const auto facts = One(sql);
+  REQUIRE(facts.databases != nullptr);
+  CHECK(facts.databases->alone == alone);
+  CHECK(facts.databases->renewed == renewed);
+}
+
+TEST_CASE("what leaves a database to others wants none", "[parser][analyse]") {
+  const auto sql = GENERATE("ALTER DATABASE d OWNER TO x", "ALTER DATABASE d SET work_mem = 1", "ALTER DATABASE d CONNECTION LIMIT 1",
+                            "ALTER TABLE d RENAME TO e", "DROP TABLE d", "ALTER ROLE d RENAME TO e", "DROP ROLE d",
+                            "DROP TABLESPACE d", "REASSIGN OWNED BY d TO e", "COMMENT ON DATABASE d IS ''", "SELECT 1");
+  CAPTURE(sql);
+  CHECK(One(sql).databases == nullptr);
+}
+
 }  // namespace waypost

@@ -1,0 +1,45 @@
+// Databases that a statement wants to itself (DROP DATABASE, CREATE DATABASE ... TEMPLATE): while it runs, each worker gives
+// up its idle connections to them as soon as no client is logged in there, and opens none of its own accord. The server,
+// which waits some seconds for others to leave, finds what it would find if its clients were its own. Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace waypost {
+
+class DatabaseClaims {
+ public:
+  // A client of `database` has logged in, or is gone.
+  void ClientCame(const std::string& database);
+  void ClientLeft(const std::string& database);
+
+  // A statement of a session in `own` wants `database` to itself; until Yield() with the same.
+  void Claim(const std::string& database, const std::string& own);
+  void Yield(const std::string& database, const std::string& own);
+  [[nodiscard]] bool Claimed(const std::string& database) const;
+  // Those claimed by sessions that are alone there, as far as clients of ours go. Costs next to nothing while none is.
+  [[nodiscard]] std::vector<std::string> Deserted() const;
+
+  // How often a database was dropped, made or renamed: what was learnt of the databases before may be wrong.
+  [[nodiscard]] std::uint64_t renewals() const { return renewals_.load(std::memory_order_acquire); }
+  void Renewed() { renewals_.fetch_add(1, std::memory_order_acq_rel); }
+
+ private:
+  struct Claims {
+    unsigned sessions = 0;
+    unsigned own = 0;  // of them, those that are clients of the database themselves
+  };
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, unsigned> clients_;
+  std::map<std::string, Claims> claims_;
+  std::atomic<unsigned> claimed_{0};
+  std::atomic<std::uint64_t> renewals_{0};
+};
+
+}  // namespace waypost
