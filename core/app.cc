@@ -83,7 +83,8 @@ class App {
  public:
   explicit App(Config config)
       : config_(std::make_shared<const Config>(Fitted(std::move(config)))),
-        prober_(config_, prober_metrics_, [this](View view) { OnView(std::move(view)); }),
+        prober_(config_, prober_metrics_, [this](View view) { OnView(std::move(view)); },
+                [this](const std::string& database) { return shared_.database_claims.InsteadOf(database); }),
         keeper_(config_, [this] { return prober_.view(); }, [this] { return shared_.catalog_clock.now(); },
                 [this](const std::string& database, const KnownCatalog& known) { OnCatalog(database, known); }),
         kept_reads_({.view = [this] { return prober_.view(); },

@@ -1,5 +1,7 @@
 #include "core/database_claims.h"
 
+#include <algorithm>
+
 namespace waypost {
 
 void DatabaseClaims::ClientCame(const std::string& database) {
@@ -45,6 +47,19 @@ std::vector<std::string> DatabaseClaims::Deserted() const {
     if (clients == clients_.end() || clients->second <= claims.own) deserted.push_back(database);
   }
   return deserted;
+}
+
+bool DatabaseClaims::MustLeave(const std::string& database) const {
+  if (claimed_.load(std::memory_order_acquire) == 0) return false;
+  const auto deserted = Deserted();
+  return std::find(deserted.begin(), deserted.end(), database) != deserted.end();
+}
+
+std::string DatabaseClaims::InsteadOf(const std::string& database) const {
+  if (!MustLeave(database)) return database;
+  for (const char* other : {"postgres", "template1"})
+    if (!Claimed(other)) return other;
+  return database;
 }
 
 }  // namespace waypost

@@ -26,6 +26,12 @@ class DatabaseClaims {
   // Those claimed by sessions that are alone there, as far as clients of ours go. Costs next to nothing while none is.
   [[nodiscard]] std::vector<std::string> Deserted() const;
 
+  // True if our own connections to `database` are to go now.
+  [[nodiscard]] bool MustLeave(const std::string& database) const;
+  // Where what may be connected to any database connects: to `database`, or, while that is claimed, to one that every cluster
+  // has.
+  [[nodiscard]] std::string InsteadOf(const std::string& database) const;
+
   // How often a database was dropped, made or renamed: what was learnt of the databases before may be wrong.
   [[nodiscard]] std::uint64_t renewals() const { return renewals_.load(std::memory_order_acquire); }
   void Renewed() { renewals_.fetch_add(1, std::memory_order_acq_rel); }

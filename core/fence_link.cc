@@ -151,6 +151,7 @@ N Number(std::string_view text) {
 
 void FenceLink::Open(std::shared_ptr<const ServerConfig> server, const MonitorConfig& monitor, const ScramKeys& keys) {
   server_ = std::move(server);
+  database_ = monitor.database;
   state_ = State::kLoggingIn;
   asked_ = Question::kNone;
   waiting_since_ = heard_at_ = Clock::now();

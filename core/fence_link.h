@@ -72,6 +72,8 @@ class FenceLink final : public StreamUser {
   FenceLink(const FenceLink&) = delete;
   FenceLink& operator=(const FenceLink&) = delete;
 
+  // That it is connected to, or was.
+  [[nodiscard]] const std::string& database() const { return database_; }
   // From kClosed. `keys`: of an earlier login, or none.
   void Open(std::shared_ptr<const ServerConfig> server, const MonitorConfig& monitor, const ScramKeys& keys);
   void Close();
@@ -126,6 +128,7 @@ class FenceLink final : public StreamUser {
   State state_ = State::kClosed;
   Question asked_ = Question::kNone;
   std::shared_ptr<const ServerConfig> server_;
+  std::string database_;
   std::optional<ServerLogin> login_;
   std::optional<ScramKeys> keys_;
   std::uint16_t protocol_minor_ = 0;

@@ -144,6 +144,20 @@ void FenceProbe::OnConfigChanged() {
   }
 }
 
+void FenceProbe::Leave(const std::string& database) {
+  if (worker_.monitor().database == database) return;  // there is no other
+  if (nudger_.database() == database) nudger_.Close();
+  bool any = false;
+  for (ServerId id = 0; id < servers_.size(); ++id) {
+    const auto& link = servers_[id].link;
+    if (!link || link->state() == FenceLink::State::kClosed || link->database() != database) continue;
+    CloseLink(id);
+    servers_[id].retry_at = {};
+    any = true;
+  }
+  if (any) Watch(Clock::now());
+}
+
 void FenceProbe::OnView() {
   const auto& view = worker_.view();
   servers_.resize(std::max(servers_.size(), view.servers.size()));
@@ -185,7 +199,7 @@ void FenceProbe::Watch(TimePoint now) {
     auto config = worker_.ServerFor(id);
     if (!config) continue;
     server.as_primary = primary;
-    server.link->Open(std::move(config), worker_.config().monitor, keys_);
+    server.link->Open(std::move(config), worker_.monitor(), keys_);
   }
 }
 
@@ -358,7 +372,7 @@ void FenceProbe::OnFlush(FenceLink& /*link*/, Lsn flush) noexcept {
   if (nudger_.Free()) {
     nudger_.Ask(FenceLink::Question::kNudge, now);
   } else if (nudger_.state() == FenceLink::State::kClosed && primary_) {
-    if (auto config = worker_.ServerFor(*primary_)) nudger_.Open(std::move(config), worker_.config().monitor, keys_);
+    if (auto config = worker_.ServerFor(*primary_)) nudger_.Open(std::move(config), worker_.monitor(), keys_);
   }
 }
 

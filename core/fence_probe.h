@@ -70,6 +70,8 @@ class FenceProbe final : private FenceLinkUser {
 
   void OnView();
   void OnConfigChanged();
+  // Somebody wants `database` to himself: its links go elsewhere.
+  void Leave(const std::string& database);
   // Time-outs, connections to be opened again, signs of life. Called every few dozen milliseconds.
   void Sweep(TimePoint now);
 

@@ -34,9 +34,10 @@ int PollTimeout(TimePoint now, TimePoint until) {
 
 class Prober::Loop {
  public:
-  Loop(ConfigSnapshot config, WorkerMetrics& metrics, Publish publish)
+  Loop(ConfigSnapshot config, WorkerMetrics& metrics, Publish publish, Where where)
       : metrics_(metrics),
         publish_(std::move(publish)),
+        where_(std::move(where)),
         wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     WAYPOST_CHECK(wake_fd_ >= 0);
     Apply(std::move(config));
@@ -85,6 +86,9 @@ class Prober::Loop {
     std::string conninfo;
     std::unique_ptr<ProbeLink> link;  // null: removed
     int version = 0;                  // that was remarked on, if there was reason to
+    std::string database;             // that it is connected to
+    std::unique_ptr<ProbeLink> next;  // to `next_database`; takes the place of `link` with its first answer
+    std::string next_database;
   };
 
   void Wake() const {
@@ -133,28 +137,55 @@ class Prober::Loop {
     probe.up = false;
     probe.error = kNotAskedYet;
     probe.sample.reset();
-    servers_[id] = {conninfo,
-                    std::make_unique<ProbeLink>(conninfo, ProbeLink::Timing{monitor.interval, monitor.timeout}),
-                    0};
+    servers_[id] = {};
+    servers_[id].conninfo = conninfo;
+    servers_[id].database = monitor.database;
+    servers_[id].link = LinkTo(conninfo);
+  }
+
+  [[nodiscard]] std::unique_ptr<ProbeLink> LinkTo(const std::string& conninfo) const {
+    const MonitorConfig& monitor = config_->monitor;
+    return std::make_unique<ProbeLink>(conninfo, ProbeLink::Timing{monitor.interval, monitor.timeout});
+  }
+
+  // Somebody wants the database that the links are in to himself, or does not any more. A link goes when another one has
+  // answered: the servers are watched all the while.
+  void MoveLinks() {
+    if (!where_) return;
+    const MonitorConfig& monitor = config_->monitor;
+    const std::string database = where_(monitor.database);
+    for (std::size_t id = 0; id < servers_.size(); ++id) {
+      Server& server = servers_[id];
+      if (!server.link) continue;
+      if (server.database == database) server.next.reset();
+      if (server.database == database || (server.next && server.next_database == database)) continue;
+      server.next_database = database;
+      server.next = LinkTo(MonitorConninfo(monitor, probes_[id].host, probes_[id].port, database, monitor.timeout));
+    }
   }
 
   void Run() {
     std::vector<pollfd> polled;
     std::vector<std::size_t> ids;
     while (!stopping_) {
+      MoveLinks();
       TimePoint until = Clock::now() + kMaxSleep;
       polled.assign(1, {wake_fd_, POLLIN, 0});
       ids.assign(1, 0);
       for (std::size_t id = 0; id < servers_.size(); ++id) {
-        if (!servers_[id].link) continue;
-        until = std::min(until, servers_[id].link->wake_at());
-        polled.push_back({servers_[id].link->fd(), servers_[id].link->events(), 0});
-        ids.push_back(id);
+        for (const ProbeLink* link : {servers_[id].link.get(), servers_[id].next.get()}) {
+          if (link == nullptr) continue;
+          until = std::min(until, link->wake_at());
+          polled.push_back({link->fd(), link->events(), 0});
+          ids.push_back(id);
+        }
       }
       poll(polled.data(), polled.size(), PollTimeout(Clock::now(), until));
       bool changed = false;
-      for (std::size_t i = 1; i < polled.size(); ++i)
-        changed |= StepServer(ids[i], polled[i].revents != 0);
+      for (std::size_t i = 1; i < polled.size(); ++i) {
+        const bool next = i > 1 && ids[i] == ids[i - 1];
+        changed |= next ? StepNext(ids[i], polled[i].revents != 0) : StepServer(ids[i], polled[i].revents != 0);
+      }
       if (polled[0].revents != 0) changed |= Told();
       if (changed) PublishView();
     }
@@ -177,8 +208,20 @@ class Prober::Loop {
     return reloaded;
   }
 
+  bool StepNext(std::size_t id, bool ready) {
+    Server& server = servers_[id];
+    auto outcome = server.next->Step(Clock::now(), ready);
+    if (!outcome || outcome->result != ProbeResult::kOk) return false;
+    server.link = std::move(server.next);
+    server.database = server.next_database;
+    return Note(id, std::move(outcome));
+  }
+
   bool StepServer(std::size_t id, bool ready) {
-    auto outcome = servers_[id].link->Step(Clock::now(), ready);
+    return Note(id, servers_[id].link->Step(Clock::now(), ready));
+  }
+
+  bool Note(std::size_t id, std::optional<ProbeLink::Outcome> outcome) {
     if (!outcome) return false;
     metrics_.Count(Counter::kProbes, id, outcome->result);
     metrics_.Observe(Histogram::kProbeDuration, id, outcome->took);
@@ -242,6 +285,7 @@ class Prober::Loop {
 
   WorkerMetrics& metrics_;
   const Publish publish_;
+  const Where where_;
   const int wake_fd_;
   std::atomic<bool> stopping_{false}, hurry_{false};
   mutable std::mutex mutex_;
@@ -255,8 +299,8 @@ class Prober::Loop {
   std::thread thread_;
 };
 
-Prober::Prober(ConfigSnapshot config, WorkerMetrics& metrics, Publish publish)
-    : loop_(std::make_unique<Loop>(std::move(config), metrics, std::move(publish))) {}
+Prober::Prober(ConfigSnapshot config, WorkerMetrics& metrics, Publish publish, Where where)
+    : loop_(std::make_unique<Loop>(std::move(config), metrics, std::move(publish), std::move(where))) {}
 Prober::~Prober() = default;
 void Prober::Start() {
   loop_->Start();

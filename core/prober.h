@@ -20,8 +20,11 @@ class Prober {
   // picture; must not block long.
   using Publish = std::function<void(View)>;
 
-  // `metrics` is written by the prober's thread alone and must outlive it.
-  Prober(ConfigSnapshot config, WorkerMetrics& metrics, Publish publish);
+  // Which database to be connected to, now, instead of the one that is configured; asked on the prober's thread.
+  using Where = std::function<std::string(const std::string& configured)>;
+
+  // `metrics` is written by the prober's thread alone and must outlive it. `where` empty: to the configured one.
+  Prober(ConfigSnapshot config, WorkerMetrics& metrics, Publish publish, Where where = {});
   ~Prober();  // stops
   Prober(const Prober&) = delete;
   Prober& operator=(const Prober&) = delete;

@@ -29,7 +29,9 @@ void Session::ClaimDatabases() {
       b.renewed.insert(b.renewed.end(), renewed.begin(), renewed.end());
     }
   }
-  if (b.claimed.size() > before) worker_.DesertDatabases();
+  if (b.claimed.size() == before) return;
+  worker_.DesertDatabases();
+  worker_.shared().probe_now();  // the prober leaves too
 }
 
 void Session::YieldDatabases() {

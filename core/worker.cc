@@ -196,7 +196,16 @@ void Worker::ForgetDatabase(const std::string& database) {
 }
 
 void Worker::LeaveDeserted() {
-  for (const auto& database : shared_.database_claims.Deserted()) pools_.CloseIdle(database);
+  for (const auto& database : shared_.database_claims.Deserted()) {
+    pools_.CloseIdle(database);
+    fence_.Leave(database);
+  }
+}
+
+MonitorConfig Worker::monitor() const {
+  auto monitor = config_->monitor;
+  monitor.database = shared_.database_claims.InsteadOf(monitor.database);
+  return monitor;
 }
 
 void Worker::DesertDatabases() {

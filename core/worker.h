@@ -171,6 +171,8 @@ class Worker final : public PoolHost {
   void TellPlaceFree(std::size_t worker, ServerId server) override;
   // A session of this worker wants databases to itself: see DatabaseClaims.
   void DesertDatabases();
+  // How its own connections log in: to the configured database, or, while that is claimed, to another.
+  [[nodiscard]] MonitorConfig monitor() const;
 
  private:
   void Accept(std::unique_ptr<TcpStream> stream, std::string_view listener);

@@ -36,6 +36,21 @@ TEST_CASE("who claims the database that he is in is alone there by himself", "[c
   CHECK(claims.Deserted().empty());
 }
 
+TEST_CASE("who may be connected to any database leaves a claimed one for another", "[core][databases]") {
+  DatabaseClaims claims;
+  CHECK(claims.InsteadOf("postgres") == "postgres");
+  claims.Claim("postgres", "app");
+  CHECK(claims.MustLeave("postgres"));
+  CHECK(claims.InsteadOf("postgres") == "template1");
+  CHECK(claims.InsteadOf("monitor") == "monitor");
+  claims.Claim("template1", "app");
+  CHECK(claims.InsteadOf("postgres") == "postgres");
+  claims.Yield("template1", "app");
+  claims.ClientCame("postgres");
+  CHECK_FALSE(claims.MustLeave("postgres"));
+  CHECK(claims.InsteadOf("postgres") == "postgres");
+}
+
 TEST_CASE("two may claim one database", "[core][databases]") {
   DatabaseClaims claims;
   claims.Claim("template1", "a");

@@ -96,6 +96,40 @@ def test_the_template_that_the_client_is_in(proxy):
         assert conn.rows("SELECT * FROM t") == [["1"]]
 
 
+@pytest.mark.parametrize("monitored", ["postgres", "dd1", "template1"])
+def test_the_database_that_waypost_watches_from(make_waypost, cluster, monitored):
+    cluster.sql("CREATE DATABASE dd1", database="postgres")
+    try:
+        proxy = make_waypost(users=USERS, sections={"monitor": {"database": monitored}}, wait_for_split=True)
+        with proxy.connect() as client:
+            stop = threading.Event()
+            errors = []
+
+            def work():
+                while not stop.is_set():
+                    errors.extend(wire.sqlstates(client.simple("SELECT count(*) FROM probe_me")))
+
+            worker = threading.Thread(target=work)
+            worker.start()
+            with admin(proxy, "openfire") as conn:
+                assert wire.sqlstates(conn.simple(f"CREATE DATABASE dd2 TEMPLATE {monitored}")) == []
+                assert wire.sqlstates(conn.simple("DROP DATABASE dd2")) == []
+            stop.set()
+            worker.join()
+            assert errors == []
+        assert proxy.get("/readyz")[0] == 200 and "server_down" not in proxy.log()
+        proxy.wait_for_split()
+
+        def at_home():
+            where = "SELECT DISTINCT datname FROM pg_stat_activity WHERE application_name LIKE 'waypost%monitor%'"
+            return cluster.sql(where, database="openfire") in ([[monitored]], [])
+
+        eventually(at_home, what="the prober back where it is configured to be")
+        proxy.stop()
+    finally:
+        cluster.sql("DROP DATABASE dd1 WITH (FORCE)", database="postgres")
+
+
 def test_a_name_that_comes_back_is_another_database(proxy):
     create(proxy, value=1)
     with admin(proxy, "dd1") as conn:
