@@ -19,6 +19,9 @@ namespace {
 // After a failed login the next one waits this long, doubled up to the cap.
 constexpr milliseconds kFirstBackoff{50};
 constexpr milliseconds kMaxBackoff{2'000};
+// Who took a value from a sequence asks for it with his next statement, if he does: so long others use another connection,
+// if there is one idle.
+constexpr milliseconds kSequenceGrace{100};
 // A replica that replays so late what ALTER ROLE ... SET changed is not thought of.
 constexpr milliseconds kDefaultsReach{5'000};
 
@@ -74,14 +77,34 @@ void Pool::WaitersChanged() {
   if (server != nullptr && budget_.used() < server->max_connections) pools_.Grow(key_.server);
 }
 
+// Which of those idle, of whom there is one. Its own, where it took a value from a sequence that it may ask for; else one
+// where nobody did; else the one used last, but for those where another took a value just now; else the one of those where
+// it was longest ago.
+std::size_t Pool::ChooseIdle(const Waiter& waiter) const {
+  const auto none = idle_.size();
+  if (waiter.sequence_token == 0 && idle_.back()->sequence_token == 0) return none - 1;
+  const auto fresh = host_.Now() - kSequenceGrace;
+  auto free = none;
+  auto left = none;  // by who took a value there
+  for (auto i = none; i-- > 0;) {
+    const auto token = idle_[i]->sequence_token;
+    if (token != 0 && token == waiter.sequence_token) return i;
+    if (free == none && token == 0) free = i;
+    if (left == none && idle_[i]->idle_since < fresh) left = i;
+  }
+  if (free != none) return free;
+  return left != none ? left : 0;
+}
+
 PooledConnection* Pool::Acquire(Waiter& waiter) {
   while (waiters_.empty() && !idle_.empty()) {
-    auto* connection = idle_.back();
+    const auto chosen = ChooseIdle(waiter);
+    auto* connection = idle_[chosen];
     if (Outdated(*connection, waiter)) {
       Discard(*connection, DisconnectCause::kOutdated);
       continue;
     }
-    idle_.pop_back();
+    idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(chosen));
     return connection;
   }
   if (waiter.waiting_since == TimePoint{}) waiter.waiting_since = host_.Now();

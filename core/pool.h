@@ -34,6 +34,7 @@ class Waiter {
 
   TimePoint waiting_since{};  // kept while it is sent from one pool to another; {}: does not wait
   TimePoint give_up_at = TimePoint::max();
+  std::uint64_t sequence_token = 0;  // see ServerConnection: the connection that has the same is best for it; 0: any
   std::uint64_t defaults = 0;  // what the DefaultsClock said when its session began
 
  protected:
@@ -90,6 +91,7 @@ class Pool {
   [[nodiscard]] bool MayOpen() const;
   void Open();
   void GiveBack(PooledConnection& connection);
+  [[nodiscard]] std::size_t ChooseIdle(const Waiter& waiter) const;
   void Serve(PooledConnection& connection);
   void Remove(PooledConnection& connection, DisconnectCause cause);
   void WaitersChanged();

@@ -104,10 +104,6 @@ class ServerConnection final : public PooledConnection, public StreamUser {
   Settings settings;
   Settings audited;                              // the settings as the last audit found them,
   AuditReport audit;                             // and what it said
-  // Whose values currval() and lastval() give here: of the session that has the same token; 0: nobody's; kMixed: several
-  // sessions took values here.
-  static constexpr std::uint64_t kMixed = ~std::uint64_t{0};
-  std::uint64_t sequence_token = 0;
   bool tainted = false;                          // it is not what it is taken for: nobody else may have it
   StatementRef unnamed;                         // what its unnamed statement is, if it is known
   std::unordered_set<std::uint64_t> statements;  // ids of the prepared statements it has

@@ -448,7 +448,6 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   bool audit_due_ = false;
   bool audit_failed_ = false;
   AuditReport audit_;              // of the audit that runs
-  std::uint64_t sequence_token_ = 0;      // see ServerConnection
   std::uint64_t sequence_readers_ = 0;    // the version when it was asked whether
   bool reads_sequences_ = false;          // this session's like ask for currval()
   bool block_advanced_ = false;           // in this block values were taken

@@ -1,7 +1,8 @@
 // currval() and lastval() give the values that the session itself took last, wherever its statements ran. A server
-// connection has the values of whoever took some on it: it is made to forget them before it is asked by another session, so
-// that the answer is never another's; PostgreSQL then says 55000, as to a session that took none. Whose user and database
-// were seen asking once, their sessions stay on the connection on which they take a value.
+// connection has the values of whoever took some on it: it is made to forget them before another session takes some or asks,
+// so that the answer is never another's; PostgreSQL then says 55000, as to a session that took none. A session gets the
+// connection back on which it took values, and others leave it for a moment, as far as there are others idle: so the first
+// to ask finds what it took. Whose user and database were seen asking once, their sessions stay on that connection.
 #include <algorithm>
 
 #include "core/session.h"
@@ -57,8 +58,9 @@ void Session::AppendSequences(std::string& out) {
   auto& b = *batch_;
   auto& connection = *connection_;
   if (connection.status() == 'E' || (!b.reads_sequence && !b.writes)) return;
-  const bool own = connection.sequence_token == sequence_token_ && sequence_token_ != 0;
-  const bool may_ask = b.reads_sequence || ReadsSequences();
+  const bool own = connection.sequence_token == sequence_token && sequence_token != 0;
+  // What it is about to take it may ask for.
+  const bool may_ask = b.reads_sequence || b.advances || ReadsSequences();
   if (may_ask && !own && connection.sequence_token != 0 && !block_advanced_) {
     connection.AskAside(out, "DISCARD SEQUENCES");
     connection.sequence_token = 0;
@@ -66,14 +68,14 @@ void Session::AppendSequences(std::string& out) {
   if (!b.writes || own) return;
   if (connection.sequence_token != 0) {
     connection.sequence_token = ServerConnection::kMixed;
-    sequence_token_ = 0;
+    sequence_token = 0;
   } else {
-    connection.sequence_token = sequence_token_ = worker_.NewSequenceToken();
+    connection.sequence_token = sequence_token = worker_.NewSequenceToken();
   }
 }
 
 void Session::ForgetSequences() {
-  connection_->sequence_token = sequence_token_ = 0;
+  connection_->sequence_token = sequence_token = 0;
   sequence_pin_ = block_advanced_ = false;
   if (batch_) batch_->advances = false;
 }

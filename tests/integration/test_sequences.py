@@ -40,6 +40,43 @@ def test_an_own_older_value_is_never_told(make_waypost):
         assert wire.sqlstates(conn.simple("SELECT lastval()")) == ["55000"] or conn.value("SELECT lastval()") == "2"
 
 
+def test_the_first_to_ask_is_answered(make_waypost):
+    proxy = make_waypost(sections=ONE)
+    with proxy.connect() as other, proxy.connect() as conn:
+        other.rows("INSERT INTO seq_t (t) VALUES ('other')")
+        taken = conn.value("INSERT INTO seq_t (t) VALUES ('x') RETURNING id")
+        other.rows("SELECT count(*) FROM seq_t")
+        assert conn.value("SELECT currval('seq_t_id_seq')") == taken
+        assert conn.value("SELECT lastval()") == taken
+
+
+def test_others_leave_the_connection_for_a_moment(make_waypost):
+    proxy = make_waypost(sections=FEW)
+    conns = [proxy.connect() for _ in range(3)]
+    for conn in conns:  # so many server connections
+        conn.rows("BEGIN")
+        conn.rows("SELECT 1 FROM seq_t")
+        conn.rows("SELECT pg_current_xact_id()")
+    for conn in conns:
+        conn.rows("COMMIT")
+    taken = [conn.value("INSERT INTO seq_t (t) VALUES ('x') RETURNING id") for conn in conns]
+    assert [conn.value("SELECT lastval()") for conn in conns] == taken
+    for conn in conns:
+        conn.shut()
+
+
+def test_values_of_two_sequences_and_two_sessions(make_waypost, cluster):
+    """Behind an UPDATE by which nobody knows what was taken, and in a block."""
+    cluster.sql("DROP SEQUENCE IF EXISTS seq_other; CREATE SEQUENCE seq_other", user="openfire")
+    proxy = make_waypost(sections=ONE)
+    with proxy.connect() as other, proxy.connect() as conn:
+        other.rows("SELECT nextval('seq_other')")
+        conn.rows("BEGIN")
+        conn.rows("INSERT INTO seq_t (t) VALUES ('x')")
+        assert wire.sqlstates(conn.simple("SELECT currval('seq_other')")) == ["55000"]
+        conn.rows("ROLLBACK")
+
+
 def test_once_seen_it_works(make_waypost):
     proxy = make_waypost(sections=FEW)
     with proxy.connect() as teacher:
