@@ -43,6 +43,7 @@ struct Effect {
     kParsed,    // P: `name` is `statement` now
     kInjected,  // our own P: only undone if it fails
     kClosed,    // C: `name` is no more; empty: the unnamed statement
+    kDescribed,  // D, the client's or our own: `statement`, named so, takes and returns what the answer says
   };
   Kind kind = Kind::kRan;
   std::uint64_t sequence = 0;  // in the ledger
@@ -52,7 +53,10 @@ struct Effect {
   StatementRef statement;
   bool sent = false;           // kParsed, kInjected: the server was asked to parse it
   bool taints = false;         // kInjected: if it fails, the connection is not what it is taken for
-  bool anew = false;           // kParsed: the server has one already, which it keeps if it skips this
+  std::optional<ParsedThere> before{};  // kParsed, kInjected: what the server keeps instead if it skips this
+  bool unnamed = false;        // kDescribed: it is the unnamed statement
+  bool tells = false;          // kDescribed: the client is told, as of its own Parse
+  std::string types{};         // kDescribed: of the parameters, from the first half of the answer
   // What the unnamed statement was, the client's and the server's, before this was sent to change it: the server keeps it
   // if it skips this.
   StatementRef unnamed_before{}, server_unnamed_before{};
@@ -60,7 +64,7 @@ struct Effect {
   std::vector<std::uint32_t> aside{};
   std::uint32_t aside_left = 0;  // of those that run now
   // The unnamed statement of the server is what it changes.
-  [[nodiscard]] bool OfUnnamed() const { return kind == Kind::kInjected ? !statement : kind != Kind::kRan && name.empty(); }
+  [[nodiscard]] bool OfUnnamed() const { return kind == Kind::kDescribed ? unnamed : kind == Kind::kInjected ? !statement : kind != Kind::kRan && name.empty(); }
 };
 
 // What a server says of the statement that stands in place of a refused one: undefined_function.
@@ -126,6 +130,13 @@ struct RenamedHere {
   std::ptrdiff_t longer = 0;   // the server's name, by so many characters
 };
 
+// The next message of a batch cannot be sent before it is known what its statement returns on this server connection.
+enum class ShapeWait : std::uint8_t {
+  kNone,
+  kAsked,     // the server is asked
+  kAnswered,  // it has answered, or it skips to the Sync: the rest may be sent
+};
+
 // A Query or an Execute, as it is counted once the batch is answered.
 struct CountedRun {
   DigestNote note = 0;
@@ -167,6 +178,9 @@ struct BatchFlags {
   bool prepares = false;    // PREPARE TRANSACTION
   bool sets_transaction = false;  // SET TRANSACTION
   std::uint64_t refusal_sequence = 0;  // in the ledger: what stands for the refused message
+  ShapeWait shape_wait = ShapeWait::kNone;
+  std::uint64_t shape_asked = 0;  // in the ledger: the Describe that it waits for
+  bool reshaped = false;  // what was refused is a statement that returns something else than the client was told
   std::uint64_t begin_sequence = 0;  // in the ledger: the BEGIN that goes ahead of it
   bool ends_block = false;  // COMMIT or ROLLBACK: what a failed block waits for
   bool dispatched = false;
@@ -187,6 +201,8 @@ struct Batch : BatchFlags {
   std::vector<std::string> claimed;  // databases that it wants to itself
   std::vector<std::string> renewed;  // and those that its success makes others
   std::string refusal;  // an ErrorResponse, if a message of it is refused
+  // Statements that return something else than the client was told when it parsed them, which it asks for in this batch.
+  std::unordered_map<StatementRef, StatementRef> retold;
 
   // Of one of its messages, without the header. Valid while nothing is added.
   [[nodiscard]] Bytes BodyOf(const BatchMessage& message) const {
@@ -208,6 +224,7 @@ struct Batch : BatchFlags {
     claimed.clear();
     renewed.clear();
     refusal.clear();
+    retold.clear();
   }
 
   // What is done of a list in order goes, once it is the greater part: then each is moved once, however many there are.

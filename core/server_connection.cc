@@ -13,12 +13,16 @@ namespace {
 
 // A message of a kind that is looked into is read whole up to this; what is longer is looked at in its first part.
 constexpr std::uint32_t kMaxReadBytes = 64 * 1024;
+// What a statement takes and returns is read whole: 65,535 parameters, or 1,664 columns with names of 63 characters.
+constexpr std::uint32_t kMaxShapeBytes = 512 * 1024;
 
 // How much of a body must be there before the message is dealt with.
-std::uint32_t BytesNeeded(FrameHeader header, bool ours) {
+std::uint32_t BytesNeeded(FrameHeader header, const Ledger& ledger) {
   switch (header.type) {
+    case 't': case 'T':
+      return ledger.Next() == 'D' ? std::min(header.body_bytes, kMaxShapeBytes) : 0;
     case 'D':
-      return ours ? std::min(header.body_bytes, kMaxReadBytes) : 0;
+      return ledger.Swallowing() ? std::min(header.body_bytes, kMaxReadBytes) : 0;
     case 'E': case 'C': case 'Z': case 'S': case 'N': case 'A':
       return std::min(header.body_bytes, kMaxReadBytes);
     default:
@@ -144,7 +148,7 @@ void ServerConnection::Relay(Bytes data) {
       output.Flush();
       return Broken("it sent a message of an impossible length");
     }
-    if (found == FrameStatus::kNeedMore || rest.size() < BytesNeeded(header, ledger_.Swallowing())) {
+    if (found == FrameStatus::kNeedMore || rest.size() < BytesNeeded(header, ledger_)) {
       stash_.Keep(data);
       break;
     }
@@ -156,7 +160,7 @@ void ServerConnection::Relay(Bytes data) {
     }
     rows_pass_ = false;
     const bool ours = ledger_.Swallowing();
-    const auto needed = BytesNeeded(header, ours);
+    const auto needed = BytesNeeded(header, ledger_);
     // The end of what we put ahead of a batch is not the end of the batch.
     const bool batch_end = header.type == 'Z' && !ours;
     bool forward = false;

@@ -6,7 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "core/pool.h"
 #include "core/pooled_connection.h"
@@ -33,7 +33,8 @@ enum class Relayed : std::uint8_t {
 // OnOwnDone and OnServerLost alone.
 class ReplyUser {
  public:
-  // One message has come. `body` is there for E, C, Z, S, N and A, and for D where it answers us, up to its first 64 KiB.
+  // One message has come. `body` is there for E, C, Z, S, N and A, and for D where it answers us, up to its first 64 KiB;
+  // for t and T where they answer a Describe, up to 512 KiB.
   // If something is appended to `replacement`, that is forwarded instead. Behind a FATAL error OnServerLost follows at
   // once.
   virtual Relayed OnReply(const Answer& answer, FrameHeader header, Bytes body,
@@ -105,9 +106,9 @@ class ServerConnection final : public PooledConnection, public StreamUser {
   Settings audited;                              // the settings as the last audit found them,
   AuditReport audit;                             // and what it said
   bool tainted = false;                          // it is not what it is taken for: nobody else may have it
-  StatementRef unnamed;                         // what its unnamed statement is, if it is known
-  std::unordered_set<std::uint64_t> statements;  // ids of the prepared statements it has
-  bool stale_statements = false;                 // DDL changed what one of them returns: they are to be parsed again
+  StatementRef unnamed;                         // what its unnamed statement is, if it is known,
+  std::uint64_t unnamed_asked = 0;              // and, in the ledger, a Describe of it that is not answered yet
+  std::unordered_map<std::uint64_t, ParsedThere> statements;  // the prepared statements that it has, by id
 
   void OnConnected() noexcept override;
   void OnData(Bytes data) noexcept override;

@@ -188,6 +188,7 @@ void Session::OnCancelEnded() noexcept {
 }
 
 void Session::OnRelayed() noexcept {
+  if (batch_ && batch_->shape_wait == ShapeWait::kAnswered && connection_ != nullptr) Send();
   if (!input_.empty() && In<Relaying>()) ProcessInput();
 }
 

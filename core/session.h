@@ -14,6 +14,7 @@
 //   session_refuse.cc    statements that Waypost itself refuses
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
 //   session_settings.cc  settings on a server connection: set ahead, and behind what resets them
+//   session_shape.cc    what statements return: as the client was told, or an error
 //   session_names.cc     the names of prepared statements, ours and the client's
 //   session_parameters.cc  ParameterStatus
 //   session_audit.cc    what ties the session to its server connection, asked of the server
@@ -265,6 +266,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void NotePin(BatchMessage& message, PinReason pin, bool unlisted);
   [[nodiscard]] std::string WhyNoPin(PinReason pin) const;
   void AppendRefused(std::string& out, char type);
+  void RefuseReshaped(std::string& out);
 
   // session_audit.cc
   // What the batch at hand, that ends with `status`, leaves for BatchDone to say of pins.
@@ -292,9 +294,10 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void AppendParse(std::string& out, BatchMessage& message, Bytes body);
   void AppendBind(std::string& out, BatchMessage& message, Bytes body);
   void AppendTarget(std::string& out, BatchMessage& message, Bytes body);
-  void EnsureStatement(std::string& out, const StatementRef& statement);
+  void EnsureStatement(std::string& out, const StatementRef& statement, bool taints = false);
   void EnsureUnnamed(std::string& out);
-  [[nodiscard]] bool DescribedAsRollback(const StatementRef& statement) const;
+  [[nodiscard]] std::optional<ParsedThere> Before(std::uint64_t id) const;
+  [[nodiscard]] bool DescribedAsRollback(const StatementRef& statement, bool unnamed) const;
   void EnsureRollback(std::string& out);
   void StreamLarge(FrameHeader header, Bytes body);
   void SendToServer(Bytes bytes);
@@ -306,7 +309,26 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void AddRestores(const SqlText& sql, std::vector<TextEdit>& edits, std::vector<std::uint32_t>& aside) const;
   void AppendRestores(std::string& out, const SqlText& sql);
 
+  // session_shape.cc
+  enum class Fate : std::uint8_t { kSend, kWait, kRefuse };
+  [[nodiscard]] Fate FateOf(std::string& out, std::size_t index);
+  [[nodiscard]] Fate FateOf(std::string& out, const StatementRef& told, std::string_view name, bool asks);
+  [[nodiscard]] Fate FateOfLarge(Bytes names);
+  [[nodiscard]] bool AsksShape(std::size_t index) const;
+  [[nodiscard]] StatementRef Retold(const StatementRef& statement) const;
+  [[nodiscard]] bool HasStatement(const StatementRef& statement) const;
+  [[nodiscard]] bool WantsShape(const Statement& statement) const;
+  [[nodiscard]] static bool MayBeReshaped(const Statement& statement);
+  [[nodiscard]] bool IsAsked(const StatementRef& statement) const;
+  void AskShape(std::string& out, const StatementRef& statement, bool unnamed, std::optional<std::string_view> told);
+  void NoteShape(const StatementRef& statement, bool unnamed, std::optional<std::string_view> told, std::uint64_t sequence);
+  void Described(const Effect& effect, char type, Bytes body);
+  void EndAsking(const Effect& effect);
+  static void AppendReshaped(std::string& out);
+  void MarkStale(const BatchMessage& message);
+
   // session_names.cc
+  [[nodiscard]] static std::string_view NameIn(const Batch& batch, const BatchMessage& message);
   [[nodiscard]] std::vector<TextEdit> ServerNamesIn(std::string& out, const BatchMessage& message, const SqlText& sql,
                                                     std::string_view text);
   [[nodiscard]] std::string Edited(std::string_view text, std::vector<TextEdit> edits);

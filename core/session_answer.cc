@@ -20,6 +20,9 @@ void Session::RewindBatch(bool unseen) {
   batch_->begun = false;
   batch_->begin_sequence = 0;
   batch_->refusal_sequence = 0;
+  batch_->shape_wait = ShapeWait::kNone;
+  batch_->reshaped = false;
+  batch_->retold.clear();
   batch_->effects.clear();
   batch_->renamed.clear();
   batch_->effect = 0;

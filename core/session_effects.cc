@@ -48,6 +48,10 @@ bool Session::RunEffects(const Answer& answer, char type, Bytes body) {
     case Effect::Kind::kClosed:
       if (!effect.name.empty()) names_.Set(effect.name, nullptr);
       break;
+    case Effect::Kind::kDescribed:
+      if (type == 't') effect.types = AsText(body);
+      else if (type == 'T' || type == 'n') Described(effect, type, body);
+      break;
     case Effect::Kind::kInjected:
       break;
   }
@@ -66,10 +70,13 @@ void Session::UndoSkipped(std::size_t end) {
 
 // A Parse that failed or was skipped: the server does not have that statement after all.
 void Session::Undo(Effect& effect, bool failed) {
-  if (!effect.sent || connection_ == nullptr) return;
+  if (connection_ == nullptr) return;
+  if (effect.kind == Effect::Kind::kDescribed) return EndAsking(effect);
+  if (!effect.sent) return;
   if (effect.taints) connection_->tainted = true;
   if (!effect.OfUnnamed()) {
-    if (failed || !effect.anew) connection_->statements.erase(effect.statement->id);
+    if (failed || !effect.before) connection_->statements.erase(effect.statement->id);
+    else connection_->statements[effect.statement->id] = *effect.before;
   } else if (failed) {
     connection_->unnamed.reset();  // the one before is gone too
     if (effect.kind != Effect::Kind::kInjected) names_.SetUnnamed(nullptr);

@@ -101,7 +101,7 @@ bool Session::Accepts(char type) const {
   // What is on its way to cancel the batch before must not hit the next one.
   if (connection_ != nullptr && connection_->cancelling() && !In<Relaying>()) return false;
   if (In<Idle>() || In<Begun>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
-  if (!In<Relaying>() || done_) return false;
+  if (!In<Relaying>() || done_ || batch_->shape_wait == ShapeWait::kAsked) return false;
   // The running batch goes on: a COPY, a series without its Sync, a message too large to gather.
   const auto& ledger = connection_->ledger();
   return large_next_ || ledger.ReadyForQueryDue() == 0 || ledger.CopyIn() || IsCopyData(type);
@@ -195,6 +195,8 @@ bool Session::TakeMessage(Bytes& in) {
   }
   if (IsCopyData(header.type)) {
     if (In<Relaying>()) {
+      SendGathered();
+      if (batch_->shape_wait == ShapeWait::kAsked) return false;
       StreamCopyData(in);
       return true;
     }
@@ -221,7 +223,6 @@ bool Session::MayAwaitCopyData() const {
 }
 
 void Session::StreamCopyData(Bytes& in) {
-  SendGathered();
   // All that is here in one write: a row is often a message of its own.
   auto rest = in;
   while (stream_left_ == 0) {
@@ -280,7 +281,15 @@ bool Session::TakeLarge(FrameHeader header, Bytes& in) {
     return !closed_ && In<Relaying>();
   }
   SendGathered();
+  if (batch_->shape_wait == ShapeWait::kAsked) return false;
+  const auto fate = header.type == 'B' ? FateOfLarge(rest.first(names)) : Fate::kSend;
+  if (fate == Fate::kWait) return false;
   large_next_ = false;
+  if (fate == Fate::kRefuse) {
+    in = rest;
+    skip_left_ = header.body_bytes;
+    return true;
+  }
   in = rest.subspan(names);
   StreamLarge(header, rest.first(names));
   return true;

@@ -32,27 +32,6 @@ std::string Unquoted(std::string_view quoted) {
   return name;
 }
 
-// The statement that `message` names.
-std::string NameIn(const Batch& batch, const BatchMessage& message) {
-  const auto body = batch.BodyOf(message);
-  switch (message.type) {
-    case 'P': {
-      const auto parse = ReadParse(body);
-      return std::string(parse ? parse->name : std::string_view());
-    }
-    case 'B': {
-      const auto bind = ReadBind(body);
-      return std::string(bind ? bind->statement : std::string_view());
-    }
-    case 'D': {
-      const auto target = ReadTarget(body);
-      return std::string(target ? target->name : std::string_view());
-    }
-    default:
-      return {};
-  }
-}
-
 std::string Replaced(std::string text, std::string_view what, std::string_view with) {
   if (const auto at = text.find(what); at != std::string::npos) text.replace(at, what.size(), with);
   return text;
@@ -65,6 +44,27 @@ std::size_t Characters(std::string_view text) {
 }
 
 }  // namespace
+
+// The name of the statement in `message`. Valid as long as the batch.
+std::string_view Session::NameIn(const Batch& batch, const BatchMessage& message) {
+  const auto body = batch.BodyOf(message);
+  switch (message.type) {
+    case 'P': {
+      const auto parse = ReadParse(body);
+      return parse ? parse->name : std::string_view();
+    }
+    case 'B': {
+      const auto bind = ReadBind(body);
+      return bind ? bind->statement : std::string_view();
+    }
+    case 'D': {
+      const auto target = ReadTarget(body);
+      return target ? target->name : std::string_view();
+    }
+    default:
+      return {};
+  }
+}
 
 // The server's names for what the protocol prepared, where `text` PREPAREs, EXECUTEs or DEALLOCATEs it, so that the server
 // runs it, or says that it exists.

@@ -77,4 +77,10 @@ void Session::AppendRefused(std::string& out, char type) {
   batch_->refusal_sequence = sequence;
 }
 
+// In place of a Bind whose statement does not return what the client was told.
+void Session::RefuseReshaped(std::string& out) {
+  AppendRefused(out, 'B');
+  batch_->reshaped = true;
+}
+
 }  // namespace waypost

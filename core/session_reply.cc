@@ -87,14 +87,13 @@ void Session::WithClientPid(Bytes body, std::string& replacement) const {
 }
 
 // True if `error` says that DDL has changed what the batch's first message returns, and the client is about to hear what
-// it returns now: without a Describe it would read the new rows as the old ones.
+// it returns now: without that it would read the new rows as the old ones.
 bool Session::PlanChanged(const Answer& answer, const ErrorView& error) const {
   if (error.sqlstate != "0A000" || error.routine != "RevalidateCachedQuery" || !batch_) return false;
   const auto& b = *batch_;
   if (!b.facts.end_known || !b.facts.retained || b.messages.empty() || b.ran_any) return false;
   const auto& first = b.messages.front();
-  return first.sequence == answer.sequence && first.statement && !first.statement->by_sql() &&
-         std::any_of(b.messages.begin(), b.messages.end(), [](const auto& message) { return message.type == 'D'; });
+  return first.sequence == answer.sequence && first.statement && !first.statement->by_sql() && AsksShape(0);
 }
 
 bool Session::MayHeal(std::string_view sqlstate) const {
@@ -114,6 +113,8 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
     worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
     return Relayed::kSkip;
   }
+  // What was sent to ask is skipped.
+  if (batch_ && batch_->shape_wait == ShapeWait::kAsked) batch_->shape_wait = ShapeWait::kAnswered;
   if (Comparing() && (answer.reply != Reply::kSwallow || done_)) {  // the client gets the answer at hand
     check_->Fail(SelfCheckOutcome::kFailed);
     return Relayed::kSkip;
@@ -127,7 +128,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   if (PlanChanged(answer, error)) {
     Take(HeldError{.unbegun = true});
     if (In<Discarding>()) {
-      connection_->stale_statements = true;
+      MarkStale(batch_->messages.front());
       DropHeld();
       LeaveFence();
       worker_.metrics().Count(Counter::kReadRetries, RetryCause::kPlanChanged);
@@ -136,7 +137,8 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   }
   // In a block that the client made READ ONLY that error is its own.
   const bool own = error.sqlstate == "25006" && In<Relaying>() && std::get<Relaying>(state_).opens;
-  if (holding_ && !own && MayHeal(error.sqlstate)) {
+  const bool reshaped = batch_ && batch_->reshaped && answer.sequence == batch_->refusal_sequence;
+  if (holding_ && !own && (reshaped || MayHeal(error.sqlstate))) {
     Take(HeldError{});
     if (In<Discarding>()) {
       DropHeld();
@@ -145,6 +147,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
       Log(LogLevel::kInfo, "read_rerun",
           {{"server", connection_->server().name}, {"sqlstate", error.sqlstate}, {"user", user_}});
       worker_.metrics().Count(Counter::kReadRetries, read_only                    ? RetryCause::kReadOnlyError
+                                                     : reshaped                   ? RetryCause::kPlanChanged
                                                      : error.sqlstate == "40001" ? RetryCause::kRecoveryConflict
                                                                                  : RetryCause::kOtherError);
       if (read_only) {
@@ -170,7 +173,8 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   // 25P02 stays: in a failed block nothing is looked at.
   if (batch_ && answer.sequence != 0 && answer.sequence == batch_->refusal_sequence &&
       error.sqlstate == kRefusedState) {
-    replacement = batch_->refusal;
+    if (reshaped) AppendReshaped(replacement);
+    else replacement = batch_->refusal;
     return Relayed::kForward;
   }
   if (batch_ && batch_->timed_out && error.sqlstate == "57014") {

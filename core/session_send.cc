@@ -22,6 +22,7 @@ constexpr std::size_t kKeepSentMessages = 4096;
 
 void Session::Send() {
   auto& b = *batch_;
+  if (b.shape_wait == ShapeWait::kAsked) return;
   auto& out = worker_.scratch_in();
   out.clear();
   if (!b.begun) {
@@ -38,8 +39,12 @@ void Session::Send() {
   }
   ClaimDatabases();
   for (; b.sent < b.messages.size(); ++b.sent) {
-    Append(out, b.messages[b.sent]);
-    b.messages[b.sent].sequence = connection_->ledger().NextSequence() - 1;
+    auto& message = b.messages[b.sent];
+    const auto fate = FateOf(out, b.sent);
+    if (fate == Fate::kWait) return SendToServer(AsBytes(out));
+    if (fate == Fate::kRefuse) RefuseReshaped(out);
+    else Append(out, message);
+    message.sequence = connection_->ledger().NextSequence() - 1;
   }
   if (!out.empty()) SendToServer(AsBytes(out));
   const bool much = b.bytes.size() > kKeepSentBytes || b.messages.size() > kKeepSentMessages;
@@ -63,11 +68,10 @@ void Session::AddEffect(Effect effect) {
 
 void Session::TrimStatements(std::string& out) {
   auto& connection = *connection_;
-  const bool enough = connection.stale_statements || connection.statements.size() >= kMaxStatementsPerConnection;
+  const bool enough = connection.statements.size() >= kMaxStatementsPerConnection;
   if (!enough || !connection.ledger().Idle() || connection.status() != 'I' ||
       std::get<Relaying>(state_).pin != PinReason::kNone)
     return;
-  connection.stale_statements = false;
   connection.AskAside(out, "DEALLOCATE ALL");
   connection.statements.clear();
 }
@@ -153,7 +157,7 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
     waypost::AppendParse(out, old->server_name, parse->sql, parse->types);
     return;
   }
-  const bool known = connection.statements.contains(statement->id);
+  const auto known = Before(statement->id);
   if (known && connection.status() == 'E') {  // a failed block refuses it, unless the batch has ended or mended that by then
     const auto sequence = connection.ledger().Sent('P', Reply::kForward);
     connection.unnamed.reset();
@@ -165,37 +169,57 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
   if (known && connection.ledger().Sent('C', Reply::kSwallow) != 0)
     MessageBuilder(out, 'C').Byte('S').CString(statement->server_name);
   const auto sequence = connection.ledger().Sent('P', Reply::kForward);
-  if (sequence != 0) connection.statements.insert(statement->id);
+  if (sequence != 0) connection.statements[statement->id] = {statement};
   waypost::AppendParse(out, statement->server_name, parse->sql, parse->types);
   Effect effect{Effect::Kind::kParsed, sequence, 0, {}, name, statement, true};
-  effect.anew = known;
+  effect.before = known;
   AddEffect(std::move(effect));
+  const auto* next = &message == &batch_->messages.back() ? nullptr : &message + 1;
+  const bool asks = next != nullptr && next->type == 'D' && next->statement == statement && NameIn(*batch_, *next) == name;
+  if (sequence != 0 && !asks && WantsShape(*statement)) AskShape(out, statement, false, name);
 }
 
-void Session::EnsureStatement(std::string& out, const StatementRef& statement) {
+// What the connection has of the statement `id`, should the server keep it.
+std::optional<ParsedThere> Session::Before(std::uint64_t id) const {
+  const auto found = connection_->statements.find(id);
+  if (found == connection_->statements.end()) return std::nullopt;
+  return ParsedThere{found->second.as, 0, found->second.stale};
+}
+
+// `taints`: should it fail, the connection is not what it is taken for.
+void Session::EnsureStatement(std::string& out, const StatementRef& statement, bool taints) {
   auto& connection = *connection_;
-  // Prepared by SQL: it is there, on the connection that the session is tied to.
-  if (statement->by_sql() || connection.statements.contains(statement->id)) return;
+  if (HasStatement(statement) || connection.ledger().Skipping()) return;
+  auto known = Before(statement->id);
+  if (known && connection.ledger().Sent('C', Reply::kSwallow) != 0)
+    MessageBuilder(out, 'C').Byte('S').CString(statement->server_name);
   const auto sequence = connection.ledger().Sent('P', Reply::kSwallow);
   if (sequence == 0) return;  // the server skips what comes
-  connection.statements.insert(statement->id);
-  waypost::AppendParse(out, statement->server_name, statement->sql->text, AsBytes(statement->types));
-  AddEffect({Effect::Kind::kInjected, sequence, 0, {}, {}, statement, true});
+  const bool unsure = MayBeReshaped(*statement);
+  connection.statements[statement->id] = {unsure ? Open(statement) : statement};
+  waypost::AppendParse(out, statement->server_name, statement->sql->text, AsBytes(statement->parse_types()));
+  Effect effect{Effect::Kind::kInjected, sequence, 0, {}, {}, statement, true};
+  effect.taints = taints;
+  effect.before = std::move(known);
+  AddEffect(std::move(effect));
+  if (unsure) AskShape(out, Open(statement), false, std::nullopt);
   worker_.metrics().Count(Counter::kReprepares);
 }
 
 void Session::EnsureUnnamed(std::string& out) {
   auto& connection = *connection_;
   const auto& unnamed = names_.unnamed();
-  if (connection.unnamed && connection.unnamed == unnamed) return;
+  if (connection.unnamed && Serves(connection.unnamed, unnamed)) return;
   const auto sequence = connection.ledger().Sent(unnamed ? 'P' : 'C', Reply::kSwallow);
   if (sequence == 0) return;  // the server skips what comes
-  auto before = std::exchange(connection.unnamed, unnamed);
+  const bool unsure = unnamed && MayBeReshaped(*unnamed);
+  auto before = std::exchange(connection.unnamed, unsure ? Open(unnamed) : unnamed);
   if (unnamed) {
-    waypost::AppendParse(out, "", unnamed->sql->text, AsBytes(unnamed->types));
+    waypost::AppendParse(out, "", unnamed->sql->text, AsBytes(unnamed->parse_types()));
     Effect effect{Effect::Kind::kInjected, sequence, 0, {}, {}, nullptr, true};
     effect.server_unnamed_before = std::move(before);
     AddEffect(std::move(effect));
+    if (unsure) AskShape(out, Open(unnamed), true, std::nullopt);
     return;
   }
   // There is none, and what another client left there must not run.
@@ -204,9 +228,9 @@ void Session::EnsureUnnamed(std::string& out) {
 
 // True for what takes no parameters and returns no rows, if it would have to be parsed on a server connection whose block
 // has failed: that refuses to parse it, but goes on describing it to who has it.
-bool Session::DescribedAsRollback(const StatementRef& statement) const {
-  if (connection_->status() != 'E' || !statement || statement->by_sql() || connection_->unnamed == statement ||
-      connection_->statements.contains(statement->id) || statement->sql->facts->size() != 1 ||
+bool Session::DescribedAsRollback(const StatementRef& statement, bool unnamed) const {
+  if (connection_->status() != 'E' || !statement || statement->by_sql() ||
+      (unnamed ? Serves(connection_->unnamed, statement) : connection_->statements.contains(statement->id)) || statement->sql->facts->size() != 1 ||
       statement->types.size() != sizeof(std::uint16_t))
     return false;
   switch (statement->sql->facts->front().kind) {
@@ -230,16 +254,17 @@ void Session::AppendBind(std::string& out, BatchMessage& message, Bytes body) {
   auto& ledger = connection_->ledger();
   const auto bind = ReadBind(body);
   const bool unnamed = bind && bind->statement.empty();
-  const bool parsed_here = unnamed && message.statement && connection_->unnamed == message.statement;
+  const auto statement = message.statement ? Retold(message.statement) : nullptr;
+  const bool parsed_here = unnamed && statement && Serves(connection_->unnamed, statement);
   if (unnamed && !parsed_here) EnsureUnnamed(out);
   if (!bind || unnamed || !message.statement) {
     ledger.Sent('B', Reply::kForward);
     out.append(batch_->bytes, message.offset, message.size);
     return;
   }
-  EnsureStatement(out, message.statement);
+  EnsureStatement(out, statement);
   ledger.Sent('B', Reply::kForward);
-  MessageBuilder(out, 'B').CString(bind->portal).CString(message.statement->server_name).Raw(bind->rest);
+  MessageBuilder(out, 'B').CString(bind->portal).CString(statement->server_name).Raw(bind->rest);
 }
 
 void Session::AppendTarget(std::string& out, BatchMessage& message, Bytes body) {
@@ -270,20 +295,27 @@ void Session::AppendTarget(std::string& out, BatchMessage& message, Bytes body) 
       out.append(batch_->bytes, message.offset, message.size);
       return;
     }
-    if (DescribedAsRollback(message.statement)) {
+    if (DescribedAsRollback(message.statement, true)) {
       EnsureRollback(out);
-    } else if (!message.statement || connection_->unnamed != message.statement) {
+    } else if (!message.statement || !Serves(connection_->unnamed, Retold(message.statement))) {
       EnsureUnnamed(out);
     }
-  } else if (statement && DescribedAsRollback(message.statement)) {
+    const auto sequence = ledger.Sent('D', Reply::kForward);
+    out.append(batch_->bytes, message.offset, message.size);
+    if (message.statement && connection_->unnamed == message.statement && WantsShape(*message.statement))
+      NoteShape(message.statement, true, target->name, sequence);
+    return;
+  } else if (statement && DescribedAsRollback(message.statement, false)) {
     EnsureRollback(out);
     ledger.Sent('D', Reply::kForward);
     MessageBuilder(out, 'D').Byte('S').CString("");
     return;
   } else if (statement && message.statement) {
-    EnsureStatement(out, message.statement);
-    ledger.Sent('D', Reply::kForward);
-    MessageBuilder(out, 'D').Byte('S').CString(message.statement->server_name);
+    const auto described = Retold(message.statement);
+    EnsureStatement(out, described);
+    const auto sequence = ledger.Sent('D', Reply::kForward);
+    MessageBuilder(out, 'D').Byte('S').CString(described->server_name);
+    if (!described->by_sql() && WantsShape(*described)) NoteShape(described, false, target->name, sequence);
     return;
   }
   ledger.Sent(message.type, Reply::kForward);
@@ -318,7 +350,7 @@ void Session::StreamLarge(FrameHeader header, Bytes body) {
     const auto portal = fields.CString();
     const auto statement_name = fields.CString();
     const auto statement = fields.ok() ? names_.Find(statement_name) : nullptr;
-    if (fields.ok() && statement_name.empty() && (!statement || connection_->unnamed != statement)) EnsureUnnamed(out);
+    if (fields.ok() && statement_name.empty() && !(statement && Serves(connection_->unnamed, statement))) EnsureUnnamed(out);
     if (statement && !statement_name.empty() && !statement->by_sql()) {
       EnsureStatement(out, statement);
       names.append(portal).append(1, '\0').append(statement->server_name).append(1, '\0');

@@ -54,7 +54,7 @@ void Session::ParseAsBefore(std::string& out) {
     const auto& statement = batch_->messages[i].statement;
     const char type = batch_->messages[i].type;
     if ((type != 'B' && type != 'D') || !statement || statement->by_sql() || statement == names_.unnamed() ||
-        connection.statements.contains(statement->id) || as_it_holds(*statement))
+        HasStatement(statement) || as_it_holds(*statement))
       continue;
     if (parses(statement)) continue;
     if (block) {
@@ -68,9 +68,7 @@ void Session::ParseAsBefore(std::string& out) {
       if (const auto sql = Difference(*connection.settings, *target); !sql.empty()) connection.AskAside(out, sql);
       connection.settings = target;
     }
-    EnsureStatement(out, statement);
-    // Should it fail, the server does not come to the settings behind it.
-    if (!batch_->effects.empty() && batch_->effects.back().statement == statement) batch_->effects.back().taints = !block;
+    EnsureStatement(out, statement, !block);  // should it fail, the server does not come to the settings behind it
   }
   if (moved) connection.AskAside(out, kBackToSavepoint);
 }

@@ -83,6 +83,22 @@ CatalogChange ChangeOf(const Node* stmt) {
   }
 }
 
+// What a utility returns, if anything, DDL does not change.
+bool ResultVaries(const Node* stmt) {
+  switch (stmt->type) {
+    case T_SelectStmt: case T_MergeStmt:  // with RETURNING in some grammars
+      return true;
+    case T_InsertStmt:
+      return As<InsertStmt>(stmt)->returningList != nullptr;
+    case T_UpdateStmt:
+      return As<UpdateStmt>(stmt)->returningList != nullptr;
+    case T_DeleteStmt:
+      return As<DeleteStmt>(stmt)->returningList != nullptr;
+    default:
+      return false;
+  }
+}
+
 // One statement of a text. Statements nest at most three deep: EXPLAIN, CREATE TABLE AS or DECLARE,
 // a query.
 class Statement {
@@ -110,6 +126,7 @@ class Statement {
 Facts Statement::Analyse(const Node* stmt) {
   facts_.kind = StatementKind::kDdl;
   facts_.form_reason = Reason::kDdl;
+  facts_.result_varies = ResultVaries(stmt);
   Top(stmt, true);
   walk_.Finish();
   facts_.touched = NamesTouchedBy(stmt);

@@ -36,4 +36,18 @@ std::optional<std::pair<std::string_view, std::string_view>> ReadParameterStatus
   return std::pair{name, value};
 }
 
+std::optional<std::string> ReadColumns(Bytes row_description) {
+  Fields fields(row_description);
+  std::string columns;
+  const auto count = fields.U16();
+  for (unsigned i = 0; i < count && fields.ok(); ++i) {
+    columns.append(fields.CString()).append(1, '\0');
+    (void)fields.Take(sizeof(std::uint32_t) + sizeof(std::uint16_t));  // the table and the column of it
+    columns.append(AsText(fields.Take(sizeof(std::uint32_t) + sizeof(std::uint16_t) + sizeof(std::uint32_t))));
+    (void)fields.U16();  // the format
+  }
+  if (!fields.ok() || !fields.rest().empty()) return std::nullopt;
+  return columns;
+}
+
 }  // namespace waypost

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -25,5 +26,10 @@ struct ErrorView {
 [[nodiscard]] std::optional<char> ReadReadyForQuery(Bytes body);
 
 [[nodiscard]] std::optional<std::pair<std::string_view, std::string_view>> ReadParameterStatus(Bytes body);
+
+// What PostgreSQL compares when it looks whether DDL has changed what a prepared statement returns: of a RowDescription, the
+// name, type, length and modifier of each column, but not which table's they are, nor in which format they come. Two are
+// equal if these bytes are. Nothing if the body is not well formed, or is cut short.
+[[nodiscard]] std::optional<std::string> ReadColumns(Bytes row_description);
 
 }  // namespace waypost

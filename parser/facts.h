@@ -111,6 +111,7 @@ struct Facts {
   bool writes_by_form = true;   // the tree alone proves that it is no read
   Reason form_reason = Reason::kParseError;  // why, if writes_by_form
   bool repeatable = false;      // running it twice is harmless, as far as the tree tells
+  bool result_varies = true;    // which columns it returns is for the catalogue to say: a query, RETURNING, what did not parse
   bool state_unknown = false;   // may change session state that the tree does not show (DO, CALL, unparsed)
   PinReason pin = PinReason::kNone;  // by form: CREATE TEMP, LISTEN, DECLARE WITH HOLD, PREPARE, LOAD
   std::vector<NameRef> names;   // sorted, no duplicates

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -15,8 +16,20 @@ namespace waypost {
 
 using SqlRef = std::shared_ptr<const SqlText>;
 
+// What a statement takes and returns. PostgreSQL fixes it when the statement is parsed: if DDL changes it, what was prepared
+// before is an error from then on.
+struct Shape {
+  std::string types;                   // of its parameters, none of them left open; as on the wire
+  std::optional<std::string> columns;  // see ReadColumns; empty: it returns no rows
+  bool operator==(const Shape&) const = default;
+};
+
+struct Statement;
+using StatementRef = std::shared_ptr<const Statement>;
+
 // One text with its parameter types, parsed under one set of settings: under another DateStyle or search_path the same
-// text means something else.
+// text means something else. Behind DDL it may also take or return something else: what a client was told when it parsed
+// it is `shape`.
 struct Statement {
   std::uint64_t id = 0;
   SqlRef sql;
@@ -25,8 +38,29 @@ struct Statement {
   // Prepared by SQL on the one connection that its session is tied to: under the client's own name.
   [[nodiscard]] bool by_sql() const { return id == 0; }
   std::string server_name;  // "_wp<random>_<id>": no client can guess, and so use, another's
+  std::optional<Shape> shape{};  // empty: not known, or nothing that could change
+  StatementRef open{};           // the same, of no shape; null: this is that one
+
+  // With what to parse it so that it takes what it took.
+  [[nodiscard]] const std::string& parse_types() const { return shape ? shape->types : types; }
 };
-using StatementRef = std::shared_ptr<const Statement>;
+
+// The same, of no shape.
+[[nodiscard]] inline const StatementRef& Open(const StatementRef& statement) {
+  return statement->open ? statement->open : statement;
+}
+
+// A statement as a server connection has it.
+struct ParsedThere {
+  StatementRef as;          // of no shape: that is not known
+  std::uint64_t asked = 0;  // in the ledger: a Describe of it that is not answered yet
+  bool stale = false;       // DDL has changed what it returns
+};
+
+// True if what is there is `wanted`, and takes and returns what that does. What was told nobody may be anything.
+[[nodiscard]] inline bool Serves(const StatementRef& there, const StatementRef& wanted) {
+  return there == wanted || (there && wanted && !wanted->shape && Open(there) == wanted);
+}
 
 // What `sql`, a PREPARE, makes.
 [[nodiscard]] inline StatementRef PreparedBySql(const SqlRef& sql, const std::string& name, const Settings& settings) {
@@ -41,8 +75,12 @@ class StatementTable {
   [[nodiscard]] const std::string& prefix() const { return prefix_; }
   // The one statement of this text, types and settings.
   [[nodiscard]] StatementRef Intern(const SqlRef& sql, std::string_view types, const Settings& settings);
+  // The one of this text, types, settings and shape: a statement of its own, under the same name on the servers.
+  [[nodiscard]] StatementRef Told(const StatementRef& statement, Shape shape);
 
  private:
+  StatementRef Keep(Statement statement);
+
   std::string prefix_;
   std::uint64_t next_id_ = 1;
   std::unordered_map<std::string, std::weak_ptr<const Statement>> statements_;

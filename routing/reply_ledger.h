@@ -62,6 +62,12 @@ class Ledger {
   [[nodiscard]] bool Swallowing() const {
     return head_ < entries_.size() && entries_[head_].reply == Reply::kSwallow;
   }
+  // The type of the message that the server answers next; 0: none.
+  [[nodiscard]] char Next() const {
+    auto i = head_;
+    while (i < entries_.size() && entries_[i].reply == Reply::kSynthesise) ++i;
+    return i < entries_.size() ? entries_[i].type : '\0';
+  }
   // The server answered what was not asked, or it cannot be known what it answers: close the connection.
   [[nodiscard]] bool Confused() const { return confused_; }
   // It is confused since a Sync was sent that the server may or may not have taken: nobody knows whether it will answer it.

@@ -100,6 +100,18 @@ void StatementNames::Clear() {
   named_.reset();
 }
 
+void StatementNames::Tell(std::string_view name, const StatementRef& untold, const StatementRef& told) {
+  // A name that is planned twice is told once: what the batch does behind that needs no telling.
+  if (const auto* planned = Planned(name, place()); planned != nullptr && planned->statement == untold)
+    plan_[static_cast<std::size_t>(planned - plan_.data())].statement = told;
+  if (name.empty()) {
+    if (unnamed_ == untold) unnamed_ = told;
+    return;
+  }
+  if (!named_) return;
+  if (const auto found = named_->find(name); found != named_->end() && found->second == untold) Set(name, told);
+}
+
 void StatementNames::EndBatch() {
   ClearWithinReason(plan_);
   ClearWithinReason(before_);

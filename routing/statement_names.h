@@ -48,6 +48,8 @@ class StatementNames {
   void Set(std::string_view name, StatementRef statement);
   // No name but "" means anything.
   void Clear();
+  // The client was told what `name` returns: where it means `untold`, also by plan, it means `told`.
+  void Tell(std::string_view name, const StatementRef& untold, const StatementRef& told);
   // The unnamed statement changes with what is sent, not with the answer: a Parse that fails leaves none.
   [[nodiscard]] const StatementRef& unnamed() const { return unnamed_; }
   void SetUnnamed(StatementRef statement) { unnamed_ = std::move(statement); }

@@ -222,6 +222,19 @@ TEST_CASE("the object of a statement is kept", "[parser][analyse]") {
   CHECK(One("SHOW Work_Mem").object == "work_mem");
 }
 
+TEST_CASE("what a query returns is for the catalogue to say, what a utility does is not", "[parser][analyse]") {
+  const auto [sql, varies] = GENERATE(table<std::string, bool>({
+      {"SELECT * FROM t", true}, {"VALUES (1)", true}, {"TABLE t", true}, {"WITH w AS (SELECT 1) SELECT * FROM w", true},
+      {"INSERT INTO t VALUES (1)", false}, {"INSERT INTO t VALUES (1) RETURNING *", true}, {"UPDATE t SET a = 1", false},
+      {"UPDATE t SET a = 1 RETURNING a", true}, {"DELETE FROM t", false}, {"DELETE FROM t RETURNING a", true},
+      {"WITH w AS (DELETE FROM t RETURNING a) INSERT INTO t SELECT * FROM w", false}, {"BEGIN", false}, {"SHOW work_mem", false},
+      {"EXPLAIN SELECT * FROM t", false}, {"FETCH c", false}, {"CREATE TABLE t (a int)", false},
+      {"MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN DELETE", true}, {"SELECT FROM WHERE", true},
+  }));
+  CAPTURE(sql);
+  CHECK(Analyse(sql, {})->front().result_varies == varies);
+}
+
 TEST_CASE("a text that the server may lex otherwise is not understood", "[parser][analyse]") {
   const Lexing old{.standard_strings = false};
   const Lexing sjis{.ascii_safe_encoding = false};

@@ -69,4 +69,26 @@ TEST_CASE("a ParameterStatus is a name and a value", "[parser][backend]") {
   CHECK_FALSE(ReadParameterStatus(AsBytes(body).first(cut)));
 }
 
+TEST_CASE("of columns counts what PostgreSQL compares, and all of it", "[parser][backend]") {
+  const auto column = [](std::string_view name, std::uint32_t table, std::uint32_t type, std::uint16_t length,
+                         std::uint32_t modifier, std::uint16_t format) {
+    return CString(name) + wire::U32(table) + wire::U16(1) + wire::U32(type) + wire::U16(length) + wire::U32(modifier) +
+           wire::U16(format);
+  };
+  const auto columns = [](const std::string& one) { return ReadColumns(AsBytes(wire::U16(1) + one)); };
+  const auto same = columns(column("a", 16384, 23, 4, 0xffffffff, 0));
+  REQUIRE(same);
+  CHECK(columns(column("a", 16999, 23, 4, 0xffffffff, 1)) == same);  // of another table, in binary
+  CHECK(columns(column("b", 16384, 23, 4, 0xffffffff, 0)) != same);
+  CHECK(columns(column("a", 16384, 20, 4, 0xffffffff, 0)) != same);
+  CHECK(columns(column("a", 16384, 23, 8, 0xffffffff, 0)) != same);
+  CHECK(columns(column("a", 16384, 23, 4, 14, 0)) != same);
+  CHECK(ReadColumns(AsBytes(wire::U16(0))) == std::string());
+  const auto whole = wire::U16(2) + column("a", 1, 23, 4, 0, 0) + column("b", 1, 25, 0xffff, 0, 0);
+  REQUIRE(ReadColumns(AsBytes(whole)));
+  CHECK(ReadColumns(AsBytes(whole)) != same);
+  for (std::size_t size = 0; size < whole.size(); ++size) CHECK_FALSE(ReadColumns(AsBytes(whole.substr(0, size))));
+  CHECK_FALSE(ReadColumns(AsBytes(whole + "x")));
+}
+
 }  // namespace waypost

@@ -82,4 +82,50 @@ TEST_CASE("names of another process differ", "[routing][prepared]") {
         other.Intern(Sql("SELECT 1"), kNoTypes, settings.None())->server_name);
 }
 
+TEST_CASE("what was told of a statement is a statement of its own, under the same name", "[routing][prepared]") {
+  SettingTable settings;
+  StatementTable table("x");
+  const auto open = table.Intern(Sql("SELECT $1"), kNoTypes, settings.None());
+  const auto one = table.Told(open, {kInteger, "a column"});
+  CHECK(one != open);
+  CHECK(Open(one) == open);
+  CHECK(one->id == open->id);
+  CHECK(one->server_name == open->server_name);
+  CHECK(one->parse_types() == kInteger);
+  CHECK(open->parse_types() == kNoTypes);
+  CHECK(table.Told(open, {kInteger, "a column"}) == one);
+  CHECK(table.Told(one, {kInteger, "a column"}) == one);
+  const auto other = table.Told(one, {kInteger, "another"});
+  CHECK(other != one);
+  CHECK(Open(other) == open);
+  CHECK(table.Told(open, {kNoTypes, "a column"}) != one);
+  // No columns are not the same as no rows.
+  CHECK(table.Told(open, {kInteger, ""}) != table.Told(open, {kInteger, std::nullopt}));
+}
+
+TEST_CASE("who was told what comes is served by that alone, who was not by anything", "[routing][prepared]") {
+  SettingTable settings;
+  StatementTable table("x");
+  const auto open = table.Intern(Sql("SELECT $1"), kNoTypes, settings.None());
+  const auto stranger = table.Intern(Sql("SELECT 2"), kNoTypes, settings.None());
+  const auto one = table.Told(open, {kInteger, "one"}), other = table.Told(open, {kInteger, "other"});
+  CHECK(Serves(one, one));
+  CHECK(Serves(one, open));
+  CHECK(Serves(open, open));
+  CHECK_FALSE(Serves(open, one));
+  CHECK_FALSE(Serves(other, one));
+  CHECK_FALSE(Serves(stranger, open));
+  CHECK_FALSE(Serves(nullptr, one));
+}
+
+TEST_CASE("a statement is the same one as long as anybody knows what it returns", "[routing][prepared]") {
+  SettingTable settings;
+  StatementTable table("x");
+  auto open = table.Intern(Sql("SELECT 1"), kNoTypes, settings.None());
+  const auto id = open->id;
+  const auto told = table.Told(open, {kNoTypes, "one"});
+  open.reset();
+  CHECK(table.Intern(Sql("SELECT 1"), kNoTypes, settings.None())->id == id);
+}
+
 }  // namespace waypost

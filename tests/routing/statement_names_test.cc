@@ -168,4 +168,24 @@ TEST_CASE("a place of a long batch is found without going through the others", "
   CHECK(names.Find("n0") == nullptr);
 }
 
+TEST_CASE("what a name returns is told where it still means what was asked", "[routing][statement_names]") {
+  StatementNames names;
+  const auto open = Make("one"), told = Make("one"), other = Make("other");
+  names.Plan("a", open);
+  names.Plan("b", other);
+  names.Set("a", open);
+  names.Set("c", open);
+  names.SetUnnamed(open);
+  names.Tell("a", open, told);
+  names.Tell("b", open, told);
+  names.Tell("", open, told);
+  CHECK(names.FindAt("a", 0) == told);
+  CHECK(names.Find("a") == told);
+  CHECK(names.Find("b") == other);
+  CHECK(names.Find("c") == open);  // the same statement under another name was not asked for
+  CHECK(names.unnamed() == told);
+  names.UndoBatch();
+  CHECK(names.FindAt("a", 0) == nullptr);
+}
+
 }  // namespace waypost
