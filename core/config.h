@@ -81,6 +81,14 @@ struct ApplicationConfig {
   RoutingOverrides overrides;
 };
 
+// What Waypost keeps of one client, at most; past it the client gets 53200.
+struct KeptLimits {
+  std::uint64_t statements_bytes = 64U << 20U;  // the texts of its prepared statements
+  std::uint64_t settings_bytes = 256U << 10U;
+  unsigned savepoints = 10'000;
+  unsigned portals = 10'000;  // named ones, of a transaction
+};
+
 struct Config {
   std::string path;
   std::vector<ListenConfig> listeners;  // at least one
@@ -89,6 +97,7 @@ struct Config {
   RoutingPolicy routing;
   PoolPolicy pool;
   SessionLimits limits;
+  KeptLimits kept;
   DigestConfig digests;
   unsigned max_clients = 10'000;  // logged in, over all workers and listeners; one more gets 53300
   unsigned max_logins = 1'000;    // not logged in yet, over all workers; for one more the oldest gets 53300

@@ -12,6 +12,7 @@
 //   session_self_check.cc  reads that also run on the primary, to compare
 //   session_digest.cc    what is counted of each statement for people: digests, shadow mode
 //   session_refuse.cc    statements that Waypost itself refuses
+//   session_limits.cc    what is kept for one client is bounded
 //   session_send.cc      batch -> bytes for the server: settings ahead, statement names rewritten
 //   session_settings.cc  settings on a server connection: set ahead, and behind what resets them
 //   session_shape.cc    what statements return: as the client was told, or an error
@@ -268,6 +269,14 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void AppendRefused(std::string& out, char type);
   void RefuseReshaped(std::string& out);
 
+  // session_limits.cc
+  // True, and `message` is refused, if what `sql` leaves would be more than the session may have.
+  bool RefusesTooMuch(BatchMessage& message, const SqlRef& sql);
+  void RefuseTooMuch(BatchMessage& message, std::string error);
+  [[nodiscard]] std::string WhyTooMuch(const std::vector<Facts>& list);
+  [[nodiscard]] std::string WhyNoStatement(std::size_t bytes);
+  [[nodiscard]] std::string WhyNoPortal(std::string_view name) const;
+
   // session_audit.cc
   // What the batch at hand, that ends with `status`, leaves for BatchDone to say of pins.
   [[nodiscard]] BatchDone PinsAfter(char status);
@@ -445,6 +454,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   SessionSettings settings_;
   Parameters only_at_start_;       // what it asked for that no statement can set: see PoolKey
   StatementNames names_;
+  std::size_t named_bytes_ = 0;    // of what it named, at least
   Portals portals_;                // of the transaction: named ones alone
   Lexing lexing_;
   std::string search_path_, role_;

@@ -162,7 +162,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (!sql) return CombineClass(Class::kWrite, Reason::kProtocol);
       if (MayAskForRoute(*sql) && AnswerRouteQuestion(message, body)) return;
       const auto& found = Look(*sql);
-      if (!Treat(message, found, true)) return;
+      if (!Treat(message, found, true) || RefusesTooMuch(message, found.sql)) return;
       ClassifyStatement(found, true);
       NotePin(message, found.verdict.pin, Unlisted(found, *sql));
       if (MayEndPin(found.facts())) b.audit = true;
@@ -196,6 +196,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       const auto* bound = portal ? b.portals.Find(*portal) : nullptr;
       if (portal && bound == nullptr) bound = portals_.Find(*portal);
       if (bound == nullptr) return CombineClass(Class::kWrite, Reason::kProtocol);
+      if (bound->sql && RefusesTooMuch(message, bound->sql)) return;
       NotePin(message, bound->pin, bound->unlisted);
       if (bound->audit) b.audit = true;
       NoteRun(bound->note);
@@ -230,7 +231,10 @@ void Session::ClassifyParse(BatchMessage& message, Bytes body) {
   const auto settings = b.changes_settings ? std::make_shared<const SettingSet>(*parsing) : parsing;
   message.statement = worker_.statements().Intern(sql, AsText(parse->types), settings);
   if (!parse->name.empty()) message.existing = names_.Find(parse->name);
-  if (!message.existing) names_.Plan(parse->name, message.statement);
+  if (message.existing) return;
+  if (!parse->name.empty())
+    if (auto error = WhyNoStatement(parse->sql.size()); !error.empty()) return RefuseTooMuch(message, std::move(error));
+  names_.Plan(parse->name, message.statement);
 }
 
 void Session::ClassifyBind(BatchMessage& message, Bytes body) {
@@ -242,6 +246,7 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   const auto& found = Look(message.statement->sql);
   if (!Treat(message, found, true)) return;
   ClassifyStatement(found, true);
+  if (auto error = WhyNoPortal(bind->portal); !error.empty()) return RefuseTooMuch(message, std::move(error));
   b.portals.Bind(bind->portal, {ChangesSession(found.facts()) ? message.statement->sql : SqlRef(), found.verdict.pin,
                                 Unlisted(found, message.statement->sql->text), MayEndPin(found.facts()), NoteOf(found)});
 }

@@ -139,9 +139,8 @@ struct Lexing {
 
 // The statements of one Query or Parse text, in order; empty list: an empty query (comments and blanks alone).
 // Never throws, never aborts, needs little stack: a text that does not parse is one Facts of kUnknown with
-// Reason::kUnknownSyntax (kParseError: the server may lex it otherwise); one longer than kMaxAnalysedBytes, or that the
-// scanner would take too long for (scan_cost.h), is not looked at and is kUnknown with Reason::kTooLarge. All of them pin by
-// kUnknownState: nobody knows what such a text leaves behind in the session.
+// Reason::kUnknownSyntax (kParseError: the server may lex it otherwise); one longer than kMaxAnalysedBytes or too costly (scan_cost.h)
+// is not looked at and is kUnknown with Reason::kTooLarge. All of them pin by kUnknownState: nobody knows what such a text leaves behind.
 inline constexpr std::size_t kMaxAnalysedBytes = 2 << 20;  // the tree of "1+1+..." takes some 120 bytes for each of text
 using FactsList = std::shared_ptr<const std::vector<Facts>>;
 [[nodiscard]] FactsList Analyse(std::string_view sql, Lexing lexing);

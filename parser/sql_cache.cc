@@ -115,6 +115,8 @@ const CachedStatement* SqlCache::FindKept(const std::shared_ptr<const SqlText>& 
       return Answer(*slots_[index], setting, false);
     }
   }
+  // Too long to be cached: described or bound again and again, it is looked into once.
+  if (uncached_.sql == kept && uncached_.lexing == lexing) return Answer(uncached_, setting, false);
   return Miss(kept->text, lexing, setting, kept, std::nullopt);
 }
 

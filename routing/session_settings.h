@@ -53,6 +53,7 @@ class SessionSettings {
   // False: there is no savepoint of that name.
   bool RollBackTo(std::string_view savepoint);
   void Release(std::string_view savepoint);
+  [[nodiscard]] std::size_t savepoints() const { return saved_.size(); }
 
   // What undoes the difference between a server connection, which starts without any settings, and this session behind a
   // statement with `effect`, which takes both back: statements that set the start-up values again. Empty: no difference.

@@ -1,6 +1,7 @@
 #include "routing/settings.h"
 
 #include <algorithm>
+#include <functional>
 #include <array>
 #include <utility>
 
@@ -38,12 +39,26 @@ std::string ResetSql(const std::string& name) {
   return quoted + "\"";
 }
 
+std::size_t HashOf(const SettingSet& set) {
+  constexpr std::size_t kOdd = 0x9e3779b97f4a7c15U;
+  const std::hash<std::string_view> hash;
+  std::size_t all = set.size();
+  for (const auto& setting : set) all = ((all * kOdd) ^ hash(setting.name)) * kOdd + hash(setting.sql);
+  return all;
+}
+
 void Add(std::string& sql, const std::string& statement) {
   if (!sql.empty()) sql += ';';
   sql += statement;
 }
 
 }  // namespace
+
+std::size_t BytesOf(const SettingSet& set) {
+  std::size_t bytes = 0;
+  for (const auto& setting : set) bytes += sizeof(Setting) + setting.name.size() + setting.sql.size();
+  return bytes;
+}
 
 SettingTable::SettingTable() : none_(std::make_shared<const SettingSet>()) {}
 
@@ -56,11 +71,12 @@ Settings SettingTable::Intern(SettingSet set) {
     else unique.push_back(std::move(setting));
   }
   if (unique.empty()) return none_;
-  std::string key;
-  for (const auto& setting : unique) key.append(setting.name).append(1, '\0').append(setting.sql).append(1, '\0');
-  if (auto found = sets_[key].lock()) return found;
+  const auto hash = HashOf(unique);
+  const auto [first, last] = sets_.equal_range(hash);
+  for (auto at = first; at != last; ++at)
+    if (auto found = at->second.lock(); found && *found == unique) return found;
   auto interned = std::make_shared<const SettingSet>(std::move(unique));
-  sets_[key] = interned;
+  sets_.emplace(hash, interned);
   if (sets_.size() >= sweep_at_) {
     std::erase_if(sets_, [](const auto& entry) { return entry.second.expired(); });
     sweep_at_ = std::max<std::size_t>(1024, sets_.size() * 2);

@@ -21,7 +21,10 @@ struct Setting {
 using SettingSet = std::vector<Setting>;  // sorted by name
 using Settings = std::shared_ptr<const SettingSet>;
 
-// Interns setting sets. One per worker.
+// What it takes, texts and all.
+[[nodiscard]] std::size_t BytesOf(const SettingSet& set);
+
+// Interns setting sets, which are gone with their last user. One per worker.
 class SettingTable {
  public:
   SettingTable();
@@ -41,7 +44,7 @@ class SettingTable {
 
  private:
   Settings none_;
-  std::unordered_map<std::string, std::weak_ptr<const SettingSet>> sets_;
+  std::unordered_multimap<std::size_t, std::weak_ptr<const SettingSet>> sets_;  // by their hash: no text is kept here
   std::size_t sweep_at_ = 1024;
 };
 

@@ -35,6 +35,9 @@ class StatementNames {
   // Takes as long as there are names.
   [[nodiscard]] std::string NameOf(std::string_view server_name) const;
 
+  // About what all of them take, the planned ones too. Takes as long as there are names.
+  [[nodiscard]] std::size_t Bytes() const;
+
   // Where the next plan will stand.
   [[nodiscard]] Place place() const { return static_cast<Place>(plan_.size()); }
   // From here on `name` means `statement`; null: nothing.

@@ -84,3 +84,56 @@ def check_linear(waypost, make, n):
 @pytest.mark.parametrize("kind", PIPELINES)
 def test_long_pipeline_costs_as_much_as_it_is_long(one_worker, kind):
     check_linear(one_worker, PIPELINES[kind], 15000)
+
+
+SETS = {
+    "settings in one text": lambda n: wire.query(";".join(f"SET a.b{i} = 1" for i in range(n))),
+    "one setting again and again": lambda n: wire.query(";".join(f"SET a.b = {i}" for i in range(20 * n))),
+    "savepoints": lambda n: wire.query("BEGIN;" + ";".join(f"SAVEPOINT s{i}" for i in range(n)) + ";ROLLBACK"),
+    "nested comments": lambda n: wire.query("SELECT 1 " + "/*" * (6 * n) + "*/" * (6 * n)),
+    "operators": lambda n: wire.query("SELECT 1 " + "+" * (20 * n) + " 1"),
+}
+
+
+@pytest.mark.proxy
+@pytest.mark.parametrize("kind", SETS)
+def test_long_text_costs_as_much_as_it_is_long(one_worker, kind):
+    check_linear(one_worker, SETS[kind], 500)
+
+
+def refused(conn, sql, sqlstate):
+    with pytest.raises(wire.ServerError) as caught:
+        conn.rows(sql)
+    assert caught.value.sqlstate == sqlstate
+    return caught.value
+
+
+@pytest.mark.proxy
+def test_what_a_session_keeps_is_bounded_and_the_session_goes_on(one_worker, make_waypost):
+    limits = {"session_statements": "64kB", "session_settings": "16kB", "session_savepoints": 20, "session_portals": 20}
+    waypost = make_waypost(sections={"limits": limits})
+    with waypost.connect(database="bench") as conn:
+        for n in range(12):
+            conn.rows(f"SET a.b{n} = '{'x' * 1000}'")
+        assert "session_settings" in refused(conn, "SET a.more = '" + "x" * 6000 + "'", "53200").fields["D"]
+        conn.rows("RESET a.b1")
+        conn.rows("SET a.b2 = 'short'")
+        assert conn.rows("SHOW a.b2") == [["short"]]
+        refused(conn, "BEGIN;" + ";".join(f"SAVEPOINT s{n}" for n in range(21)), "53200")
+        for n in range(60):
+            conn.rows(f"PREPARE p{n} AS SELECT 1 /* {'x' * 500} */")
+        assert "session_statements" in refused(conn, f"PREPARE p AS SELECT 1 /* {'x' * 30000} */", "53200").fields["D"]
+        conn.rows("DEALLOCATE ALL")
+        conn.rows(f"PREPARE p AS SELECT 1 /* {'x' * 30000} */")
+        assert conn.rows("EXECUTE p") == [["1"]]
+
+
+@pytest.mark.rss
+@pytest.mark.proxy
+def test_values_that_are_gone_take_no_memory(one_worker):
+    with one_worker.connect(database="bench") as conn:
+        conn.rows("SET a.b = '" + "x" * 200_000 + "'")
+        before = one_worker.rss_bytes()
+        for n in range(300):
+            conn.rows(f"SET a.b = '{n}{'x' * 200_000}'")
+        assert one_worker.rss_bytes() - before < 30 << 20
