@@ -97,7 +97,7 @@ void SessionSettings::Apply(const SettingEffect& effect) {
       now_.local = table_.None();
       break;
     case Kind::kSetLocal:
-      SetLocal(name, "SET " + effect.sql.substr(effect.sql.starts_with(kLocal) ? kLocal.size() : 0));
+      SetLocal(name, effect.sql.starts_with(kLocal) ? "SET " + effect.sql.substr(kLocal.size()) : effect.sql);
       if (name == kUser) SetLocal(kRole, NoRole().sql);
       break;
     case Kind::kResetLocal:

@@ -333,6 +333,7 @@ def test_a_read_only_block_whose_replica_falls_behind(cluster, make_waypost, tab
         )
         with proxy.connect() as writer, proxy.connect() as reader:
             reader.rows("BEGIN READ ONLY")
+            reader.rows("SAVEPOINT s")  # without it, it would go on on the primary
             reader.rows(f"SELECT count(*) FROM {table}")
             with replay_paused(cluster, *REPLICAS):
                 writer.rows(f"INSERT INTO {table} VALUES (1)")
@@ -428,6 +429,7 @@ def test_a_replica_that_is_lost_while_a_block_waits_for_it(cluster, make_waypost
     with asynchronous(cluster):
         proxy = make_waypost(sections=STREAMING, wait_for_split=True)
         with proxy.connect() as writer, in_a_read_only_block_on_a_replica(cluster, proxy) as reader:
+            reader.rows("SAVEPOINT s")  # without it, it would go on on the primary
             with replay_paused(cluster, *REPLICAS):
                 writer.rows(f"INSERT INTO {table} VALUES (1)")
                 reader.send(wire.query(f"SELECT count(*) FROM {table}"))

@@ -53,6 +53,14 @@ TEST_CASE("SET LOCAL holds to the end of its transaction, over what the session 
   CHECK_FALSE(f.settings.has_local());
 }
 
+TEST_CASE("what is kept of a SET LOCAL is a SET", "[routing][session_settings]") {
+  Fixture f;
+  for (const char* sql : {"SET LOCAL datestyle TO 'SQL'", "SET datestyle TO 'SQL'"}) {
+    f.settings.Apply({.kind = Kind::kSetLocal, .name = "datestyle", .sql = sql, .value = {}});
+    CHECK(f.settings.effective()->front().sql == "SET datestyle TO 'SQL'");
+  }
+}
+
 TEST_CASE("a SET behind a SET LOCAL overrides it", "[routing][session_settings]") {
   Fixture f;
   f.Do(Kind::kSetLocal, "a", "1");

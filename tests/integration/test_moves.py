@@ -1,0 +1,139 @@
+"""READ ONLY blocks on a replica that go on elsewhere: when the replica waits for the block itself, is lost between two
+statements, or cannot do what ends the block."""
+
+import threading
+import time
+
+import pytest
+import wire
+from cluster import NAMES, new_marker
+from waypost import eventually
+
+pytestmark = pytest.mark.proxy
+
+REPLICAS = NAMES[1:]
+ON_REPLICA = "SELECT pg_is_in_recovery()"
+
+
+@pytest.fixture
+def tables(cluster):
+    cluster.sql("DROP TABLE IF EXISTS moves_a, moves_b; CREATE TABLE moves_a (i int); CREATE TABLE moves_b (i int);"
+                "GRANT ALL ON moves_a, moves_b TO openfire; INSERT INTO moves_b VALUES (7)")  # fmt: skip
+    yield
+    cluster.sql("DROP TABLE IF EXISTS moves_a, moves_b")
+
+
+def lock_and_alter(cluster, conn, begin):
+    """The block reads moves_a on a replica; then DDL on moves_a, which that replica cannot replay past it."""
+    on_replica(cluster, conn, begin)
+    thread = threading.Thread(target=cluster.sql, args=("SET lock_timeout = '60s'; ALTER TABLE moves_a ADD b int",))
+    thread.start()
+    time.sleep(0.5)
+    return thread
+
+
+def on_replica(cluster, conn, begin):
+    """A replica may have to catch up with the table first."""
+
+    def runs_there():
+        marker = new_marker()
+        assert begin(conn, f"/* {marker} */ SELECT count(*) FROM moves_a") == [["0"]]
+        if cluster.where(marker) in REPLICAS:
+            return True
+        conn.rows("ROLLBACK")
+        return False
+
+    eventually(runs_there, what="a block on a replica")
+
+
+def simple_begin(conn, read):
+    conn.rows("BEGIN READ ONLY")
+    return conn.rows(read)
+
+
+def one_batch(conn, read):
+    """As pgjdbc does: BEGIN and the first statement, one Sync."""
+    for sql in ("BEGIN READ ONLY", read):
+        conn.send(wire.parse("", sql), wire.bind("", ""), wire.execute())
+    conn.send(wire.sync())
+    return wire.rows(conn.until())
+
+
+@pytest.mark.parametrize("begin", [simple_begin, one_batch])
+def test_a_block_does_not_wait_for_itself(cluster, make_waypost, tables, begin):
+    proxy = make_waypost(wait_for_split=True)
+    with proxy.connect() as conn:
+        thread = lock_and_alter(cluster, conn, begin)
+        start = time.monotonic()
+        assert conn.rows("SELECT i FROM moves_b") == [["7"]]
+        assert conn.rows("SHOW transaction_read_only") == [["on"]]
+        assert conn.rows("SELECT i FROM moves_b") == [["7"]]
+        conn.rows("COMMIT")
+        assert time.monotonic() - start < 5
+        thread.join(30)
+        assert conn.rows("SELECT count(b) FROM moves_a") == [["0"]]
+
+
+STAYS = [
+    ("BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ", []),
+    ("BEGIN READ ONLY", ["SET LOCAL work_mem = '5MB'"]),
+    ("BEGIN READ ONLY", ["SAVEPOINT s"]),
+    ("BEGIN READ ONLY", ["DECLARE c CURSOR FOR SELECT 1"]),
+    ("BEGIN READ ONLY", ["SELECT now()"]),
+]
+
+
+@pytest.mark.parametrize("begin,more", STAYS, ids=[" ".join([begin[6:], *more])[:40] for begin, more in STAYS])
+def test_what_lives_on_its_server_does_not_move(cluster, make_waypost, tables, begin, more):
+    """It waits, as long as a statement may, and fails then: nothing is read under other settings or another snapshot."""
+    proxy = make_waypost(sections={"pool": {"query_wait_timeout": "1500ms"}}, wait_for_split=True)
+
+    def first(conn, read):
+        conn.rows(begin)
+        answer = conn.rows(read)
+        for sql in more:
+            conn.rows(sql)
+        return answer
+
+    with proxy.connect() as conn:
+        thread = lock_and_alter(cluster, conn, first)
+        answered = conn.simple("SELECT i FROM moves_b")
+        if "REPEATABLE" in begin:  # its snapshot was taken before
+            assert wire.rows(answered) == [["7"]]
+        else:
+            assert wire.sqlstates(answered) == ["40001"]
+        conn.rows("ROLLBACK")
+        thread.join(30)
+
+
+def test_a_block_outlives_its_replica(cluster, make_waypost, tables):
+    proxy = make_waypost(wait_for_split=True)
+    with proxy.connect() as conn:
+        on_replica(cluster, conn, simple_begin)
+        for name in REPLICAS:
+            cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'openfire' AND state LIKE 'idle%'", server=name)
+        time.sleep(0.3)
+        assert conn.rows("SELECT i FROM moves_b") == [["7"]]
+        assert wire.sqlstates(conn.simple("INSERT INTO moves_b VALUES (1)")) == ["25006"]
+        conn.rows("ROLLBACK")
+
+
+@pytest.mark.parametrize("read", ["SELECT count(*) FROM probe_me", "SELECT now() IS NOT NULL FROM probe_me LIMIT 1"])
+def test_a_read_only_branch_is_prepared_on_the_primary(cluster, make_waypost, read):
+    proxy = make_waypost(wait_for_split=True)
+    with proxy.connect() as conn:
+        for ending in ("COMMIT", "ROLLBACK"):
+            conn.rows("BEGIN READ ONLY")
+            conn.rows(read)
+            assert conn.value(ON_REPLICA) == "t"
+            assert wire.types(conn.simple("PREPARE TRANSACTION 'moves'")) == "CZ"
+            assert cluster.sql("SELECT count(*) FROM pg_prepared_xacts WHERE gid = 'moves'")[0][0] == "1"
+            assert conn.rows("SELECT 1") == [["1"]]
+            conn.rows(f"{ending} PREPARED 'moves'")
+        conn.rows("BEGIN READ ONLY")
+        conn.rows(read)
+        assert wire.sqlstates(conn.simple("SELECT 1/0")) == ["22012"]
+        replies = conn.simple("PREPARE TRANSACTION 'moves'")
+        assert [m.body for m in replies] == [b"ROLLBACK\0", b"I"]
+        assert conn.rows("SELECT 1") == [["1"]]
+    eventually(lambda: cluster.sql("SELECT count(*) FROM pg_prepared_xacts WHERE gid = 'moves'")[0][0] == "0")
