@@ -13,6 +13,7 @@ namespace {
 bool ChangesSession(const std::vector<Facts>& list) {
   for (const auto& facts : list) {
     if (!facts.settings.empty() || facts.catalog != CatalogChange::kNone) return true;
+    if (facts.kind == StatementKind::kExplain && !facts.object.empty()) return true;  // it names a prepared statement
     switch (facts.kind) {
       case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
       case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:

@@ -2,6 +2,7 @@
 // server says of it comes back with the client's: the names, and the place that an error points to.
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "core/base/ascii.h"
 #include "core/session.h"
@@ -30,6 +31,55 @@ std::string Unquoted(std::string_view quoted) {
     if (quoted[i] == '"') ++i;
   }
   return name;
+}
+
+// Finds the names of prepared statements among the tokens of a text: behind the PREPARE, EXECUTE or DEALLOCATE that begins a
+// statement, and behind the EXECUTE of EXPLAIN and CREATE TABLE ... AS.
+class NamePlaces {
+ public:
+  // `token`: the next one that is neither blank nor comment.
+  bool IsName(const Token& token) {
+    const auto word = token.kind == Token::Kind::kWord ? AsciiLower(token.text) : std::string();
+    const bool named = std::exchange(named_, false);
+    if (token.text == ";" || first_) {
+      first_ = token.text == ";";
+      leads_to_execute_ = word == "explain";
+      named_ = !first_ && (word == "prepare" || word == "execute" || word == "deallocate");
+      return false;
+    }
+    if (named && word == "prepare") {  // DEALLOCATE PREPARE
+      named_ = true;
+      return false;
+    }
+    if (named) return word != "all" && (!word.empty() || token.kind == Token::Kind::kQuoted);
+    named_ = word == "execute" && leads_to_execute_;
+    leads_to_execute_ = word == "as" || word == "explain" || word == "analyze" || word == "verbose" || token.text == ")";
+    return false;
+  }
+
+ private:
+  bool first_ = true;              // of its statement
+  bool named_ = false;             // a name comes next
+  bool leads_to_execute_ = false;  // an EXECUTE that comes next is one
+};
+
+bool NamesPrepared(const Facts& facts) {
+  if (facts.object.empty()) return false;
+  switch (facts.kind) {
+    case StatementKind::kPrepare: case StatementKind::kExecute: case StatementKind::kDeallocate:
+    case StatementKind::kExplain: case StatementKind::kDdl:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// As the lexer cuts names: at a whole character.
+std::string_view ClippedName(std::string_view name) {
+  if (name.size() <= kMaxStatementNameBytes) return name;
+  auto size = kMaxStatementNameBytes;
+  while (size > 0 && (static_cast<unsigned char>(name[size]) & 0xC0U) == 0x80U) --size;
+  return name.substr(0, size);
 }
 
 std::string Replaced(std::string text, std::string_view what, std::string_view with) {
@@ -70,27 +120,14 @@ std::string_view Session::NameIn(const Batch& batch, const BatchMessage& message
 // runs it, or says that it exists.
 std::vector<TextEdit> Session::ServerNamesIn(std::string& out, const BatchMessage& message, const SqlText& sql,
                                              std::string_view text) {
-  const auto names = [](const Facts& facts) {
-    return !facts.object.empty() && (facts.kind == StatementKind::kPrepare || facts.kind == StatementKind::kExecute ||
-                                     facts.kind == StatementKind::kDeallocate);
-  };
   std::vector<TextEdit> edits;
-  if (std::none_of(sql.facts->begin(), sql.facts->end(), names)) return edits;
+  if (std::none_of(sql.facts->begin(), sql.facts->end(), NamesPrepared)) return edits;
   Tokens tokens(text, lexing_);
-  bool first = true, named = false;  // the token is the first of its statement; a name may come
+  NamePlaces places;
   for (auto token = tokens.Next(); token.kind != Token::Kind::kEnd; token = tokens.Next()) {
-    if (token.kind == Token::Kind::kBlank || token.kind == Token::Kind::kComment) continue;
-    const auto word = token.kind == Token::Kind::kWord ? AsciiLower(token.text) : std::string();
-    if (first) {
-      named = word == "prepare" || word == "execute" || word == "deallocate";
-      first = token.text == ";";
-      continue;
-    }
-    first = token.text == ";";
-    if (!named || word == "prepare") continue;
-    named = false;
-    if (word == "all" || (word.empty() && token.kind != Token::Kind::kQuoted)) continue;
-    const auto statement = names_.FindAt(word.empty() ? Unquoted(token.text) : word, message.place);
+    if (token.kind == Token::Kind::kBlank || token.kind == Token::Kind::kComment || !places.IsName(token)) continue;
+    const auto name = token.kind == Token::Kind::kWord ? AsciiLower(token.text) : Unquoted(token.text);
+    const auto statement = names_.FindAt(ClippedName(name), message.place);
     if (!statement || statement->by_sql()) continue;
     EnsureStatement(out, statement);
     edits.push_back({static_cast<std::size_t>(token.text.data() - text.data()), token.text.size(), QuotedName(statement->server_name)});

@@ -10,6 +10,8 @@ constexpr std::size_t kShortPlan = 16;
 // Memory for more plans than this is given back with the batch.
 constexpr std::size_t kKeptPlans = 64;
 
+std::string_view Kept(std::string_view name) { return name.substr(0, kMaxStatementNameBytes); }
+
 template <class T>
 void ClearWithinReason(std::vector<T>& list) {
   if (list.capacity() > kKeptPlans) list = std::vector<T>();
@@ -28,7 +30,8 @@ std::size_t StatementNames::Bytes() const {
   return bytes;
 }
 
-StatementRef StatementNames::FindAt(std::string_view name, Place place) const {
+StatementRef StatementNames::FindAt(std::string_view whole, Place place) const {
+  const auto name = Kept(whole);
   if (const auto* planned = Planned(name, place)) return planned->statement;
   if (name.empty()) return unnamed_;
   if (!named_) return nullptr;
@@ -67,7 +70,7 @@ void StatementNames::Add(Entry plan) {
   for (Place i = 0; i < place(); ++i) Index(i);
 }
 
-void StatementNames::Plan(std::string_view name, StatementRef statement) { Add({std::string(name), std::move(statement)}); }
+void StatementNames::Plan(std::string_view name, StatementRef statement) { Add({std::string(Kept(name)), std::move(statement)}); }
 
 void StatementNames::PlanNone() { Add({{}, nullptr, true}); }
 
@@ -88,7 +91,8 @@ std::string StatementNames::NameOf(std::string_view server_name) const {
   return {};
 }
 
-void StatementNames::Set(std::string_view name, StatementRef statement) {
+void StatementNames::Set(std::string_view whole, StatementRef statement) {
+  const auto name = Kept(whole);
   if (!named_) {
     if (!statement) return;
     named_ = std::make_unique<Names>();
@@ -110,7 +114,8 @@ void StatementNames::Clear() {
   named_.reset();
 }
 
-void StatementNames::Tell(std::string_view name, const StatementRef& untold, const StatementRef& told) {
+void StatementNames::Tell(std::string_view whole, const StatementRef& untold, const StatementRef& told) {
+  const auto name = Kept(whole);
   // A name that is planned twice is told once: what the batch does behind that needs no telling.
   if (const auto* planned = Planned(name, place()); planned != nullptr && planned->statement == untold)
     plan_[static_cast<std::size_t>(planned - plan_.data())].statement = told;

@@ -23,6 +23,9 @@
 
 namespace waypost {
 
+// The server keeps no more of a name than this: NAMEDATALEN - 1. What is alike up to there is one name.
+inline constexpr std::size_t kMaxStatementNameBytes = 63;
+
 class StatementNames {
  public:
   using Place = std::uint32_t;

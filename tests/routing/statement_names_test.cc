@@ -36,6 +36,20 @@ struct Model {
 
 }  // namespace
 
+TEST_CASE("names that are alike in what the server keeps of them are one", "[routing][statement_names]") {
+  StatementNames names;
+  const auto statement = Make("s");
+  const std::string kept(kMaxStatementNameBytes, 'n');
+  names.Plan(kept + "one", statement);
+  CHECK(names.Find(kept + "other") == statement);
+  CHECK(names.Find(kept.substr(1)) == nullptr);
+  names.Set(kept + "one", statement);
+  names.EndBatch();
+  CHECK(names.Find(kept) == statement);
+  names.Set(kept + "x", nullptr);
+  CHECK(names.Find(kept + "one") == nullptr);
+}
+
 TEST_CASE("a name means what the server has answered", "[routing][statement_names]") {
   StatementNames names;
   const auto one = Make("one");
