@@ -159,6 +159,7 @@ struct BatchFlags {
   bool writes = false;           // it may take values from sequences, at least by a trigger,
   bool advances = false;         // and is likely to
   bool reads_sequence = false;   // currval(), lastval()
+  bool stays = false;            // it may leave something in its block that lives on its server
   bool audit = false;            // it may have begun or ended what ties the session
   bool resets = false;           // RESET, DISCARD ALL: back to the start-up values
   bool discards = false;         // DISCARD ALL

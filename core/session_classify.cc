@@ -39,6 +39,18 @@ bool LooksAtNothing(const Facts& facts) {
          });
 }
 
+// What a statement has left in its block that the next ones may need. What it asks of its server (pg_is_in_recovery()) is
+// nothing, unless it is a lock.
+bool LeavesSomething(const CachedStatement& found) {
+  if (found.verdict.cls == Class::kRead) return false;
+  if (found.verdict.why != Reason::kServerLocal) return found.facts().size() != 1 || found.facts().front().kind != StatementKind::kBegin;
+  return std::any_of(found.facts().begin(), found.facts().end(), [](const Facts& facts) {
+    return facts.writes_by_form || std::any_of(facts.names.begin(), facts.names.end(), [](const NameRef& ref) {
+             return ref.name.find("advisory") != std::string::npos;
+           });
+  });
+}
+
 // False for what sees nothing that changes, and for what goes on with a snapshot taken before.
 bool LooksAtData(const CachedStatement& found) {
   if (!found.verdict.needs_fence) return false;
@@ -99,6 +111,7 @@ const CachedStatement& Session::Look(const SqlRef& sql) {
 
 void Session::CombineClass(Class cls, Reason why) {
   auto& b = *batch_;
+  b.stays = b.stays || why == Reason::kProtocol;
   const bool first = !b.any_statement;
   b.any_statement = true;
   if (first) {
@@ -119,6 +132,7 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
   // The Bind of the BEGIN that was parsed in front says nothing new.
   const bool again = b.facts.begins_read_only && b.opening == found.sql.get();
   if (!found.facts().empty() && !again) CombineClass(found.verdict.cls, found.verdict.why);
+  b.stays = b.stays || LeavesSomething(found);
   if (!found.verdict.repeatable && !again) b.facts.repeatable = false;
   if (LooksAtData(found)) b.facts.needs_fence = true;
   // What EXECUTE runs may be a read.

@@ -16,8 +16,7 @@ void Session::NoteMovable() {
   if (first) movable_ = read_only_block_ && ReadCommitted();
   if (!movable_) return;
   // Each statement has a snapshot of its own; what else of a block lives on its server is listed here.
-  const bool read = b.facts.cls == Class::kRead || b.facts.begins_read_only;
-  movable_ = read && !b.failed && b.facts.end_known && b.pin == PinReason::kNone && !b.changes_settings && !b.sets_transaction &&
+  movable_ = !b.stays && !b.failed && b.facts.end_known && b.pin == PinReason::kNone && !b.changes_settings && !b.sets_transaction &&
              !b.unseen && portals_.named() == 0 && !settings_.has_local() && !AnswersVary();
   if (movable_ && begin_.empty()) begin_ = "BEGIN READ ONLY";  // it came with the first statement
 }
@@ -37,7 +36,7 @@ bool Session::BlockMayMove() const {
   if (!movable_ || !OnReplica() || connection_->status() != 'T' || pinned_by() != PinReason::kNone) return false;
   if (!batch_) return true;
   const auto& b = *batch_;
-  return !b.begun && b.facts.cls == Class::kRead && b.facts.end_known && b.pin == PinReason::kNone;
+  return !b.begun && !b.stays && b.facts.end_known && b.pin == PinReason::kNone;
 }
 
 // What is held of the server is given up: its connection is closed.

@@ -64,6 +64,7 @@ def test_a_block_does_not_wait_for_itself(cluster, make_waypost, tables, begin):
     proxy = make_waypost(wait_for_split=True)
     with proxy.connect() as conn:
         thread = lock_and_alter(cluster, conn, begin)
+        assert conn.value(ON_REPLICA) == "t"  # asking its server leaves nothing there
         start = time.monotonic()
         assert conn.rows("SELECT i FROM moves_b") == [["7"]]
         assert conn.rows("SHOW transaction_read_only") == [["on"]]
@@ -80,6 +81,7 @@ STAYS = [
     ("BEGIN READ ONLY", ["SAVEPOINT s"]),
     ("BEGIN READ ONLY", ["DECLARE c CURSOR FOR SELECT 1"]),
     ("BEGIN READ ONLY", ["SELECT now()"]),
+    ("BEGIN READ ONLY", ["SELECT pg_advisory_xact_lock(1)"]),
 ]
 
 
