@@ -117,10 +117,9 @@ class CatalogKeeper::Loop {
           [](const auto& a, const auto& b) { return a.second.due < b.second.due; });
       const TimePoint now = Clock::now();
       if (next == databases_.end() || next->second.due > now) {
-        if (next == databases_.end())
-          wake_.wait(lock);
-        else
-          wake_.wait_until(lock, std::min(next->second.due, now + kRefresh));
+        // By value: what is waited for may be forgotten meanwhile.
+        const TimePoint until = next == databases_.end() ? now + kRefresh : std::min(next->second.due, now + kRefresh);
+        wake_.wait_until(lock, until);
         continue;
       }
       const View view = view_();
