@@ -299,6 +299,7 @@ def test_a_repeatable_read_block_gives_its_snapshot_to_no_other(cluster, make_wa
                     reader.rows(sql.format(t=table))
                     continue
                 begin_and_read(reader, table)
+                reader.rows("SAVEPOINT s")  # without it, it would go on on the primary
             with replay_paused(cluster, *REPLICAS):
                 writer.rows(f"INSERT INTO {table} VALUES (1)")
                 with pytest.raises(wire.ServerError, match="40001"):
