@@ -74,12 +74,11 @@ std::string Session::WhyTooMuch(const std::vector<Facts>& list) {
 
 // Empty if the session may name one more statement of so many bytes.
 std::string Session::WhyNoStatement(std::size_t bytes) {
-  constexpr std::size_t kEach = 256;  // the name and what stands around it
   const auto limit = worker_.config().kept.statements_bytes;
-  named_bytes_ += bytes + kEach;
+  named_bytes_ += bytes + StatementNames::kBytesEach;
   if (named_bytes_ <= limit) return {};
   // What was closed since is not counted; no more often than an eighth of the limit was named.
-  named_bytes_ = names_.Bytes() + bytes + kEach;
+  named_bytes_ = names_.Bytes() + bytes + StatementNames::kBytesEach;
   if (named_bytes_ <= limit - limit / 8) return {};
   named_bytes_ = std::max<std::size_t>(named_bytes_, limit);
   return TooMuch("prepared statements", "session_statements", limit, "DEALLOCATE or close what is not needed.");

@@ -21,7 +21,7 @@ constexpr std::uint32_t kMaxAnswerBytes = 64 * 1024;
 // Which of the settings that this start-up asked for can be set by nothing else; and the isolation of transactions. The
 // client's own time-outs do not count.
 constexpr std::string_view kIsolation = "=read committed";
-constexpr std::string_view kOnlyAtStartSql =
+constexpr std::string_view kStartedWithSql =
     "SET statement_timeout = 0; SELECT '=' || pg_catalog.current_setting('default_transaction_isolation') UNION ALL SELECT name FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'client' AND"
     " context OPERATOR(pg_catalog.=) ANY ('{backend,superuser-backend}')";
 
@@ -61,7 +61,7 @@ class StartupChecks::Probe final : public StreamUser {
       checks_.worker_.shared().protocol_minor.store(login_.protocol_minor(), std::memory_order_relaxed);
       if (login_.keys()) checks_.worker_.shared().credentials.Learn(question_.user, *login_.keys());
       out.clear();
-      AppendQuery(out, kOnlyAtStartSql);
+      AppendQuery(out, kStartedWithSql);
       asking_ = true;
       progress = ServerLogin::Progress::kGoOn;
     }
@@ -76,7 +76,7 @@ class StartupChecks::Probe final : public StreamUser {
   }
 
  private:
-  // The rows of kOnlyAtStartSql.
+  // The rows of kStartedWithSql.
   ServerLogin::Progress OnAnswer(Bytes& in) {
     for (;;) {
       auto rest = in;

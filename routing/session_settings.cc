@@ -175,9 +175,7 @@ void SessionSettings::Changed() {
   if (now_.local->empty()) {
     effective_ = now_.session;
   } else {
-    auto set = *now_.session;
-    set.insert(set.end(), now_.local->begin(), now_.local->end());
-    effective_ = table_.Intern(std::move(set));
+    effective_ = table_.Filled(now_.local, now_.session);
     const auto back = [](const Setting& setting) { return setting.sql.starts_with(kBack); };
     if (std::any_of(effective_->begin(), effective_->end(), back)) {
       auto left = *effective_;

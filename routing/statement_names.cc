@@ -21,9 +21,8 @@ void ClearWithinReason(std::vector<T>& list) {
 }  // namespace
 
 std::size_t StatementNames::Bytes() const {
-  constexpr std::size_t kEach = 256;  // the name and what stands around it
   std::size_t bytes = 0;
-  const auto add = [&](const StatementRef& statement) { bytes += kEach + (statement ? statement->sql->text.size() : 0); };
+  const auto add = [&](const StatementRef& statement) { bytes += kBytesEach + (statement ? statement->sql->text.size() : 0); };
   if (named_)
     for (const auto& [name, statement] : *named_) add(statement);
   for (const auto& plan : plan_) add(plan.statement);

@@ -29,6 +29,8 @@ inline constexpr std::size_t kMaxStatementNameBytes = 63;
 class StatementNames {
  public:
   using Place = std::uint32_t;
+  // What one name counts beside the text of its statement: it and what stands around it.
+  static constexpr std::size_t kBytesEach = 256;
 
   // What `name` will mean behind all that was planned so far; null: nothing.
   [[nodiscard]] StatementRef Find(std::string_view name) const { return FindAt(name, place()); }
