@@ -3,7 +3,6 @@
 #pragma once
 
 #include <deque>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -116,46 +115,6 @@ class Pool {
   TimePoint not_before_{};  // no new login before this, after failures
   PoolPolicy policy_;
   friend class PoolSet;
-};
-
-// All pools of a worker.
-class PoolSet {
- public:
-  explicit PoolSet(PoolHost& host) : host_(host) {}
-  // Made when first asked for; lives as long as the worker.
-  Pool& Get(const PoolKey& key);
-  // False if `only_at_start` would be one kind of connections more than are kept apart for `user` in `database`.
-  [[nodiscard]] bool MayKeepApart(const std::string& database, const std::string& user, const Parameters& only_at_start) const;
-  void Sweep(TimePoint now);
-  void OnConfigChanged();
-  // Opens connections to `server` for those who lack a place, who has waited longest first, as long as there are places:
-  // after everything that may have left a place free or a waiter without one. Idle ones make room, also for other workers.
-  // If it is the turn of another worker, that one is told.
-  void Grow(ServerId server);
-  // The same; what is still lacking is asked of the other workers: when somebody comes, when a connection has gone, when
-  // another worker has told of a place, and from time to time.
-  void SeekPlaces(ServerId server);
-  // Tells the other workers since when somebody lacks a place here.
-  void PublishOldest(ServerId server);
-  // Closes the connection that has been idle longest; false if there is none.
-  bool EvictIdle(ServerId server);
-  // Since when somebody has lacked a place on `server`: over the start-up checks and all pools but `except`, here and in the
-  // other workers.
-  [[nodiscard]] std::optional<TimePoint> LacksPlaceSince(ServerId server, const Pool* except) const;
-  // Closes those that are idle in one database, on whatever server.
-  void CloseIdle(const std::string& database);
-  [[nodiscard]] auto begin() const { return pools_.begin(); }
-  [[nodiscard]] auto end() const { return pools_.end(); }
-
- private:
-  friend class Pool;
-  [[nodiscard]] std::optional<TimePoint> LacksHereSince(ServerId server, const Pool* except) const;
-  [[nodiscard]] Pool* FirstLacking(ServerId server);
-  [[nodiscard]] std::vector<Pool*>& WaitedFor(ServerId server);
-
-  PoolHost& host_;
-  std::map<Pool::Key, std::unique_ptr<Pool>> pools_;
-  std::vector<std::vector<Pool*>> waited_for_;  // by ServerId: the pools with waiters
 };
 
 }  // namespace waypost

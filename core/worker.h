@@ -20,7 +20,7 @@
 #include "core/digests.h"
 #include "core/fence_probe.h"
 #include "core/login_refusals.h"
-#include "core/pool.h"
+#include "core/pool_set.h"
 #include "core/pool_host.h"
 #include "core/self_check.h"
 #include "core/session.h"

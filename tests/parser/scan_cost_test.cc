@@ -9,16 +9,6 @@
 
 using namespace waypost;
 
-namespace {
-
-std::string Times(std::size_t n, std::string_view what) {
-  std::string all;
-  for (std::size_t i = 0; i < n; ++i) all += what;
-  return all;
-}
-
-}  // namespace
-
 TEST_CASE("what people write is scanned in time", "[parser][scan]") {
   const auto banner = GENERATE(as<std::string>(), "/" + Times(78, "*") + "\n * a table\n " + Times(78, "*") + "/\n",
                                Times(80, "-") + "\n", "/* " + Times(78, "=") + " */\n", "SELECT '" + Times(60, "+") + "';\n",

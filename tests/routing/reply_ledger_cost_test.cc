@@ -8,12 +8,6 @@ using namespace waypost;
 
 namespace {
 
-std::string Times(std::size_t n, std::string_view what) {
-  std::string all;
-  for (std::size_t i = 0; i < n; ++i) all += what;
-  return all;
-}
-
 constexpr std::size_t kMany = 10'000;
 
 }  // namespace

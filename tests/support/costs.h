@@ -9,6 +9,8 @@
 #include <chrono>
 #include <cstddef>
 #include <ostream>
+#include <string>
+#include <string_view>
 
 namespace waypost {
 
@@ -25,6 +27,13 @@ struct Costs {
 inline std::ostream& operator<<(std::ostream& out, const Costs& costs) {
   for (const auto time : costs.times) out << std::chrono::duration_cast<std::chrono::microseconds>(time).count() << " us ";
   return out;
+}
+
+// `what`, so many times.
+inline std::string Times(std::size_t n, std::string_view what) {
+  std::string all;
+  for (std::size_t i = 0; i < n; ++i) all += what;
+  return all;
 }
 
 inline std::chrono::nanoseconds ThreadTime() {

@@ -16,7 +16,7 @@
 
 #include "core/config.h"
 #include "core/login_refusals.h"
-#include "core/pool.h"
+#include "core/pool_set.h"
 #include "core/shared.h"
 #include "metrics/worker_metrics.h"
 #include "parser/encode.h"
