@@ -65,8 +65,14 @@ def replay_paused(cluster, *names):
     try:
         yield
     finally:
-        for name in names:
-            cluster.sql("SELECT pg_wal_replay_resume()", server=name)
+        resume_replay(cluster, *names)
+
+
+def resume_replay(cluster, *names):
+    """Replay goes on at once. Before 14 a server that has paused looks once a second, or when a signal wakes it."""
+    also = "" if cluster.major >= 14 else ", pg_reload_conf()"
+    for name in names:
+        cluster.sql(f"SELECT pg_wal_replay_resume(){also}", server=name)
 
 
 def walreceiver(cluster, name):
@@ -338,7 +344,7 @@ def test_a_read_only_block_whose_replica_falls_behind(cluster, make_waypost, tab
             reader.rows(f"SELECT count(*) FROM {table}")
             with replay_paused(cluster, *REPLICAS):
                 writer.rows(f"INSERT INTO {table} VALUES (1)")
-                threading.Timer(0.3, lambda: [cluster.sql("SELECT pg_wal_replay_resume()", server=n) for n in REPLICAS]).start()
+                threading.Timer(0.3, resume_replay, (cluster, *REPLICAS)).start()
                 assert reader.value(f"SELECT count(*) FROM {table}") == "1"
             with replay_paused(cluster, *REPLICAS):
                 writer.rows(f"INSERT INTO {table} VALUES (1)")
@@ -386,7 +392,7 @@ def test_each_part_of_a_series_in_a_read_only_block(cluster, make_waypost, table
                 with replay_paused(cluster, *REPLICAS) if i % 10 == 0 else contextlib.nullcontext():
                     writer.rows(f"INSERT INTO {table} VALUES ({i})")
                     if i % 10 == 0:
-                        threading.Timer(0.2, lambda: [cluster.sql("SELECT pg_wal_replay_resume()", server=n) for n in REPLICAS]).start()
+                        threading.Timer(0.2, resume_replay, (cluster, *REPLICAS)).start()
                     if i % 3 == 0:  # in several writes, and a large message among them
                         text = count if i % 2 else count + " /*" + "x" * 1_100_000 + "*/"
                         for message in (wire.parse("", text), wire.bind("", ""), wire.execute(), wire.flush()):
@@ -456,7 +462,7 @@ def test_a_block_that_waits_goes_on_when_the_fence_asks_anew(cluster, make_waypo
                     for name in REPLICAS:
                         cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'waypost fence'",
                                     server=name)
-                        cluster.sql("SELECT pg_wal_replay_resume()", server=name)
+                        resume_replay(cluster, name)
                     begun = time.monotonic()
                     assert wire.rows(reader.until()) == [[str(i)]]
                     took.append(time.monotonic() - begun)
