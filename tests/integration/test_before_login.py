@@ -94,6 +94,7 @@ def test_the_file_limit_is_left_to_those_who_are_logged_in(make_waypost):
         assert proxy.log().count("\n") - lines < 300
 
 
+@pytest.mark.exhausts
 def test_without_any_descriptor_the_listener_rests(make_waypost):
     proxy = make_waypost(files=256, sections={"limits": {"login_timeout": "1m"}})
     # More than the plan leaves to the admin port: what is not bounded takes the rest.
