@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# What the documents say, as far as grep can hold it to the code: every link to a file leads somewhere, docs/metrics.md has
+# every metric and no other, and docs/routing.md and docs/pooling.md have every reason that can be shown.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+failed=0
+fail() { printf 'FAIL %s\n' "$*"; failed=1; }
+
+while IFS= read -r file; do
+  while IFS= read -r link; do
+    target=${link%%#*}
+    [ -z "$target" ] || [ -e "$(dirname "$file")/$target" ] || fail "$file links to $target, which does not exist"
+  done < <(grep -oE '\]\([^) ]+\)' "$file" | sed 's/^](//; s/)$//' | grep -vE '^[a-z]+://')
+done < <(git ls-files '*.md' 2>/dev/null || find . -name '*.md' -not -path './build/*')
+
+metrics() { grep -oE '"(waypost|process)_[a-z_]+"' metrics/metrics.def | tr -d '"' | sort -u; }
+documented() { sed -nE 's/^\| `((waypost|process)_[a-z_]+)` .*/\1/p' docs/metrics.md | sort; }
+differ=$(diff <(metrics) <(documented)) || fail "metrics/metrics.def (<) and docs/metrics.md (>) differ:"$'\n'"$differ"
+
+# NAMES of the array in parser/verdict.cc that begins with PATTERN.
+names() { sed -n "/$1/,/};/p" parser/verdict.cc | grep -oE '"[a-z_]+"' | tr -d '"'; }
+for reason in $(names 'kReasonNames = {'); do
+  [ "$reason" = no_primary ] || grep -q "\`$reason\`" docs/routing.md || fail "docs/routing.md does not explain the reason $reason"
+done
+for pin in $(names 'kPinNames = {'); do
+  [ "$pin" = none ] || grep -q "\`$pin\`" docs/pooling.md || fail "docs/pooling.md does not explain the pin $pin"
+done
+
+[ "$failed" = 0 ] && echo "docs: ok"
+exit "$failed"
