@@ -100,8 +100,8 @@ void QueryWalk::Visit(const Item& item) {
   } else if (node->type == T_CommonTableExpr) {
     return VisitCte(As<CommonTableExpr>(node), item);
   } else {
-    Children(
-        {.node = node, .scope = item.scope, .in_call = item.in_call || node->type == T_FuncCall});
+    const bool calls = node->type == T_FuncCall || IsSqlJson(node->type);
+    Children({.node = node, .scope = item.scope, .in_call = item.in_call || calls});
   }
   if (IsModifying(node->type) && node != root_) Refuse(Reason::kModifyingCte);
 

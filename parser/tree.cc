@@ -99,7 +99,19 @@ RawTree::~RawTree() {
   pg_query_exit_memory_context(context_);
 }
 
+bool IsSqlJson(NodeTag tag) {
+  switch (tag) {
+#include "json_nodes.inc"
+    default:
+      return false;
+  }
+}
+
 bool AppendChildren(const Node* node, std::vector<const Node*>& children) {
+  if (IsSqlJson(node->type)) {
+    AppendEveryChild(node, children);
+    return true;
+  }
   if (!WalkerKnows(node->type)) return false;
   // The walker is declared without parameter types, and takes what it does not change as not const.
   using Unprototyped = bool (*)();

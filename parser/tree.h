@@ -59,6 +59,9 @@ template <class T>
   return node != nullptr && node->type == T_String ? As<String>(node)->sval : nullptr;
 }
 
+// SQL/JSON, as far as the headers have it: such a node does nothing but by the nodes that it holds.
+[[nodiscard]] bool IsSqlJson(NodeTag tag);
+
 // Appends the direct children of `node` that hold expressions or queries to `children`.
 // False: a tag that this walk does not know, `children` is unchanged.
 [[nodiscard]] bool AppendChildren(const Node* node, std::vector<const Node*>& children);

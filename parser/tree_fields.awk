@@ -2,6 +2,7 @@
 # to a node. What the headers add is then walked without anybody thinking of it.
 #   awk -f tree_fields.awk nodes.h [nodetags.h] primnodes.h parsenodes.h
 # prints, for each struct that has a tag:  case T_X: { const auto* n = As<X>(node); push(n->field); ... return; }
+# With -v only=PREFIX: for each whose name starts with that,  case T_X: return true;
 # A struct is a node if its first member is a NodeTag, or another node: of that one it has the fields too.
 
 {  # comments, and what 16 and later say to their own generators
@@ -86,6 +87,10 @@ END {
   }
   for (c = 1; c <= count; c++) {
     if (!(order[c] in tagged)) continue
+    if (only != "") {
+      if (index(order[c], only) == 1) printf "case T_%s: return true; ", order[c]
+      continue
+    }
     printf "case T_%s: { [[maybe_unused]] const auto* n = As<%s>(node); ", order[c], order[c]
     Fields(order[c], "")
     print "return; }"

@@ -127,6 +127,29 @@ right_hasheqoperator rootRelation rowmarkId scan.scanrelid scanrelid security_le
 transfn_oid typeOid userid""".split())
 
 
+# By the major whose grammar first has them. Reads:
+SQL_JSON = [
+    (17, "SELECT t.* FROM JSON_TABLE(jsonb '[{\"a\": 1}]', '$[*]' COLUMNS (n FOR ORDINALITY, a int PATH '$.a')) t"),
+    (17, "SELECT JSON_VALUE('{\"a\": 1}', '$.a' RETURNING int), JSON_QUERY('[1]', '$'), JSON_EXISTS('{}', '$.a')"),
+    (17, "SELECT JSON_SCALAR(1), JSON('{}'), JSON_SERIALIZE('{}')"),
+    (16, "SELECT JSON_ARRAY(1, 2), JSON_OBJECT('a': 1), '{}' IS JSON OBJECT"),
+    (16, "SELECT JSON_ARRAYAGG(id ORDER BY id), JSON_OBJECTAGG(id: t) FROM probe_me WHERE id > 90"),
+]  # fmt: skip
+# What that grammar is not to know:
+NEWER = [
+    (17, "SELECT * FROM JSON_TABLE(jsonb '[1]', '$[*]' COLUMNS (a int PATH '$')) AS t"),
+    (18, "INSERT INTO probe_me VALUES (4, 'row 4') ON CONFLICT (id) DO UPDATE SET t = EXCLUDED.t RETURNING WITH (OLD AS o) o.id"),
+    (19, "SELECT * FROM GRAPH_TABLE (g MATCH (a) COLUMNS (a.id))"),
+]
+NEWER_WORD = re.compile("JSON_TABLE|RETURNING WITH|GRAPH_TABLE")
+
+
+def grammar(made):
+    """The major whose grammar that Waypost was built with."""
+    [found] = re.findall(r"^waypost_build_info{.*pg_grammar=\"(\d+)\"", made.get("/metrics")[1], re.M)
+    return int(found)
+
+
 def lines(messages):
     return [transcript.show(message) for message in messages]
 
@@ -172,6 +195,7 @@ def test_a_check_that_writes_is_found_whatever_makes_the_value(proxy, objects):
         if sql in objects:
             answer = proxy.route(f"SELECT * FROM traps.v{i}")
             assert answer["class"] == "write", f"{sql}: {answer}"
+        assert proxy.route(sql)["class"] == "write", sql
     assert len(objects) >= 5  # what every major has
 
 
@@ -232,16 +256,28 @@ def test_copy_with_options_of_newer_majors(cluster, waypost, options):
 
 def test_a_form_that_the_grammar_does_not_know_is_named_as_that(cluster, make_waypost):
     made = make_waypost(wait_for_split=True)
-    sql = "SELECT * FROM JSON_TABLE(jsonb '[1]', '$[*]' COLUMNS (a int PATH '$')) AS t"
+    sql = next(sql for major, sql in NEWER if major > grammar(made))
     with made.connect() as conn:
         explained = conn.rows(f"EXPLAIN ROUTE {sql}")[0]
         ran = not wire.sqlstates(conn.simple(sql))
     assert explained[3] == "primary"
     assert explained[2] == "unknown_syntax" and "does not know this form" in explained[6]
     digests = json.loads(made.get("/api/v1/digests")[1])["digests"]
-    [digest] = [one for one in digests if "JSON_TABLE" in one["text"]]
+    [digest] = [one for one in digests if NEWER_WORD.search(one["text"])]
     assert digest["verdict"] == "unknown_syntax" and "does not know this form" in digest["path"]
     assert made.metric("waypost_newer_syntax_total") == (1 if ran else 0)
+
+
+@pytest.mark.parametrize("major, sql", SQL_JSON)
+def test_sql_json_runs_on_a_replica_where_the_grammar_has_it(cluster, waypost, major, sql):
+    """Where it has not, or where the server has not, on the primary."""
+    waypost.wait_for_split()
+    marker = new_marker()
+    with waypost.connect() as conn:
+        failed = bool(wire.sqlstates(conn.simple(f"{sql} /* {marker} */")))
+    assert failed == (cluster.major < major)
+    if not failed:
+        assert (cluster.where(marker) in REPLICAS) == (grammar(waypost) >= major)
 
 
 def test_servers_of_each_major_are_used_for_reads(cluster, waypost):

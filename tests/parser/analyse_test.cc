@@ -1,7 +1,9 @@
 #include <pthread.h>
 
+#include <algorithm>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -233,6 +235,40 @@ TEST_CASE("what a query returns is for the catalogue to say, what a utility does
   }));
   CAPTURE(sql);
   CHECK(Analyse(sql, {})->front().result_varies == varies);
+}
+
+TEST_CASE("SQL/JSON is followed where the grammar has it, and else a form that is not known", "[parser][analyse]") {
+  // Each reads t, calls f and makes a d.
+  const auto sql = GENERATE(as<std::string>{},
+      "SELECT x.* FROM t, JSON_TABLE(f(t.j), '$[*]' COLUMNS (n FOR ORDINALITY, a d PATH '$.a')) x",
+      "SELECT x.* FROM JSON_TABLE(jsonb '[]', '$[*]' PASSING f(1) AS p COLUMNS (NESTED PATH '$.b[*]' COLUMNS (b d PATH '$'))) x, t",
+      "SELECT x.* FROM JSON_TABLE(jsonb '[]', '$' COLUMNS (a d PATH '$.a' DEFAULT f(1) ON EMPTY)) x JOIN t ON true",
+      "SELECT x.* FROM JSON_TABLE(jsonb '[]', '$' COLUMNS (a d EXISTS PATH '$.a', b int PATH '$.b' DEFAULT f(2) ON ERROR)) x, t",
+      "SELECT JSON_VALUE(t.j, '$.a' PASSING f(1) AS p RETURNING d DEFAULT 1 ON EMPTY) FROM t",
+      "SELECT JSON_QUERY(f(t.j), '$.a' RETURNING d ERROR ON ERROR) FROM t",
+      "SELECT JSON_EXISTS(t.j, '$.a' PASSING f(1) AS p), 1::d FROM t",
+      "SELECT JSON_SERIALIZE(f(j) RETURNING d) FROM t", "SELECT JSON(f(j)), JSON_SCALAR(1::d) FROM t",
+      "SELECT JSON_OBJECT('a': f(1), 'b': id RETURNING d) FROM t", "SELECT JSON_ARRAY(f(1), 2 RETURNING d) FROM t",
+      "SELECT JSON_ARRAY(SELECT f(id) FROM t RETURNING d)", "SELECT JSON_ARRAYAGG(f(id) ORDER BY id RETURNING d) FROM t",
+      "SELECT JSON_OBJECTAGG('k': 1 RETURNING d) FILTER (WHERE f(id) > 1) FROM t",
+      "SELECT JSON_OBJECTAGG('k': id RETURNING d) OVER (PARTITION BY f(id)) FROM t", "SELECT f(j) IS JSON OBJECT, j::d FROM t");
+  CAPTURE(sql);
+  const Facts facts = One(sql);
+  if (facts.kind == StatementKind::kUnknown) {
+    CHECK(std::stoi(std::string(GrammarMajor())) < 17);
+    CHECK(facts.form_reason == Reason::kUnknownSyntax);
+    return;
+  }
+  CHECK_FALSE(facts.writes_by_form);
+  using Kind = NameRef::Kind;
+  for (const auto& [kind, name] : {std::pair{Kind::kRelation, "t"}, {Kind::kFunction, "f"}, {Kind::kType, "d"}}) {
+    CAPTURE(name);
+    CHECK(std::any_of(facts.names.begin(), facts.names.end(),
+                      [&, kind = kind, name = name](const NameRef& ref) { return ref.kind == kind && ref.name == name; }));
+  }
+  CHECK(One("SELECT JSON_ARRAY(WITH w AS (DELETE FROM t RETURNING id) SELECT id FROM w)").writes_by_form);
+  CHECK(One("SELECT JSON_ARRAY(SELECT id FROM t FOR UPDATE)").writes_by_form);
+  CHECK(One("SELECT JSON_VALUE(j, '$.a') FROM t").literals_matter);
 }
 
 TEST_CASE("a text that the server may lex otherwise is not understood", "[parser][analyse]") {
