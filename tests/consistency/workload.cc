@@ -1,5 +1,7 @@
 #include "tests/consistency/workload.h"
 
+#include <unistd.h>
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -246,7 +248,9 @@ bool Run::WriteRegister(Sessions& sessions, Client& client, std::size_t key, std
 }
 
 bool Run::TwoPhase(Sessions& sessions, Client& client, std::size_t key, std::int64_t value) {
-  const std::string name = "'" + to_string(key) + "-" + to_string(value) + "'";
+  // One name space for all databases: a run cut short in another may have left one there.
+  const std::string name =
+      "'" + to_string(::getpid()) + "-" + to_string(key) + "-" + to_string(value) + "'";
   for (const std::string& sql :
        {std::string("BEGIN"),
         "UPDATE reg SET v = " + to_string(value) + " WHERE k = " + to_string(key),
