@@ -119,7 +119,7 @@ int AskRoute(Arguments arguments) {
   RouteQuestion& question = arguments.question;
   if (question.database.empty()) {
     question.database = config->monitor.database;
-    Complain("waypost: no --database given: answering for \"" + question.database +
+    Complain("waypost: no --database given; answering for \"" + question.database +
              "\", the monitor's");
   }
   if (arguments.offline) {
@@ -158,24 +158,24 @@ int Parse(int argc, const char* const* argv) {
   app.name("waypost");
   app.set_version_flag("--version", "waypost " WAYPOST_VERSION);
   app.footer(
-      "Exit codes: 0 fine, 64 wrong usage, 69 a port or server is not available, 70 a bug, 78 "
-      "wrong configuration.");
+      "Exit codes: 0 success, 64 wrong usage, 69 a port or a server is not available, 70 a bug, 78 "
+      "a fault in the configuration.");
   app.fallthrough();
   AddConfigOption(app, arguments, ", required");
   app.require_subcommand(0, 1);
   auto* check =
-      app.add_subcommand("check", "Check the configuration, print every fault, and end");
+      app.add_subcommand("check", "Check the configuration and print every fault");
   AddConfigOption(*check, arguments, ", required");
-  auto* route = app.add_subcommand("route", "Print where a statement would go and why, and end");
+  auto* route = app.add_subcommand("route", "Print where a statement would go, and why");
   AddConfigOption(*route, arguments, ", required unless --offline");
   route->add_option("-d,--database", arguments.question.database,
                     "The database (default: the monitor's)");
   route->add_option("-u,--user", arguments.question.user, "The user whose policy applies");
   route->add_option("--search-path", arguments.question.search_path,
-                    "The schemas where names are looked for, as SET search_path takes them");
+                    "Where unqualified names are looked up, written as for SET search_path");
   route->add_option("--application-name", arguments.question.application_name,
                     "The application_name whose rules apply");
-  route->add_flag("--offline", arguments.offline, "Ask no server: by the statement's text alone");
+  route->add_flag("--offline", arguments.offline, "Ask no server: decide only by the text of the statement");
   route->add_option("sql", arguments.question.sql, "The statement, or several separated by ';'")
       ->required()
       ->type_name("SQL");

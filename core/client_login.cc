@@ -42,7 +42,7 @@ void ClientLogin::LeaveLogins() {
 
 void ClientLogin::TurnAway() {
   Refuse("53300", "sorry, too many clients are logging in",
-         "Waypost's max_logins is reached, and this connection has not proved who it is for the longest time.");
+         "Waypost's max_logins is reached, and of the connections that have not logged in yet this one is the oldest.");
 }
 
 void ClientLogin::Sweep(TimePoint now) {
@@ -290,7 +290,7 @@ void ClientLogin::Finish() {
   std::sort(only_at_start.begin(), only_at_start.end());
   if (!only_at_start.empty() && !worker_.pools().MayKeepApart(startup_.database, startup_.user, only_at_start))
     return Refuse("53300", "too many different values of \"" + only_at_start.front().first + "\" at start-up",
-                  "It can be given at start-up alone, and each value needs server connections of its own. Waypost keeps up to "
+                  "It can be given only at start-up, and each value needs server connections of its own. Waypost keeps up to "
                   "4 kinds of them for one user in one database.");
 
   std::string out;

@@ -97,7 +97,7 @@ class ConfigLoad {
     if (listener.port == config_.admin.port && listener.address == config_.admin.address)
       (admin.Has("port") ? admin : listen)
           .Fault("port", "found " + std::to_string(listener.port) +
-                             " for [listen] and [admin] alike, expected two ports");
+                             " for both [listen] and [admin], expected two different ports");
     for (const ListenConfig& other : config_.listeners) {
       if (other.address == listener.address && other.port == listener.port)
         listen.Fault("port", "found " + listener.address + ":" + std::to_string(listener.port) +
@@ -138,7 +138,7 @@ class ConfigLoad {
     if (max_size != 0 && min_size > max_size)
       section.Fault(section.Has("min_size") ? "min_size" : "max_size",
                     "found min_size " + std::to_string(min_size) + " and max_size " +
-                        std::to_string(max_size) + ", expected min_size to be the smaller");
+                        std::to_string(max_size) + ", expected min_size to be at most max_size");
   }
 
   void ReadRouting() {
@@ -148,7 +148,7 @@ class ConfigLoad {
         (config_.routing.read_from == ReadFrom::kNone ||
          config_.routing.consistency == Consistency::kPrimary))
       routing.Fault("read_from_primary",
-                    "found \"never\" where nothing but the primary may be read from, expected "
+                    "found \"never\" where reads may run only on the primary, expected "
                     "\"fallback\" or \"always\"");
     routing.Flag("comment_hints", config_.comment_hints);
     routing.Finish(kTopLevelKeys);
@@ -217,7 +217,7 @@ class ConfigLoad {
       ReadName(section, config_.servers, server.name);
       if (!IsLabel(server.name))
         section.Fault("name", "found " + section.Found("name") +
-                                  ", expected letters, digits, '_', '-' and '.' only");
+                                  ", expected only letters, digits, '_', '-' and '.'");
       section.Text("host", server.host, 255);
       if (!section.Has("host"))
         section.Fault("host", "found nothing, expected an IP address or a host name");

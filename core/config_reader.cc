@@ -28,7 +28,7 @@ bool HasControl(std::string_view text) {
 
 std::string Describe(const TomlValue& value) {
   if (const auto* text = std::get_if<std::string>(&value.value)) {
-    if (HasControl(*text)) return "a text with control characters";
+    if (HasControl(*text)) return "a string with control characters";
     return "\"" +
            (text->size() > kMaxShownBytes ? text->substr(0, kMaxShownBytes) + "..." : *text) + "\"";
   }
@@ -141,7 +141,7 @@ const std::string* ConfigSection::TakeText(std::string_view key, std::string_vie
 }
 
 void ConfigSection::Text(std::string_view key, std::string& out, std::size_t max_bytes) {
-  const std::string expected = "a text of 1 to " + std::to_string(max_bytes) + " bytes";
+  const std::string expected = "a string of 1 to " + std::to_string(max_bytes) + " bytes";
   const std::string* text = TakeText(key, expected);
   if (text == nullptr) return;
   if (text->empty() || text->size() > max_bytes || HasControl(*text))
@@ -261,7 +261,7 @@ void ConfigSection::Texts(std::string_view key, std::vector<std::string>& out, s
   if (good)
     out = std::move(texts);
   else
-    Expected(key, "a text of 1 to " + std::to_string(max_bytes) + " bytes, or an array of 1 to " +
+    Expected(key, "a string of 1 to " + std::to_string(max_bytes) + " bytes, or an array of 1 to " +
                       std::to_string(kMaxTexts) + " such");
 }
 
@@ -304,7 +304,7 @@ bool ConfigSection::Secret(const std::string& key, std::string& out) {
     if (const auto* text = std::get_if<std::string>(&plain->value))
       accept(key, *text);
     else
-      Fault(key, "found a value that is not a text (not shown), expected a password in quotes");
+      Fault(key, "found a value that is not a string (not shown), expected a password in quotes");
     return true;
   }
   if (env != nullptr) {
@@ -371,7 +371,7 @@ std::vector<std::pair<const TomlTable*, unsigned>> ConfigSection::Tables(std::st
     if (tables.size() == array->items.size()) return tables;
     tables.clear();
   }
-  Expected(key, "tables, each begun by [[" + std::string(key) + "]]");
+  Expected(key, "tables, each starting with [[" + std::string(key) + "]]");
   return tables;
 }
 
@@ -382,7 +382,7 @@ std::vector<std::pair<const TomlTable*, unsigned>> ConfigSection::TableOrTables(
   if (const auto* table = std::get_if<TomlTable>(&value->value)) return {{table, value->line}};
   if (const auto* array = std::get_if<TomlArray>(&value->value); array != nullptr && !array->items.empty())
     return Tables(key);
-  Expected(key, "a table, [" + std::string(key) + "], or several, each begun by [[" + std::string(key) + "]]");
+  Expected(key, "a table, [" + std::string(key) + "], or several, each starting with [[" + std::string(key) + "]]");
   return {};
 }
 

@@ -47,7 +47,7 @@ class RuleLoad {
     rule_.name = "rule-" + std::to_string(before.size() + 1);
     section_.Text("name", rule_.name, kMaxNameBytes);
     if (!IsLabel(rule_.name))
-      section_.Fault("name", "found " + section_.Found("name") + ", expected letters, digits, '_', '-' and '.' only");
+      section_.Fault("name", "found " + section_.Found("name") + ", expected only letters, digits, '_', '-' and '.'");
     if (std::any_of(before.begin(), before.end(), [&](const Rule& other) { return other.name == rule_.name; }))
       section_.Fault("name", "found \"" + rule_.name + "\" a second time, expected each name once");
   }
@@ -73,7 +73,7 @@ class RuleLoad {
     section_.Texts("hint", rule_.hints, kMaxNameBytes);
     if (!rule_.hints.empty() && !config_.comment_hints)
       section_.Fault("hint", "found " + section_.Found("hint") +
-                                 " where comments do not count, expected [routing] comment_hints = true");
+                                 " while comment hints are off, expected [routing] comment_hints = true");
     for (const auto& hint : rule_.hints)
       if (std::any_of(hint.begin(), hint.end(), [](char c) { return c >= 'A' && c <= 'Z'; }))
         section_.Fault("hint", "found " + section_.Found("hint") + ", expected lower case");
@@ -95,18 +95,18 @@ class RuleLoad {
     if (timeout) rule_.timeout = *timeout;
     ReadConsistencyKeys(section_, rule_.overrides);
     if (section_.Has("message") && rule_.route != RuleRoute::kDeny)
-      section_.Fault("message", "found a message that nobody would see, expected route = \"deny\" beside it");
+      section_.Fault("message", "found a message that no client would get, expected it only with route = \"deny\"");
     if (rule_.route == RuleRoute::kDeny)
       for (const auto* key : {"timeout", "consistency", "fence_wait", "max_lag", "max_lag_bytes"})
         if (section_.Has(key))
-          section_.Fault(key, "found beside route = \"deny\", expected nothing to be said of what does not run");
+          section_.Fault(key, "found together with route = \"deny\", expected it not to be there: a denied statement does not run");
     const auto consistency = rule_.overrides.consistency;
     const bool replica_and_primary = rule_.route == RuleRoute::kReplica && consistency == Consistency::kPrimary;
     const bool primary_and_other =
         rule_.route == RuleRoute::kPrimary && consistency && consistency != Consistency::kPrimary;
     if (replica_and_primary || primary_and_other)
-      section_.Fault("consistency", "found " + section_.Found("consistency") + " beside route = " +
-                                        section_.Found("route") + ", expected one of the two");
+      section_.Fault("consistency", "found " + section_.Found("consistency") + " together with route = " +
+                                        section_.Found("route") + ", expected only one of the two");
   }
 
   ConfigSection& section_;

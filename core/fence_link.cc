@@ -251,10 +251,10 @@ void FenceLink::LogIn(Bytes& data) {
 bool FenceLink::OnMessage(FrameHeader header, Bytes body) {
   switch (header.type) {
     case 'V':
-      return ReadResult(body) || Fail("it sent an answer of an unexpected form");
+      return ReadResult(body) || Fail("its answer has an unexpected form");
     case 'D':
-      if (state_ == State::kVerifying) return ReadIdentity(body) || Fail("what it says of itself has an unexpected form");
-      return ReadRow(body) || Fail("it sent an answer of an unexpected form");
+      if (state_ == State::kVerifying) return ReadIdentity(body) || Fail("its answer about its identity has an unexpected form");
+      return ReadRow(body) || Fail("its answer has an unexpected form");
     case 'E':
       return Fail(FirstLine(ReadError(body).message));
     case 'Z':
@@ -358,7 +358,7 @@ bool FenceLink::Answered() {
   if (!row_came_ && asked_ != Question::kNudge && state_ != State::kVerifying) return true;  // of the Parse, of age()
   heard_at_ = Clock::now();
   if (state_ == State::kVerifying) {
-    if (!row_came_) return Fail("it does not say what it is");
+    if (!row_came_) return Fail("it did not answer the question about its identity");
     state_ = State::kOpen;
     row_came_ = false;
     if (identity_.recovering) {

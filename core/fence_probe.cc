@@ -218,8 +218,8 @@ void FenceProbe::OnLinkOpen(FenceLink& link, const ServerIdentity& identity) noe
   if (!as_expected) {
     // The view is older than the server, or the replica does not stream: looked at again a little later.
     server.retry_at = Clock::now() + worker_.view().probe_interval;
-    server.error = identity.recovering && identity.timeline == 0 ? "its WAL receiver does not stream"
-                                                                 : "it is not what the last look at it found";
+    server.error = identity.recovering && identity.timeline == 0 ? "its WAL receiver is not streaming"
+                                                                 : "it has changed since the last probe";
     return link.Close();
   }
   if (!server.as_primary) {

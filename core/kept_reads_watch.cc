@@ -41,7 +41,7 @@ std::string KeptReadsWatch::Find(TimePoint now) const {
         .append(refusal.error);
   for (const auto& [database, error] : sources_.catalog_failures())
     failed.append(failed.empty() ? "" : "; ")
-        .append("all of database \"" + database + "\" runs on the primary, since its catalogue cannot be read: ")
+        .append("all of database \"" + database + "\" runs on the primary, because its catalogue cannot be read: ")
         .append(error);
   return failed;
 }

@@ -93,7 +93,7 @@ ServerLogin::Progress ServerLogin::OnAuthentication(Bytes body, std::string& out
       if (!Offers(fields, kMechanism))
         return Fail("28000", where + "offers no SASL mechanism that Waypost speaks (SCRAM-SHA-256)");
       if (!credentials_.has_password && credentials_.keys.iterations == 0)
-        return Fail("28000", "nothing is known yet to log in to " + where + "as user \"" + user_ + "\"");
+        return Fail("28000", "Waypost has no password or key yet to log in to " + where + "as user \"" + user_ + "\"");
       scram_.emplace(credentials_, ScramNonce(AsBytes(RandomBytes(kScramNonceBytes))));
       const auto first = scram_->ClientFirst();
       MessageBuilder(out, 'p').CString(kMechanism).U32(static_cast<std::uint32_t>(first.size())).Raw(AsBytes(first));
@@ -125,7 +125,7 @@ ServerLogin::Progress ServerLogin::OnNegotiation(Bytes body) {
   Fields fields(body);
   const auto version = fields.U32();
   if (!fields.ok() || (version & ~0xFFFFU) != kProtocol3 || (version & 0xFFFFU) > kNewestMinor)
-    return Fail("08P01", "server \"" + server_.name + "\" wants a version of the protocol that was not asked for");
+    return Fail("08P01", "server \"" + server_.name + "\" chose a protocol version that Waypost did not offer");
   protocol_minor_ = static_cast<std::uint16_t>(version & 0xFFFFU);
   return Progress::kGoOn;
 }

@@ -22,9 +22,9 @@ std::string_view Phrase(Reason why) {
     case Reason::kTransaction:
       return " changes the session or the transaction";
     case Reason::kServerLocal:
-      return " asks for settings of this server";
+      return " reads settings of this server";
     default:
-      return " has a body that is not understood";
+      return " has a body that Waypost does not understand";
   }
 }
 

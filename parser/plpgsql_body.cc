@@ -234,7 +234,7 @@ class PlpgsqlReader {
     next_ = tokens_.Next();
     while (now_.kind != Kind::kEnd) {
       if (now_.kind == Kind::kBad || (before_.escaped && now_.kind == Kind::kString)) {
-        Refuse(Reason::kNotUnderstood, " has a body that is not understood",
+        Refuse(Reason::kNotUnderstood, " has a body that Waypost does not understand",
                PinReason::kUnknownState);
         break;
       }
@@ -281,7 +281,7 @@ class PlpgsqlReader {
     if (now_.kind == Kind::kWord && IsOneOf(now_.text, kWrites)) return;  // refused as a word
     if (Word("execute")) return;
     Refuse(Reason::kNotUnderstood,
-           now_.kind == Kind::kWord ? " runs " + now_.text : " has a body that is not understood",
+           now_.kind == Kind::kWord ? " runs " + now_.text : " has a body that Waypost does not understand",
            PinReason::kUnknownState);
   }
 
@@ -297,7 +297,7 @@ class PlpgsqlReader {
     if (Sign(";")) {
       // PL/pgSQL and this reader do not agree where the CASE ends.
       if (cases_ != 0) {
-        Refuse(Reason::kNotUnderstood, " has a body that is not understood",
+        Refuse(Reason::kNotUnderstood, " has a body that Waypost does not understand",
                PinReason::kUnknownState);
       }
       starts_ = true;

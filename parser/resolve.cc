@@ -90,7 +90,7 @@ class Resolution {
       const Finding& cast = catalog_.implicit_cast();
       if (cast.why != Reason::kReadSafe) Refuse(cast.why, cast.step);
       Pin(cast.pin);
-      if (outlook_.stale) Refuse(Reason::kNoCatalog, "the catalogue has changed and is being read");
+      if (outlook_.stale) Refuse(Reason::kNoCatalog, "the catalogue has changed and is being read again");
     }
     verdict_.repeatable =
         facts_.repeatable && (verdict_.cls == Class::kRead || facts_.names.empty());
@@ -164,7 +164,7 @@ Verdict WithoutCatalog(const Facts& facts) {
   }
   verdict.cls = Class::kWrite;
   verdict.why = Reason::kNoCatalog;
-  verdict.path.emplace_back("the catalogue of this database is not loaded yet");
+  verdict.path.emplace_back("the catalogue of this database has not been read yet");
   // Any function may turn out to be one that sets what nobody sees.
   const auto is_function = [](const NameRef& ref) { return ref.kind == NameRef::Kind::kFunction; };
   if (verdict.pin == PinReason::kNone &&

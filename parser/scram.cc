@@ -264,8 +264,8 @@ ScramResult<ServerFirst> ParseServerFirst(std::string_view payload) {
 
 ScramError TooManyIterations(unsigned iterations) {
   return {ScramFault::kUnsupported, "the server asks for " + std::to_string(iterations) +
-                                        " SCRAM iterations, at most " +
-                                        std::to_string(kMaxScramIterations) + " are done"};
+                                        " SCRAM iterations, but at most " +
+                                        std::to_string(kMaxScramIterations) + " are allowed"};
 }
 
 }  // namespace

@@ -14,13 +14,13 @@ struct Entry {
 
 constexpr std::string_view kStatistics = "each server counts for itself";
 constexpr std::string_view kLocks = "locks belong to one server";
-constexpr std::string_view kWal = "a position of this server's WAL";
-constexpr std::string_view kTransactionId = "transaction ids are given by the primary";
-constexpr std::string_view kConnection = "of this server connection";
-constexpr std::string_view kProcess = "of this server's process";
-constexpr std::string_view kFiles = "files of this server's machine";
-constexpr std::string_view kSettings = "settings of this server";
-constexpr std::string_view kReplication = "replication state of this server";
+constexpr std::string_view kWal = "depends on this server's position in the WAL";
+constexpr std::string_view kTransactionId = "only the primary assigns transaction ids";
+constexpr std::string_view kConnection = "belongs to this server connection";
+constexpr std::string_view kProcess = "belongs to this server's process";
+constexpr std::string_view kFiles = "depends on files of this server's machine";
+constexpr std::string_view kSettings = "depends on settings of this server";
+constexpr std::string_view kReplication = "shows the replication state of this server";
 constexpr std::string_view kSizes = "files differ in size between servers";
 
 // version(): physical replicas may run another minor version. age(xid) is left out: it shares its

@@ -95,7 +95,7 @@ std::string WhyNotReadFrom(const ServerView& server, const ClusterView& view, co
   if (MayReadFrom(server, view, policy, now)) return "";
   const bool judged = !server.removed && server.up && server.role == Role::kReplica;
   if (judged && server.weight == 0) return "its weight is 0";
-  if (judged && !FreshEnough(server, view, now)) return "it was not looked at lately";
+  if (judged && !FreshEnough(server, view, now)) return "its last answer to a probe is too old";
   if (!server.ineligible_why.empty()) return server.ineligible_why;
   return "not streaming";
 }

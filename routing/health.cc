@@ -54,20 +54,20 @@ ServerView FirstView(const ServerProbe& probe) {
 // "" if each commit waits until all that are named have applied it.
 std::string WhyNoGuarantee(const PrimarySample& primary) {
   const auto names = ParseStandbyNames(primary.synchronous_standby_names);
-  if (!names) return "synchronous_standby_names is not understood";
+  if (!names) return "Waypost does not understand synchronous_standby_names";
   if (names->count == 0) return "synchronous_standby_names is empty";
   if (primary.synchronous_commit_source == "user" ||
       primary.synchronous_commit_source == "database" ||
       primary.synchronous_commit_source == "database user")
     return "synchronous_commit is set for the monitor's own role or database, which hides the "
-           "server's";
+           "server's own value";
   if (primary.synchronous_commit != "remote_apply")
     return "synchronous_commit is " + primary.synchronous_commit + ", not remote_apply";
   if (!primary.lowered_by.empty())
     return "synchronous_commit is lowered by " + primary.lowered_by.front();
   if (!names->AllConfirm())
-    return "synchronous_standby_names lets a commit go on before all that it names have confirmed "
-           "it";
+    return "synchronous_standby_names lets a commit return before every standby that it names has "
+           "confirmed it";
   return "";
 }
 
@@ -195,8 +195,8 @@ std::string ClusterHealth::Refusal(const ServerProbe& claim,
   };
   if (accepted_system_ != 0 && mine.system_identifier != accepted_system_ &&
       known(accepted_system_))
-    return "a primary of another cluster: its system identifier is not that of the servers known "
-           "so far";
+    return "a primary of another cluster: its system identifier differs from that of the servers "
+           "known so far";
   if (mine.system_identifier == accepted_system_ && mine.timeline < highest_timeline_)
     return "a deposed primary: it is on timeline " + std::to_string(mine.timeline) +
            ", and timeline " + std::to_string(highest_timeline_) + " was seen before";
@@ -242,7 +242,7 @@ std::string ClusterHealth::JudgeReplica(const ServerProbe& probe, const ServerPr
   const auto& upstream = std::get<PrimarySample>(primary.sample->role);
   server.sampled = std::min(mine.sent, primary.sample->sent);
   if (mine.system_identifier != primary.sample->system_identifier)
-    return "of another cluster than the primary";
+    return "it belongs to another cluster than the primary";
   server.lag_bytes = Behind(upstream.flush_lsn, replica.replay_lsn);
   const std::string& name =
       probe.application_name.empty() ? replica.application_name : probe.application_name;

@@ -45,19 +45,19 @@ struct AdminApi::Route {
 const std::vector<AdminApi::Route>& AdminApi::Routes() {
   static const std::vector<Route> routes = {
       {"GET", "/", "this page", &AdminApi::Index},
-      {"GET", "/metrics", "for Prometheus", &AdminApi::Metrics},
+      {"GET", "/metrics", "the metrics, for Prometheus", &AdminApi::Metrics},
       {"GET", "/healthz", "200 while the process lives", &AdminApi::Health},
-      {"GET", "/readyz", "200 while statements can be served, else 503 and why; ?verbose: and what is amiss",
+      {"GET", "/readyz", "200 while statements can be served, else 503 and why; ?verbose adds what keeps reads on the primary",
        &AdminApi::Ready},
-      {"GET", "/api/v1/status", "the state in short", &AdminApi::Status},
+      {"GET", "/api/v1/status", "a summary of the state", &AdminApi::Status},
       {"GET", "/api/v1/servers", "each server: role, lag, whether it may be read from and why not",
        &AdminApi::Servers},
       {"GET", "/api/v1/digests",
        "what ran, by class of statement: ?sort=calls|time|rows|errors|fallbacks&limit=n",
        &AdminApi::AskDigests},
       {"GET", "/api/v1/shadow",
-       "with read_from = \"none\": what share of the statements could move to replicas, and what "
-       "keeps the rest",
+       "with read_from = \"none\": what share of the statements could move to replicas, and why "
+       "the rest could not",
        &AdminApi::Shadow},
       {"POST", "/api/v1/route",
        "where a statement would go and why: {\"sql\", \"database\", \"user\", \"search_path\", "
@@ -87,7 +87,7 @@ AdminResponse AdminApi::Handle(const AdminRequest& request) noexcept {
       allow = route.method == "GET" ? "GET, HEAD" : std::string(route.method);
     }
     if (allow.empty())
-      return Problem(404, "Not found", "There is no such path; GET / lists what there is.");
+      return Problem(404, "Not found", "There is no such path; GET / lists all paths.");
     AdminResponse response = Problem(405, "Method not allowed", "This path takes " + allow + ".");
     response.allow = allow;
     return response;
@@ -151,7 +151,7 @@ AdminResponse AdminApi::Servers(const AdminRequest&) {
 AdminResponse AdminApi::AskRoute(const AdminRequest& request) {
   const auto question = ReadRouteQuestion(request.body, sources_.default_database);
   if (!question) return Problem(400, "Bad request", question.error());
-  if (!sources_.route) return Problem(503, "Not ready", "routing is not running yet");
+  if (!sources_.route) return Problem(503, "Not ready", "routing has not started yet");
   return Json(RouteJson(*question, sources_.route(*question)));
 }
 

@@ -138,11 +138,11 @@ std::string TextField(const json& body, const char* key, const std::string& fall
                       std::string& problem) {
   const auto at = body.find(key);
   if (at == body.end()) {
-    if (required) problem = std::string("found no \"") + key + "\", expected a text";
+    if (required) problem = std::string("found no \"") + key + "\", expected a string";
     return fallback;
   }
   if (!at->is_string()) {
-    problem = std::string("found ") + at->type_name() + " as \"" + key + "\", expected a text";
+    problem = std::string("found ") + at->type_name() + " as \"" + key + "\", expected a string";
     return fallback;
   }
   auto text = at->get<std::string>();
@@ -233,7 +233,7 @@ std::string StatusJson(const StatusFacts& status) {
   if (!not_ready.empty()) warnings.push_back(not_ready);
   if (!kept_reads.empty()) warnings.push_back(kept_reads);
   if (!run.reload_ok)
-    warnings.push_back("the last reload failed, the old configuration stays: " + run.reload_error);
+    warnings.push_back("the last reload failed; the old configuration stays in force: " + run.reload_error);
   json result = {{"version", WAYPOST_VERSION},
                  {"ready", not_ready.empty()},
                  {"draining", run.draining},
@@ -372,7 +372,7 @@ std::string ShadowJson(const std::vector<const WorkerMetrics*>& threads, const D
     if (stays > 0) rest.emplace_back(stays, reason);
   }
   std::stable_sort(rest.begin(), rest.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
-  auto summary = total == 0 ? std::string("nothing was counted: is read_from = \"none\"?")
+  auto summary = total == 0 ? std::string("nothing was counted; counting needs read_from = \"none\"")
                             : Percent(Share(move, total)) + " of statements could run on replicas";
   json stays = json::array();
   for (const auto& [statements, reason] : rest) {

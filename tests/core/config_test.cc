@@ -94,8 +94,8 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
        "w.toml:2:listen.workers: unknown key; it belongs before the first [table] of the file"},
       {"[listne]\nport = 1", "w.toml:1:listne: unknown table; did you mean listen?"},
       {"zzz = 1", "w.toml:1:zzz: unknown key"},
-      {"listen = 3", "w.toml:1:listen: found 3, expected a table, [listen], or several, each begun by [[listen]]"},
-      {"listen = []", "w.toml:1:listen: found an array, expected a table, [listen], or several, each begun by [[listen]]"},
+      {"listen = 3", "w.toml:1:listen: found 3, expected a table, [listen], or several, each starting with [[listen]]"},
+      {"listen = []", "w.toml:1:listen: found an array, expected a table, [listen], or several, each starting with [[listen]]"},
       {"[[listen]]\nport = 1\n[[listen]]\nport = 1\nname = 'b'",
        "w.toml:4:listen.port: found 127.0.0.1:1 a second time, expected another port"},
       {"[[listen]]\nport = 1\nname = 'a'\n[[listen]]\nport = 2\nname = 'a'",
@@ -110,9 +110,9 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
       {"[routing]\nself_check = nan", "w.toml:2:routing.self_check: found nan, expected a fraction from 0.0 to 1.0"},
       {"[routing]\nself_check = 'all'", "w.toml:2:routing.self_check: found \"all\", expected a fraction from 0.0 to 1.0"},
       {"[[application]]\nname = 'x'\npool_mode = 'session'", "w.toml:3:application.pool_mode: unknown key"},
-      {"database = 3", "w.toml:1:database: found 3, expected tables, each begun by [[database]]"},
+      {"database = 3", "w.toml:1:database: found 3, expected tables, each starting with [[database]]"},
       {"[admin]\nport = 6432",
-       "w.toml:2:admin.port: found 6432 for [listen] and [admin] alike, expected two ports"},
+       "w.toml:2:admin.port: found 6432 for both [listen] and [admin], expected two different ports"},
       {"[routing]\nconsistency = 'stale'",
        "w.toml:2:routing.consistency: found \"stale\", expected one of \"strict\", \"bounded\", "
        "\"eventual\", \"primary\""},
@@ -120,12 +120,12 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
        "w.toml:2:routing.read_from: found \"async\", expected one of \"synchronous\", "
        "\"streaming\", \"none\""},
       {"[routing]\nread_from = 'none'\nread_from_primary = 'never'",
-       "w.toml:3:routing.read_from_primary: found \"never\" where nothing but the primary may be "
-       "read from, expected "
+       "w.toml:3:routing.read_from_primary: found \"never\" where reads may run only on the "
+       "primary, expected "
        "\"fallback\" or \"always\""},
       {"[pool]\nmin_size = 5\nmax_size = 2",
-       "w.toml:2:pool.min_size: found min_size 5 and max_size 2, expected min_size to be the "
-       "smaller"},
+       "w.toml:2:pool.min_size: found min_size 5 and max_size 2, expected min_size to be at most "
+       "max_size"},
       {"[limits]\nmax_clients = 0",
        "w.toml:2:limits.max_clients: found 0, expected a whole number from 1 to 1000000"},
       {"[limits]\nmax_logins = 0",
@@ -169,7 +169,7 @@ TEST_CASE("servers and users are checked, and secrets are never shown", "[core][
       {monitor + server + "[[server]]\nname='b'\nhost='::1'\n" + user,
        "w.toml:6:server.port: found ::1:5432, which is server \"a\", expected another address"},
       {monitor + "[[server]]\nname='a b'\nhost='h'\n" + user,
-       "w.toml:4:server.name: found \"a b\", expected letters, digits, '_', '-' and '.' only"},
+       "w.toml:4:server.name: found \"a b\", expected only letters, digits, '_', '-' and '.'"},
       {monitor + "[[server]]\nname='a'\n" + user,
        "w.toml:3:server.host: found nothing, expected an IP address or a host name"},
       {monitor + "[[server]]\nname='a'\nhost='/tmp'\n" + user,
@@ -184,7 +184,7 @@ TEST_CASE("servers and users are checked, and secrets are never shown", "[core][
        "w.toml:8:user.password: found more than one of password, password_env and password_file, "
        "expected one"},
       {monitor + server + "[[user]]\nname='u'\npassword=12345\n",
-       "w.toml:8:user.password: found a value that is not a text (not shown), expected a password "
+       "w.toml:8:user.password: found a value that is not a string (not shown), expected a password "
        "in quotes"},
       {monitor + server + "[[user]]\nname='u'\npassword=''\n",
        "w.toml:8:user.password: found a secret of 0 bytes (not shown), expected 1 to 4096 bytes "
@@ -330,29 +330,29 @@ TEST_CASE("a rule that cannot be meant is refused", "[core][config]") {
   const auto [lines, message] = GENERATE(table<std::string, std::string>({
       {"[[rule]]\ntabel = 'x'", "w.toml:2:rule.tabel: unknown key; did you mean table?"},
       {"[[rule]]\ntable = 3",
-       "w.toml:2:rule.table: found 3, expected a text of 1 to 127 bytes, or an array of 1 to 1000 such"},
+       "w.toml:2:rule.table: found 3, expected a string of 1 to 127 bytes, or an array of 1 to 1000 such"},
       {"[[rule]]\ntable = []",
-       "w.toml:2:rule.table: found an array, expected a text of 1 to 127 bytes, or an array of 1 to 1000 such"},
+       "w.toml:2:rule.table: found an array, expected a string of 1 to 127 bytes, or an array of 1 to 1000 such"},
       {"[[rule]]\ntable = 'd.s.t'",
        "w.toml:2:rule.table: found \"d.s.t\", expected \"name\" or \"schema.name\""},
       {"[[rule]]\nfingerprint = 'xyz'",
        "w.toml:2:rule.fingerprint: found \"xyz\", expected 16 hexadecimal digits"},
       {"[[rule]]\nhint = 'x'",
-       "w.toml:2:rule.hint: found \"x\" where comments do not count, expected [routing] comment_hints = true"},
+       "w.toml:2:rule.hint: found \"x\" while comment hints are off, expected [routing] comment_hints = true"},
       {"[[rule]]\nlistener = 'x'", "w.toml:2:rule.listener: found \"x\", expected the name of a [listen]"},
       {"[[rule]]\nroute = 'away'",
        "w.toml:2:rule.route: found \"away\", expected one of \"primary\", \"replica\", \"deny\""},
       {"[[rule]]\nmessage = 'x'",
-       "w.toml:2:rule.message: found a message that nobody would see, expected route = \"deny\" beside it"},
+       "w.toml:2:rule.message: found a message that no client would get, expected it only with route = \"deny\""},
       {"[[rule]]\nroute = 'deny'\ntimeout = 5",
-       "w.toml:3:rule.timeout: found beside route = \"deny\", expected nothing to be said of what does not run"},
+       "w.toml:3:rule.timeout: found together with route = \"deny\", expected it not to be there: a denied statement does not run"},
       {"[[rule]]\nroute = 'replica'\nconsistency = 'primary'",
-       "w.toml:3:rule.consistency: found \"primary\" beside route = \"replica\", expected one of the two"},
+       "w.toml:3:rule.consistency: found \"primary\" together with route = \"replica\", expected only one of the two"},
       {"[[rule]]\nname = 'x'\n[[rule]]\nname = 'x'",
        "w.toml:4:rule.name: found \"x\" a second time, expected each name once"},
       {"[[rule]]\nname = 'a b'",
-       "w.toml:2:rule.name: found \"a b\", expected letters, digits, '_', '-' and '.' only"},
-      {"rule = 1", "w.toml:1:rule: found 1, expected tables, each begun by [[rule]]"},
+       "w.toml:2:rule.name: found \"a b\", expected only letters, digits, '_', '-' and '.'"},
+      {"rule = 1", "w.toml:1:rule: found 1, expected tables, each starting with [[rule]]"},
   }));
   CAPTURE(lines);
   CHECK(ErrorOfTop(lines) == message);

@@ -168,9 +168,9 @@ WRITES = {
                       "function closure.writer(integer) is volatile",
     "SELECT defaulted()": "function closure.defaulted(bigint) → function nextval(regclass) is volatile",
     "SELECT where_am_i()":
-        "function closure.where_am_i() → function pg_is_in_recovery: a position of this server's WAL",
+        "function closure.where_am_i() → function pg_is_in_recovery: depends on this server's position in the WAL",
     "SELECT my_xid()":
-        "function closure.my_xid() → function txid_current: transaction ids are given by the primary",
+        "function closure.my_xid() → function txid_current: only the primary assigns transaction ids",
     "SELECT by_count(1, 2)": "function closure.by_count(integer, integer) is volatile",
     "SELECT by_type('x'::text)": "function closure.by_type(text) is volatile",
     "SELECT * FROM writer_view": "view closure.writer_view → function closure.writer(integer) is volatile",

@@ -146,7 +146,7 @@ def test_the_same_over_http_and_the_command_line(waypost):
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert 'no --database given: answering for "postgres"' in run.stderr
+    assert 'no --database given; answering for "postgres"' in run.stderr
     assert "database: postgres" in run.stdout and "pin:      listen" in run.stdout
     assert "statement 2: session, session: LISTEN x" in run.stdout
 

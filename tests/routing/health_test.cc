@@ -142,7 +142,7 @@ TEST_CASE("what the guarantee needs, and why it is off", "[routing][health]") {
   }
   SECTION("not understood") {
     cluster.primary().synchronous_standby_names = "FIRST (s1";
-    why = "synchronous_standby_names is not understood";
+    why = "Waypost does not understand synchronous_standby_names";
   }
   SECTION("flushed is not applied") {
     cluster.primary().synchronous_commit = "on";
@@ -156,14 +156,14 @@ TEST_CASE("what the guarantee needs, and why it is off", "[routing][health]") {
     cluster.primary().synchronous_commit_source = "user";
     why =
         "synchronous_commit is set for the monitor's own role or database, which hides the "
-        "server's";
+        "server's own value";
   }
   SECTION("another standby may stand in") {
     cluster.primary().synchronous_standby_names =
         GENERATE(as<std::string>{}, "FIRST 1 (s1, s2)", "s1, s2", "ANY 1 (s1, s2)", "*",
                  "FIRST 2 (*)", "2 (s1, s2, s3)");
     why =
-        "synchronous_standby_names lets a commit go on before all that it names have confirmed it";
+        "synchronous_standby_names lets a commit return before every standby that it names has confirmed it";
   }
   const auto view = cluster.Tick();
   CHECK_FALSE(view.sync_guarantee);
@@ -220,7 +220,7 @@ TEST_CASE("a replica says why it is not eligible", "[routing][health]") {
   }
   SECTION("another cluster") {
     cluster.servers[1].sample->system_identifier = 8;
-    why = "of another cluster than the primary";
+    why = "it belongs to another cluster than the primary";
   }
   SECTION("unknown to the primary") {
     cluster.primary().standbys.erase(cluster.primary().standbys.begin());
@@ -306,7 +306,7 @@ TEST_CASE("primaries of two clusters: neither, or the one that was known first",
   const auto view = cluster.Tick();
   CHECK(view.primary == (known ? std::optional<ServerId>(0) : std::nullopt));
   CHECK(view.servers[1].error ==
-        (known ? "a primary of another cluster: its system identifier is not that of the servers "
+        (known ? "a primary of another cluster: its system identifier differs from that of the servers "
                  "known so far"
                : "two primaries of different clusters: pg0 has another system identifier"));
 }
