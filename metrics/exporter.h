@@ -1,5 +1,5 @@
-// All metrics as Prometheus' text. Reads what the threads count without disturbing them; any
-// thread.
+// All metrics in Prometheus' text format. Reads the counters of the threads without disturbing
+// them. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace waypost {
 
-// The metrics that are computed at the scrape.
+// The metrics that are computed at each scrape.
 enum class Scraped : std::uint8_t {
 #define WAYPOST_SCRAPED(id, kind, name, labels, help) id,
 #include "metrics/metrics.def"
@@ -37,7 +37,7 @@ class ScrapeOutput {
   std::vector<std::vector<Sample>> samples_;
 };
 
-// The names of the label values that are known at run time only, by index. An empty name is not
+// The names, by index, of label values that are known only at run time. An empty name is not
 // shown.
 struct LabelTables {
   std::vector<std::string> targets, reasons, pins;
@@ -53,8 +53,8 @@ class Exporter {
   Exporter(LabelTables tables, std::vector<const WorkerMetrics*> threads,
            std::vector<Source> sources);
 
-  // Everything, in Prometheus' text format 0.0.4. Series of small label sets are there from the
-  // start, at 0.
+  // Everything, in Prometheus' text format 0.0.4. Series of small label sets
+  // exist from the start, at 0.
   [[nodiscard]] std::string Text() const;
 
  private:

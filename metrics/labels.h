@@ -1,6 +1,6 @@
 // The labels of all metrics and their values. A label is a small fixed set, so that a series is an
-// index and not a string: what is not listed here (targets, reasons, pins, servers) is named by
-// whoever makes the exporter. Pure.
+// index and not a string. Whoever makes the exporter names what is not listed here (targets,
+// reasons, pins, servers, rules). Pure.
 #pragma once
 
 #include <array>
@@ -124,7 +124,7 @@ inline constexpr auto kRetryCause = std::to_array<std::string_view>(
 inline constexpr auto kSide = std::to_array<std::string_view>({"client", "server"});
 inline constexpr auto kDirection = std::to_array<std::string_view>({"in", "out"});
 inline constexpr auto kErrorOrigin = std::to_array<std::string_view>({"proxy", "server"});
-// PostgreSQL, Appendix A; what is not listed counts as "other".
+// PostgreSQL, Appendix A. Every other class counts as "other".
 inline constexpr auto kSqlStateClass = std::to_array<std::string_view>(
     {"01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "20", "21",   "22", "23",
      "24", "25", "26", "27", "28", "2B", "2D", "2F", "34", "38", "39", "3B", "3D",   "3F", "40",

@@ -1,4 +1,4 @@
-// The counters of one thread: that thread alone writes, the exporter reads at any time. A write is
+// The counters of one thread: only that thread writes, the exporter reads at any time. A write is
 // a relaxed load and a relaxed store: no lock prefix, no allocation, a few ns. About 55 KiB: keep
 // it on the heap.
 #pragma once
@@ -34,7 +34,7 @@ enum class Histogram : std::uint8_t {
 
 enum class Buckets : std::uint8_t { kQuery, kFine };
 
-// Upper bounds, inclusive, in ns. One bucket more, without a bound, follows.
+// Upper bounds, inclusive, in ns. One more bucket, without a bound, follows.
 inline constexpr std::size_t kBoundCount = 16;
 using Bounds = std::array<std::int64_t, kBoundCount>;
 inline constexpr Bounds kQueryBounds = {
