@@ -71,13 +71,13 @@ class QueryWalk {
   bool runs_ = true;
 };
 
-// The text of a string constant, also behind a cast ('x'::text); null for anything else.
+// The text of a string constant, also under a cast ('x'::text); null for anything else.
 [[nodiscard]] const char* ConstantText(const Node* node);
 
 // "SET name TO value, ..." from constants; empty when a value cannot be written down.
 [[nodiscard]] std::string SetStatement(std::string_view name, const List* values, bool local);
 
-// The relations and functions that a statement which is no query names, wherever they stand in it;
+// The relations and functions that a statement other than a query names, wherever they stand in it;
 // sorted, no duplicates. Nothing for a query, and for what only holds one (EXPLAIN, PREPARE,
 // DECLARE): the walk over it has them all.
 [[nodiscard]] std::vector<NameRef> NamesTouchedBy(const Node* stmt);

@@ -82,7 +82,7 @@ class Catalog {
   [[nodiscard]] Finding Find(const NameRef& ref, const SearchPath* path) const;
   // A cast that applies without being named, if one of them is not safe.
   [[nodiscard]] const Finding& implicit_cast() const { return implicit_cast_; }
-  // How a finding came to be, for people: "view public.v → function public.f(integer) is volatile".
+  // How a finding came about, in words: "view public.v → function public.f(integer) is volatile".
   // Empty for step 0.
   [[nodiscard]] std::string Explain(std::uint32_t step) const;
   // The search_path of a session that logged in as `login` and sets none. `user`: who it is now;

@@ -29,7 +29,7 @@ enum class Language : std::uint8_t {
 struct FunctionSpec {
   ObjectId id = 0;
   std::string_view schema = {}, name = {};
-  std::string_view arguments = {};  // for people: "integer, text"
+  std::string_view arguments = {};  // as shown: "integer, text"
   std::uint8_t min_args = 0, max_args = NameTable::kAnyArguments;
   char volatility = 'v';
   char kind = 'f';  // prokind
@@ -67,7 +67,7 @@ struct TypeSpec {
 };
 
 struct CastSpec {
-  std::string_view source, target;  // for people
+  std::string_view source, target;  // as shown
   ObjectId target_type = 0;
   ObjectId function = 0;
   bool implicit = false;
@@ -91,7 +91,7 @@ class CatalogBuilder {
   CatalogBuilder& ArrayType(ObjectId array, ObjectId element);
   // A user-made cast that calls a function.
   CatalogBuilder& Cast(const CastSpec& spec);
-  // Running `from` may run `to`. One that nobody knows counts as not understood if it is a function,
+  // Running `from` may run `to`. An unknown one counts as not understood if it is a function,
   // operator or relation.
   CatalogBuilder& Link(Object from, Object to);
   // Running `from` evaluates an expression that the server stores, `tree` (pg_node_tree): the query

@@ -1,7 +1,7 @@
 // What can be reached from what: the objects of one database, and which other objects running each
 // of them may run. Close() spreads what is true of an object to everything that reaches it, once;
-// afterwards each object's answer is there to be read. Cycles need no care: an object is as unsafe
-// as the nearest unsafe one that it reaches. Pure.
+// afterwards each object's answer is there to be read. Cycles need no special care: an object
+// is as unsafe as the nearest unsafe one that it reaches. Pure.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ class ObjectGraph {
 
   ObjectGraph();
 
-  // `label`: what people call it, "view public.v"; empty: it is left out of paths.
+  // `label`: its name in paths, "view public.v"; empty: it is left out of them.
   Node Add(std::string label, bool user_made);
   // Valid until the next Add().
   [[nodiscard]] Truth& truth(Node node) { return nodes_[node].truth; }

@@ -1,5 +1,5 @@
 // EXPLAIN ROUTE, the one statement that is Waypost's own: found in a text, and answered by a query that any server turns
-// into rows. So formats, portals, transactions and errors are the server's, as of every other statement. Pure.
+// into rows. So formats, portals, transactions and errors are the server's, as for every other statement. Pure.
 #pragma once
 
 #include <optional>
@@ -19,8 +19,8 @@ namespace waypost {
   return (c | 0x20) == 'e' || c == '-' || c == '/' || (c | 0x20) == ' ' || (c >= '\t' && c <= '\r');
 }
 
-// The statement asked about: what stands behind EXPLAIN ROUTE at the front of `sql`, also behind blanks and comments.
-// Nothing if it does not begin so, or nothing stands behind it: both are for the server to answer.
+// The statement asked about: what follows EXPLAIN ROUTE at the front of `sql`, which may start with blanks and comments.
+// Nothing if `sql` does not begin so, or if nothing follows: both are for the server to answer.
 [[nodiscard]] std::optional<std::string_view> RouteQuestionIn(std::string_view sql, Lexing lexing);
 
 // The statements of `sql`, one view each into it, without the blanks around them; the whole if it does not parse.

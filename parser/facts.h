@@ -95,8 +95,8 @@ struct TransactionModes {
 // What a statement does to the picture that Waypost has of the database's catalogue.
 enum class CatalogChange : std::uint8_t {
   kNone,
-  kLater,  // a plain table is new, or something is gone: what was thought of the rest is still right
-  kNow,    // a name may mean something else: nothing is a read until the catalogue was read again
+  kLater,  // a plain table is new, or something is gone: what is known of the rest still holds
+  kNow,    // a name may mean something else: nothing is a read until the catalogue has been read again
   kDefaults,  // the same, and new sessions start with other settings
 };
 
@@ -108,14 +108,14 @@ struct DatabaseUse {
 
 struct Facts {
   StatementKind kind = StatementKind::kUnknown;
-  bool writes_by_form = true;   // the tree alone proves that it is no read
+  bool writes_by_form = true;   // the tree itself proves that it is not a read
   Reason form_reason = Reason::kParseError;  // why, if writes_by_form
   bool repeatable = false;      // running it twice is harmless, as far as the tree tells
   bool result_varies = true;    // which columns it returns is for the catalogue to say: a query, RETURNING, what did not parse
   bool state_unknown = false;   // may change session state that the tree does not show (DO, CALL, unparsed)
   PinReason pin = PinReason::kNone;  // by form: CREATE TEMP, LISTEN, DECLARE WITH HOLD, PREPARE, LOAD
   std::vector<NameRef> names;   // sorted, no duplicates
-  std::vector<NameRef> touched; // relations and functions that a statement names which is no query (TRUNCATE, CREATE VIEW, COMMENT ...); for rules
+  std::vector<NameRef> touched; // relations and functions that a statement other than a query names (TRUNCATE, CREATE VIEW, COMMENT ...); for rules
   std::vector<SettingEffect> settings;  // also set_config('x', 'constant', ...) in a SELECT list
   CatalogChange catalog = CatalogChange::kNone;
   std::shared_ptr<const DatabaseUse> databases;  // DROP DATABASE and the like; else null

@@ -8,10 +8,10 @@
 namespace waypost {
 
 struct SearchPath {
-  // False: nobody knows; a name then stands for every object of that name in any schema.
+  // False: unknown; a name then stands for every object of that name in any schema.
   bool known = false;
-  // In order, without pg_catalog, which is always searched. Temporary schemas are left out: who has
-  // one is pinned.
+  // In order, without pg_catalog, which is always searched. Temporary schemas are left out: a
+  // session that has one is pinned.
   std::vector<std::string> schemas;
 
   [[nodiscard]] bool Has(std::string_view schema) const;

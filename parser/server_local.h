@@ -7,8 +7,8 @@
 
 namespace waypost {
 
-// Why the built-in function answers differently, or not at all, on another server: words for
-// people. Empty: it does not.
+// Why the built-in function answers differently, or not at all, on another server, in words.
+// Empty: it does not.
 [[nodiscard]] std::string_view WhyServerLocalFunction(std::string_view name);
 
 // The same for a system table or view.

@@ -43,7 +43,7 @@ class ContextTable {
 struct SqlText {
   std::string text;
   FactsList facts;
-  // For whoever counts by it; made when it is first wanted. Only the thread of the cache may look.
+  // For digests and rules; made when it is first wanted. Only the thread of the cache may look.
   mutable bool fingerprint_known = false;
   mutable std::optional<std::uint64_t> fingerprint{};
 };
@@ -54,7 +54,7 @@ struct TextMarks {
   Hint hint = Hint::kNone;
   std::vector<std::uint64_t> rules;   // one mask a statement
 };
-// Where whoever counts statements counts this one; 0: nowhere yet. The cache keeps it and does not look at it.
+// Where the digests count this statement; 0: nowhere yet. The cache keeps it and does not look at it.
 using DigestNote = std::uint64_t;
 
 // What the cache answers.

@@ -40,7 +40,7 @@ struct StartupPacket {
   std::vector<std::pair<std::string, std::string>> parameters;
   std::vector<std::string> unknown_options;
   std::uint32_t cancel_pid = 0;  // kCancel
-  std::string cancel_secret;     // kCancel: 4 bytes since ever, up to 256 since protocol 3.2
+  std::string cancel_secret;     // kCancel: 4 bytes, or up to 256 since protocol 3.2
 };
 
 // Reads one packet off the front of `input` (removed unless kNeedMore or kMalformed). `database` defaults to `user`.

@@ -30,7 +30,7 @@ struct Token {
 class Tokens {
  public:
   Tokens(std::string_view sql, Lexing lexing) : rest_(sql), lexing_(lexing) {}
-  // The next one; kEnd for ever after the last. What is not ended (a string, a comment) ends with the text.
+  // The next one; kEnd for ever after the last. An unterminated string or comment ends with the text.
   Token Next();
   [[nodiscard]] std::string_view rest() const { return rest_; }
 
@@ -46,7 +46,7 @@ class Tokens {
 // The number of the highest $n in `sql`; 0: none.
 [[nodiscard]] unsigned HighestParameter(std::string_view sql, Lexing lexing);
 
-// `sql` for people to read, and to be shown to whoever may not see the data: each literal is a '?', comments are gone,
+// `sql` as it may be shown to those who may not see the data: each literal is a '?', comments are gone,
 // each run of blanks is one. At most `max_bytes`, and then "...".
 [[nodiscard]] std::string WithoutLiterals(std::string_view sql, Lexing lexing, std::size_t max_bytes);
 

@@ -30,21 +30,21 @@ enum class Reason : std::uint8_t {
   kTransaction,          // BEGIN, COMMIT, SAVEPOINT ...
   kSerializable,         // isolation that no replica can give
   kMultiStatement,       // several statements in one Query, not all of them reads
-  kParseError,           // lexed differently by the server
+  kParseError,           // the server may lex it differently
   kUnknownSyntax,        // not understood by the grammar, which may be older than the server's
   kTooLarge,             // too large to keep, or too much to parse
-  kNoCatalog,            // the catalogue of this database is not loaded yet
+  kNoCatalog,            // the catalogue of this database has not been read, or is being read again
   kTaught,               // a replica refused it with 25006 before
   kInTransaction,        // inside a read-write transaction
   kSessionPinned,        // the session is tied to its server connection
-  kOpenEnded,            // a batch whose end is not known: Flush before Sync
+  kOpenEnded,            // a batch whose end is not known: sent with Flush, in parts or unfinished
   kProtocol,             // FunctionCall, or a statement or portal that this session does not know
   kNoEligibleReplica,    // a read, but no replica may be read from now
   kReplicaBehind,        // a read, but no replica caught up within fence_wait
   kConsistencyPrimary,   // a read, but `consistency = "primary"` or `read_from = "none"`
   kRule,                 // a read, but a rule says the primary
   kHint,                 // a read, but its comment says the primary
-  kPrimaryShare,         // a read, taken by the primary since read_from_primary = "always"
+  kPrimaryShare,         // a read, taken by the primary because read_from_primary = "always"
   kRerun,                // run again on the primary after a replica failed
   kSelfCheck,            // run again on the primary to compare what a replica answered
   kSessionMode,          // session pooling: the session's own primary connection
@@ -79,7 +79,7 @@ enum class PinReason : std::uint8_t {
          reason == PinReason::kListen || reason == PinReason::kHoldCursor;
 }
 
-// True if nothing but the end of the connection ends what the pin is for.
+// True if only the end of the connection ends what the pin is for.
 [[nodiscard]] constexpr bool IsForGood(PinReason reason) {
   return reason == PinReason::kLoad || reason == PinReason::kSetSeed;
 }
@@ -91,7 +91,7 @@ struct Verdict {
   PinReason pin = PinReason::kNone;
   bool needs_fence = true;   // false: touches no relation and nothing that changes, e.g. SELECT 1
   bool repeatable = false;   // running it twice gives no other effect than running it once
-  std::vector<std::string> path;  // how the verdict was reached, for people: "function f(int) is volatile"
+  std::vector<std::string> path;  // how the verdict was reached, in words: "function f(int) is volatile"
 };
 
 }  // namespace waypost
