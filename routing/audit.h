@@ -1,5 +1,5 @@
-// What a session left behind on a server connection that no statement of it showed: the question to the server, and what
-// its answer means. Pure.
+// What a session left on a server connection that none of its statements showed: the question to the server, and what
+// the answer means. Pure.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ enum class AuditScope : std::uint8_t {
 
 struct AuditReport {
   bool temporary = false, listening = false, cursor = false, lock = false, prepared = false;
-  bool unlisted = false;  // "a.b" settings, the random seed: nobody can ask for them without knowing their names
+  bool unlisted = false;  // "a.b" settings, the random seed: they can be asked for only by name
   std::vector<std::pair<std::string, std::string>> settings;  // set in this session, with their values, by name
   [[nodiscard]] bool Says(std::string_view name) const;
   bool operator==(const AuditReport&) const = default;

@@ -12,7 +12,7 @@
 
 namespace waypost {
 
-// Index into ClusterView::servers. Stable by name for the life of the process, also over reloads.
+// Index into ClusterView::servers. The same name keeps its id for the life of the process, reloads included.
 using ServerId = std::uint16_t;
 
 enum class Role : std::uint8_t { kUnknown, kPrimary, kReplica };
@@ -40,7 +40,7 @@ struct ServerView {
   std::uint64_t lag_bytes = 0;           // primary's flush LSN minus replay LSN
   std::chrono::microseconds lag_time{0};  // pg_stat_replication.replay_lag; 0 when caught up
   TimePoint fresh_as_of{};     // it shows every commit that was acknowledged before this time; {}: not known
-  bool readable = false;       // streaming, or it was when there was a primary: good for who takes what is old
+  bool readable = false;       // streaming, or it was when there was a primary: good for reads that may be old
   bool sync_guarantee = false;  // every commit waits until this replica has applied it, unless its session says otherwise
   bool eligible = false;       // may be read from behind the fence, as far as read_from = "synchronous" goes
   std::string ineligible_why;  // "" if eligible: "its sync_state is async", "not streaming", ...

@@ -4,7 +4,7 @@
 //   the session holds a server connection (pinned, in a transaction, session pooling)   -> that connection
 //   it opens a transaction block that is not READ ONLY                                  -> primary
 //   the end of the batch is not known, or it is too large to keep                       -> primary
-//   a statement in it is no read (or not understood)                                    -> primary
+//   a statement in it is not a read (or not understood)                                 -> primary
 //   a rule, a comment hint, the policy or the session's settings forbid replicas        -> primary
 //   a replica may be read from                                                          -> the least busy, by weight
 //   none may: read_from_primary = "never"                                               -> refused
@@ -30,16 +30,16 @@ namespace waypost {
 struct BatchFacts {
   Class cls = Class::kWrite;
   Reason why = Reason::kNotUnderstood;
-  bool begins_read_only = false;  // BEGIN READ ONLY and nothing behind it that a replica could not run
+  bool begins_read_only = false;  // BEGIN READ ONLY and nothing after it that a replica could not run
   bool end_known = true;          // it ends with Sync, Query or FunctionCall
   bool retained = true;           // its bytes are kept: it can be sent again
   bool repeatable = true;         // running it twice does no harm
-  bool reads_by_form = true;      // each statement of it is a read by its form, whatever it may reach, or EXECUTE
-  bool needs_fence = true;        // it looks at something that a replica may show as it was before
-  std::optional<Reason> to_primary{};  // a rule or a hint sends it there, even if it is a read: why
+  bool reads_by_form = true;      // each of its statements is EXECUTE or has the form of a read, whatever it may reach
+  bool needs_fence = true;        // it reads something of which a replica may show an older state
+  std::optional<Reason> to_primary{};  // set: a rule or a hint sends it to the primary even if it is a read
 };
 
-// What of the session decides.
+// What the decision depends on in the session.
 struct SessionFacts {
   bool holds_connection = false;  // in a transaction, pinned or in session mode
   Reason holds_why = Reason::kInTransaction;
@@ -68,13 +68,13 @@ struct Decision {
   bool settles = false;    // where it runs on the primary it settles first (settle.h)
 };
 
-// What this worker has under way, and what it has proved.
+// What this worker has in flight, and what it has proved.
 struct Load {
   std::span<const std::uint32_t> outstanding;  // batches by ServerId; may be shorter than the server list
   std::uint32_t turn = 0;                      // counts up: of servers that are equally busy each gets its turn
-  const Fence* fence = nullptr;                // null: taken to be able to prove anything
-  TimePoint last_write{};                      // when a statement that may write was last under way
-  std::uint64_t refused = 0;                   // bits by ServerId: replicas that do not let this user in to this database
+  const Fence* fence = nullptr;                // null: assumed to be able to prove anything
+  TimePoint last_write{};                      // when a statement that may write was last in flight
+  std::uint64_t refused = 0;                   // bits by ServerId: replicas that refuse this user's log-in to this database
 
   [[nodiscard]] bool Refused(ServerId id) const { return id < 64 && (refused >> id & 1U) != 0; }
 };
@@ -92,10 +92,10 @@ struct Load {
 // statements could move, and why the rest could not. Only target (kPrimary, kReplica) and reason are set.
 [[nodiscard]] Decision DecideAsIfReplicas(const BatchFacts& batch, const SessionFacts& session, RoutingPolicy policy);
 
-// True if a read went to the primary for this reason alone.
+// True if a read went to the primary only because no replica could take it.
 [[nodiscard]] bool IsFallback(Reason reason);
 
-// True if one of the replicas that the policy allows may well get anywhere within fence_wait.
+// True if one of the replicas that the policy allows is likely to catch up within fence_wait.
 [[nodiscard]] bool WorthWaiting(const ClusterView& view, const RoutingPolicy& policy, const Fence& fence, TimePoint now);
 
 // True if a replica of this policy may be read from at `now`, once the fence lets it: seen at most two probe intervals
@@ -103,7 +103,7 @@ struct Load {
 [[nodiscard]] bool MayReadFrom(const ServerView& server, const ClusterView& view,
                                const RoutingPolicy& policy, TimePoint now);
 
-// Why MayReadFrom() is false, for people; "" if it is true.
+// Why MayReadFrom() is false, in words for an administrator; "" if it is true.
 [[nodiscard]] std::string WhyNotReadFrom(const ServerView& server, const ClusterView& view, const RoutingPolicy& policy,
                                          TimePoint now);
 

@@ -1,11 +1,11 @@
-// Which replica has replayed what a read must see. A read *joins* the next probe; a probe asks the primary for its WAL
+// Which replica has replayed what a read must see. A read *joins* the next probe. A probe asks the primary for its WAL
 // position; a replica whose replay position is seen at or past the answer, before the read's snapshot is taken, shows
 // every commit that was acknowledged before the read joined. Pure; one per worker.
 //
 // The position is where the next record would be inserted, not what is flushed: a commit with synchronous_commit = off
-// is acknowledged before it is flushed. Positions are comparable within one epoch alone, a replica's known position
-// holds for one incarnation of it (it may restart further back). A primary whose connection broke may have lost what it
-// had not flushed, also within its epoch: its position then starts anew.
+// is acknowledged before it is flushed. Positions are comparable only within one epoch. A replica's known position
+// holds for one incarnation of the replica, which may restart further back. A primary whose connection broke may have
+// lost what it had not flushed, even within its epoch: its position then starts anew.
 #pragma once
 
 #include <array>
@@ -27,7 +27,7 @@ struct Epoch {
 };
 
 // Where the last record ends, of where the next one begins (pg_current_wal_insert_lsn()): at the start of a page that is
-// behind the page's header, where no record ends and no replica ever stands. `segment_bytes`: wal_segment_size.
+// after the page's header, where no record ends and no replica ever stands. `segment_bytes`: wal_segment_size.
 [[nodiscard]] Lsn RecordEnd(Lsn insert, std::uint64_t segment_bytes);
 
 // Names the probe that a read joined. Later ones are greater.
@@ -35,9 +35,9 @@ using Ticket = std::uint64_t;
 
 enum class Proof : std::uint8_t {
   kPending,  // the probe is not answered yet
-  kProven,   // whoever reads there now sees what it must
-  kBehind,   // the replica has not been seen far enough
-  kVoid,     // the probe will not be answered, or the replica is not the one it was: join again
+  kProven,   // a read that starts there now sees what it must
+  kBehind,   // the replica has not been seen to have replayed far enough
+  kVoid,     // the probe will not be answered, or the replica is another incarnation: join again
 };
 
 class Fence {
@@ -50,22 +50,22 @@ class Fence {
 
   // The primary of `epoch` can be asked. Voids every ticket and every replica of another epoch.
   void OpenEpoch(const Epoch& epoch, std::uint64_t segment_bytes);
-  // It cannot be asked any more, or it may not be the primary any more: every ticket so far is void.
+  // The primary cannot be asked any more, or may not be the primary any more: every ticket so far is void.
   void CloseEpoch();
   [[nodiscard]] bool open() const { return open_; }
   [[nodiscard]] const Epoch& epoch() const { return epoch_; }
 
-  // Joins the next probe to be written, never one that is under way. Tickets taken while the epoch is closed wait for
+  // Joins the next probe to be sent, never one in flight. Tickets taken while the epoch is closed wait for
   // the next one to open.
   [[nodiscard]] Ticket Join();
-  // True if a probe should be written: somebody waits for it, and none is under way.
+  // True if a probe should be sent: a read waits for it, and none is in flight.
   [[nodiscard]] bool ProbeDue() const { return open_ && !in_flight_ && wanted_ == next_; }
   void ProbeSent(TimePoint now);
   [[nodiscard]] bool in_flight() const { return in_flight_; }
-  // The answer to the probe under way: the primary's insert position, as it said.
+  // The answer to the probe in flight: the primary's insert position, as it said.
   void OnProbe(Lsn insert, TimePoint now);
 
-  // What was joined so far will not be answered in a way that counts.
+  // No probe that was joined so far will get an answer that counts.
   void VoidTickets();
 
   // A replica of this epoch can be asked; a new incarnation, of which nothing is known but `replay`.
@@ -73,27 +73,27 @@ class Fence {
   void CloseReplica(ServerId replica);
   [[nodiscard]] bool Knows(ServerId replica) const;
   [[nodiscard]] bool KnowsAny() const;
-  // It said, asked at `asked`, that it has replayed up to `replay`.
+  // When asked at `asked`, it said that it has replayed up to `replay`.
   void OnReplay(ServerId replica, Lsn replay, TimePoint asked, TimePoint now);
   // A new connection for statements was made to it: perhaps to a later incarnation than the one that was asked last, whose
-  // end did not get through. What is known of it counts no more until it has answered what is asked from now on.
+  // end did not get through. What is known of it does not count until it answers a question from now on.
   void Doubt(ServerId replica, TimePoint now);
-  // Nothing while it is in doubt.
+  // Nothing while that is in doubt.
   [[nodiscard]] Seen SeenOf(ServerId replica) const;
 
-  // What a read with this ticket must see; nothing while the probe is not answered, or if it is void.
+  // The position that a read with this ticket must see; nothing while the probe is unanswered, or if it is void.
   [[nodiscard]] std::optional<Lsn> ReadIndex(Ticket ticket) const;
   [[nodiscard]] bool Void(Ticket ticket) const { return ticket <= void_up_to_; }
-  // What is proved of a read with `ticket`, sent to `replica` when `seen` was known of it.
+  // What is proved about a read with `ticket` that was sent to `replica` when `seen` was known of the replica.
   [[nodiscard]] Proof Check(Ticket ticket, ServerId replica, Seen seen) const;
 
-  // True if waiting a moment for `replica` is in vain: when last heard it had not reached where the primary had been long
-  // before. Replay is paused or delayed, or it is catching up.
+  // True if waiting a moment for `replica` is useless: when last heard, it had not reached a position where the primary
+  // had been long before. Replay is paused or delayed, or it is catching up.
   [[nodiscard]] bool FarBehind(ServerId replica) const;
-  // True if it has not been seen at the position last heard of the primary.
+  // True if the replica has not been seen at the last position known of the primary.
   [[nodiscard]] bool Trails(ServerId replica) const { return Knows(replica) && SeenOf(replica).replay < position_; }
 
-  // The position last heard of the primary.
+  // The last position known of the primary.
   [[nodiscard]] Lsn position() const { return position_; }
   // True if a read sent together with its probe is likely to be confirmed: the position has not moved for a while, and
   // nothing is known to have written since `last_write`.
@@ -133,8 +133,8 @@ class Fence {
   std::vector<Replica> replicas_;  // by ServerId
 };
 
-// When the primary must be made to flush: a read waits for a position that lies in its WAL buffers, and nothing that
-// commits will flush it soon. Pure; one per worker.
+// When the primary must be made to flush: a read waits for a position that is still in the WAL buffers, and no commit
+// will flush them soon. Pure; one per worker.
 class Nudge {
  public:
   // The flush position, asked for while a read waits for `needed`. True: nudge now; then call this again no earlier than

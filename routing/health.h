@@ -1,11 +1,11 @@
-// From what each server said when it was last asked to one picture of the cluster: who is the
-// primary, and which replica may be read from and why not. Pure: no I/O, no clock.
+// Makes one picture of the cluster from what each server said last: which server is the primary,
+// which replicas may be read from, and why the others may not. Pure: no I/O, no clock.
 //
 // A replica is eligible when all of this held in the last samples:
-//   it answers, is in recovery, of the primary's system identifier and timeline, and its WAL
+//   it answers, is in recovery, has the primary's system identifier and timeline, and its WAL
 //   receiver streams; the primary lists it once, as streaming, and as `sync` or `quorum`.
-// That says where it is worth to read. That nothing acknowledged is missed there is proved for each
-// read by the fence (fence.h).
+// That says where a read is worth trying. The fence (fence.h) proves for each read that it misses
+// nothing that was acknowledged.
 #pragma once
 
 #include <chrono>
@@ -36,7 +36,7 @@ struct ReplicationRow {
 struct PrimarySample {
   Lsn insert_lsn, flush_lsn;
   std::string synchronous_standby_names;
-  std::string synchronous_commit;         // as the configuration file says it
+  std::string synchronous_commit;         // as in the configuration file
   std::string synchronous_commit_source;  // pg_settings.source
   std::vector<std::string> lowered_by;    // roles and databases that set another synchronous_commit
   std::uint64_t segment_bytes = 0;        // wal_segment_size
@@ -46,7 +46,7 @@ struct PrimarySample {
 struct ReplicaSample {
   Lsn receive_lsn, replay_lsn;
   bool receiving = false;        // pg_stat_wal_receiver.status = 'streaming'
-  std::string application_name;  // by which it calls itself to its primary; empty: not known
+  std::string application_name;  // the name that it gives its primary; empty: not known
 };
 
 struct ServerSample {
@@ -65,7 +65,7 @@ struct ServerProbe {
   bool removed = false;
   unsigned weight = 1;
   unsigned max_connections = 0;
-  std::string application_name;  // from the configuration; empty: as the standby says
+  std::string application_name;  // from the configuration; empty: the one that the standby gives
   bool up = false;
   std::string error;                   // why not up
   std::optional<ServerSample> sample;  // the last answer, also while not up
@@ -81,7 +81,7 @@ struct ServerProbe {
 // `sampled` of a replica is the older of the two.
 [[nodiscard]] bool FreshEnough(const ServerView& server, const ClusterView& view, TimePoint now);
 
-// Judges sample after sample. Remembers what one picture alone cannot show: the highest timeline
+// Judges sample after sample. Remembers what a single picture cannot show: the highest timeline
 // accepted as primary, and how fresh each replica is. One thread only.
 class ClusterHealth {
  public:
@@ -96,7 +96,7 @@ class ClusterHealth {
     Lsn lsn;
     TimePoint asked{};
   };
-  // What the last primary let be known of a replica.
+  // What is known of a replica from the last primary.
   struct Memory {
     std::int64_t started_us = 0;
     TimePoint fresh_as_of{};

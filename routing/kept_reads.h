@@ -1,5 +1,5 @@
-// Why there are replicas and none may be read from. For people: what they must find within seconds when the primary bears
-// all the load. Pure.
+// Why no replica may be read from although there are some: what an administrator must find within seconds when the
+// primary bears all the load. Pure.
 #pragma once
 
 #include <span>
@@ -12,8 +12,8 @@
 namespace waypost {
 
 // `unproved`: by ServerId, why no read can be proved on that server to see all that it must; "": it can. "" if a replica
-// may be read from under one of `policies`, if none of them wants that, if the primary stands alone by the configuration,
-// or if there is no primary, which is said elsewhere. Otherwise "NAME: why; NAME: why", under the first policy.
+// may be read from under one of `policies`, if none of them wants that, if the configuration has no other
+// server, or if there is no primary, which is said elsewhere. Otherwise "NAME: why; NAME: why", under the first policy.
 [[nodiscard]] std::string WhyReadsAreKept(const ClusterView& view, std::span<const RoutingPolicy> policies,
                                           std::span<const std::string> unproved, TimePoint now);
 

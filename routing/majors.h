@@ -1,4 +1,4 @@
-// Which majors of PostgreSQL Waypost was tried on. Nothing is decided by it: what a server can do is asked of the server.
+// Which majors of PostgreSQL Waypost was tested with. Nothing depends on it: Waypost asks each server what it can do.
 // Pure.
 #pragma once
 
@@ -8,7 +8,7 @@ namespace waypost {
 
 inline constexpr int kOldestMajor = 13, kNewestMajor = 18;
 
-// `version` as in server_version_num: 180001. What an administrator should know of a server of that major; "": nothing.
+// `version` as in server_version_num: 180001. What an administrator should know about that major; "": nothing.
 [[nodiscard]] std::string RemarkOnVersion(int version);
 
 }  // namespace waypost

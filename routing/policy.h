@@ -23,12 +23,12 @@ struct RoutingPolicy {
   Consistency consistency = Consistency::kStrict;
   bool lazy_begin = true;     // BEGIN is answered at once and sent with the first statement of its block
   milliseconds fence_wait{5};  // how long a read waits for a replica to catch up
-  milliseconds max_lag{1'000};      // kBounded: a read may be this old; 0: not judged by time
-  std::uint64_t max_lag_bytes = 0;  // kBounded: and this much WAL behind; 0: not judged by bytes
+  milliseconds max_lag{1'000};      // kBounded: how old a read may be; 0: no limit in time
+  std::uint64_t max_lag_bytes = 0;  // kBounded: how much WAL a replica may lag; 0: no limit in bytes
   double self_check = 0;            // the share of reads on replicas that also run on the primary, to compare
 };
 
-// Some of the same; what is empty is inherited.
+// Some of the same. What is empty is inherited.
 struct RoutingOverrides {
   std::optional<ReadFrom> read_from;
   std::optional<ReadFromPrimary> read_from_primary;
@@ -45,7 +45,7 @@ void Apply(const RoutingOverrides& overrides, RoutingPolicy& policy);
 struct Asker {
   std::string_view user{}, database{};
   std::string_view application{};  // application_name as it is now
-  std::string_view listener{};     // the name of the listener that the client came in by
+  std::string_view listener{};     // the name of the listener that the client connected to
 };
 
 struct PoolPolicy {

@@ -1,5 +1,5 @@
 // Who gets a server connection next, when several pools share one server's limit. Pure.
-// No waiter starves: a connection serves its own pool as long as nobody else has waited noticeably longer.
+// No waiter starves: a connection serves its own pool as long as no other waiter has waited noticeably longer.
 #pragma once
 
 #include <optional>
@@ -32,7 +32,7 @@ struct ConnectionAge {
 [[nodiscard]] bool TooOld(const ConnectionAge& age, TimePoint now);
 [[nodiscard]] bool IdleTooLong(const ConnectionAge& age, TimePoint now);
 
-// `lifetime` +-10 %, by `random` in 0 .. 2^32-1: a pool opened in one instant does not close in one.
+// `lifetime` +-10 %, by `random` in 0 .. 2^32-1, so that a pool opened at one instant does not close at one.
 [[nodiscard]] milliseconds Jitter(milliseconds lifetime, std::uint32_t random);
 
 }  // namespace waypost

@@ -1,5 +1,5 @@
-// Prepared statements: what a session named, and how it is called on the server connections, where equal statements of
-// all sessions share one. Pure; one table per worker.
+// Prepared statements: what a session named, and what it is called on the server connections, where equal statements of
+// all sessions share one name. Pure; one table per worker.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ struct Statement;
 using StatementRef = std::shared_ptr<const Statement>;
 
 // One text with its parameter types, parsed under one set of settings: under another DateStyle or search_path the same
-// text means something else. Behind DDL it may also take or return something else: what a client was told when it parsed
-// it is `shape`.
+// text means something else. After DDL it may also take or return something else; `shape` is what a client was told when it
+// parsed it.
 struct Statement {
   std::uint64_t id = 0;
   SqlRef sql;
@@ -45,7 +45,7 @@ struct Statement {
   [[nodiscard]] const std::string& parse_types() const { return shape ? shape->types : types; }
 };
 
-// The same, of no shape.
+// The same, without a shape.
 [[nodiscard]] inline const StatementRef& Open(const StatementRef& statement) {
   return statement->open ? statement->open : statement;
 }
@@ -57,7 +57,7 @@ struct ParsedThere {
   bool stale = false;       // DDL has changed what it returns
 };
 
-// True if what is there is `wanted`, and takes and returns what that does. What was told nobody may be anything.
+// True if what is there is `wanted`, and takes and returns what that does. A shape that no client was told may be anything.
 [[nodiscard]] inline bool Serves(const StatementRef& there, const StatementRef& wanted) {
   return there == wanted || (there && wanted && !wanted->shape && Open(there) == wanted);
 }

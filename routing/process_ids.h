@@ -1,5 +1,5 @@
-// Process ids as a client is told them. At log-in it gets one that names its session, not a backend; whichever backend
-// serves it then, a notification of its own must carry that one, and a notification of another's must not. Pure.
+// Process ids as a client sees them. At log-in it gets one that names its session, not a backend. Whichever backend
+// serves it later, its own notifications must carry that id, and those of others must not. Pure.
 #pragma once
 
 #include <cstdint>

@@ -55,7 +55,7 @@ class Ledger {
   [[nodiscard]] bool WantsMore() const { return ready_due_ == 0 && !Idle(); }
   // After an error: whatever is sent before a Sync is not read.
   [[nodiscard]] bool Skipping() const { return skipping_; }
-  // True if a ReadyForQuery is owed to the client, not to us.
+  // True if a ReadyForQuery is due to the client, not to us.
   [[nodiscard]] bool OwesReady() const;
   [[nodiscard]] bool CopyIn() const { return copy_in_; }
   // True while the next answer due is to one of our own messages.
@@ -68,9 +68,9 @@ class Ledger {
     while (i < entries_.size() && entries_[i].reply == Reply::kSynthesise) ++i;
     return i < entries_.size() ? entries_[i].type : '\0';
   }
-  // The server answered what was not asked, or it cannot be known what it answers: close the connection.
+  // The server answered something that was not asked, or it is unknown what it answers: close the connection.
   [[nodiscard]] bool Confused() const { return confused_; }
-  // It is confused since a Sync was sent that the server may or may not have taken: nobody knows whether it will answer it.
+  // It is confused since a Sync was sent that the server may or may not have taken: it is unknown whether it will answer.
   [[nodiscard]] bool ReadyUnsure() const { return ready_unsure_; }
   // The number that the next entry will get.
   [[nodiscard]] std::uint64_t NextSequence() const { return next_sequence_; }

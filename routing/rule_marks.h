@@ -1,4 +1,4 @@
-// What a text is to the rules: found out when it is first seen, and kept with it. Pure.
+// Which rules a text matches: determined when the text is first seen, and kept with it. Pure.
 #pragma once
 
 #include <string_view>
@@ -10,7 +10,7 @@
 
 namespace waypost {
 
-// Sets hint and rules of `marks` for `text`, whose statements are `facts`. `comment_hints`: its comments count.
+// Sets hint and rules of `marks` for `text`, whose statements are `facts`. `comment_hints`: whether its comments count.
 void MarkText(std::string_view text, Lexing lexing, const std::vector<Facts>& facts, const RuleSet& rules,
               bool comment_hints, TextMarks& marks);
 

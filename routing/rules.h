@@ -49,7 +49,7 @@ class RuleSet {
   [[nodiscard]] bool asks_for_fingerprints() const { return asks_for_fingerprints_; }
   [[nodiscard]] const std::vector<Rule>& rules() const { return rules_; }
 
-  // The rules whose conditions on statements hold. `fingerprints`: those that go for it.
+  // The rules whose conditions on statements hold. `fingerprints`: those that apply to it.
   // An unqualified name in the statement matches "schema.name" whatever search_path says, but never "schema.*".
   [[nodiscard]] RuleMask StatementMask(const Facts& facts,
                                        std::span<const std::uint64_t> fingerprints,
@@ -64,7 +64,7 @@ class RuleSet {
   bool asks_for_fingerprints_ = false;
 };
 
-// For people: "rule nightly: consistency eventual, timeout 500 ms".
+// In words: "rule nightly: consistency eventual, timeout 500 ms".
 [[nodiscard]] std::string RuleWords(const Rule& rule);
 
 // True if `text` is `pattern`, in which '*' stands for any run of characters.

@@ -1,4 +1,4 @@
-// What the last words of a server say of why it ends a connection, and whose concern that is. Pure.
+// What a server's last message says about why it ends a connection, and whom that concerns. Pure.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@ namespace waypost {
 enum class ServerEnding : std::uint8_t {
   kUnsaid,   // it said nothing
   kServer,   // it goes away, or takes this backend away from whoever has it: the client need not go with it
-  kIdle,     // nobody used the connection for too long: what was sent to it meanwhile was not looked at
-  kConduct,  // by what the client did or did not do: it would have ended so anywhere
+  kIdle,     // the connection was idle for too long: the server did not look at what was sent meanwhile
+  kConduct,  // because of what the client did or did not do: any PostgreSQL would have ended it
   kUnknown,  // something went wrong in that backend
 };
 

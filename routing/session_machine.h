@@ -8,7 +8,7 @@
 //   Idle         BatchReady, optimistic     Acquiring     join the fence, acquire
 //   Fencing      Proven (server)            Acquiring     acquire (there)
 //   Fencing      Unproven                   Acquiring     acquire (on the primary), or Settling first
-//   Fencing      GaveUp (error)             Idle          answer the batch with the error; FailedBlock behind Begun
+//   Fencing      GaveUp (error)             Idle          answer the batch with the error; FailedBlock after Begun
 //   Settling     Settled                    Acquiring     acquire
 //   Settling     GaveUp (error)             as Fencing
 //   Begun        BatchReady, fenced         as Idle
@@ -18,7 +18,7 @@
 //   Acquiring    Leased                     Relaying      send
 //   Acquiring    Behind                     Fencing       (it waits for a replica)
 //   Acquiring    NoLease (error)            Idle          answer the batch with the error
-//   Acquiring    NoLease, behind Begun      FailedBlock   answer the batch with the error
+//   Acquiring    NoLease, after Begun       FailedBlock   answer the batch with the error
 //   Acquiring    Rerouted                   Acquiring     acquire (the servers changed)
 //   Relaying     HeldError, may rerun       Discarding    throw away what was held
 //   Relaying     HeldError, unbegun         the same, if it is in no block and not tied
@@ -76,22 +76,22 @@
 namespace waypost {
 
 struct BatchReady { Decision decision; };
-struct Kept {};                            // a batch that no server need see yet: BEGIN, SET TRANSACTION; see the table
+struct Kept {};                            // a batch that no server needs to see yet: BEGIN, SET TRANSACTION; see the table
 struct Leased {};
 struct NoLease {};
 struct Rerouted { Decision decision; };
 struct Proven { ServerId server = 0; };    // this replica has replayed what the batch must see
 struct Unproven {};                        // none has, in time
 struct Settled {};                         // the primary shows what the replicas have shown
-struct GaveUp {};                          // none has, and it cannot run elsewhere
-struct Behind {};                          // what was to be sent at once must be proved first after all
+struct GaveUp {};                          // none has, and the batch cannot run elsewhere
+struct Behind {};                          // what was to be sent at once must be proved first
 struct Refuted {};                         // what was sent at once was sent too early
-// An error before anything was forwarded. `unbegun`: nothing of the batch ran, so that it may be sent again whatever it is.
+// An error before anything was forwarded. `unbegun`: nothing of the batch ran, so it may be sent again whatever it is.
 struct HeldError { bool unbegun = false; };
 struct CheckDue {};                        // its whole answer is here and kept; the primary's is to be compared with it
 struct Continued {};                       // a later part of a batch without an end in sight is to be proved like the first
 struct Forwarding {};                      // the first byte of the answer goes to the client
-// `unpinned`: DISCARD ALL left nothing that the session could be tied for. `audit`: what ties it, or does not, is to be
+// `unpinned`: DISCARD ALL left nothing that could tie the session. `audit`: what ties it, or does not, is to be
 // asked of the server. `replica`: it ran on one.
 struct BatchDone {
   char status = 'I';

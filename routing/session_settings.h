@@ -1,5 +1,5 @@
 // What a session has set, level by level, as PostgreSQL keeps it: what it started with (RESET goes back to that), what
-// holds for the session, what holds for the transaction alone (SET LOCAL), and both as they were at each savepoint.
+// holds for the session, what holds only for the transaction (SET LOCAL), and both as they were at each savepoint.
 // Pure; one per session.
 //
 // Source: src/backend/utils/misc/README and AtEOXact_GUC() in guc.c of PostgreSQL. A SET overrides an earlier SET LOCAL of
@@ -31,11 +31,11 @@ class SessionSettings {
   [[nodiscard]] const Settings& startup() const { return startup_; }
   // What holds for the session, uncommitted changes among it.
   [[nodiscard]] const Settings& session() const { return now_.session; }
-  // What statements run under: SET LOCAL on top of it. A setting whose value nobody knows has an empty `sql`.
+  // What statements run under: SET LOCAL on top of it. A setting whose value is unknown has an empty `sql`.
   [[nodiscard]] const Settings& effective() const { return effective_; }
   // Of that, what a text may mean something else under when it is parsed; see MattersToParsing().
   [[nodiscard]] const Settings& parsing() const { return parsing_; }
-  // Something is set for this transaction alone.
+  // Something is set only for this transaction.
   [[nodiscard]] bool has_local() const { return !now_.local->empty(); }
 
   // A statement with this effect succeeded.
@@ -47,7 +47,7 @@ class SessionSettings {
   void Commit();
   // All of the transaction is undone.
   void RollBack();
-  // The transaction has ended: what held for it alone is gone.
+  // The transaction has ended: what held only for it is gone.
   void EndLocal();
   void Save(std::string savepoint);
   // False: there is no savepoint of that name.
@@ -55,8 +55,8 @@ class SessionSettings {
   void Release(std::string_view savepoint);
   [[nodiscard]] std::size_t savepoints() const { return saved_.size(); }
 
-  // What undoes the difference between a server connection, which starts without any settings, and this session behind a
-  // statement with `effect`, which takes both back: statements that set the start-up values again. Empty: no difference.
+  // What undoes the difference between a server connection, which starts without any settings, and this session after a
+  // statement with `effect`, which resets both: statements that set the start-up values again. Empty: no difference.
   [[nodiscard]] std::vector<std::string> Restoring(const SettingEffect& effect) const;
 
  private:

@@ -21,10 +21,10 @@ struct Setting {
 using SettingSet = std::vector<Setting>;  // sorted by name
 using Settings = std::shared_ptr<const SettingSet>;
 
-// What it takes, texts and all.
+// The memory that it takes, texts included.
 [[nodiscard]] std::size_t BytesOf(const SettingSet& set);
 
-// Interns setting sets, which are gone with their last user. One per worker.
+// Interns setting sets, each of which is gone with its last user. One per worker.
 class SettingTable {
  public:
   SettingTable();
@@ -56,7 +56,7 @@ class SettingTable {
 // SELECT pg_catalog.set_config(...).
 [[nodiscard]] Setting StartupSetting(std::string_view name, std::string_view value);
 
-// DateStyle is two settings in one, of which each SET may name one alone: what `change` makes of `base`, both whole, as the
+// DateStyle is two settings in one, of which each SET may name only one: what `change` makes of `base`, both whole, as the
 // server shows it ("ISO, MDY"). Either may be a statement that sets it.
 [[nodiscard]] std::string FullDateStyle(std::string_view base, std::string_view change);
 
@@ -68,7 +68,7 @@ class SettingTable {
 // it runs), how long it may take, what is logged.
 [[nodiscard]] bool MattersToParsing(std::string_view name);
 
-// `sql`, a Setting's, so that it holds until the end of the transaction alone.
+// `sql`, a Setting's, so that it holds only until the end of the transaction.
 [[nodiscard]] std::string AsLocal(std::string_view sql);
 
 // nullptr if there is no setting of that name.

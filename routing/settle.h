@@ -1,13 +1,13 @@
 // When a read on the primary sees everything that a replica has shown. A commit is visible on a replica as soon as it is
-// replayed there, on the primary only when its writer is woken from waiting for its standbys: in between a read on the
-// primary would go back behind what another read saw. So such a read *settles* first, in rounds shared by all that wait:
+// replayed there, on the primary only when its writer is woken from waiting for its standbys: in between, a read on the
+// primary would miss what another read saw. So such a read *settles* first, in rounds shared by all that wait:
 //
-//   1. the primary is asked what is in progress there; nothing: the round is settled
-//   2. the replicas are asked which of that they show as committed; none of it: settled
+//   1. the primary is asked what is in progress there; if nothing is, the round is settled
+//   2. the replicas are asked which of that they show as committed; if none of it, the round is settled
 //   3. the primary is asked again and again until it has completed all of those
 //
 // Exact: what a finished read saw is in progress on the primary (1) and committed on the replica that showed it (2), or
-// completed; and the read's snapshot is taken behind (3). Who joins while a round is under way waits for the next one.
+// completed; and the read's snapshot is taken after (3). Who joins while a round is in progress waits for the next one.
 // Pure; one per worker.
 #pragma once
 
@@ -38,13 +38,13 @@ struct Running {
 
 class Settle {
  public:
-  // Counts up. Who joined round r may read once settled() >= r.
+  // Counts up. A read that joined round r may run once settled() >= r.
   using Round = std::uint64_t;
 
-  // The next round, never one that is under way.
+  // Joins the next round, never one in progress.
   [[nodiscard]] Round Join();
   [[nodiscard]] Round settled() const;
-  // The last one that was begun.
+  // The last round that began.
   [[nodiscard]] Round begun() const { return next_ - 1; }
 
   // When the primary is to be asked; TimePoint{}: at once, max(): not now.
@@ -62,7 +62,7 @@ class Settle {
   // It will not answer.
   void Drop(ServerId replica);
 
-  // What rounds up to this one wait for takes too long: nobody waits for it any more.
+  // What the rounds up to this one wait for takes too long: no read waits for it any more.
   void Abandon(Round up_to);
   // The primary is another one, or cannot be asked: all rounds so far are over.
   void Void();

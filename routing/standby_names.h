@@ -16,7 +16,7 @@ struct StandbyNames {
   unsigned count = 0;   // how many must confirm a commit; 0: no synchronous replication
   std::vector<std::string> names;  // as written, "*" for any; compared without regard to case
 
-  // True if every standby that is named must confirm, so that none that is connected can be left
+  // True if every standby that is named must confirm, so that no connected one can be left
   // out.
   [[nodiscard]] bool AllConfirm() const;
   [[nodiscard]] bool Lists(std::string_view application_name) const;

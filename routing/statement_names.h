@@ -23,7 +23,7 @@
 
 namespace waypost {
 
-// The server keeps no more of a name than this: NAMEDATALEN - 1. What is alike up to there is one name.
+// The server keeps no more of a name than this: NAMEDATALEN - 1. Names that are alike up to there are one name.
 inline constexpr std::size_t kMaxStatementNameBytes = 63;
 
 class StatementNames {
@@ -32,9 +32,9 @@ class StatementNames {
   // What one name counts beside the text of its statement: it and what stands around it.
   static constexpr std::size_t kBytesEach = 256;
 
-  // What `name` will mean behind all that was planned so far; null: nothing.
+  // What `name` will mean after all that was planned so far; null: nothing.
   [[nodiscard]] StatementRef Find(std::string_view name) const { return FindAt(name, place()); }
-  // What it will mean behind what was planned before `place`.
+  // What it will mean after what was planned before `place`.
   [[nodiscard]] StatementRef FindAt(std::string_view name, Place place) const;
   // Some name that means the statement which the server calls `server_name`; empty: there is none, or it has no name.
   // Takes as long as there are names.
@@ -64,7 +64,7 @@ class StatementNames {
 
   void EndBatch();
   void UndoBatch();
-  // All that was planned has come to be.
+  // All that was planned has happened.
   void KeepBatch();
 
  private:
