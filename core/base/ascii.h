@@ -1,4 +1,4 @@
-// Lower case as PostgreSQL folds names: of the letters A to Z alone, in any locale. Pure.
+// Lower case as PostgreSQL folds names: only the letters A to Z, in any locale. Pure.
 #pragma once
 
 #include <algorithm>

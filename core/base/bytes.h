@@ -19,7 +19,7 @@ using Bytes = std::span<const std::byte>;
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
-// The big-endian number at `at`, which must have 2 or 4 bytes behind it.
+// The big-endian number at `at`, where 2 or 4 bytes must follow.
 [[nodiscard]] inline std::uint16_t ReadU16(const std::byte* at) {
   return static_cast<std::uint16_t>((std::to_integer<unsigned>(at[0]) << 8U) |
                                     std::to_integer<unsigned>(at[1]));

@@ -1,4 +1,4 @@
-// For our own bugs alone; never for anything that a peer or a file can cause.
+// Only for our own bugs; never for anything that a peer or a file can cause.
 #pragma once
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-// Structured logging: one line an event, `event key=value ...`. Thread-safe; spdlog stays behind it.
+// Structured logging: one line per event, `event key=value ...`. Thread-safe; hides spdlog.
 // Never pass SQL literals or secrets at kInfo or above.
 #pragma once
 
@@ -12,7 +12,7 @@ namespace waypost {
 
 enum class LogLevel : std::uint8_t { kTrace, kDebug, kInfo, kWarn, kError };
 
-// One key=value of a log line; the views need to live for the call only.
+// One key=value of a log line; the views need to live only for the call.
 struct LogField {
   LogField(std::string_view k, std::string_view v) : key(k), text(v) {}
   LogField(std::string_view k, const char* v) : key(k), text(v) {}
@@ -28,7 +28,7 @@ struct LogField {
 };
 
 // Writes one line, if `level` is enabled. Values with blanks, quotes or control characters are quoted and escaped.
-// A log that cannot be written (disk full, closed pipe) is dropped, never an error. Of lines that come in a flood most are
+// A log that cannot be written (disk full, closed pipe) is dropped, never an error. Most lines of a flood are
 // left out: see log_limit.h.
 void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
 

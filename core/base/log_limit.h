@@ -1,7 +1,7 @@
-// How many lines of one kind the log takes. Pure but for its lock: time comes in. Thread-safe.
+// How many lines of one kind the log takes. Pure except for its lock: time comes in. Thread-safe.
 //
 // A kind is an event at a level. In each window of time its first lines are written and the others counted; the count is
-// told once, when the window is over.
+// reported once, when the window is over.
 #pragma once
 
 #include <array>
@@ -30,7 +30,7 @@ class LogLimit {
     std::uint64_t lines;
   };
 
-  // Nothing: the line is left out, and counted. Else it is to be written, behind the report that `lines` (0: no report) were
+  // Nothing: the line is left out, and counted. Else it is to be written, after the report that `lines` (0: no report) were
   // left out before it.
   [[nodiscard]] std::optional<std::uint64_t> Admit(LogLevel level, std::string_view event, TimePoint now);
   // The counts of those whose window is over, although no further line came.

@@ -1,7 +1,7 @@
 // Listens for clients. Worker thread only.
 //
-// When the process has no descriptor left for one more, a reserve is given up for a moment so that who waits longest hears
-// why he is turned away; then the listener rests, so that nothing spins. Clients wait in the kernel's queue meanwhile.
+// When the process has no descriptor left, a reserve is given up for a moment so that the longest waiter hears why it is
+// turned away; then the listener rests, so that nothing spins. Clients wait in the kernel's queue meanwhile.
 #pragma once
 
 #include <cstdint>
