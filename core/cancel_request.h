@@ -17,7 +17,7 @@ class CancelRequest final : public StreamUser {
   CancelRequest(const CancelRequest&) = delete;
   CancelRequest& operator=(const CancelRequest&) = delete;
 
-  // The server connection is gone; nobody needs to hear of the end.
+  // The server connection is gone; the end need not be reported.
   void Orphan(const ServerConnection& connection) {
     if (connection_ == &connection) connection_ = nullptr;
   }

@@ -1,5 +1,5 @@
 // The server connections of one worker: a pool per (server, database, user), all under the server's global budget.
-// Worker thread only. Who is served next is decided by routing/pool_policy.h.
+// Worker thread only. routing/pool_policy.h decides who is served next.
 #pragma once
 
 #include <deque>
@@ -21,10 +21,10 @@ namespace waypost {
 class PoolSet;
 class ServerBudget;
 
-// Who waits for a server connection: a session.
+// One that waits for a server connection: a session.
 class Waiter {
  public:
-  // It is the waiter's now, until Pool::Release or Pool::Discard.
+  // The connection is the waiter's now, until Pool::Release or Pool::Discard.
   virtual void OnServerConnection(PooledConnection& connection) noexcept = 0;
   // There will be none: `error` is a whole ErrorResponse.
   virtual void OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept = 0;
@@ -77,8 +77,8 @@ class Pool {
   void FailWaiters(std::string_view sqlstate, const std::string& error);
 
   [[nodiscard]] const Key& key() const { return key_; }
-  // Since when the first has waited for whom nothing is under way, and who could have a connection if there were a place for
-  // it under the server's limit.
+  // Since when the first waiter has waited for whom no login is under way, and who could have a connection if there were a
+  // place for it under the server's limit.
   [[nodiscard]] std::optional<TimePoint> LacksPlaceSince() const;
   // How many there are of them.
   [[nodiscard]] std::size_t Lacking() const;
@@ -106,7 +106,7 @@ class Pool {
   ServerBudget& budget_;
   std::vector<std::unique_ptr<PooledConnection>> connections_;
   std::vector<PooledConnection*> idle_;       // the one used last at the back
-  std::deque<Waiter*> waiters_;               // who has waited longest first
+  std::deque<Waiter*> waiters_;               // the longest waiter first
   std::deque<Waiter*> leaving_;               // they wait no more, and are told so one by one
   std::deque<PooledConnection*> given_back_;  // for the next waiters, one by one
   bool serving_ = false;                      // given_back_ is looked through

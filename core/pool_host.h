@@ -1,4 +1,4 @@
-// What the pools of a worker use of it: the worker itself, or a test. Worker thread only.
+// What pools use of their worker; implemented by the worker, or by a test. Worker thread only.
 #pragma once
 
 #include <cstddef>
@@ -41,9 +41,9 @@ class PoolHost {
   // The start-up checks need places too: since when the oldest has waited for one; there may be one now.
   [[nodiscard]] virtual std::optional<TimePoint> OldestStartup(ServerId server) const = 0;
   virtual void PlaceFreeForStartup(ServerId server) = 0;
-  // PoolSet::Grow() of every other worker: one that is idle there makes room.
+  // Calls PoolSet::Grow() in every other worker: an idle connection there makes room.
   virtual void AskOthersToYield(ServerId server) = 0;
-  // PoolSet::Grow() of worker number `worker`.
+  // Calls PoolSet::Grow() in worker number `worker`.
   virtual void TellPlaceFree(std::size_t worker, ServerId server) = 0;
 
  protected:

@@ -1,4 +1,4 @@
-// All pools of a worker, and who of those that wait gets the next place under a server's limit. Worker thread only.
+// All pools of a worker, and which waiter gets the next place under a server's limit. Worker thread only.
 #pragma once
 
 #include <map>
@@ -20,8 +20,8 @@ class PoolSet {
   [[nodiscard]] bool MayKeepApart(const std::string& database, const std::string& user, const Parameters& only_at_start) const;
   void Sweep(TimePoint now);
   void OnConfigChanged();
-  // Opens connections to `server` for those who lack a place, who has waited longest first, as long as there are places:
-  // after everything that may have left a place free or a waiter without one. Idle ones make room, also for other workers.
+  // Opens connections to `server` for those that lack a place, the longest waiter first, as long as there are places. Call it
+  // after everything that may leave a place free or a waiter without one. Idle ones make room, also for other workers.
   // If it is the turn of another worker, that one is told.
   void Grow(ServerId server);
   // The same; what is still lacking is asked of the other workers: when somebody comes, when a connection has gone, when

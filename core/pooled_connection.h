@@ -40,7 +40,7 @@ class PooledConnection {
   TimePoint born{}, idle_since{}, connect_started{};
   milliseconds lifetime{0};
   AfterCancel after_cancel = AfterCancel::kNothing;
-  // Whose values currval() and lastval() give here: of the session that has the same token; 0: nobody's; kMixed: several
+  // Whose values currval() and lastval() give here: those of the session with the same token; 0: of none; kMixed: several
   // sessions took values here.
   static constexpr std::uint64_t kMixed = ~std::uint64_t{0};
   std::uint64_t sequence_token = 0;

@@ -25,17 +25,17 @@ class Worker;
 // What becomes of a message that is due to be forwarded.
 enum class Relayed : std::uint8_t {
   kForward,
-  kSkip,  // it alone is dropped
+  kSkip,  // only this message is dropped
   kDrop,  // it is dropped, and what was gathered of this batch in the same read
 };
 
-// What a session hears from the server connection that it leases. It may let go of the connection inside OnBatchDone,
-// OnOwnDone and OnServerLost alone.
+// What a session hears from the server connection that it leases. It may let go of the connection only inside
+// OnBatchDone, OnOwnDone and OnServerLost.
 class ReplyUser {
  public:
   // One message has come. `body` is there for E, C, Z, S, N and A, and for D where it answers us, up to its first 64 KiB;
   // for t and T where they answer a Describe, up to 512 KiB.
-  // If something is appended to `replacement`, that is forwarded instead. Behind a FATAL error OnServerLost follows at
+  // If something is appended to `replacement`, that is forwarded instead. After a FATAL error OnServerLost follows at
   // once.
   virtual Relayed OnReply(const Answer& answer, FrameHeader header, Bytes body,
                        std::string& replacement) noexcept = 0;
@@ -105,7 +105,7 @@ class ServerConnection final : public PooledConnection, public StreamUser {
   Settings settings;
   Settings audited;                              // the settings as the last audit found them,
   AuditReport audit;                             // and what it said
-  bool tainted = false;                          // it is not what it is taken for: nobody else may have it
+  bool tainted = false;                          // its state is not what we believe: no other session may have it
   StatementRef unnamed;                         // what its unnamed statement is, if it is known,
   std::uint64_t unnamed_asked = 0;              // and, in the ledger, a Describe of it that is not answered yet
   std::unordered_map<std::uint64_t, ParsedThere> statements;  // the prepared statements that it has, by id

@@ -13,7 +13,7 @@ class Stash {
   [[nodiscard]] bool empty() const { return kept_.empty(); }
   void Keep(Bytes rest) { kept_ = AsText(rest); }
   void Drop() { kept_.clear(); }
-  // What was kept, and `data` behind it; nothing is kept any more. Valid as long as `data` and `joined` are, which is the
+  // What was kept, followed by `data`; nothing is kept any more. Valid as long as `data` and `joined` are, which is the
   // caller's and empty.
   [[nodiscard]] Bytes Join(Bytes data, std::string& joined) {
     if (kept_.empty()) return data;
