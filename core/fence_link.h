@@ -1,6 +1,6 @@
 // A connection to one server on which it is asked for its WAL position, over and over, and what is in progress there, as
 // the monitor: our own protocol on the worker's loop, so that a question is one write and its answer one read. What the server is, is asked once when
-// the connection opens; the process behind a connection cannot become another, so it need not be asked again.
+// the connection opens; the process at the other end of a connection cannot become another, so it need not be asked again.
 //
 //   kClosed --Open()--> kLoggingIn --> kVerifying --> kOpen     any failure, doubt or silence --> kClosed
 //
@@ -38,7 +38,7 @@ struct ServerIdentity {
   Lsn replay;                  // of a replica
 };
 
-// Who hears of a link. It may call Close(), and nothing else, inside these.
+// Who is told what happens on a link. Inside these it may call Close() and nothing else.
 class FenceLinkUser {
  public:
   // It may be asked now, unless this closes it.

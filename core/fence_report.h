@@ -1,4 +1,4 @@
-// What the workers know of the servers, above all their fences; for people. Plain values.
+// What the workers know of the servers, above all their fences; for the administrator. Plain values.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@ struct FenceReport {
     unsigned proving = 0;  // workers that can prove reads on it
     std::string error;     // why one cannot; may be empty
   };
-  unsigned workers = 0;  // that answered
+  unsigned workers = 0;  // how many answered
   unsigned open = 0;     // of them, those that can ask the primary for its position
   Lsn position;          // the read index last heard of
   std::vector<Server> servers;              // by ServerId; may be shorter than the server list

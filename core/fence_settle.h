@@ -39,12 +39,12 @@ class FenceSettle {
   void OnShown(ServerId replica, std::span<const Xid> shown, bool more);
   // The replica's link is closed.
   void OnReplicaLost(ServerId replica);
-  // The primary's is, or it is another one: nothing can be found out, and whoever waits goes on.
+  // The primary's link is closed, or the primary is another one: nothing can be found out, and all that wait go on.
   void OnPrimaryLost();
 
  private:
   void OnTimer();
-  // Whoever joined a round that is settled goes on; `outcome` is that of rounds up to `old`, later ones are kAtOnce.
+  // Those that joined a round that is settled go on; `outcome` is that of rounds up to `old`, later ones are kAtOnce.
   void Tell(SettleOutcome outcome, Settle::Round old);
 
   Worker& worker_;

@@ -40,7 +40,7 @@ struct AnswerDigest {
 
 // True if a value says a time by the clock: 'now', 'yesterday noon'.
 [[nodiscard]] bool SaysClock(std::string_view value);
-// True if `sql` names something that answers otherwise each time it is asked: the clock, chance.
+// True if `sql` names something that gives another answer each time: the clock, random numbers.
 [[nodiscard]] bool AsksClockOrChance(std::string_view sql, Lexing lexing);
 
 // What is written on the primary after its answer, asked of the connection that it came on.
@@ -85,7 +85,7 @@ class SelfCheck {
     kAnswer,       // there is an outcome, and the client is given what TakeAnswer() gives
   };
 
-  // `position_only`: the read is not proved by a fence, it waits for the position alone.
+  // `position_only`: no fence proves the read, it waits only for the position.
   SelfCheck(ServerId server, bool position_only) : server_(server), position_only_(position_only) {}
 
   // The primary's position, asked for after the read came and heard before it is sent, or before it is confirmed by it.
