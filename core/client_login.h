@@ -25,9 +25,9 @@ class ClientLogin final : public StartupUser {
   ClientLogin& operator=(const ClientLogin&) = delete;
 
   void OnData(Bytes data);
-  // Others come in, and this one has not proved who he is for the longest time: he gets 53300.
+  // Others come in, and of those that have not logged in this one is the oldest: it gets 53300.
   void TurnAway();
-  // Ends what has taken longer than login_timeout; or, proved and waiting for a primary, than query_wait_timeout.
+  // Ends a login that has taken longer than login_timeout or, once proved and waiting for a primary, query_wait_timeout.
   void Sweep(TimePoint now);
   // The session ends: no more calls.
   void Abandon();
@@ -43,7 +43,7 @@ class ClientLogin final : public StartupUser {
   // The primary was not asked within query_wait_timeout.
   void RefuseUnchecked();
   void OnStartup(StartupPacket packet);
-  // No longer among those who have proved nothing.
+  // It no longer counts as one that has not logged in.
   void LeaveLogins();
   bool OnPassword(Bytes& in);
   void OnSaslStart(Bytes body);
@@ -51,7 +51,7 @@ class ClientLogin final : public StartupUser {
   void Check();
   void Finish();
   [[nodiscard]] StartupQuestion Question() const;
-  // What came behind the login is the session's.
+  // What came after the login belongs to the session.
   void HandOverRest();
   // FATAL, then the connection closes.
   void Refuse(std::string_view sqlstate, std::string_view message, std::string_view detail = {});

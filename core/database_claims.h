@@ -1,6 +1,6 @@
 // Databases that a statement wants to itself (DROP DATABASE, CREATE DATABASE ... TEMPLATE): while it runs, each worker gives
 // up its idle connections to them as soon as no client is logged in there, and opens none of its own accord. The server,
-// which waits some seconds for others to leave, finds what it would find if its clients were its own. Thread-safe.
+// which waits some seconds for others to leave, finds the connections that direct clients would have. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -23,12 +23,12 @@ class DatabaseClaims {
   void Claim(const std::string& database, const std::string& own);
   void Yield(const std::string& database, const std::string& own);
   [[nodiscard]] bool Claimed(const std::string& database) const;
-  // Those claimed by sessions that are alone there, as far as clients of ours go. Costs next to nothing while none is.
+  // Those claimed by sessions that are our only client there. Costs next to nothing while there are none.
   [[nodiscard]] std::vector<std::string> Deserted() const;
 
   // True if our own connections to `database` are to go now.
   [[nodiscard]] bool MustLeave(const std::string& database) const;
-  // Where what may be connected to any database connects: to `database`, or, while that is claimed, to one that every cluster
+  // Where a connection goes that may be to any database: to `database` or, while that is claimed, to one that every cluster
   // has.
   [[nodiscard]] std::string InsteadOf(const std::string& database) const;
 

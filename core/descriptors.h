@@ -1,5 +1,5 @@
-// How many file descriptors the configuration can need, and what is cut where the system gives fewer: so that clients never
-// take those of server connections, nor either of them the rest. Pure.
+// How many file descriptors the configuration can need, and what is cut if the system gives fewer, so that clients never
+// take those of server connections, and neither of them takes the rest. Pure.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // Which replicas refused to log a user in to a database: their pg_hba.conf, a login event trigger, a role or a password that
 // they have not replayed yet. Reads of that user there go elsewhere for a while; then one of them tries again.
-// Worker thread only; Report() is for people.
+// Worker thread only; Report() is for the administrator.
 #pragma once
 
 #include <string>
@@ -25,7 +25,7 @@ class LoginRefusals {
 
   // Replaces what was known of that server, database and user.
   void Note(LoginRefusal refusal);
-  // A log-in there worked.
+  // A log-in there succeeded.
   void Forget(ServerId server, std::string_view database, std::string_view user);
   // The servers that refuse `user` in `database` at `now`, as bits by ServerId.
   [[nodiscard]] std::uint64_t Of(std::string_view database, std::string_view user, TimePoint now) const {

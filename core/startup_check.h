@@ -1,5 +1,5 @@
-// Asks a primary whether a client's database, user and start-up settings are good, by a start-up with just these, and
-// learns what ParameterStatus they give. Equal questions are asked once and remembered for a while. Worker thread only.
+// Asks a primary whether a client's database, user and start-up settings are good, by a start-up with exactly these, and
+// learns which ParameterStatus they give. Equal questions are asked once and remembered for a while. Worker thread only.
 #pragma once
 
 #include <map>
@@ -23,7 +23,7 @@ struct StartupQuestion {
 };
 
 struct StartupAnswer {
-  std::string error;  // the ErrorResponse, if the server refuses; then nothing else counts
+  std::string error;  // the ErrorResponse if the server refuses; then nothing else counts
   std::shared_ptr<const Parameters> parameter_status;
   bool read_committed = false;  // transactions are, unless the session says otherwise
   std::vector<std::string> only_at_start;  // those of the settings asked for that no statement can set, in lower case
@@ -55,7 +55,7 @@ class StartupChecks {
   [[nodiscard]] std::optional<TimePoint> OldestWaiter(ServerId server) const;
   // There may be a place now.
   void PlaceFree(ServerId server);
-  // Another primary, other users: nothing of the old answers holds.
+  // There is another primary, or other users: no old answer holds.
   void Clear();
 
  private:
