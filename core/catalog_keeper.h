@@ -22,7 +22,7 @@ struct KnownCatalog {
   bool defaults_changed = false;           // ALTER ROLE or ALTER DATABASE ... SET since it was read before
 };
 
-// Databases whose catalogue could not be read when it was tried last, and why.
+// Databases whose catalogue could not be read at the last attempt, and why.
 using CatalogFailures = std::vector<std::pair<std::string, std::string>>;
 
 class CatalogKeeper {
@@ -45,7 +45,7 @@ class CatalogKeeper {
   // Any thread; holds a lock for less than a microsecond. A load that begins after this call will
   // be published; several requests are one load.
   void RequestCatalog(std::string_view database);
-  // Any thread. It is not loaded again until it is asked for.
+  // Any thread. The catalogue is not loaded again until it is asked for.
   void Forget(std::string_view database);
   // Any thread.
   [[nodiscard]] CatalogFailures Failures() const;

@@ -3,7 +3,7 @@
 
 namespace waypost {
 
-// sysexits.h, but for what is fine.
+// As in sysexits.h.
 enum ExitCode : int {
   kExitOk = 0,
   kExitUsage = 64,

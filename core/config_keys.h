@@ -1,4 +1,4 @@
-// What several tables of the configuration have in common. Internal to the reading of it.
+// What several tables of the configuration have in common. Internal to reading it.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace waypost {
 
-// Known before the first [table] alone.
+// Keys that may stand only before the first [table].
 inline constexpr std::array<std::string_view, 2> kTopLevelKeys = {"workers", "drain_timeout"};
 inline constexpr std::size_t kMaxNameBytes =
     63;  // NAMEDATALEN - 1, postgres src/include/pg_config_manual.h

@@ -52,7 +52,7 @@ class ConfigSection {
   ConfigSection(const TomlTable* table, std::string name, unsigned line, ConfigFaults& faults)
       : table_(table), name_(std::move(name)), line_(line), faults_(faults) {}
 
-  // Any text without control characters, `max_bytes` at most.
+  // Any string without control characters, `max_bytes` at most.
   void Text(std::string_view key, std::string& out, std::size_t max_bytes = 1024);
   void Number(std::string_view key, unsigned& out, unsigned low, unsigned high);
   void Number(std::string_view key, std::optional<unsigned>& out, unsigned low, unsigned high);
@@ -68,7 +68,7 @@ class ConfigSection {
   // From 0 to 1.
   void Fraction(std::string_view key, double& out);
   void Fraction(std::string_view key, std::optional<double>& out);
-  // One text, or an array of them.
+  // One string, or an array of them.
   void Texts(std::string_view key, std::vector<std::string>& out, std::size_t max_bytes = 1024);
   // An IPv4 or IPv6 address.
   void Address(std::string_view key, std::string& out);

@@ -6,7 +6,7 @@
 
 namespace waypost {
 
-// `config` holds all but the rules. What is wrong becomes a fault.
+// `config` holds everything except the rules. What is wrong becomes a fault.
 [[nodiscard]] RuleSet ReadRules(ConfigSection& root, ConfigFaults& faults, const Config& config);
 
 }  // namespace waypost

@@ -1,6 +1,6 @@
 // What statements ran and what became of them, by class of text: libpg_query's fingerprint, database and user. Bounded.
 // One table per worker, its thread only; the admin threads get a copy, merged. In steady state a call costs no
-// allocation and no look-up: who has the statement at hand keeps where its entry is (DigestNote).
+// allocation and no look-up: whoever has the statement at hand keeps the place of its entry (DigestNote).
 #pragma once
 
 #include <array>
@@ -51,7 +51,7 @@ struct DigestReport {
   std::size_t max = 0;         // entries per worker; 0: switched off
   std::uint64_t evicted = 0;   // entries that made room for others
   std::uint64_t uncounted = 0;  // calls of texts that came too fast to be looked into
-  unsigned workers_missing = 0;  // that did not answer in time
+  unsigned workers_missing = 0;  // how many did not answer in time
 
   void Add(DigestReport other);
 };

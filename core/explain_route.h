@@ -27,8 +27,8 @@ struct RouteQuestion {
 
 struct RouteStatement {
   std::string sql;
-  std::string cls, reason;        // ClassName, ReasonName: of this statement alone
-  std::vector<std::string> path;  // how the verdict was reached, for people
+  std::string cls, reason;        // ClassName, ReasonName: of only this statement
+  std::vector<std::string> path;  // how the verdict was reached, in words
   std::string pin;                // PinReasonName of what it would tie the session for; empty: nothing
 };
 
@@ -48,7 +48,7 @@ struct RouteAnswer {
                                         const Verdict& whole, const Decision& decision,
                                         const ClusterView& view);
 
-// The answer to a session that has just begun. `view`: null for an answer by the policy alone, as if a replica could be
+// The answer to a session that has just begun. `view`: null for an answer by only the policy, as if a replica could be
 // read from. `catalog`: null if not loaded. Parses the whole text, without the caches of the workers. Any thread.
 [[nodiscard]] RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config,
                                        const ClusterView* view, const Catalog* catalog,

@@ -1,4 +1,4 @@
-// Looks once a second whether something keeps every read on the primary, and says it in the log: once, and again when it
+// Looks once a second whether something keeps every read on the primary, and logs it: once, and again when it
 // changes. The main thread looks; any thread may ask.
 #pragma once
 

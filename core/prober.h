@@ -1,5 +1,5 @@
-// Watches all servers: asks each, every interval, over a connection of its own, and publishes what
-// it makes of the answers. A thread of its own; a server that hangs delays none of the others.
+// Watches all servers: asks each one every interval, over a connection of its own, and publishes
+// the picture that the answers give. A thread of its own; a server that hangs delays none of the others.
 #pragma once
 
 #include <functional>
@@ -23,7 +23,7 @@ class Prober {
   // Which database to be connected to, now, instead of the one that is configured; asked on the prober's thread.
   using Where = std::function<std::string(const std::string& configured)>;
 
-  // `metrics` is written by the prober's thread alone and must outlive it. `where` empty: to the configured one.
+  // Only the prober's thread writes `metrics`, which must outlive it. `where` empty: to the configured database.
   Prober(ConfigSnapshot config, WorkerMetrics& metrics, Publish publish, Where where = {});
   ~Prober();  // stops
   Prober(const Prober&) = delete;

@@ -1,5 +1,5 @@
-// What the admin port answers, without any sockets: a request in, a response out. Read-only:
-// nothing here changes anything. Thread-safe as long as the sources are. Errors are
+// What the admin port answers, without sockets: a request in, a response out. Read-only: nothing
+// here changes anything. Thread-safe as long as the sources are. Errors are
 // application/problem+json (RFC 9457).
 #pragma once
 
@@ -66,7 +66,7 @@ class AdminApi {
   // Never throws.
   [[nodiscard]] AdminResponse Handle(const AdminRequest& request) noexcept;
 
-  // Counts an answer given, also one that the HTTP layer gave by itself.
+  // Counts an answer, including those that the HTTP layer gives by itself.
   void Count(std::string_view method, std::string_view path, int status);
 
   // An error answer: `title` is what is wrong in general, `detail` what is wrong here.

@@ -1,5 +1,5 @@
-// The JSON texts of the admin API: what it answers, and the questions it reads. Pure but for the age of samples, which is
-// as of now.
+// The JSON texts of the admin API: what it answers, and the questions it reads. Pure except for the age of samples, which
+// is as of now.
 #pragma once
 
 #include <chrono>
@@ -21,7 +21,7 @@ struct StatusFacts {
   const RunStatus& run;
   const std::vector<const WorkerMetrics*>& threads;
   std::string not_ready;   // why; empty: ready
-  std::string kept_reads;  // why every read runs on the primary; empty: it need not
+  std::string kept_reads;  // why every read runs on the primary; empty: replicas can take some
   std::chrono::system_clock::time_point started;
 };
 [[nodiscard]] std::string StatusJson(const StatusFacts& status);
