@@ -63,7 +63,7 @@ CONF
 
 start_waypost() {
   local tries
-  "$waypost" check --config "$dir/waypost.toml" >"$dir/check.log" 2>&1 || { cat "$dir/check.log" >&2; die "bad configuration"; }
+  "$waypost" check --config "$dir/waypost.toml" >"$dir/check.log" 2>&1 || { cat "$dir/check.log" >&2; die "the configuration that this script wrote has faults"; }
   setsid "$waypost" --config "$dir/waypost.toml" >"$dir/waypost.log" 2>&1 </dev/null &
   echo $! >"$dir/waypost.pid"
   for tries in $(seq 200); do
@@ -220,7 +220,7 @@ start() {
   stop_waypost
   [ ! -f "$dir/cluster/bin" ] || [ -z "${WAYPOST_POSTGRES:-}" ] ||
     [ "$(cat "$dir/cluster/bin")" = "$("$root/deploy/postgresql.sh" "$WAYPOST_POSTGRES")" ] ||
-    die "a demo on another major is there: demo.sh stop"
+    die "a demo on another major is running; end it with demo.sh stop"
   "$root/deploy/cluster.sh" start "$dir/cluster"
   read -r pg0 pg1 pg2 <"$dir/cluster/ports"
   step "4/5 Waypost"
@@ -245,7 +245,7 @@ stop() {
 }
 
 if [ "${1:-}" = --postgres ]; then
-  [ $# -eq 2 ] || { echo "demo.sh: --postgres wants a major" >&2; exit 64; }
+  [ $# -eq 2 ] || { echo "demo.sh: --postgres needs a major version, 13 to 18" >&2; exit 64; }
   export WAYPOST_POSTGRES=$2
   set -- start
 fi

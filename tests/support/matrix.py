@@ -5,21 +5,20 @@ import xml.etree.ElementTree as tree
 
 HEAD = """# Which PostgreSQL
 
-Waypost works with PostgreSQL 13 to 18, whatever libpq and grammar it was built with; a server of a later major is used like
-the newest of these. The table is made by a run of the tests (`tests/run.sh --long` makes it anew, of all tests): how many
-passed, of those that ran on that version.
+Waypost works with PostgreSQL 13 to 18, whatever libpq and grammar it was built with. It treats a server of a later major like
+the newest of these. A run of the tests makes this table (`tests/run.sh --long` makes it again, from all tests): how many passed
+of those that ran on that version.
 
 """
 TAIL = """
-What a major has and others lack:
+What some majors have and others lack:
 
-- Protocol 3.2, with cancel keys of 32 bytes, is spoken to clients where the primary speaks it (18).
+- Waypost speaks protocol 3.2, with cancel keys of 32 bytes, to clients if the primary speaks it (18).
 - A form of SQL that is newer than the grammar that Waypost was built with (`waypost_build_info`) runs on the primary, as
-  `unknown_syntax`; `waypost_newer_syntax_total` counts these.
-- What 13 does not have (`idle_session_timeout`, bodies of SQL functions in the form of the standard) is not asked of it.
+  `unknown_syntax`; `waypost_newer_syntax_total` counts these statements.
+- Waypost does not ask 13 for what it does not have (`idle_session_timeout`, function bodies in the form of the SQL standard).
 
-`deploy/demo.sh --postgres MAJOR` shows Waypost before servers of that major; `WAYPOST_POSTGRES=MAJOR` makes the tests run
-on one.
+`deploy/demo.sh --postgres MAJOR` runs the demo on servers of that major; `WAYPOST_POSTGRES=MAJOR` does the same for the tests.
 """
 WORDS = {
     "test_majors": "stored trees; forms of SQL, functions and COPY options of each major",
