@@ -115,6 +115,58 @@ READS = [
     "SELECT bit_xor(id) FROM probe_me",
 ]
 
+# What a standby refuses, and what READ ONLY refuses, which each major draws elsewhere. Each a block that first reads.
+IN_READ_ONLY_BLOCKS = [
+    *(f"LOCK TABLE probe_me IN {mode} MODE" for mode in ("ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE", "ACCESS EXCLUSIVE")),
+    "NOTIFY majors, 'x'", "SELECT pg_notify('majors', 'x')", "LISTEN majors", "UNLISTEN majors", "UNLISTEN *",
+    "SELECT lo_get(7001)", "SELECT loread(lo_open(7001, 262144), 5)", "SELECT lo_open(7001, 131072)", "SELECT lo_create(7002)",
+    "SELECT lo_unlink(7001)", "SELECT lowrite(lo_open(7001, 131072), 'x')", "SELECT lo_put(7001, 0, 'L')", "SELECT lo_creat(-1) > 0",
+    "SELECT lo_truncate(lo_open(7001, 393216), 3)", "SELECT lo_from_bytea(7003, 'x')", "SELECT lo_export(7001, '/tmp/none')",
+    "SELECT nextval('majors_seq')", "SELECT setval('majors_seq', 5)", "SELECT currval('majors_seq')", "SELECT lastval()",
+    "SELECT txid_current() > 0", "SELECT pg_current_xact_id() IS NULL", "SELECT txid_current_if_assigned() IS NULL",
+    "SELECT id FROM probe_me WHERE id = 1 FOR SHARE", "SELECT id FROM probe_me WHERE id = 1 FOR UPDATE", "SELECT 1 INTO TEMP majors_t",
+    "CREATE TEMP TABLE majors_t (a int)", "CREATE TABLE majors_t (a int)", "ANALYZE probe_me", "VACUUM probe_me", "REINDEX TABLE probe_me",
+    "CLUSTER probe_me", "CHECKPOINT", "SET TRANSACTION READ WRITE", "SET transaction_read_only = off",
+    "INSERT INTO probe_me VALUES (9001, 'x')", "UPDATE probe_me SET t = 'x'", "DELETE FROM probe_me", "TRUNCATE probe_me",
+    "MERGE INTO probe_me p USING (VALUES (1)) v(i) ON p.id = v.i WHEN MATCHED THEN UPDATE SET t = 'merged'",
+    "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) DELETE FROM probe_me WHERE id = 9001", "COPY probe_me FROM '/dev/null'",
+    "COPY (SELECT 1) TO STDOUT", "DO 'BEGIN PERFORM 1; END'", "DO 'BEGIN DELETE FROM probe_me; END'", "DISCARD ALL", "DISCARD TEMP",
+    "DISCARD SEQUENCES", "DISCARD PLANS", "SELECT pg_advisory_xact_lock(1)", "SELECT pg_try_advisory_lock_shared(7), pg_advisory_unlock_shared(7)",
+    "SHOW transaction_read_only", "SELECT current_setting('transaction_read_only')", "SHOW transaction_isolation",
+    "SELECT pg_export_snapshot() IS NOT NULL", "SELECT pg_current_wal_lsn() IS NOT NULL",
+    "SELECT pg_wal_replay_pause()", "SELECT pg_logical_emit_message(true, 'a', 'b') IS NULL", "SECURITY LABEL ON TABLE probe_me IS NULL",
+    "COMMENT ON TABLE probe_me IS 'x'", "GRANT SELECT ON probe_me TO alice", "REFRESH MATERIALIZED VIEW none", "LOAD 'plpgsql'",
+    "SET LOCAL transaction_timeout = '9s'", "SET LOCAL idle_session_timeout = '9s'", "SET LOCAL createrole_self_grant = 'set'",
+    "COMMIT AND CHAIN", "ROLLBACK AND CHAIN", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SAVEPOINT s", "WAIT FOR LSN '0/1'",
+]  # fmt: skip
+# Of those, what the primary would do or refuse otherwise: how it is refused once the block is on a replica (docs/limits.md).
+REFUSED_ON_A_REPLICA = {
+    **dict.fromkeys(["LOCK TABLE probe_me IN SHARE MODE", "LOCK TABLE probe_me IN ACCESS EXCLUSIVE MODE", "NOTIFY majors, 'x'",
+                     "ANALYZE probe_me", "VACUUM probe_me", "REINDEX TABLE probe_me", "CLUSTER probe_me",
+                     "COPY probe_me FROM '/dev/null'", "SELECT pg_notify('majors', 'x')", "SELECT txid_current() > 0",
+                     "SELECT pg_current_xact_id() IS NULL"], "25006"),
+    **dict.fromkeys(["SELECT pg_current_wal_lsn() IS NOT NULL", "SELECT lo_unlink(7001)"], "55000"),
+    **dict.fromkeys(["LISTEN majors", "SELECT 1 INTO TEMP majors_t", "CREATE TEMP TABLE majors_t (a int)", "LOAD 'plpgsql'",
+                     "SELECT pg_try_advisory_lock_shared(7), pg_advisory_unlock_shared(7)"], "0A000"),
+    **{sql: "XX000" for sql in IN_READ_ONLY_BLOCKS if re.match(r"SELECT (lo_creat|lowrite|lo_put|lo_truncate|lo_from_bytea)|SELECT pg_logical", sql)},
+}  # fmt: skip
+# What to set a setting to whose value the server reports, where it may be set.
+REPORTED = {
+    "application_name": "'majors'", "client_encoding": "'LATIN1'", "DateStyle": "'German'", "IntervalStyle": "'iso_8601'",
+    "TimeZone": "'Asia/Tokyo'", "standard_conforming_strings": "off", "default_transaction_read_only": "on",
+    "search_path": "'pg_catalog'", "scram_iterations": "5000", "session_authorization": "'openfire'", "in_hot_standby": "on",
+    "is_superuser": "on", "integer_datetimes": "off", "server_encoding": "'LATIN1'", "server_version": "'1'",
+}  # fmt: skip
+# A value of each type, to call functions with.
+VALUES = {
+    "oid": "'probe_me'::regclass::oid", "regclass": "'probe_me'::regclass", "int4": "1", "int8": "1::bigint", "int2": "1::smallint",
+    "text": "'probe_me'", "name": "'probe_me'::name", "bool": "true", "float8": "0.5::float8", "numeric": "1.5", "regproc": "'now'::regproc",
+    "regprocedure": "'now()'::regprocedure", "regtype": "'int'::regtype", "regrole": "'openfire'::regrole", "pg_lsn": "'0/1'::pg_lsn",
+    "xid": "'3'::xid", "xid8": "'3'::xid8", "timestamptz": "'2020-01-01Z'::timestamptz", "interval": "'1 s'::interval", "jsonb": "'{}'::jsonb",
+}  # fmt: skip
+# Those that ask the clock or chance, whose answers no two calls share.
+CHANCE = re.compile(r"clock|now|timeofday|random|uuid|statement_timestamp|transaction_timestamp|shuffle|sample|^age$|sleep")
+
 # Object ids, and other unsigned numbers, of nodes that no catalogue stores: of plans, of paths, of statements.
 NEVER_STORED = set("""
 aggsortop amflags baserestrict_min_security child_relid child_reltype combinefn_oid con_relid confrelid conoid conrelid
@@ -278,6 +330,99 @@ def test_sql_json_runs_on_a_replica_where_the_grammar_has_it(cluster, waypost, m
     assert failed == (cluster.major < major)
     if not failed:
         assert (cluster.where(marker) in REPLICAS) == (grammar(waypost) >= major)
+
+
+@pytest.fixture(scope="module")
+def refused(cluster):
+    cluster.sql("SELECT lo_from_bytea(7001, 'large object'); CREATE SEQUENCE majors_seq", user="openfire")
+    yield
+    cluster.sql("SELECT lo_unlink(7001); DROP SEQUENCE majors_seq", user="openfire")
+
+
+@pytest.mark.parametrize("sql", IN_READ_ONLY_BLOCKS)
+def test_what_a_standby_refuses_is_answered_as_the_primary_does(cluster, waypost, refused, sql):
+    """In a block that has begun on a replica, by SQL and by the protocol; and what the session is like then."""
+
+    def ask(conn):
+        said = []
+        for extended in (False, True):
+            said += lines(conn.simple("BEGIN READ ONLY")) + lines(conn.simple("SELECT count(*) FROM probe_me WHERE id = 1"))
+            if extended:
+                conn.send(wire.parse("", sql), wire.bind("", ""), wire.execute(), wire.sync())
+            else:
+                conn.send(wire.query(sql))
+            answer = conn.until()
+            states.append(wire.sqlstates(answer))
+            said += lines(answer) + lines(conn.simple("SELECT count(*) FROM probe_me WHERE id = 2")) + lines(conn.simple("ROLLBACK"))
+        return said + lines(conn.simple("SHOW transaction_read_only"))
+
+    states = []
+    with cluster.connect("pg0", "openfire", "openfire") as direct, waypost.connect() as through:
+        expected = ask(direct)
+        answered = ask(through)
+    if sql in REFUSED_ON_A_REPLICA:
+        assert set(map(tuple, states[2:])) <= {(REFUSED_ON_A_REPLICA[sql],), *map(tuple, states[:2])}
+    else:
+        assert answered == expected
+
+
+def test_settings_that_the_server_reports(cluster, waypost):
+    """Which these are differs by major. Each is set, seen by a read on a replica, and reset, by SET and within a block."""
+    waypost.wait_for_split()
+
+    def ask(conn, name):
+        said = []
+        value = REPORTED[name]
+        for sql in (f"SET {name} = {value}", "SELECT 1 FROM probe_me WHERE id = 1", f"RESET {name}", "SELECT 1 FROM probe_me WHERE id = 1",
+                    f"BEGIN; SET LOCAL {name} = {value}", "SELECT 1 FROM probe_me WHERE id = 1", "ROLLBACK",
+                    f"SELECT set_config('{name}', {value if value[0] == chr(39) else repr(value)}, false)", "BEGIN READ ONLY",
+                    "SELECT 1 FROM probe_me WHERE id = 1", "COMMIT", "DISCARD ALL", "SELECT 1 FROM probe_me WHERE id = 1"):  # fmt: skip
+            said += [sql, *lines(conn.simple(sql))]
+        return said
+
+    with cluster.connect("pg0", "openfire", "openfire") as direct, waypost.connect() as through:
+        reported = set(direct.parameters)
+        assert set(through.parameters) == reported and reported <= set(REPORTED)
+        for name in sorted(reported):
+            assert ask(through, name) == ask(direct, name), name
+
+
+def test_what_is_read_of_the_servers_own_functions_is_the_same_on_a_standby(cluster, proxy):
+    """Every function of the system, of whatever major, that a constant can be given to: what Waypost calls a read runs on a
+    standby, and answers there as on the primary."""
+    functions = cluster.sql("""
+        SELECT p.proname, coalesce(string_agg(t.typname, ' ' ORDER BY a.n), '') FROM pg_proc p
+        LEFT JOIN LATERAL unnest(p.proargtypes) WITH ORDINALITY a(type, n) ON true LEFT JOIN pg_type t ON t.oid = a.type
+        WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f' AND p.pronargs <= 3
+        GROUP BY p.oid, p.proname ORDER BY 1, 2""")
+    calls = [(name, f"SELECT {name}({', '.join(VALUES[t] for t in types.split())})") for name, types in functions
+             if all(t in VALUES for t in types.split())]  # fmt: skip
+    assert len(calls) > 1000
+    reads = [(name, sql) for name, sql in calls if proxy.route(sql)["class"] == "read"]
+    assert len(reads) > 500
+    wrong = []
+    with cluster.connect("pg0", "openfire", "openfire") as primary, cluster.connect("pg1", "openfire", "openfire") as standby:
+        for conn in (primary, standby):
+            conn.simple("SET statement_timeout = '3s'")
+        for name, sql in reads:
+            expected, answer = lines(primary.simple(sql)), lines(standby.simple(sql))
+            kinds = [[line.split()[0] for line in one] for one in (expected, answer)]
+            if kinds[0] != kinds[1] if CHANCE.search(name) else expected != answer:
+                wrong.append(f"{sql}\n  primary {expected}\n  standby {answer}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_monitor_needs_no_more_than_pg_monitor(cluster, make_waypost):
+    cluster.sql("CREATE ROLE watcher LOGIN PASSWORD 'watcher'; GRANT pg_monitor TO watcher", database="postgres")
+    try:
+        made = make_waypost(wait_for_split=True, sections={"monitor": {"user": "watcher", "password": "watcher"}})
+        marker = new_marker()
+        with made.connect() as conn:
+            assert conn.value(f"SELECT 1 FROM probe_me WHERE id = 1 /* {marker} */") == "1"
+        assert cluster.where(marker) in REPLICAS
+        made.close()
+    finally:
+        cluster.sql("DROP ROLE watcher", database="postgres")
 
 
 def test_servers_of_each_major_are_used_for_reads(cluster, waypost):
