@@ -178,6 +178,7 @@ void FenceProbe::OnView() {
   }
   primary_ = view.primary;
   if (fence_.open() && !(primary_ && ViewEpoch() == fence_.epoch())) CloseEpoch();
+  TellWaiting([](const FenceUser& user) { return user.WaitsForItself(); }, &FenceUser::OnWaitsForItself);
   Watch(Clock::now());
 }
 

@@ -26,6 +26,9 @@ class FenceUser {
   virtual void OnReplayed() noexcept = 0;
   // Its deadline has passed.
   virtual void OnFenceLate() noexcept = 0;
+  // It waits for a replica that cannot go on before it does.
+  [[nodiscard]] virtual bool WaitsForItself() const noexcept = 0;
+  virtual void OnWaitsForItself() noexcept = 0;
   // The probe that it joined will not be answered.
   virtual void OnFenceVoid() noexcept = 0;
 

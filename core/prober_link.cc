@@ -40,6 +40,7 @@ enum Column : int {
   kConninfo,
   kClusterName,
   kVisible,
+  kHoldsUp,
   kRowName,
   kRowPid,
   kRowState,
@@ -49,6 +50,9 @@ enum Column : int {
   kRowLag,
   kColumns
 };
+// Whom the replay waits for, kHoldsUp: pg_blocking_pids() does not know of the startup process. It takes one kind of lock, and
+// that conflicts with every other on the same table. Of those whose snapshots keep it waiting only the one with the oldest is
+// certain to be one, and only if there is none of another database.
 constexpr const char* kProbeQuery = R"(
 SELECT s.recovering, c.system_identifier,
   (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
@@ -65,6 +69,17 @@ SELECT s.recovering, c.system_identifier,
    WHERE o LIKE 'synchronous\_commit=%' AND o <> 'synchronous_commit=remote_apply'),
   pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(), w.status = 'streaming', w.conninfo,
   current_setting('cluster_name'), pg_has_role('pg_read_all_stats', 'usage'),
+  CASE WHEN s.recovering AND pg_last_wal_replay_lsn() < pg_last_wal_receive_lsn() THEN
+    (SELECT CASE WHEN a.wait_event_type = 'Lock' THEN
+              (SELECT string_agg(DISTINCT h.pid::text, E'\n')
+               FROM pg_locks w JOIN pg_locks h ON (h.database, h.relation) = (w.database, w.relation)
+               WHERE w.pid = a.pid AND NOT w.granted AND w.locktype = 'relation' AND h.granted AND h.locktype = 'relation'
+                 AND h.pid <> w.pid)
+            WHEN a.wait_event = 'RecoveryConflictSnapshot' THEN
+              (SELECT CASE WHEN count(DISTINCT h.datid) = 1 THEN (array_agg(h.pid ORDER BY age(h.backend_xmin) DESC))[1]::text END
+               FROM pg_stat_activity h
+               WHERE h.backend_type = 'client backend' AND h.backend_xmin IS NOT NULL AND h.pid <> pg_backend_pid()) END
+     FROM pg_stat_activity a WHERE a.backend_type = 'startup') END,
   r.application_name, r.pid, r.state, r.sync_state,
   r.sent_lsn, r.replay_lsn, (extract(epoch FROM r.replay_lag) * 1000000)::bigint
 FROM (SELECT pg_is_in_recovery() AS recovering) s CROSS JOIN pg_control_system() c
@@ -104,6 +119,16 @@ std::vector<std::string> Lines(std::string_view text) {
     text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
   }
   return lines;
+}
+
+std::vector<std::uint32_t> ProcessIds(std::string_view text) {
+  std::vector<std::uint32_t> pids;
+  for (const auto& line : Lines(text)) {
+    std::uint32_t pid = 0;
+    std::from_chars(line.data(), line.data() + line.size(), pid);
+    pids.push_back(pid);
+  }
+  return pids;
 }
 
 // libpq begins with the address, which every log line and page shows beside the error anyway.
@@ -283,7 +308,7 @@ std::optional<ProbeLink::Outcome> ProbeLink::Answered(const pg_result* result, T
   sample.statistics_visible = row.Flag(kVisible);
   if (row.Flag(kRecovering))
     sample.role = ReplicaSample{row.Position(kReceive), row.Position(kReplay), row.Flag(kReceiving),
-                                ApplicationName(row)};
+                                ApplicationName(row), ProcessIds(row.Text(kHoldsUp))};
   else
     sample.role = ReadPrimary(result, synchronous_commit_source_);
   was_established_ = true;

@@ -115,6 +115,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void OnReadIndex(Lsn index) noexcept override;
   void OnReplayed() noexcept override;
   void OnFenceLate() noexcept override;
+  [[nodiscard]] bool WaitsForItself() const noexcept override;
+  void OnWaitsForItself() noexcept override;
   void OnFenceVoid() noexcept override;
   void OnSettled() noexcept override;
   // ReplyUser
@@ -219,6 +221,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] bool Proving() const;
   // It waits to settle, for a moment, on the connection that it holds.
   [[nodiscard]] bool SettlesHere() const;
+  void LeaveReplica(std::string_view why);
   void GiveUpFence(std::string_view sqlstate, std::string_view message);
   [[nodiscard]] bool MaySendOn(const ServerConnection& connection);
   void Confirm();

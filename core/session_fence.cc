@@ -89,16 +89,29 @@ void Session::OnReadIndex(Lsn index) noexcept {
 void Session::OnReplayed() noexcept { AwaitReplica(); }
 
 void Session::OnFenceLate() noexcept {
-  if (In<FencingHere>() && BlockMayMove()) {
-    CountFence(FenceOutcome::kFellBack);
-    MoveBlock();
-    return Dispatch();
-  }
-  if (In<FencingHere>()) {
-    CountFence(FenceOutcome::kGaveUp);
-    return GiveUpFence("40001", "the replica that this transaction reads from did not catch up in time");
-  }
+  if (In<FencingHere>()) return LeaveReplica("the replica that this transaction reads from did not catch up in time");
   FallBack();
+}
+
+// What it holds it has held since it began to wait, at least: it has done nothing since.
+bool Session::WaitsForItself() const noexcept {
+  return In<FencingHere>() && OnReplica() &&
+         HeldUpBy(worker_.view().servers[connection_->id()], connection_->login().pid(), fence_since);
+}
+
+void Session::OnWaitsForItself() noexcept {
+  LeaveReplica("the replica that this transaction reads from cannot catch up because of what this transaction holds there");
+}
+
+// The block goes on elsewhere, or it fails.
+void Session::LeaveReplica(std::string_view why) {
+  if (!BlockMayMove()) {
+    CountFence(FenceOutcome::kGaveUp);
+    return GiveUpFence("40001", why);
+  }
+  CountFence(FenceOutcome::kFellBack);
+  MoveBlock();
+  Dispatch();
 }
 
 // No replica can be proved fresh in time.

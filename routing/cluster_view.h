@@ -1,6 +1,7 @@
 // An immutable picture of all servers, as the prober last saw them. Pure; one shared_ptr is swapped for the next.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -38,6 +39,8 @@ struct ServerView {
   bool streaming = false;      // of the primary's timeline: its walreceiver streams, and the primary lists it so
   SyncState sync_state = SyncState::kNone;
   std::uint64_t lag_bytes = 0;           // primary's flush LSN minus replay LSN
+  // Processes whose locks or snapshots kept it from replaying more at `sampled`; not all of them need be known.
+  std::vector<std::uint32_t> held_up_by;
   std::chrono::microseconds lag_time{0};  // pg_stat_replication.replay_lag; 0 when caught up
   TimePoint fresh_as_of{};     // it shows every commit that was acknowledged before this time; {}: not known
   bool readable = false;       // streaming, or it was when there was a primary: good for reads that may be old
@@ -57,5 +60,10 @@ struct ClusterView {
 };
 
 using View = std::shared_ptr<const ClusterView>;
+
+// True if the process `pid` on `server` has kept it from replaying more, at some time since `since`.
+[[nodiscard]] inline bool HeldUpBy(const ServerView& server, std::uint32_t pid, TimePoint since) {
+  return server.sampled >= since && std::find(server.held_up_by.begin(), server.held_up_by.end(), pid) != server.held_up_by.end();
+}
 
 }  // namespace waypost

@@ -46,6 +46,7 @@ ServerView FirstView(const ServerProbe& probe) {
     const auto& replica = std::get<ReplicaSample>(sample.role);
     view.receive_lsn = replica.receive_lsn;
     view.replay_lsn = replica.replay_lsn;
+    view.held_up_by = replica.held_up_by;
     if (view.up) view.role = Role::kReplica;
   }
   return view;

@@ -47,6 +47,7 @@ struct ReplicaSample {
   Lsn receive_lsn, replay_lsn;
   bool receiving = false;        // pg_stat_wal_receiver.status = 'streaming'
   std::string application_name;  // the name that it gives its primary; empty: not known
+  std::vector<std::uint32_t> held_up_by{};  // see ServerView
 };
 
 struct ServerSample {

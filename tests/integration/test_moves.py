@@ -1,6 +1,8 @@
 """READ ONLY blocks on a replica that go on elsewhere: when the replica waits for the block itself, is lost between two
 statements, or cannot do what ends the block."""
 
+import contextlib
+import select
 import threading
 import time
 
@@ -26,10 +28,20 @@ def tables(cluster):
 def lock_and_alter(cluster, conn, begin):
     """The block reads moves_a on a replica; then DDL on moves_a, which that replica cannot replay past it."""
     on_replica(cluster, conn, begin)
+    return alter(cluster)
+
+
+def alter(cluster):
+    """Returns when a replica waits to replay it."""
     thread = threading.Thread(target=cluster.sql, args=("SET lock_timeout = '60s'; ALTER TABLE moves_a ADD b int",))
     thread.start()
-    time.sleep(0.5)
+    replay_waits(cluster, "wait_event_type = 'Lock'")
     return thread
+
+
+def replay_waits(cluster, condition):
+    asked = f"SELECT 1 FROM pg_stat_activity WHERE backend_type = 'startup' AND {condition}"
+    eventually(lambda: any(cluster.sql(asked, server=name) for name in REPLICAS), what="a replica that waits")
 
 
 def on_replica(cluster, conn, begin):
@@ -87,8 +99,8 @@ STAYS = [
 
 @pytest.mark.parametrize("begin,more", STAYS, ids=[" ".join([begin[6:], *more])[:40] for begin, more in STAYS])
 def test_what_lives_on_its_server_does_not_move(cluster, make_waypost, tables, begin, more):
-    """It waits, as long as a statement may, and fails then: nothing is read under other settings or another snapshot."""
-    proxy = make_waypost(sections={"pool": {"query_wait_timeout": "1500ms"}}, wait_for_split=True)
+    """It fails, and as soon as that is seen: nothing is read under other settings or another snapshot."""
+    proxy = make_waypost(wait_for_split=True)
 
     def first(conn, read):
         conn.rows(begin)
@@ -99,13 +111,72 @@ def test_what_lives_on_its_server_does_not_move(cluster, make_waypost, tables, b
 
     with proxy.connect() as conn:
         thread = lock_and_alter(cluster, conn, first)
+        start = time.monotonic()
         answered = conn.simple("SELECT i FROM moves_b")
         if "REPEATABLE" in begin:  # its snapshot was taken before
             assert wire.rows(answered) == [["7"]]
+            conn.rows("ROLLBACK")
         else:
             assert wire.sqlstates(answered) == ["40001"]
+            assert "what this transaction holds there" in wire.error_fields(answered[0].body)["M"]
+        thread.join(5)  # the failed block holds nothing any more
+        assert not thread.is_alive() and time.monotonic() - start < 5
         conn.rows("ROLLBACK")
+        assert conn.rows("SELECT count(b) FROM moves_a") == [["0"]]
+
+
+def test_a_block_that_another_one_holds_up_waits(cluster, make_waypost, tables):
+    """What keeps the replica waiting is not its own: it waits as long as a statement may, and goes on if the other one ends."""
+    proxy = make_waypost(wait_for_split=True)
+    with contextlib.ExitStack() as stack:
+        holder = stack.enter_context(proxy.connect())
+        on_replica(cluster, holder, simple_begin)
+        for _ in range(20):  # until one is on the same replica
+            conn = stack.enter_context(proxy.connect())
+            conn.rows("BEGIN READ ONLY")
+            conn.rows("SELECT i FROM moves_b")
+            conn.rows("SAVEPOINT s")
+            if conn.value("SELECT inet_server_port()") == holder.value("SELECT inet_server_port()"):
+                break
+        else:
+            pytest.fail("no two blocks on one replica")
+        thread = alter(cluster)
+        conn.send(wire.query("SELECT i FROM moves_b"))
+        assert not select.select([conn.sock], [], [], 2)[0], conn.until()
+        holder.rows("COMMIT")
+        assert wire.rows(conn.until()) == [["7"]]
+        conn.rows("COMMIT")
         thread.join(30)
+
+
+@pytest.fixture
+def no_feedback(cluster):
+    """VACUUM on the primary does not spare what replicas still look at."""
+    for name in REPLICAS:
+        cluster.sql("ALTER SYSTEM SET hot_standby_feedback = off", server=name)
+        cluster.sql("SELECT pg_reload_conf()", server=name)
+    eventually(lambda: cluster.sql("SELECT count(*) FROM pg_stat_replication WHERE backend_xmin IS NOT NULL") == [["0"]])
+    yield
+    for name in REPLICAS:
+        cluster.sql("ALTER SYSTEM RESET hot_standby_feedback", server=name)
+        cluster.sql("SELECT pg_reload_conf()", server=name)
+
+
+def test_a_block_does_not_wait_for_its_own_snapshot(cluster, make_waypost, tables, no_feedback):
+    proxy = make_waypost(wait_for_split=True)
+    with proxy.connect() as conn:
+        on_replica(cluster, conn, simple_begin)
+        assert conn.rows("DECLARE c CURSOR FOR SELECT i FROM moves_b") == []
+        assert conn.rows("FETCH c") == [["7"]]
+        thread = threading.Thread(target=lambda: [cluster.sql(sql) for sql in ("DELETE FROM moves_b", "VACUUM moves_b")])
+        thread.start()
+        replay_waits(cluster, "wait_event = 'RecoveryConflictSnapshot'")
+        start = time.monotonic()
+        assert wire.sqlstates(conn.simple("SELECT count(*) FROM moves_a")) == ["40001"]
+        thread.join(5)
+        assert not thread.is_alive() and time.monotonic() - start < 5
+        conn.rows("ROLLBACK")
+        assert conn.rows("SELECT count(*) FROM moves_b") == [["0"]]
 
 
 def test_a_block_outlives_its_replica(cluster, make_waypost, tables):

@@ -408,4 +408,17 @@ TEST_CASE("a standby's name is cut as its primary cuts it", "[routing][health]")
   CHECK(StandbyNameIn("application_name=" + std::string(80, 'x')) == std::string(63, 'x'));
 }
 
+TEST_CASE("who holds up the replay is known as of when it was seen", "[routing][health]") {
+  Cluster cluster;
+  cluster.replica(1).held_up_by = {71, 72};
+  const auto view = cluster.Tick();
+  CHECK(HeldUpBy(view.servers[1], 71, cluster.now));
+  CHECK(HeldUpBy(view.servers[1], 72, cluster.now - kInterval));
+  CHECK_FALSE(HeldUpBy(view.servers[1], 73, cluster.now));
+  CHECK_FALSE(HeldUpBy(view.servers[1], 71, cluster.now + milliseconds(1)));  // it may have been another transaction
+  CHECK_FALSE(HeldUpBy(view.servers[2], 71, cluster.now));
+  cluster.replica(1).held_up_by.clear();
+  CHECK_FALSE(HeldUpBy(cluster.Tick().servers[1], 71, TimePoint{}));
+}
+
 }  // namespace waypost
