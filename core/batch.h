@@ -147,6 +147,7 @@ struct BatchFlags {
   std::size_t effect = 0;  // the first effect that is not done
   std::size_t sent = 0;    // messages sent
   std::size_t copied_bytes = 0;  // of settings, about, by the changes that it makes
+  std::size_t restored_bytes = 0;  // of settings, about, set again behind its RESETs
   std::size_t ran_at = 0;  // in `ran`: the one that is answered next
   BatchFacts facts{.needs_fence = false};
   PinReason pin = PinReason::kNone;

@@ -188,6 +188,7 @@ void Session::OnCancelEnded() noexcept {
 }
 
 void Session::OnRelayed() noexcept {
+  SettleSettings();
   if (batch_ && batch_->shape_wait == ShapeWait::kAnswered && connection_ != nullptr) Send();
   if (!input_.empty() && In<Relaying>()) ProcessInput();
 }
@@ -232,6 +233,7 @@ void Session::OnViewChanged() {
 }
 
 void Session::LetGo(bool clean) {
+  if (connection_ != nullptr) SettleSettings();
   auto* connection = std::exchange(connection_, nullptr);
   if (connection == nullptr) return;
   connection->EndLease();
@@ -262,6 +264,7 @@ void Session::LetGo(bool clean) {
 // --- replies that end a batch
 
 void Session::OnBatchDone(char status) noexcept {
+  SettleSettings();
   if (unconfirmed_) {
     done_ = status;
     return;

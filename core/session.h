@@ -378,6 +378,10 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void ApplySetting(SettingEffect effect);
   void ApplyTransaction(const Facts& facts, std::string_view tag);
   void ApplyDeallocate(const Facts& facts);
+  [[nodiscard]] static bool AsksSettings(StatementKind kind);
+  [[nodiscard]] static bool JoinsSeries(const SettingEffect& effect);
+  // What was answered of settings so far comes into force here; before anybody asks what is set.
+  void SettleSettings();
   void SettingsChanged();
   void CatalogChanged(CatalogChange change);
   void TransactionEnded();
@@ -455,6 +459,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   ServerEnding ending_ = ServerEnding::kUnsaid;
 
   SessionSettings settings_;
+  std::vector<SettingEffect> unapplied_;  // of statements that have succeeded, while replies are read
   Parameters only_at_start_;       // what it asked for that no statement can set: see PoolKey
   StatementNames names_;
   std::size_t named_bytes_ = 0;    // of what it named, at least

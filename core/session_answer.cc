@@ -101,6 +101,7 @@ void Session::AnswerRollback() {
 }
 
 void Session::OnServerLost(const std::string& error, bool mid_message) noexcept {
+  SettleSettings();
   const bool partial = mid_message && !holding_ && !In<Discarding>();
   if (EndsClientToo()) {
     failure_ = last_words_.empty() ? ErrorWithSeverity(FieldsOf(WhyLost(error)), "FATAL") : last_words_;

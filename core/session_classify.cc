@@ -161,7 +161,7 @@ void Session::ClassifyEffect(const Facts& facts) {
   for (const auto& setting : facts.settings) {
     if (setting.kind == SettingEffect::Kind::kTransaction) b.sets_transaction = true;
     if (setting.kind == SettingEffect::Kind::kDiscardAll) b.discards = true;
-    if (!settings_.Restoring(setting).empty()) b.resets = true;
+    if (!b.resets && settings_.RestoringBytes(setting) > 0) b.resets = true;
   }
   if (facts.kind != StatementKind::kDeallocate || b.simple) return;
   if (facts.object.empty()) names_.PlanNone();

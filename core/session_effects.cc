@@ -1,12 +1,28 @@
 // What a session becomes by what the server says has run: settings, savepoints, prepared statements, and what others must
 // hear of (DDL).
 #include <algorithm>
+#include <utility>
 
 #include "core/base/ascii.h"
 #include "core/session.h"
 #include "core/worker.h"
 
 namespace waypost {
+
+// What ran is one that keeps what is set, or brings back what was.
+bool Session::AsksSettings(StatementKind kind) {
+  switch (kind) {
+    case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
+    case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
+    case StatementKind::kTwoPhase: case StatementKind::kPrepare: case StatementKind::kDiscard:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// One of a series that comes into force at once.
+bool Session::JoinsSeries(const SettingEffect& effect) { return ChangesOneSetting(effect) && effect.name != "datestyle"; }
 
 bool Session::RunEffects(const Answer& answer, char type, Bytes body) {
   auto& b = *batch_;
@@ -87,6 +103,7 @@ void Session::Undo(Effect& effect, bool failed) {
 }
 
 void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag) {
+  if (AsksSettings(facts.kind)) SettleSettings();
   switch (facts.kind) {
     case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
     case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
@@ -182,7 +199,10 @@ void Session::ApplyDeallocate(const Facts& facts) {
   names_.Set(facts.object, nullptr);
 }
 
+// A series of changes is applied at once: each copies all that is set.
 void Session::ApplySetting(SettingEffect effect) {
+  if (JoinsSeries(effect)) return unapplied_.push_back(std::move(effect));
+  SettleSettings();
   if (effect.name == "datestyle" && !effect.sql.empty()) effect.sql = WithWholeDateStyle(effect.sql);
   const bool before = connection_->settings == settings_.session();
   settings_.Apply(effect);
@@ -199,6 +219,16 @@ void Session::ApplySetting(SettingEffect effect) {
     unpin_ = true;
     if (batch_) batch_->pin = PinReason::kNone;
   }
+  SettingsChanged();
+}
+
+void Session::SettleSettings() {
+  if (unapplied_.empty()) return;
+  const auto effects = std::exchange(unapplied_, {});
+  const bool before = connection_->settings == settings_.session();
+  settings_.ApplyAll(effects);
+  connection_->settings = before ? settings_.session()
+                                 : AfterEffects(worker_.settings(), connection_->settings, effects, worker_.settings().None());
   SettingsChanged();
 }
 

@@ -11,8 +11,10 @@
 namespace waypost {
 namespace {
 
-// Each change copies what is set; so many bytes are copied for one batch.
-constexpr std::size_t kMaxCopiedBytes = 128U << 20U;
+// What begins a series of changes copies what is set; so many bytes are copied for one batch.
+constexpr std::size_t kMaxCopiedBytes = 16U << 20U;
+// What is set again behind each RESET, for one batch.
+constexpr std::size_t kMaxRestoredBytes = 1U << 20U;
 
 std::string TooMuch(std::string_view what, std::string_view key, std::uint64_t limit, std::string_view hint) {
   return ErrorMessage({.sqlstate = "53200",
@@ -50,17 +52,27 @@ std::string Session::WhyTooMuch(const std::vector<Facts>& list) {
   auto& b = *batch_;
   const auto& set = *settings_.effective();
   std::size_t held = 0, replaced = 0, settings = 0, savepoints = settings_.savepoints();
+  bool series = false;
   std::unordered_set<std::string_view> names;
   for (const auto& facts : list) {
     if (facts.kind == StatementKind::kSavepoint) ++savepoints;
+    if (AsksSettings(facts.kind)) series = false;
     for (const auto& effect : facts.settings) {
-      if (!Sets(effect)) continue;
+      b.restored_bytes += settings_.RestoringBytes(effect);
+      if (b.restored_bytes > kMaxRestoredBytes)
+        return ErrorMessage({.sqlstate = "54000", .message = "too much is to be set again behind RESET in one batch"});
+      const bool joins = JoinsSeries(effect);
+      const bool copies = !(std::exchange(series, joins) && joins);
+      if (!Sets(effect)) {
+        if (copies) b.copied_bytes += held + settings;
+        continue;
+      }
       if (held == 0) held = BytesOf(set);
       if (names.insert(effect.name).second) {
         settings += SizeOf(effect.name, effect.sql);
         if (const auto* old = FindSetting(set, CanonicalSetting(effect.name))) replaced += SizeOf(old->name, old->sql);
       }
-      b.copied_bytes += held + settings;
+      if (copies) b.copied_bytes += held + settings;
     }
   }
   if (settings > 0 && held + settings > limits.settings_bytes + replaced)

@@ -24,6 +24,16 @@ bool IsDecisive(char type) {
   }
 }
 
+// False for what may come between two statements that set something, and looks at nothing that is set.
+bool MayAskSettings(char type) {
+  switch (type) {
+    case '1': case '2': case '3': case 'n': case 'C': case 'D': case 'T':
+      return false;
+    default:
+      return true;
+  }
+}
+
 // True if the message that is answered with `error` was not even begun.
 bool NothingRan(const Answer& answer, const ErrorView& error) {
   if (answer.entry == 'P') return true;
@@ -34,6 +44,7 @@ bool NothingRan(const Answer& answer, const ErrorView& error) {
 }  // namespace
 
 Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept {
+  if (!unapplied_.empty() && MayAskSettings(header.type)) SettleSettings();
   if (batch_ && !batch_->effects.empty() && !RunEffects(answer, header.type, body)) return Relayed::kSkip;
   if (In<Discarding>()) return Relayed::kDrop;
   if (header.type == 'Z' && connection_->status() == 'I') TransactionEnded();

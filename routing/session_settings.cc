@@ -18,6 +18,9 @@ bool IsWho(std::string_view name) { return name == kRole || name == kUser; }
 // in guc.c, since the minor releases of November 2024; before, what was in force was the same.
 Setting NoRole() { return {std::string(kRole), "SET role TO 'none'"}; }
 
+// The SQL of a SET LOCAL, as a Setting keeps it.
+std::string AsSession(const std::string& sql) { return sql.starts_with(kLocal) ? "SET " + sql.substr(kLocal.size()) : sql; }
+
 SettingSet WithoutName(const SettingSet& set, std::string_view name) {
   SettingSet left;
   for (const auto& setting : set)
@@ -61,6 +64,30 @@ Settings AfterEffect(SettingTable& table, const Settings& set, const SettingEffe
   return effect.kind == Kind::kReset ? table.Reset(after, kRole, startup) : table.Intern(WithoutRole(*after, *startup));
 }
 
+bool ChangesOneSetting(const SettingEffect& effect) {
+  switch (effect.kind) {
+    case Kind::kSet: case Kind::kReset: case Kind::kSetLocal: case Kind::kResetLocal: case Kind::kUnknownLocal:
+      return CanonicalSetting(effect.name) != kUser;
+    case Kind::kResetAll: case Kind::kDiscardAll: case Kind::kTransaction:
+      return false;
+  }
+  return false;
+}
+
+Settings AfterEffects(SettingTable& table, const Settings& set, std::span<const SettingEffect> effects, const Settings& startup) {
+  std::vector<SettingChange> changes;
+  for (const auto& effect : effects) {
+    const auto name = CanonicalSetting(effect.name);
+    if (effect.kind == Kind::kSet) {
+      changes.push_back({name, effect.sql});
+    } else if (effect.kind == Kind::kReset) {
+      const auto* initial = FindSetting(*startup, name);
+      changes.push_back({name, initial != nullptr ? std::optional(initial->sql) : std::nullopt});
+    }
+  }
+  return table.With(set, changes);
+}
+
 SessionSettings::SessionSettings(SettingTable& table) : table_(table) { Start(table.None()); }
 
 void SessionSettings::Start(Settings startup) {
@@ -74,9 +101,26 @@ void SessionSettings::SetLocal(std::string_view name, std::string sql) {
   now_.local = table_.With(now_.local, {std::string(name), std::move(sql)});
 }
 
-void SessionSettings::ResetLocal(std::string_view name) {
+std::string SessionSettings::LocalReset(std::string_view name) const {
   const auto* initial = FindSetting(*startup_, name);
-  SetLocal(name, initial != nullptr ? initial->sql : std::string(kBack) + std::string(name));
+  return initial != nullptr ? initial->sql : std::string(kBack) + std::string(name);
+}
+
+void SessionSettings::ResetLocal(std::string_view name) { SetLocal(name, LocalReset(name)); }
+
+void SessionSettings::ApplyAll(std::span<const SettingEffect> effects) {
+  if (effects.size() == 1) return Apply(effects.front());
+  std::vector<SettingChange> changes;
+  for (const auto& effect : effects) {
+    const auto name = CanonicalSetting(effect.name);
+    if (effect.kind == Kind::kSetLocal) changes.push_back({name, AsSession(effect.sql)});
+    else if (effect.kind == Kind::kResetLocal) changes.push_back({name, LocalReset(name)});
+    else if (effect.kind == Kind::kUnknownLocal) changes.push_back({name, std::string()});
+    else changes.push_back({name, std::nullopt});
+  }
+  now_.local = table_.With(now_.local, changes);
+  now_.session = AfterEffects(table_, now_.session, effects, startup_);
+  Changed();
 }
 
 void SessionSettings::Apply(const SettingEffect& effect) {
@@ -97,7 +141,7 @@ void SessionSettings::Apply(const SettingEffect& effect) {
       now_.local = table_.None();
       break;
     case Kind::kSetLocal:
-      SetLocal(name, effect.sql.starts_with(kLocal) ? "SET " + effect.sql.substr(kLocal.size()) : effect.sql);
+      SetLocal(name, AsSession(effect.sql));
       if (name == kUser) SetLocal(kRole, NoRole().sql);
       break;
     case Kind::kResetLocal:
@@ -158,17 +202,40 @@ bool SessionSettings::RollBackTo(std::string_view savepoint) {
 
 void SessionSettings::Release(std::string_view savepoint) { saved_.resize(Find(savepoint)); }
 
+// `effect`, of the setting `name`, takes back `setting`, one of those at start-up.
+bool SessionSettings::Restores(const Setting& setting, const SettingEffect& effect, std::string_view name) {
+  switch (effect.kind) {
+    case Kind::kResetAll:
+      return !IsWho(setting.name);
+    case Kind::kDiscardAll:
+      return true;
+    case Kind::kReset: case Kind::kResetLocal:
+      return setting.name == name || (name == kUser && setting.name == kRole);
+    case Kind::kSet: case Kind::kSetLocal: case Kind::kUnknownLocal: case Kind::kTransaction:
+      return false;
+  }
+  return false;
+}
+
 std::vector<std::string> SessionSettings::Restoring(const SettingEffect& effect) const {
   std::vector<std::string> statements;
   const auto name = CanonicalSetting(effect.name);
-  const bool all = effect.kind == Kind::kResetAll || effect.kind == Kind::kDiscardAll;
-  if (!all && effect.kind != Kind::kReset && effect.kind != Kind::kResetLocal) return statements;
-  for (const auto& setting : *startup_) {
-    if (effect.kind == Kind::kResetAll && IsWho(setting.name)) continue;
-    if (!all && setting.name != name && !(name == kUser && setting.name == kRole)) continue;
-    statements.push_back(effect.kind == Kind::kResetLocal ? AsLocal(setting.sql) : setting.sql);
-  }
+  for (const auto& setting : *startup_)
+    if (Restores(setting, effect, name))
+      statements.push_back(effect.kind == Kind::kResetLocal ? AsLocal(setting.sql) : setting.sql);
   return statements;
+}
+
+std::size_t SessionSettings::RestoringBytes(const SettingEffect& effect) const {
+  std::size_t bytes = 0;
+  const auto name = CanonicalSetting(effect.name);
+  if (ChangesOneSetting(effect)) {
+    const auto* initial = effect.kind == Kind::kReset || effect.kind == Kind::kResetLocal ? FindSetting(*startup_, name) : nullptr;
+    return initial == nullptr ? 0 : sizeof(Setting) + initial->sql.size();
+  }
+  for (const auto& setting : *startup_)
+    if (Restores(setting, effect, name)) bytes += sizeof(Setting) + setting.sql.size();
+  return bytes;
 }
 
 void SessionSettings::Changed() {

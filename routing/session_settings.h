@@ -6,6 +6,8 @@
 // the same transaction; RELEASE keeps what holds; ROLLBACK TO and ROLLBACK bring back what held before.
 #pragma once
 
+#include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,6 +21,13 @@ namespace waypost {
 // What `effect`, which succeeded, makes of the session level `set`, where RESET goes back to `startup`. SET LOCAL and SET
 // TRANSACTION change nothing here.
 [[nodiscard]] Settings AfterEffect(SettingTable& table, const Settings& set, const SettingEffect& effect, const Settings& startup);
+
+// True for what changes one setting and nothing beside it: a series of these can be applied at once.
+[[nodiscard]] bool ChangesOneSetting(const SettingEffect& effect);
+// AfterEffect() of all of `effects`, one behind the other, each of which changes one setting. Takes as long as set and series are
+// long, where one by one takes their product.
+[[nodiscard]] Settings AfterEffects(SettingTable& table, const Settings& set, std::span<const SettingEffect> effects,
+                                    const Settings& startup);
 
 class SessionSettings {
  public:
@@ -40,6 +49,8 @@ class SessionSettings {
 
   // A statement with this effect succeeded.
   void Apply(const SettingEffect& effect);
+  // Apply() of each, which changes one setting: see AfterEffects().
+  void ApplyAll(std::span<const SettingEffect> effects);
   // What the session level is by what the server says, outside a transaction.
   void Adopt(Settings session);
 
@@ -58,11 +69,15 @@ class SessionSettings {
   // What undoes the difference between a server connection, which starts without any settings, and this session after a
   // statement with `effect`, which resets both: statements that set the start-up values again. Empty: no difference.
   [[nodiscard]] std::vector<std::string> Restoring(const SettingEffect& effect) const;
+  // How many bytes of SQL that is, about; 0: none.
+  [[nodiscard]] std::size_t RestoringBytes(const SettingEffect& effect) const;
 
  private:
   struct Level {
     Settings session, local;
   };
+  [[nodiscard]] static bool Restores(const Setting& setting, const SettingEffect& effect, std::string_view name);
+  [[nodiscard]] std::string LocalReset(std::string_view name) const;
   void Changed();
   void SetLocal(std::string_view name, std::string sql);
   void ResetLocal(std::string_view name);

@@ -90,6 +90,18 @@ Settings SettingTable::With(const Settings& base, Setting setting) {
   return Intern(std::move(set));
 }
 
+Settings SettingTable::With(const Settings& base, const std::vector<SettingChange>& changes) {
+  if (changes.empty()) return base;
+  std::unordered_map<std::string_view, const SettingChange*> last;
+  for (const auto& change : changes) last[change.name] = &change;
+  SettingSet set;
+  for (const auto& setting : *base)
+    if (!last.contains(setting.name)) set.push_back(setting);
+  for (const auto& [name, change] : last)
+    if (change->sql) set.push_back({std::string(name), *change->sql});
+  return Intern(std::move(set));
+}
+
 Settings SettingTable::Reset(const Settings& base, std::string_view name, const Settings& startup) {
   auto set = *base;
   std::erase_if(set, [&](const Setting& setting) { return setting.name == name; });

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -16,6 +17,12 @@ struct Setting {
   std::string name;  // lower case; "role" and "session_authorization" are settings too
   std::string sql;
   bool operator==(const Setting&) const = default;
+};
+
+// What becomes of one; no `sql`: it is not set any more.
+struct SettingChange {
+  std::string_view name;
+  std::optional<std::string> sql;
 };
 
 using SettingSet = std::vector<Setting>;  // sorted by name
@@ -33,6 +40,8 @@ class SettingTable {
   // The one shared set that equals `set`, which need not be sorted (of two settings of one name the later counts).
   [[nodiscard]] Settings Intern(SettingSet set);
   [[nodiscard]] Settings With(const Settings& base, Setting setting);
+  // `base` behind all of `changes`, of which the last of a name counts. Takes as long as both are long.
+  [[nodiscard]] Settings With(const Settings& base, const std::vector<SettingChange>& changes);
   // `base` with `name` as it is in `startup` (not at all, if it is not there).
   [[nodiscard]] Settings Reset(const Settings& base, std::string_view name, const Settings& startup);
   // `base`, with those of `startup` that it does not have.

@@ -1,21 +1,27 @@
 """One client must not cost the others: what it sends takes processor time in proportion to its length, in small turns."""
 
-import os
+import itertools
+import pathlib
 import threading
 import time
 
 import pytest
 import wire
 
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-# Below this the clock of the kernel says nothing.
-FLOOR_SECONDS = 0.08
 # Twice as much is twice the work; a square is four times as much.
 MOST_PER_DOUBLING = 3.0
+# What a run costs beside its length: a wake-up more or less, another page.
+FLOOR_SECONDS = 0.01
+# The least of so many runs counts, by turns: what else the machine does makes a run dearer, never cheaper.
+RUNS, MOST_RUNS = 2, 12
+
+turns = itertools.count()
 
 
 def names(n, message):
-    return b"".join(message(f"n{i}") for i in range(n))
+    """`message` of n names that no run before had, of one length: a text that is known already costs less."""
+    turn = next(turns)
+    return b"".join(message(f"n{turn:03}_{i:06}") for i in range(n))
 
 
 PIPELINES = {
@@ -48,9 +54,9 @@ def one_worker(cluster):
 
 
 def cpu_seconds(waypost):
-    with open(f"/proc/{waypost.process.pid}/stat", encoding="ascii") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+    """What its threads have used, in nanoseconds by the scheduler's own account; virtual machines count no instructions."""
+    tasks = pathlib.Path(f"/proc/{waypost.process.pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def send_all(conn, data, mark):
@@ -74,10 +80,18 @@ def cost(waypost, data):
     return spent
 
 
+def linear(costs):
+    return all(more <= less * MOST_PER_DOUBLING + FLOOR_SECONDS for less, more in zip(costs, costs[1:]))
+
+
 def check_linear(waypost, make, n):
-    costs = [cost(waypost, make(size)) for size in (n, 2 * n, 4 * n)]
-    for less, more in zip(costs, costs[1:]):
-        assert more <= less * MOST_PER_DOUBLING + FLOOR_SECONDS, f"seconds at n, 2n, 4n: {costs}"
+    least = [float("inf")] * 3
+    for run in range(MOST_RUNS):
+        for i, size in enumerate((n, 2 * n, 4 * n)):
+            least[i] = min(least[i], cost(waypost, make(size)))
+        if run >= RUNS - 1 and linear(least):
+            return
+    raise AssertionError(f"seconds at n, 2n, 4n: {least}")
 
 
 @pytest.mark.proxy
@@ -88,6 +102,8 @@ def test_long_pipeline_costs_as_much_as_it_is_long(one_worker, kind):
 
 SETS = {
     "settings in one text": lambda n: wire.query(";".join(f"SET a.b{i} = 1" for i in range(n))),
+    "settings of a transaction": lambda n: wire.query("BEGIN;" + ";".join(f"SET LOCAL a.b{i} = 1" for i in range(n)) + ";COMMIT"),
+    "settings that are reset": lambda n: wire.query(";".join(f"SET a.b{i} = 1;RESET a.c{i}" for i in range(n))),
     "one setting again and again": lambda n: wire.query(";".join(f"SET a.b = {i}" for i in range(20 * n))),
     "savepoints": lambda n: wire.query("BEGIN;" + ";".join(f"SAVEPOINT s{i}" for i in range(n)) + ";ROLLBACK"),
     "nested comments": lambda n: wire.query("SELECT 1 " + "/*" * (6 * n) + "*/" * (6 * n)),

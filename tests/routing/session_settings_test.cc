@@ -1,7 +1,12 @@
 #include "routing/session_settings.h"
 
+#include <array>
 #include <catch2/catch.hpp>
+#include <random>
 #include <string>
+#include <vector>
+
+#include "tests/support/costs.h"
 
 namespace waypost {
 namespace {
@@ -233,6 +238,41 @@ TEST_CASE("an effect makes of a server connection what it makes of a session wit
   CHECK(after(Kind::kResetAll, "") == "role=r session_authorization=u");
   CHECK(after(Kind::kDiscardAll, "").empty());
   CHECK(after(Kind::kSetLocal, "a") == Shown(set));
+}
+
+TEST_CASE("a series of changes comes to what they come to one by one", "[routing][session_settings]") {
+  SettingTable table;
+  SessionSettings one_by_one(table), at_once(table);
+  const auto startup = table.Intern({{"a.b1", "SET a.b1 TO 'start'"}, {"role", "SET role TO 'r'"}});
+  one_by_one.Start(startup);
+  at_once.Start(startup);
+  std::mt19937 random(GENERATE(range(0U, 40U)));
+  for (int series = 0; series < 5; ++series) {
+    std::vector<SettingEffect> effects;
+    for (int i = 0; i < 12; ++i) {
+      const std::array kinds = {Kind::kSet, Kind::kReset, Kind::kSetLocal, Kind::kResetLocal, Kind::kUnknownLocal};
+      effects.push_back(Effect(kinds[random() % kinds.size()], "a.b" + std::to_string(random() % 4), std::to_string(i)));
+      REQUIRE(ChangesOneSetting(effects.back()));
+    }
+    for (const auto& effect : effects) one_by_one.Apply(effect);
+    at_once.ApplyAll(effects);
+    CHECK(at_once.session() == one_by_one.session());
+    CHECK(at_once.effective() == one_by_one.effective());
+    if (series == 2) one_by_one.Commit(), at_once.Commit();
+  }
+  CHECK_FALSE(ChangesOneSetting(Effect(Kind::kSet, "session_authorization", "x")));
+}
+
+TEST_CASE("a long series of changes costs as much as it is long", "[routing][session_settings]") {
+  const auto costs = CostsOf(4000, [](std::size_t n) {
+    SettingTable table;
+    SessionSettings session(table);
+    std::vector<SettingEffect> effects;
+    for (std::size_t i = 0; i < n; ++i) effects.push_back(Effect(Kind::kSet, "a.b" + std::to_string(i), "1"));
+    session.ApplyAll(effects);
+  });
+  CAPTURE(costs);
+  CHECK(costs.Linear());
 }
 
 }  // namespace waypost
