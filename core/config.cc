@@ -26,6 +26,7 @@ void Apply(const Overrides& overrides, PoolPolicy& policy) {
   if (overrides.max_size) policy.max_size = *overrides.max_size;
   if (overrides.idle_timeout) policy.idle_timeout = *overrides.idle_timeout;
   if (overrides.lifetime) policy.lifetime = *overrides.lifetime;
+  if (overrides.sequence_memory) policy.sequence_memory = *overrides.sequence_memory;
   if (overrides.query_wait_timeout) policy.query_wait_timeout = *overrides.query_wait_timeout;
 }
 

@@ -58,7 +58,7 @@ struct Overrides : RoutingOverrides {
   std::optional<PoolMode> pool_mode;
   std::optional<Pins> pins;
   std::optional<unsigned> min_size, max_size;
-  std::optional<milliseconds> idle_timeout, lifetime, query_wait_timeout;
+  std::optional<milliseconds> idle_timeout, lifetime, query_wait_timeout, sequence_memory;
 };
 
 struct UserConfig {

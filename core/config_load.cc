@@ -132,6 +132,7 @@ class ConfigLoad {
     section.Span("idle_timeout", pool.idle_timeout, kNone, kMonth);
     section.Span("lifetime", pool.lifetime, kNone, kMonth);
     section.Span("query_wait_timeout", pool.query_wait_timeout, kNone, kMonth);
+    section.Span("sequence_memory", pool.sequence_memory, kNone, kMonth);
   }
 
   static void CheckSizes(ConfigSection& section, unsigned min_size, unsigned max_size) {

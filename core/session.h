@@ -37,6 +37,7 @@
 #include "core/fence_probe.h"
 #include "core/pool.h"
 #include "core/self_check.h"
+#include "core/sequence_readers.h"
 #include "core/server_connection.h"
 #include "core/stream.h"
 #include "metrics/labels.h"
@@ -293,7 +294,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // session_sequence.cc
   void NoteSequences(const CachedStatement& found);
   void ReadsSequence();
-  // True if sessions of this user and database were seen asking for currval() or lastval().
+  // True if sessions of this user and database were seen asking for currval() or lastval() not long ago.
   [[nodiscard]] bool ReadsSequences();
   void AppendSequences(std::string& out);
   void ForgetSequences();
@@ -488,8 +489,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   bool audit_due_ = false;
   bool audit_failed_ = false;
   AuditReport audit_;              // of the audit that runs
-  std::uint64_t sequence_readers_ = 0;    // the version when it was asked whether
-  bool reads_sequences_ = false;          // this session's like ask for currval()
+  std::uint64_t sequence_readers_ = 0;    // the version when it was asked who asks for currval()
+  SequenceReaders::AskedRef sequence_asked_;  // when this session's like did; null: never
   bool block_advanced_ = false;           // in this block values were taken
   bool sequence_pin_ = false;             // values were taken on the connection at hand that may be asked for
   PinReason counted_pin_ = PinReason::kNone;

@@ -88,6 +88,10 @@ BatchDone Session::PinsAfter(char status) {
     block_advanced_ = block_advanced_ || b.advances;
     return done;
   }
+  if (sequence_pin_ && !ReadsSequences()) {  // nobody has asked for long: the audit says whether anything else ties it
+    sequence_pin_ = false;
+    audit_due_ = true;
+  }
   const bool advanced = std::exchange(block_advanced_, false) || b.advances;
   if (advanced && pool_policy_.pins == Pins::kAllow && ReadsSequences()) sequence_pin_ = true;
   if (!tied && sequence_pin_) done.pin = PinReason::kSequenceValue;

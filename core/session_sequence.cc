@@ -2,7 +2,7 @@
 // connection has the values of whoever took some on it: it is made to forget them before another session takes some or asks,
 // so that the answer is never another's; PostgreSQL then says 55000, as to a session that took none. A session gets the
 // connection back on which it took values, and others leave it for a moment, as far as there are others idle: so the first
-// to ask finds what it took. Whose user and database were seen asking once, their sessions stay on that connection.
+// to ask finds what it took. Whose user and database were seen asking not long ago, their sessions stay on that connection.
 #include <algorithm>
 
 #include "core/session.h"
@@ -39,18 +39,17 @@ void Session::NoteSequences(const CachedStatement& found) {
 
 void Session::ReadsSequence() {
   batch_->reads_sequence = true;
-  if (ReadsSequences()) return;
-  worker_.shared().sequence_readers.Add(database_, user_);
-  reads_sequences_ = true;
+  if (sequence_asked_ != nullptr) return sequence_asked_->At(worker_.Now());
+  sequence_asked_ = worker_.shared().sequence_readers.Add(database_, user_, worker_.Now());
 }
 
 bool Session::ReadsSequences() {
   auto& readers = worker_.shared().sequence_readers;
   if (const auto version = readers.version(); sequence_readers_ != version) {
     sequence_readers_ = version;
-    reads_sequences_ = reads_sequences_ || readers.Has(database_, user_);
+    if (sequence_asked_ == nullptr) sequence_asked_ = readers.Find(database_, user_);
   }
-  return reads_sequences_;
+  return sequence_asked_ != nullptr && sequence_asked_->Within(pool_policy_.sequence_memory, worker_.Now());
 }
 
 // Ahead of a batch: what others took on this connection is forgotten, if it may be asked for.

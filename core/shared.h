@@ -21,6 +21,7 @@
 #include "core/config.h"
 #include "core/credentials.h"
 #include "core/database_claims.h"
+#include "core/sequence_readers.h"
 #include "metrics/labels.h"
 #include "parser/startup.h"
 #include "routing/cluster_view.h"
@@ -174,31 +175,6 @@ class DefaultsClock {
  private:
   std::atomic<std::uint64_t> now_{0};
   std::atomic<Duration::rep> ticked_{0};
-};
-
-// Who was seen asking for currval() or lastval(): their sessions must stay where they took a value. Met at a statement that
-// is seen for the first time alone; what changes is told by `version`.
-class SequenceReaders {
- public:
-  void Add(const std::string& database, const std::string& user) {
-    const std::scoped_lock lock(mutex_);
-    if (readers_.emplace(database, user).second) version_.fetch_add(1, std::memory_order_release);
-  }
-  [[nodiscard]] bool Has(const std::string& database, const std::string& user) const {
-    const std::scoped_lock lock(mutex_);
-    return readers_.contains({database, user});
-  }
-  // The database of that name is another one.
-  void Forget(const std::string& database) {
-    const std::scoped_lock lock(mutex_);
-    std::erase_if(readers_, [&](const auto& reader) { return reader.first == database; });
-  }
-  [[nodiscard]] std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
-
- private:
-  mutable std::mutex mutex_;
-  std::set<std::pair<std::string, std::string>> readers_;
-  std::atomic<std::uint64_t> version_{1};
 };
 
 // Transactions that were prepared through here and are known to change no catalogue. Met at two-phase commit alone.

@@ -55,6 +55,7 @@ struct PoolPolicy {
   unsigned max_size = 0;              // server connections per pool and worker; 0: only the server's max_connections
   milliseconds idle_timeout{600'000};  // an idle server connection above min_size is closed after this
   milliseconds lifetime{3'600'000};    // a server connection is closed when idle and older; jitter +-10 %
+  milliseconds sequence_memory{3'600'000};  // so long after a user asked for currval(), his sessions stay where they took values
   milliseconds query_wait_timeout{120'000};  // how long a statement may wait for a server connection; 0: for ever
 };
 

@@ -47,6 +47,7 @@ TEST_CASE("the example configuration loads, and every value in it is the default
   CHECK(config.pool.idle_timeout == defaults.pool.idle_timeout);
   CHECK(config.pool.lifetime == defaults.pool.lifetime);
   CHECK(config.pool.query_wait_timeout == defaults.pool.query_wait_timeout);
+  CHECK(config.pool.sequence_memory == defaults.pool.sequence_memory);
   CHECK(config.limits.login_timeout == defaults.limits.login_timeout);
   CHECK(config.limits.client_idle_timeout == defaults.limits.client_idle_timeout);
   CHECK(config.limits.idle_in_transaction_timeout == defaults.limits.idle_in_transaction_timeout);

@@ -19,6 +19,17 @@ def conn(waypost):
 
 
 @pytest.fixture
+def untied(make_waypost):
+    """No client of it has asked for lastval(): behind DDL a session that is tied hears 0A000, as from PostgreSQL, since the
+    server connection that it stays on has its statement."""
+    return make_waypost(wait_for_split=True)
+
+
+def connect_to(proxy):
+    return psycopg.connect(host="127.0.0.1", port=proxy.port, user="openfire", password="openfire", dbname="openfire", autocommit=True)
+
+
+@pytest.fixture
 def table(conn):
     conn.execute("DROP TABLE IF EXISTS psy; CREATE TABLE psy (id int PRIMARY KEY, t text)")
     yield "psy"
@@ -208,46 +219,44 @@ def test_twenty_threads(waypost):
     assert not failures
 
 
-def test_a_plan_that_ddl_changed_is_made_anew(conn, table, waypost):
+def test_a_plan_that_ddl_changed_is_made_anew(table, untied):
     """PostgreSQL says "cached plan must not change result type"; who asks what is returned is spared it."""
-    sql = "SELECT * FROM psy FOR UPDATE"
-    before = waypost.metric("waypost_read_retries_total", cause="plan_changed")
-    conn.execute("INSERT INTO psy VALUES (1, 'a')")
-    for _ in range(3):
-        assert conn.execute(sql, prepare=True).fetchall() == [(1, "a")]
-    conn.execute("ALTER TABLE psy ADD b int DEFAULT 2")
-    for _ in range(3):
-        assert conn.execute(sql, prepare=True).fetchall() == [(1, "a", 2)]
-    assert waypost.metric("waypost_read_retries_total", cause="plan_changed") > before
-    conn.execute("ALTER TABLE psy ADD c int DEFAULT 3")
-    with pytest.raises(psycopg.errors.FeatureNotSupported), conn.transaction():  # a block cannot be run again
-        conn.execute("SELECT 1")
-        conn.execute(sql, prepare=True)
-    assert conn.execute(sql, prepare=True).fetchall() == [(1, "a", 2, 3)]
-
-
-def test_what_is_prepared_behind_ddl_is_parsed_behind_it(conn, table, waypost):
-    """One session's statement is another's too, but never an older plan for a Parse of today; also where the batch goes on behind it."""
-
-    def connect():
-        return psycopg.connect(host="127.0.0.1", port=waypost.port, user="openfire", password="openfire", dbname="openfire", autocommit=True)
-
-    for n in range(3):
-        for sql in (both := ("SELECT * FROM psy FOR UPDATE", "SELECT * FROM psy")):
+    with connect_to(untied) as conn:
+        sql = "SELECT * FROM psy FOR UPDATE"
+        before = untied.metric("waypost_read_retries_total", cause="plan_changed")
+        conn.execute("INSERT INTO psy VALUES (1, 'a')")
+        for _ in range(3):
+            assert conn.execute(sql, prepare=True).fetchall() == [(1, "a")]
+        conn.execute("ALTER TABLE psy ADD b int DEFAULT 2")
+        for _ in range(3):
+            assert conn.execute(sql, prepare=True).fetchall() == [(1, "a", 2)]
+        assert untied.metric("waypost_read_retries_total", cause="plan_changed") > before
+        conn.execute("ALTER TABLE psy ADD c int DEFAULT 3")
+        with pytest.raises(psycopg.errors.FeatureNotSupported), conn.transaction():  # a block cannot be run again
+            conn.execute("SELECT 1")
             conn.execute(sql, prepare=True)
-        conn.execute(f"ALTER TABLE psy ADD c{n} int")
-        for sql in both:
-            with connect() as other, other.pipeline():
-                cur = other.execute(sql, prepare=True)
-                assert cur.fetchall() == [] and len(cur.description) == 3 + n
-    with connect() as other, other.pipeline() as pipeline:  # skipped by the server, which keeps what it has
-        other.execute("SELECT 1 / 0")
-        other.execute("SELECT * FROM psy FOR UPDATE", prepare=True)
-        with pytest.raises(psycopg.errors.DivisionByZero):
-            pipeline.sync()
-    with connect() as other:
-        assert other.execute("SELECT * FROM psy FOR UPDATE", prepare=True).fetchall() == []
-    conn.execute("SELECT t FROM psy FOR UPDATE", prepare=True)
-    conn.execute("ALTER TABLE psy DROP t")
-    with connect() as other, pytest.raises(psycopg.errors.UndefinedColumn):  # said by the Parse, as PostgreSQL does
-        other.execute("SELECT t FROM psy FOR UPDATE", prepare=True)
+        assert conn.execute(sql, prepare=True).fetchall() == [(1, "a", 2, 3)]
+
+
+def test_what_is_prepared_behind_ddl_is_parsed_behind_it(table, untied):
+    """One session's statement is another's too, but never an older plan for a Parse of today; also where the batch goes on behind it."""
+    with connect_to(untied) as conn:
+        for n in range(3):
+            for sql in (both := ("SELECT * FROM psy FOR UPDATE", "SELECT * FROM psy")):
+                conn.execute(sql, prepare=True)
+            conn.execute(f"ALTER TABLE psy ADD c{n} int")
+            for sql in both:
+                with connect_to(untied) as other, other.pipeline():
+                    cur = other.execute(sql, prepare=True)
+                    assert cur.fetchall() == [] and len(cur.description) == 3 + n
+        with connect_to(untied) as other, other.pipeline() as pipeline:  # skipped by the server, which keeps what it has
+            other.execute("SELECT 1 / 0")
+            other.execute("SELECT * FROM psy FOR UPDATE", prepare=True)
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                pipeline.sync()
+        with connect_to(untied) as other:
+            assert other.execute("SELECT * FROM psy FOR UPDATE", prepare=True).fetchall() == []
+        conn.execute("SELECT t FROM psy FOR UPDATE", prepare=True)
+        conn.execute("ALTER TABLE psy DROP t")
+        with connect_to(untied) as other, pytest.raises(psycopg.errors.UndefinedColumn):  # said by the Parse, as PostgreSQL does
+            other.execute("SELECT t FROM psy FOR UPDATE", prepare=True)

@@ -1,9 +1,12 @@
 """currval() and lastval() never answer with another session's value, and with the session's own from the first time on
 that its application was seen asking for one."""
 
+import time
+
 import psycopg
 import pytest
 import wire
+from waypost import eventually
 
 pytestmark = pytest.mark.proxy
 
@@ -116,3 +119,27 @@ def test_psycopg(make_waypost):
             other.execute("INSERT INTO seq_t (t) VALUES (%s)", ("y",))
             assert one.execute("SELECT currval(%s)", ("seq_t_id_seq",)).fetchone() == mine
             assert one.execute("SELECT lastval()").fetchone() == mine
+
+
+def test_who_asked_long_ago_is_not_tied_for_good(make_waypost):
+    """What he took he finds all the same, and he is tied again from then on."""
+    proxy = make_waypost(sections={**FEW, "pool": {"sequence_memory": "1500ms"}})
+
+    def tied():
+        return proxy.metric("waypost_sessions_pinned", reason="sequence_value")
+
+    with proxy.connect() as conn, proxy.connect() as other:
+        conn.rows("INSERT INTO seq_t (t) VALUES ('x')")
+        assert conn.value("SELECT lastval()") == "1"
+        assert other.value("INSERT INTO seq_t (t) VALUES ('x') RETURNING id") == "2"
+        assert conn.value("INSERT INTO seq_t (t) VALUES ('x') RETURNING id") == "3"
+        eventually(lambda: tied() == 2, what="sessions that are tied")
+        time.sleep(2)
+        conn.rows("LISTEN seq_channel")  # ties it by itself
+        for _ in range(2):
+            taken = [c.value("INSERT INTO seq_t (t) VALUES ('x') RETURNING id") for c in (conn, other)]
+        eventually(lambda: tied() == 0, what="sessions that are not")
+        assert proxy.metric("waypost_sessions_pinned", reason="listen") == 1
+        assert [c.value("SELECT lastval()") for c in (conn, other)] == taken
+        other.rows("INSERT INTO seq_t (t) VALUES ('x')")
+        eventually(lambda: tied() == 1, what="a session that is tied again")
