@@ -43,6 +43,7 @@ bool LooksAtNothing(const Facts& facts) {
 // nothing, unless it is a lock.
 bool LeavesSomething(const CachedStatement& found) {
   if (found.verdict.cls == Class::kRead) return false;
+  if (!found.facts().empty() && found.facts().back().prepares) return false;  // its block ends, whatever becomes of it
   if (found.verdict.why != Reason::kServerLocal) return found.facts().size() != 1 || found.facts().front().kind != StatementKind::kBegin;
   return std::any_of(found.facts().begin(), found.facts().end(), [](const Facts& facts) {
     return facts.writes_by_form || std::any_of(facts.names.begin(), facts.names.end(), [](const NameRef& ref) {

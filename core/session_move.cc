@@ -51,7 +51,10 @@ bool Session::PreparesElsewhere() {
   const auto* block = std::get_if<InBlock>(&state_);
   if (block == nullptr || block->pin != PinReason::kNone || !batch_->prepares || !OnReplica()) return false;
   const auto lone = LoneStatement();
-  if (lone.facts == nullptr || !lone.facts->prepares) return false;
+  if (lone.facts == nullptr || !lone.facts->prepares) {  // others stand before it: they go there too
+    if (BlockMayMove()) MoveBlock();
+    return false;
+  }
   const bool failed = connection_->status() == 'E';
   if (begin_.empty()) begin_ = "BEGIN READ ONLY";
   MoveBlock();

@@ -210,3 +210,33 @@ def test_a_read_only_branch_is_prepared_on_the_primary(cluster, make_waypost, re
         assert [m.body for m in replies] == [b"ROLLBACK\0", b"I"]
         assert conn.rows("SELECT 1") == [["1"]]
     eventually(lambda: cluster.sql("SELECT count(*) FROM pg_prepared_xacts WHERE gid = 'moves'")[0][0] == "0")
+
+
+def in_one_query(conn, *statements):
+    return conn.simple(";".join(statements))
+
+
+def in_one_series(conn, *statements):
+    for sql in statements:
+        conn.send(wire.parse("", sql), wire.bind("", ""), wire.execute())
+    conn.send(wire.sync())
+    return conn.until()
+
+
+@pytest.mark.parametrize("send", [in_one_query, in_one_series])
+def test_a_branch_is_prepared_together_with_what_stands_before_it(cluster, make_waypost, send):
+    proxy = make_waypost(wait_for_split=True)
+    with proxy.connect() as conn:
+        for before in (["SELECT count(*) FROM probe_me"], []):
+            conn.rows("BEGIN READ ONLY")
+            for sql in before:
+                conn.rows(sql)
+            answered = send(conn, "SELECT count(*) FROM probe_me", "PREPARE TRANSACTION 'moves'")
+            assert (wire.rows(answered), wire.sqlstates(answered)) == ([["100"]], [])
+            assert conn.rows("COMMIT PREPARED 'moves'") == []
+        conn.rows("BEGIN READ ONLY")
+        conn.rows("SELECT count(*) FROM probe_me")
+        assert wire.sqlstates(send(conn, "SELECT 1/0", "PREPARE TRANSACTION 'moves'")) == ["22012"]
+        assert wire.sqlstates(conn.simple("SELECT 1")) == ["25P02"]
+        conn.rows("ROLLBACK")
+    assert cluster.sql("SELECT count(*) FROM pg_prepared_xacts WHERE gid = 'moves'")[0][0] == "0"
