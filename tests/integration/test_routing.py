@@ -194,8 +194,10 @@ def test_reads_run_on_a_replica(cluster, conn, marker, run, sql):
 
 @pytest.mark.parametrize("run, sql", cases(WRITES))
 def test_all_else_runs_on_the_primary(cluster, conn, marker, run, sql):
-    assert wire.sqlstates(run(conn, f"{sql} /* {marker} */")) == []
-    assert cluster.where(marker) == "pg0"
+    known = cluster.major >= 15 or not sql.startswith("MERGE")
+    assert (wire.sqlstates(run(conn, f"{sql} /* {marker} */")) == []) == known
+    if known:  # a server does not log what it cannot parse
+        assert cluster.where(marker) == "pg0"
 
 
 @pytest.mark.parametrize("sql", READS + WRITES, ids=lambda s: s[:60])
