@@ -70,7 +70,9 @@ void Session::ProcessInput() {
 // must, before it has the rest.
 bool Session::Unended() const {
   if (!batch_ || batch_->messages.empty()) return false;
-  return batch_->dispatched ? batch_->sent < batch_->messages.size() && ProvesParts() : !In<Acquiring>();
+  if (!batch_->dispatched) return !In<Acquiring>();
+  // What waits to hear what its statement returns is all here: it goes on by the answer.
+  return batch_->shape_wait == ShapeWait::kNone && batch_->sent < batch_->messages.size() && ProvesParts();
 }
 
 void Session::AwaitEnd() {

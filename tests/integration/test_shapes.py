@@ -1,6 +1,9 @@
 """DDL under prepared statements: a client that described a statement once reads rows of that shape or hears 0A000, wherever its
 statement runs: the answers of Waypost are those of PostgreSQL, message by message."""
 
+import contextlib
+import os
+import signal
 import struct
 import threading
 import time
@@ -8,6 +11,7 @@ import time
 import psycopg
 import pytest
 import wire
+from cluster import REPLICAS
 from waypost import Waypost
 
 INT4, INT8, FLOAT8 = 23, 20, 701
@@ -265,6 +269,54 @@ def test_reads_on_replicas_are_of_the_shape_that_was_told(cluster, waypost, name
             assert [driver.read() for driver in drivers] == [None] * len(drivers)
     finally:
         for conn in (owner, *conns):
+            conn.shut()
+
+
+@contextlib.contextmanager
+def stopped(cluster):
+    """Neither the replicas' sessions nor who tells how fresh those must be answer meanwhile."""
+    of_role = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND usename = "
+    pids = [int(pid) for [pid] in cluster.sql(of_role + "'postgres'")]
+    pids += [int(pid) for name in REPLICAS for [pid] in cluster.sql(of_role + "'openfire'", name)]
+
+    def tell(what):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):  # it has ended since
+                os.kill(pid, what)
+
+    tell(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        tell(signal.SIGCONT)
+
+
+@pytest.mark.proxy
+def test_a_replica_that_takes_its_time_to_tell_the_shape(cluster, make_waypost):
+    """What waits for that is a whole batch, not the beginning of one that its client has yet to end."""
+    proxy = make_waypost(sections={"top": {"workers": 1}}, wait_for_split=True)
+    conns = [proxy.connect(timeout=20) for _ in range(7)]
+    try:
+        a, *others = conns
+        a.rows(f"{CLEAN}; CREATE TABLE shape {ONE}")
+        for n in range(6):
+            driver = Driver(a, f"SELECT a AS y{n} FROM shape", f"y{n}_")
+            driver.prepare()
+            assert driver.read() == 12345
+            for other in others:  # they take the connections that have it
+                other.rows("BEGIN READ ONLY")
+                other.rows("SELECT count(*) FROM probe_me")
+            before = proxy.metric("waypost_prepared_statement_reprepares_total")
+            time.sleep(0.3)  # nobody writes: the read is sent before it is known how fresh it must be
+            with stopped(cluster):
+                a.send(wire.bind("", driver.at, results=[1]), wire.execute(), wire.sync())
+                time.sleep(0.05)
+            assert wire.types(a.until()) == "2DCZ"
+            assert proxy.metric("waypost_prepared_statement_reprepares_total") > before
+            for other in others:
+                other.rows("COMMIT")
+    finally:
+        for conn in conns:
             conn.shut()
 
 
