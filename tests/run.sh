@@ -112,6 +112,7 @@ main() {
 
   step "packages"
   "$root/deploy/install.sh" || die "installation failed"
+  [ ${#long[@]} -eq 0 ] || "$root/deploy/install.sh" drivers || die "installation failed"
   build release
   unit_tests release
   integration_tests release

@@ -12,9 +12,8 @@ SCENARIOS = ["startup", "named", "batches", "maxrows", "fetchsize", "transaction
              "readonly", "largeobject", "copy", "timeout", "autosave", "modes", "metadata", "settings"]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def classpath():
-    """Builds the harness; Maven Central is asked only for what is not yet in the local repository."""
+def build():
+    """The classpath. Builds the harness; Maven Central is asked only for what is not yet in the local repository."""
     classes, lib = PROJECT / "target" / "classes", PROJECT / "target" / "lib"
     sources = [PROJECT / "pom.xml", *(PROJECT / "src").rglob("*.java")]
     newest = max(path.stat().st_mtime for path in sources)
@@ -26,6 +25,11 @@ def classpath():
         assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
         os.utime(built)
     return f"{classes}:{lib}/*"
+
+
+@pytest.fixture(scope="session")
+def classpath():
+    return build()
 
 
 @pytest.mark.timeout(720)
