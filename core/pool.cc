@@ -22,6 +22,10 @@ constexpr milliseconds kMaxBackoff{2'000};
 // Who took a value from a sequence asks for it with his next statement, if he does: so long others use another connection,
 // if there is one idle.
 constexpr milliseconds kSequenceGrace{100};
+// Settings cost a server more than a small read: somebody who finds his own on a connection may overtake those who came no
+// more than this before him. So few of the queue, and of those idle, are looked at.
+constexpr milliseconds kSettingsGrace{1};
+constexpr std::size_t kSettingsLook = 32;
 // A replica that replays so late what ALTER ROLE ... SET changed is not thought of.
 constexpr milliseconds kDefaultsReach{5'000};
 
@@ -71,12 +75,31 @@ void Pool::WaitersChanged() {
   if (server != nullptr && budget_.used() < server->max_connections) pools_.Grow(key_.server);
 }
 
+// The one used last of those that have its settings, else of all.
+std::size_t Pool::ChooseLastUsed(const Waiter& waiter) const {
+  const auto none = idle_.size();
+  const auto least = none - std::min(none, kSettingsLook);
+  for (auto i = none; i-- > least && waiter.wanted_settings != nullptr;)
+    if (idle_[i]->settings_left() == waiter.wanted_settings) return i;
+  return none - 1;
+}
+
+// The first one, or whoever came close behind him and wants the settings that the connection has.
+std::size_t Pool::ChooseWaiter(const PooledConnection& connection) const {
+  const auto* left = connection.settings_left();
+  const auto latest = waiters_.front()->waiting_since + kSettingsGrace;
+  const auto looked_at = std::min(waiters_.size(), kSettingsLook);
+  for (std::size_t i = 0; i < looked_at && waiters_[i]->waiting_since <= latest; ++i)
+    if (waiters_[i]->wanted_settings == left) return i;
+  return 0;
+}
+
 // Which of those idle, of whom there is one. Its own, where it took a value from a sequence that it may ask for; else one
 // where nobody did; else the one used last, but for those where another took a value just now; else the one of those where
 // it was longest ago.
 std::size_t Pool::ChooseIdle(const Waiter& waiter) const {
   const auto none = idle_.size();
-  if (waiter.sequence_token == 0 && idle_.back()->sequence_token == 0) return none - 1;
+  if (waiter.sequence_token == 0 && idle_.back()->sequence_token == 0) return ChooseLastUsed(waiter);
   const auto fresh = host_.Now() - kSequenceGrace;
   auto free = none;
   auto left = none;  // by who took a value there
@@ -218,9 +241,10 @@ void Pool::Serve(PooledConnection& connection) {
     idle_.push_back(&connection);
     return;
   }
-  auto* waiter = waiters_.front();
+  const auto chosen = waiters_.begin() + static_cast<std::ptrdiff_t>(ChooseWaiter(connection));
+  auto* waiter = *chosen;
   if (Outdated(connection, *waiter)) return Discard(connection, DisconnectCause::kOutdated);
-  waiters_.pop_front();
+  waiters_.erase(chosen);
   WaitersChanged();
   host_.metrics().Observe(Histogram::kPoolWait, key_.server, host_.Now() - waiter->waiting_since);
   waiter->OnServerConnection(connection);
@@ -267,6 +291,13 @@ void Pool::CloseIdle(DisconnectCause cause) {
   while (!idle_.empty()) Discard(*idle_.front(), cause);
 }
 
+// Those that are removed meanwhile live on in the graveyard until the next turn of the loop.
+void Pool::GiveUp(const std::string& why) {
+  std::vector<PooledConnection*> all;
+  for (const auto& connection : connections_) all.push_back(connection.get());
+  for (auto* connection : all) connection->GiveUp(why);
+}
+
 void Pool::Sweep(TimePoint now) {
   const auto* server = host_.FindServer(key_.server);
   if (server == nullptr) CloseIdle(DisconnectCause::kRemoved);
@@ -293,7 +324,7 @@ void Pool::EndLateLogins(TimePoint now) {
     auto& connection = *connections_[i];
     const bool in_time = server != nullptr && now - connection.connect_started < server->connect_timeout;
     if (connection.ready() || connection.broken() || in_time) ++i;
-    else connection.GiveUpLogin("no answer within connect_timeout");  // removes it
+    else connection.GiveUp("no answer within connect_timeout");  // removes it
   }
 }
 

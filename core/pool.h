@@ -15,6 +15,7 @@
 #include "core/server_login.h"
 #include "metrics/labels.h"
 #include "routing/cluster_view.h"
+#include "routing/settings.h"
 
 namespace waypost {
 
@@ -34,6 +35,7 @@ class Waiter {
   TimePoint waiting_since{};  // kept while it is sent from one pool to another; {}: does not wait
   TimePoint give_up_at = TimePoint::max();
   std::uint64_t sequence_token = 0;  // see ServerConnection: the connection that has the same is best for it; 0: any
+  const SettingSet* wanted_settings = nullptr;  // the connection that has them is best; nullptr: any is as good
   std::uint64_t defaults = 0;  // what the DefaultsClock said when its session began
 
  protected:
@@ -74,6 +76,8 @@ class Pool {
   // Time-outs, ages, servers that are gone.
   void Sweep(TimePoint now);
   void CloseIdle(DisconnectCause cause);
+  // All of them are lost from now on, leased or not.
+  void GiveUp(const std::string& why);
   void FailWaiters(std::string_view sqlstate, const std::string& error);
 
   [[nodiscard]] const Key& key() const { return key_; }
@@ -91,6 +95,8 @@ class Pool {
   void Open();
   void GiveBack(PooledConnection& connection);
   [[nodiscard]] std::size_t ChooseIdle(const Waiter& waiter) const;
+  [[nodiscard]] std::size_t ChooseLastUsed(const Waiter& waiter) const;
+  [[nodiscard]] std::size_t ChooseWaiter(const PooledConnection& connection) const;
   void Serve(PooledConnection& connection);
   void Remove(PooledConnection& connection, DisconnectCause cause);
   void WaitersChanged();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/base/time.h"
+#include "routing/settings.h"
 
 namespace waypost {
 
@@ -25,10 +26,12 @@ class PooledConnection {
 
   // True if it may change hands: nothing due, no transaction, no cancel on its way.
   [[nodiscard]] virtual bool Clean() const = 0;
+  // The settings that its last user left on it: who wants the same has none to set.
+  [[nodiscard]] virtual const SettingSet* settings_left() const = 0;
   // Of one that has told Pool::OnLoginFailed().
   [[nodiscard]] virtual LoginFailure WhyLoginFailed() const = 0;
-  // The login takes too long: it fails now.
-  virtual void GiveUpLogin(const std::string& why) noexcept = 0;
+  // It is lost from now on, whatever its server still says: a login fails, and whoever leases it is told.
+  virtual void GiveUp(const std::string& why) noexcept = 0;
 
   [[nodiscard]] bool ready() const { return ready_; }    // logged in
   [[nodiscard]] bool broken() const { return broken_; }  // lost

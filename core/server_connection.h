@@ -94,8 +94,9 @@ class ServerConnection final : public PooledConnection, public StreamUser {
   [[nodiscard]] bool Clean() const override {
     return ready_ && !broken_ && status_ == 'I' && !tainted && ledger_.Idle() && cancels_ == 0 && stash_.empty();
   }
+  [[nodiscard]] const SettingSet* settings_left() const override { return settings.get(); }
   [[nodiscard]] LoginFailure WhyLoginFailed() const override;
-  void GiveUpLogin(const std::string& why) noexcept override { OnClosed(why); }
+  void GiveUp(const std::string& why) noexcept override { OnClosed(why); }
 
   // A cancel request for this connection is on its way, or has ended.
   void CancelStarted() { ++cancels_; }

@@ -158,6 +158,7 @@ void Session::Acquire() {
   if (pools_.size() <= server) pools_.resize(server + std::size_t{1});
   if (pools_[server] == nullptr) pools_[server] = &worker_.pools().Get({server, database_, user_, only_at_start_});
   waiting_in_ = pools_[server];
+  wanted_settings = settings_.session().get();
   if (auto* connection = waiting_in_->Acquire(*this)) return OnServerConnection(*connection);
   batch_->waited = true;
 }

@@ -1,5 +1,6 @@
 // Random sessions, limits, kinds and failures against the pools of some workers, and what must hold of them at each step.
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <map>
@@ -114,6 +115,7 @@ class Model {
   // A session of its own takes the place.
   void Begin(Session& session) {
     session.client = std::make_unique<Client>(world_);
+    session.client->wanted_settings = &settings_[Below(3)];
     session.client->on_served = [this, &session](Client&) { OnServed(session); };
     session.client->on_sent_away = [this, &session](Client& client) {
       if (Chance(50)) return Acquire(session);
@@ -137,7 +139,8 @@ class Model {
     if (client.served == served || client.waited_since != TimePoint{}) ++queued_;
   }
 
-  // Strictly in turn within a pool; over pools by about a turn.
+  // In turn within a pool, but for who finds his own settings and came at most a millisecond behind the first; over pools by
+  // about a turn.
   void OnServed(Session& session) {
     ++served_;
     auto& client = *session.client;
@@ -148,7 +151,10 @@ class Model {
     for (auto& other : clients_) {
       if (!other->client->waits()) continue;
       const auto before = other->client->waiting_since;
-      if (other->client->waits_in == &pool && (before < since || (before == since && other->arrival < session.arrival)))
+      const bool same = client.found_settings == client.wanted_settings;
+      const bool before_us = same ? before + milliseconds(1) < since
+                                  : before < since || (before == since && other->arrival < session.arrival);
+      if (other->client->waits_in == &pool && before_us)
         Fault("somebody was served out of turn in his pool");
       const auto lacks = other->client->waits_in->LacksPlaceSince();
       if (other->client->waits_in->key().server != pool.key().server || !lacks || before < *lacks) continue;
@@ -373,6 +379,7 @@ class Model {
   std::mt19937 random_;
   World world_;
   std::vector<std::unique_ptr<Session>> clients_;
+  std::array<SettingSet, 3> settings_;  // kinds of them, told apart by their addresses
   std::vector<Connection*> cancelled_;
   std::vector<TimePoint> swept_, startup_ends_;
   std::vector<unsigned> most_;

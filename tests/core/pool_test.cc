@@ -56,6 +56,48 @@ TEST_CASE("who waits longest in a pool is served first", "[core][pool]") {
   CHECK(world.opened == 1);
 }
 
+TEST_CASE("who finds his own settings overtakes those of the same millisecond, no others", "[core][pool]") {
+  World world(1, 1);
+  const SettingSet mine, theirs;
+  Client holder(world), early(world), first(world), same(world);
+  holder.wanted_settings = same.wanted_settings = &mine;
+  early.wanted_settings = first.wanted_settings = &theirs;
+  auto& pool = world.PoolOf("u");
+  holder.Acquire(pool);
+  world.LogIn();
+  early.Acquire(pool);
+  world.now += milliseconds(2);
+  first.Acquire(pool);
+  world.now += milliseconds(1);
+  same.Acquire(pool);
+  holder.Release();
+  CHECK(early.served == 1);  // more than a millisecond before `same`
+  early.held->settings = &mine;
+  early.Release();
+  CHECK(same.served == 1);
+  CHECK(first.served == 0);
+  same.Release();
+  CHECK(first.served == 1);
+}
+
+TEST_CASE("of those idle, one that has the settings is given", "[core][pool]") {
+  World world;
+  const SettingSet mine, theirs;
+  Client one(world), other(world), again(world);
+  one.wanted_settings = again.wanted_settings = &mine;
+  other.wanted_settings = &theirs;
+  auto& pool = world.PoolOf("u");
+  one.Acquire(pool);
+  other.Acquire(pool);
+  world.LogIn();
+  world.LogIn();
+  auto* left = one.held;
+  one.Release();
+  other.Release();  // used last
+  again.Acquire(pool);
+  CHECK(again.held == left);
+}
+
 TEST_CASE("one who forgets is not called, and the next one is", "[core][pool]") {
   World world(1, 1);
   Client first(world), second(world);

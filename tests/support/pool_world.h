@@ -30,8 +30,9 @@ class Connection final : public PooledConnection {
   Connection(World& world, Pool& pool);
 
   [[nodiscard]] bool Clean() const override { return ready_ && !broken_ && !dirty && cancels_ == 0; }
+  [[nodiscard]] const SettingSet* settings_left() const override { return settings; }
   [[nodiscard]] LoginFailure WhyLoginFailed() const override { return failure_; }
-  void GiveUpLogin(const std::string& why) noexcept override { LoseLogin(why); }
+  void GiveUp(const std::string& why) noexcept override { ready_ ? Lose() : LoseLogin(why); }
 
   void LogIn();
   void Refuse(std::string_view sqlstate);
@@ -44,6 +45,7 @@ class Connection final : public PooledConnection {
 
   [[nodiscard]] Pool& pool() { return pool_; }
   bool dirty = false;
+  const SettingSet* settings = nullptr;  // as its last user left them
   bool buried = false;
   TimePoint due{};  // for the model: when its login or its cancel ends
 
@@ -185,6 +187,7 @@ class Client final : public Waiter {
     waiting_since = {};
     give_up_at = TimePoint::max();
     held = static_cast<Connection*>(&connection);
+    found_settings = std::exchange(held->settings, wanted_settings);
     ++served;
     on_served(*this);
   }
@@ -201,6 +204,7 @@ class Client final : public Waiter {
     on_sent_away(*this);
   }
 
+  const SettingSet* found_settings = nullptr;  // on the connection, when it was served last
   [[nodiscard]] bool waits() const { return waits_in != nullptr; }
 
   Pool* waits_in = nullptr;
