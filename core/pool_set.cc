@@ -88,6 +88,16 @@ void PoolSet::CloseIdle(const std::string& database) {
     if (key.database == database) pool->CloseIdle(DisconnectCause::kEvicted);
 }
 
+std::size_t PoolSet::GiveUp(ServerId server, const std::string& why) {
+  std::size_t count = 0;
+  for (auto& [key, pool] : pools_) {
+    if (key.server != server) continue;
+    count += pool->size();
+    pool->GiveUp(why);
+  }
+  return count;
+}
+
 void PoolSet::Grow(ServerId server) {
   auto& budget = host_.shared().budgets[server];
   const auto* limit = host_.FindServer(server);

@@ -36,6 +36,8 @@ class PoolSet {
   [[nodiscard]] std::optional<TimePoint> LacksPlaceSince(ServerId server, const Pool* except) const;
   // Closes those that are idle in one database, on whatever server.
   void CloseIdle(const std::string& database);
+  // All connections to that server are lost from now on, leased or not; returns how many there were.
+  std::size_t GiveUp(ServerId server, const std::string& why);
   [[nodiscard]] auto begin() const { return pools_.begin(); }
   [[nodiscard]] auto end() const { return pools_.end(); }
 

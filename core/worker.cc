@@ -46,6 +46,7 @@ Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View vi
       shared_(shared),
       config_(std::move(config)),
       view_(std::move(view)),
+      last_primary_(view_->primary),
       random_(ReadU32(AsBytes(RandomBytes(4)).data())),
       mail_(loop_, [this] { RunPosted(); }),
       grave_wakeup_(loop_, [this] { EmptyGrave(); }),
@@ -132,8 +133,23 @@ void Worker::OnView(View view) {
   fence_.OnView();
   if (!primary_changed) return;
   startup_checks_.Clear();
+  if (view_->primary) {
+    const auto before = std::exchange(last_primary_, view_->primary);
+    if (before && before != last_primary_) Depose(*before);
+  }
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (slots_[i].session) slots_[i].session->OnViewChanged();
+}
+
+// Another server has taken its place. Whatever it still says is void: what is under way there would be acknowledged and lost.
+// A server that hangs does not say it is gone, and its kernel goes on taking what it is sent.
+void Worker::Depose(ServerId server) {
+  const auto& successor = view_->servers[*view_->primary].name;
+  const auto closed = pools_.GiveUp(server, "server \"" + view_->servers[server].name +
+                                                "\" is the primary no longer; \"" + successor + "\" is");
+  if (closed > 0)
+    Log(LogLevel::kWarn, "server_deposed",
+        {{"server", view_->servers[server].name}, {"primary", successor}, {"connections_closed", std::to_string(closed)}});
 }
 
 void Worker::FindServers() {

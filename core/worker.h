@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -187,6 +188,7 @@ class Worker final : public PoolHost {
   void CheckDeadlines(TimePoint now);
   void CheckUnended();
   void OnView(View view);
+  void Depose(ServerId server);
   void CancelHere(std::uint32_t pid, std::string_view secret);
   void PublishGauges();
 
@@ -194,6 +196,7 @@ class Worker final : public PoolHost {
   Shared& shared_;
   ConfigSnapshot config_;
   View view_;
+  std::optional<ServerId> last_primary_;  // also while there is none
   Loop loop_;
   WorkerMetrics metrics_;
   std::mt19937 random_;
