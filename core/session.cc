@@ -340,6 +340,10 @@ void Session::StopWaiting(std::string_view why) {
 
 void Session::Cancel() {
   auto& metrics = worker_.metrics();
+  if (waits_for_reader_) {  // it has not begun yet
+    cancel_when_read_ = true;
+    return metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
+  }
   if (SettlesHere()) {  // for a moment: it is sent, and cancelled where it runs
     worker_.fence().Leave(*this);
     OnSettled();
@@ -385,7 +389,7 @@ void Session::Sweep(TimePoint now) {
 
 void Session::Drain(bool at_once) {
   draining_ = true;
-  const bool idle = login_ || ((In<Idle>() || In<Pinned>()) && !batch_);
+  const bool idle = login_ || ((In<Idle>() || In<Pinned>()) && !batch_ && !waits_for_reader_);
   if (!idle && !at_once) return;
   Close(ErrorMessage({.severity = "FATAL", .sqlstate = "57P01",
                       .message = "terminating connection due to administrator command"}),

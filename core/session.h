@@ -67,6 +67,11 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // From the worker.
   // It is its turn again: see Worker::NextTurn.
   void GoOn();
+  // The text at the head of its input that is to be analysed elsewhere; nothing: there is none any more.
+  [[nodiscard]] std::optional<std::string> TextToRead();
+  [[nodiscard]] Lexing lexing() const { return lexing_; }
+  // That is done.
+  void OnSqlRead(SqlRef sql, Lexing lexing);
   void Sweep(TimePoint now);
   // Ends what has taken too long. False: there is no deadline, look no more.
   [[nodiscard]] bool CheckDeadline(TimePoint now);
@@ -166,6 +171,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] SessionFacts FactsOfSession() const;
   void Misbehaved(std::string_view message);
   Batch& batch();
+  [[nodiscard]] std::optional<std::string_view> LongTextIn(char type, Bytes body) const;
+  [[nodiscard]] bool MustBeRead(char type, Bytes body);
 
   // session_classify.cc
   void Classify(BatchMessage& message, Bytes body);
@@ -426,6 +433,11 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
 
   Backlog input_;                  // what came and cannot be looked at yet
   bool rests_ = false;             // enough was looked at for this turn of the loop
+  bool waits_for_reader_ = false;  // the text at the head of the input is analysed off the loop,
+  SqlRef read_;                    // or was, as one of
+  Lexing read_lexing_;
+  bool cancel_when_read_ = false;  // a cancel request came meanwhile
+  std::size_t looked_into_ = 0;    // bytes of texts that this turn's messages name
   std::unique_ptr<Batch> batch_;
   std::uint32_t stream_left_ = 0;  // of a message that is passed on in pieces
   std::uint32_t skip_left_ = 0;    // of a message that is dropped

@@ -102,10 +102,13 @@ Session::Place Session::FindPlace() {
 
 const CachedStatement& Session::Look(std::string_view sql) {
   const auto place = FindPlace();
+  if (read_ && read_lexing_ == lexing_ && read_->text == sql)
+    return *worker_.cache().FindRead(read_, lexing_, place.context, catalog_, place.outlook);
   return *worker_.cache().Find(sql, lexing_, place.context, catalog_, place.outlook);
 }
 
 const CachedStatement& Session::Look(const SqlRef& sql) {
+  looked_into_ += sql->text.size();
   const auto place = FindPlace();
   return *worker_.cache().FindKept(sql, lexing_, place.context, catalog_, place.outlook);
 }

@@ -1,9 +1,12 @@
 // What a client sends: bytes -> messages -> batch -> decision. What a message says: session_classify.cc.
 #include <algorithm>
+#include <utility>
 
 #include "core/session.h"
 #include "core/worker.h"
 #include "parser/encode.h"
+#include "parser/explain_text.h"
+#include "parser/frontend.h"
 
 namespace waypost {
 namespace {
@@ -20,6 +23,8 @@ constexpr std::size_t kGatherMessages = 8192;
 // long as so many messages.
 constexpr std::size_t kTurnMessages = 512;
 constexpr std::size_t kBytesAsMessage = 64;
+// A longer text that the cache does not know is analysed off the loop: so much takes up to 2 ms.
+constexpr std::uint32_t kReadHereBytes = 8 * 1024;
 // More than this is not read ahead while a batch is under way.
 constexpr std::size_t kReadAheadBytes = 64 * 1024;
 
@@ -83,7 +88,7 @@ void Session::AwaitEnd() {
 
 bool Session::SendUnended(TimePoint since) {
   if (closed_ || !Unended()) return awaits_end_ = false;
-  if (rests_ || unended_since_ > since) return true;
+  if (rests_ || waits_for_reader_ || unended_since_ > since) return true;
   awaits_end_ = false;
   if (batch_->dispatched) {
     SendPart();
@@ -96,7 +101,7 @@ bool Session::SendUnended(TimePoint since) {
 }
 
 bool Session::MustPause() const {
-  return input_.size() > kReadAheadBytes && (client_full_ || rests_ || !Accepts('Q'));
+  return input_.size() > kReadAheadBytes && (client_full_ || rests_ || waits_for_reader_ || !Accepts('Q'));
 }
 
 bool Session::Accepts(char type) const {
@@ -140,7 +145,7 @@ void Session::Process(Bytes& in) {
     } else if ((client_full_ && !In<Relaying>()) || !TakeMessage(in)) {
       break;
     } else {
-      looked_at += 1 + (before - in.size()) / kBytesAsMessage;
+      looked_at += 1 + (before - in.size() + std::exchange(looked_into_, 0)) / kBytesAsMessage;
     }
   }
   if (!closed_) SendGathered();
@@ -214,9 +219,51 @@ bool Session::TakeMessage(Bytes& in) {
   if (header.body_bytes > kGatherBytes || large_next_) return TakeLarge(header, in);
   if (rest.size() < header.body_bytes) return false;
   const auto message = in.first(kHeaderBytes + header.body_bytes);
+  if (header.body_bytes > kReadHereBytes && MustBeRead(header.type, message.subspan(kHeaderBytes))) return false;
   in = in.subspan(message.size());
   Add(header, message);
+  read_ = nullptr;
   return true;
+}
+
+// The text that such a message is going to have analysed, if it is a long one.
+std::optional<std::string_view> Session::LongTextIn(char type, Bytes body) const {
+  std::optional<std::string_view> text;
+  if (type == 'Q') text = ReadQuery(body);
+  else if (type == 'P')
+    if (const auto parse = ReadParse(body)) text = parse->sql;
+  if (text && MayAskForRoute(*text))
+    if (const auto question = RouteQuestionIn(*text, lexing_)) text = question;
+  if (!text || text->size() <= kReadHereBytes) return std::nullopt;
+  return text;
+}
+
+// True: the message is to be looked at again when its text was analysed.
+bool Session::MustBeRead(char type, Bytes body) {
+  if (waits_for_reader_) return true;
+  const auto text = LongTextIn(type, body);
+  if (!text || (read_ && read_lexing_ == lexing_ && read_->text == *text) || worker_.cache().Knows(*text, lexing_)) return false;
+  waits_for_reader_ = true;
+  worker_.NextRead(slot_);
+  return true;
+}
+
+std::optional<std::string> Session::TextToRead() {
+  if (closed_ || !waits_for_reader_) return std::nullopt;
+  auto rest = input_.bytes();
+  FrameHeader header;
+  if (NextHeader(rest, header) == FrameStatus::kHeader && rest.size() >= header.body_bytes)
+    if (const auto text = LongTextIn(header.type, rest.first(header.body_bytes))) return std::string(*text);
+  waits_for_reader_ = false;  // it was skipped meanwhile
+  return std::nullopt;
+}
+
+void Session::OnSqlRead(SqlRef sql, Lexing lexing) {
+  waits_for_reader_ = false;
+  read_ = std::move(sql);
+  read_lexing_ = lexing;
+  ProcessInput();
+  if (std::exchange(cancel_when_read_, false) && !closed_) Cancel();
 }
 
 // True if the batch being gathered runs something: copy data behind it may be for that.

@@ -1,6 +1,7 @@
 #include "core/worker.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/log.h"
 #include "core/cancel_request.h"
@@ -60,7 +61,8 @@ Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View vi
       pools_(*this),
       fence_(*this),
       // What has come by now is read first.
-      unended_timer_(loop_, [this] { Post([this] { CheckUnended(); }); }) {
+      unended_timer_(loop_, [this] { Post([this] { CheckUnended(); }); }),
+      reader_([this](SqlRef sql) { Post([this, sql = std::move(sql)] { OnRead(sql); }); }) {
   digests_.SetLimit(config_->digests.max);
   digests_.Replenish(kDigestBudget);
   FindServers();
@@ -291,6 +293,7 @@ void Worker::Bury(std::unique_ptr<ClientLogin> login) {
 
 void Worker::Bury(Session& session, std::uint32_t slot) {
   if (slots_[slot].session.get() != &session) return;
+  if (read_for_ == &session) read_for_ = nullptr;
   dead_sessions_.push_back(std::move(slots_[slot].session));
   free_slots_.push_back(slot);
   --clients_;
@@ -312,7 +315,29 @@ void Worker::EmptyGrave() {
   dead_connections_.clear();
 }
 
+void Worker::ReadNext() {
+  while (!reads_ && !to_read_.empty()) {
+    auto* session = slots_[to_read_.front()].session.get();
+    to_read_.pop_front();
+    auto text = session == nullptr ? std::nullopt : session->TextToRead();
+    if (!text) continue;
+    reads_ = true;
+    read_for_ = session;
+    read_lexing_ = session->lexing();
+    reader_.Read(std::move(*text), read_lexing_);
+  }
+}
+
+void Worker::OnRead(SqlRef sql) {
+  reads_ = false;
+  auto* session = std::exchange(read_for_, nullptr);
+  const auto lexing = read_lexing_;
+  ReadNext();
+  if (session != nullptr) session->OnSqlRead(std::move(sql), lexing);
+}
+
 void Worker::GoOnWithResting() {
+  ReadNext();
   const auto now = std::exchange(resting_, {});
   for (const auto slot : now)
     if (slots_[slot].session) slots_[slot].session->GoOn();

@@ -26,6 +26,7 @@
 #include "core/self_check.h"
 #include "core/session.h"
 #include "core/shared.h"
+#include "core/sql_reader.h"
 #include "core/startup_check.h"
 #include "core/uv/loop.h"
 #include "core/uv/tcp.h"
@@ -151,6 +152,11 @@ class Worker final : public PoolHost {
     resting_.push_back(slot);
     next_turn_.Send();
   }
+  // The session in `slot` has a text to be analysed off the loop: it is asked for it when those before are done.
+  void NextRead(std::uint32_t slot) {
+    to_read_.push_back(slot);
+    next_turn_.Send();
+  }
   // The session in `slot` has a batch whose end has not come: it hears if nothing more comes for a few milliseconds.
   void AwaitMore(std::uint32_t slot);
   // The session in `slot` has a deadline to keep.
@@ -183,6 +189,8 @@ class Worker final : public PoolHost {
   void RunPosted();
   void EmptyGrave();
   void GoOnWithResting();
+  void ReadNext();
+  void OnRead(SqlRef sql);
   void FindServers();
   void FindRules();
   void CheckDeadlines(TimePoint now);
@@ -242,6 +250,10 @@ class Worker final : public PoolHost {
   std::vector<std::uint32_t> free_slots_;
   std::vector<std::uint32_t> watched_, looked_at_;  // slots
   std::vector<std::uint32_t> resting_;              // slots, of sessions that have more to look at
+  std::deque<std::uint32_t> to_read_;               // slots, of sessions that wait for the reader
+  bool reads_ = false;                              // the reader is at work,
+  Session* read_for_ = nullptr;                     // for this one; null: it is gone
+  Lexing read_lexing_;
   std::vector<std::uint32_t> unended_;              // slots, of batches whose end is awaited
   FineTimer unended_timer_;
   std::vector<std::unique_ptr<Session>> dead_sessions_;
@@ -254,6 +266,7 @@ class Worker final : public PoolHost {
   bool draining_ = false;
   std::atomic<bool> drained_{false};
   std::thread thread_;
+  SqlReader reader_;
 };
 
 }  // namespace waypost

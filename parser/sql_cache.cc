@@ -48,12 +48,17 @@ ContextId ContextTable::Intern(std::string_view database, std::uint64_t catalog_
                                std::string_view role, std::string_view search_path) {
   // NUL is in no name; what is forgotten here only costs that its statements are resolved again.
   constexpr std::size_t kMaxContexts = 4096;
+  constexpr std::size_t kMaxContextBytes = 4 << 20;
   scratch_.assign(database).push_back('\0');
   scratch_.append(std::to_string(catalog_version)).push_back('\0');
   scratch_.append(role).push_back('\0');
   scratch_.append(search_path);
   if (const auto found = ids_.find(scratch_); found != ids_.end()) return found->second;
-  if (ids_.size() >= kMaxContexts) ids_.clear();
+  bytes_ += scratch_.size();
+  if (ids_.size() >= kMaxContexts || bytes_ > kMaxContextBytes) {
+    ids_.clear();
+    bytes_ = scratch_.size();
+  }
   ids_.emplace(scratch_, next_);
   return next_++;
 }
@@ -86,6 +91,10 @@ const CachedStatement* SqlCache::Find(std::string_view text, Lexing lexing, Cont
                                       const Catalog* catalog, Outlook outlook) {
   const Setting setting{.context = context, .catalog = catalog, .outlook = outlook};
   if (text.size() > limits_.max_text_bytes) {
+    if (IsUncached(text, lexing)) {
+      ++counters_.hits;
+      return Answer(uncached_, setting, false);
+    }
     return Miss(text, lexing, setting, nullptr, std::nullopt);
   }
   const std::uint64_t hash = Hash(text, lexing);
@@ -102,6 +111,28 @@ const CachedStatement* SqlCache::Find(std::string_view text, Lexing lexing, Cont
     }
   }
   return Miss(text, lexing, setting, nullptr, literal_hash);
+}
+
+bool SqlCache::IsUncached(std::string_view text, Lexing lexing) const {
+  return uncached_.sql != nullptr && uncached_.lexing == lexing && uncached_.sql->text == text;
+}
+
+bool SqlCache::Knows(std::string_view text, Lexing lexing) {
+  if (text.size() > limits_.max_text_bytes) return IsUncached(text, lexing);
+  if (FindExact(text, lexing, Hash(text, lexing)) != kNone) return true;
+  return LiteralKey(text, lexing, key_) && FindByLiterals(lexing, Hash(key_, lexing)) != kNone;
+}
+
+const CachedStatement* SqlCache::FindRead(const std::shared_ptr<const SqlText>& read, Lexing lexing,
+                                          ContextId context, const Catalog* catalog,
+                                          Outlook outlook) {
+  if (NotUnderstood(*read->facts)) ++counters_.parse_errors;
+  std::optional<std::uint64_t> literal_hash;
+  if (read->text.size() <= limits_.max_text_bytes && LiteralKey(read->text, lexing, key_)) {
+    literal_hash = Hash(key_, lexing);
+  }
+  return Miss(read->text, lexing, {.context = context, .catalog = catalog, .outlook = outlook}, read,
+              literal_hash);
 }
 
 const CachedStatement* SqlCache::FindKept(const std::shared_ptr<const SqlText>& kept, Lexing lexing,

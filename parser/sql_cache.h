@@ -34,6 +34,7 @@ class ContextTable {
 
  private:
   std::unordered_map<std::string, ContextId> ids_;
+  std::size_t bytes_ = 0;
   ContextId next_ = 1;
   std::string scratch_;
 };
@@ -74,7 +75,7 @@ struct CachedStatement {
 struct SqlCacheLimits {
   std::size_t max_entries = 8192;
   std::size_t max_bytes = 32 << 20;
-  std::size_t max_text_bytes = 16 << 10;        // longer texts are analysed each time
+  std::size_t max_text_bytes = 16 << 10;        // of longer texts only the last one is known
   std::uint64_t hash_mask = ~std::uint64_t{0};  // for tests: fewer bits make texts collide
 };
 
@@ -99,6 +100,14 @@ class SqlCache {
   // allocation) or the verdict to keep them.
   [[nodiscard]] const CachedStatement* Find(std::string_view text, Lexing lexing, ContextId context,
                                             const Catalog* catalog, Outlook outlook = {});
+
+  // True if Find() will not have to analyse `text`.
+  [[nodiscard]] bool Knows(std::string_view text, Lexing lexing);
+
+  // Find() of a text that was not known and has been analysed elsewhere since.
+  [[nodiscard]] const CachedStatement* FindRead(const std::shared_ptr<const SqlText>& read,
+                                                Lexing lexing, ContextId context,
+                                                const Catalog* catalog, Outlook outlook = {});
 
   // The verdict of a text kept earlier (a prepared statement) in a context of now. Valid until the
   // next call.
@@ -144,6 +153,7 @@ class SqlCache {
   [[nodiscard]] std::uint32_t FindExact(std::string_view text, Lexing lexing,
                                         std::uint64_t hash) const;
   [[nodiscard]] std::uint32_t FindByLiterals(Lexing lexing, std::uint64_t hash) const;
+  [[nodiscard]] bool IsUncached(std::string_view text, Lexing lexing) const;
   // What a verdict is made in.
   struct Setting {
     ContextId context;
@@ -171,7 +181,7 @@ class SqlCache {
   Index exact_, literal_;
   std::uint32_t hand_ = 0;
   std::string key_;  // the literal key of the text at hand
-  Slot uncached_;    // the answer for a text that is too long to keep
+  Slot uncached_;    // the answer for the last text that was too long to keep
 };
 
 }  // namespace waypost
