@@ -128,14 +128,15 @@ void Session::EndAsking(const Effect& effect) {
     batch_->shape_wait = ShapeWait::kAnswered;
 }
 
-// True if the client asks what the Bind at `index` of the batch returns, before it gets it.
+// True if the client asks what the Bind at `index` of the batch returns, before it gets it, and the Bind fits whatever that is:
+// one that gives a format for each column that it was told of does not.
 bool Session::AsksShape(std::size_t index) const {
   const auto& messages = batch_->messages;
   if (messages[index].type == 'D') return true;
   if (index + 1 >= messages.size() || messages[index + 1].type != 'D') return false;
   const auto bind = ReadBind(batch_->BodyOf(messages[index]));
   const auto target = ReadTarget(batch_->BodyOf(messages[index + 1]));
-  return bind && target && target->kind == 'P' && target->name == bind->portal;
+  return bind && target && target->kind == 'P' && target->name == bind->portal && CountResultFormats(bind->rest).value_or(0) <= 1;
 }
 
 // What becomes of a message of the batch, now that it is its turn.

@@ -33,6 +33,18 @@ std::optional<BindMessage> ReadBind(Bytes body) {
   return message;
 }
 
+std::optional<std::uint16_t> CountResultFormats(Bytes rest) {
+  constexpr std::uint32_t kNull = 0xFFFF'FFFF;  // the size of a value that is none
+  Fields fields(rest);
+  const std::size_t formats = fields.U16();
+  (void)fields.Take(formats * sizeof(std::uint16_t));
+  for (unsigned left = fields.U16(); left > 0 && fields.ok(); --left)
+    if (const auto size = fields.U32(); size != kNull) (void)fields.Take(size);
+  const auto count = fields.U16();
+  if (!fields.ok()) return std::nullopt;
+  return count;
+}
+
 std::optional<TargetMessage> ReadTarget(Bytes body) {
   Fields fields(body);
   TargetMessage message;

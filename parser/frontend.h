@@ -31,6 +31,8 @@ struct TargetMessage {
 [[nodiscard]] std::optional<std::string_view> ReadQuery(Bytes body);
 [[nodiscard]] std::optional<ParseMessage> ReadParse(Bytes body);
 [[nodiscard]] std::optional<BindMessage> ReadBind(Bytes body);
+// How many formats of returned columns a Bind gives, whose `rest` this is: 0 and 1 are for any number of columns.
+[[nodiscard]] std::optional<std::uint16_t> CountResultFormats(Bytes rest);
 [[nodiscard]] std::optional<TargetMessage> ReadTarget(Bytes body);
 [[nodiscard]] std::optional<std::string_view> ReadExecutePortal(Bytes body);
 

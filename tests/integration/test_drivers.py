@@ -210,7 +210,7 @@ class Run:
 
 
 # What PostgreSQL gives under such a migration only when two things meet within a moment; a short control may miss it.
-RARE = {"40P01", "XX000", "42P01", "42703", "42883", "42704", "0A000"}
+RARE = {"42804", "40P01", "XX000", "42P01", "42703", "42883", "42704", "0A000"}
 
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
 

@@ -340,6 +340,34 @@ def test_who_asks_in_the_same_batch_is_spared_the_error(waypost):
         assert described_as(answer) == FLOAT8 and wire.types(answer) == "tT2DCZ"
 
 
+@pytest.mark.proxy
+@pytest.mark.parametrize("place", ["there", "elsewhere", "parsed since"])
+@pytest.mark.parametrize("ddl", ["ADD c int DEFAULT 3", "DROP b", "ALTER a TYPE bigint"])
+def test_a_format_for_each_column_that_was_told(cluster, primary_only, place, ddl):
+    """pgx asks what comes, but gives the formats of what came before: no Bind for other columns, but 0A000."""
+    sql = "SELECT * FROM shape FOR UPDATE"
+
+    def steps(connect):
+        self = Play(connect)
+        try:
+            self.d.rows(f"{CLEAN}; CREATE TABLE shape {ONE}")
+            self.ask(self.a, wire.parse("s", sql), wire.describe("S", "s"))
+            self.ask(self.a, *undescribed("s"))
+            if place == "elsewhere":
+                self.hold()
+            self.d.rows(f"ALTER TABLE shape {ddl}")
+            if place == "parsed since":
+                self.ask(self.open(), wire.parse("mine", sql), wire.describe("S", "mine"))
+            self.ask(self.a, wire.bind("", "s", results=[1, 0]), wire.describe("P", ""), wire.execute())
+            self.ask(self.a, wire.close("S", "s"), wire.parse("s", sql), wire.describe("S", "s"))
+            self.ask(self.a, *undescribed("s"))
+            return self.seen
+        finally:
+            self.close()
+
+    assert steps(primary_only.connect) == steps(lambda: cluster.connect(user="openfire", password="openfire"))
+
+
 class Migration:
     """ALTER TABLE ... TYPE, again and again, under whoever reads."""
 

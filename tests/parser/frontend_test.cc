@@ -65,6 +65,17 @@ TEST_CASE("a Bind is two names and what follows", "[parser][frontend]") {
   CHECK_FALSE(ReadBind(Bytes{}));
 }
 
+TEST_CASE("the formats of what a Bind returns are counted behind its values", "[parser][frontend]") {
+  const auto count = GENERATE(std::uint16_t(0), std::uint16_t(1), std::uint16_t(3));
+  std::string formats = U16(count);
+  for (unsigned i = 0; i < count; ++i) formats += U16(1);
+  const std::string values = U16(1) + U16(1) + U16(3) + U32(4) + "1234" + U32(0xFFFFFFFF) + U32(0);
+  CHECK(CountResultFormats(AsBytes(values + formats)) == count);
+  CHECK(CountResultFormats(AsBytes(U16(0) + U16(0) + formats)) == count);
+  for (std::size_t cut = 0; cut < values.size() + 2; ++cut)
+    CHECK_FALSE(CountResultFormats(AsBytes((values + formats).substr(0, cut))));
+}
+
 TEST_CASE("Describe and Close name a statement or a portal", "[parser][frontend]") {
   const char kind = GENERATE('S', 'P');
   const std::string body = kind + CString("name");
