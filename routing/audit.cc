@@ -4,7 +4,7 @@
 #include <array>
 
 #include "core/base/ascii.h"
-#include "parser/fields.h"
+#include "parser/wire/fields.h"
 
 namespace waypost {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/base/bytes.h"
-#include "parser/verdict.h"
+#include "parser/sql/verdict.h"
 #include "routing/settings.h"
 
 namespace waypost {

@@ -19,7 +19,7 @@
 #include <span>
 #include <string>
 
-#include "parser/verdict.h"
+#include "parser/sql/verdict.h"
 #include "routing/cluster_view.h"
 #include "routing/fence.h"
 #include "routing/policy.h"

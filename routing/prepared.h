@@ -9,7 +9,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "parser/sql_cache.h"
+#include "parser/catalog/sql_cache.h"
 #include "routing/settings.h"
 
 namespace waypost {

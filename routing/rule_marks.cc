@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <string>
 
-#include "parser/explain_text.h"
-#include "parser/fingerprint.h"
+#include "parser/sql/explain_text.h"
+#include "parser/sql/fingerprint.h"
 
 namespace waypost {
 

@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
-#include "parser/facts.h"
-#include "parser/sql_cache.h"
+#include "parser/catalog/sql_cache.h"
+#include "parser/sql/facts.h"
 #include "routing/rules.h"
 
 namespace waypost {

@@ -13,9 +13,9 @@
 #include <string_view>
 #include <vector>
 
-#include "parser/facts.h"
-#include "parser/hints.h"
-#include "parser/verdict.h"
+#include "parser/sql/facts.h"
+#include "parser/sql/hints.h"
+#include "parser/sql/verdict.h"
 #include "routing/policy.h"
 
 namespace waypost {

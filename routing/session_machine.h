@@ -1,5 +1,5 @@
 // The life of a session between its batches, as a pure transition table: Advance(state, event) -> {state, what to do}.
-// It knows nothing of bytes or sockets; core/session.cc carries out what it says.
+// It knows nothing of bytes or sockets; core/session/session.cc carries out what it says.
 //
 //   state        event                      next          to do
 //   Idle         BatchReady                 Acquiring     acquire
@@ -70,7 +70,7 @@
 #include <string_view>
 #include <variant>
 
-#include "parser/verdict.h"
+#include "parser/sql/verdict.h"
 #include "routing/decide.h"
 
 namespace waypost {

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "parser/facts.h"
+#include "parser/sql/facts.h"
 #include "routing/settings.h"
 
 namespace waypost {

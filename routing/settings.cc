@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/base/ascii.h"
-#include "parser/set_statement.h"
+#include "parser/sql/set_statement.h"
 
 namespace waypost {
 namespace {

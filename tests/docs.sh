@@ -17,8 +17,8 @@ metrics() { grep -oE '"(waypost|process)_[a-z_]+"' metrics/metrics.def | tr -d '
 documented() { sed -nE 's/^\| `((waypost|process)_[a-z_]+)` .*/\1/p' docs/metrics.md | sort; }
 differ=$(diff <(metrics) <(documented)) || fail "metrics/metrics.def (<) and docs/metrics.md (>) differ:"$'\n'"$differ"
 
-# NAMES of the array in parser/verdict.cc that begins with PATTERN.
-names() { sed -n "/$1/,/};/p" parser/verdict.cc | grep -oE '"[a-z_]+"' | tr -d '"'; }
+# NAMES of the array in parser/sql/verdict.cc that begins with PATTERN.
+names() { sed -n "/$1/,/};/p" parser/sql/verdict.cc | grep -oE '"[a-z_]+"' | tr -d '"'; }
 for reason in $(names 'kReasonNames = {'); do
   [ "$reason" = no_primary ] || grep -q "\`$reason\`" docs/routing.md || fail "docs/routing.md does not explain the reason $reason"
 done

@@ -6,9 +6,9 @@
 #include <string_view>
 
 #include "bench/micro/allocations.h"
-#include "parser/facts.h"
-#include "parser/literal_key.h"
-#include "parser/sql_cache.h"
+#include "parser/catalog/sql_cache.h"
+#include "parser/sql/facts.h"
+#include "parser/sql/literal_key.h"
 #include "tests/support/demo_catalog.h"
 
 namespace waypost {

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "bench/micro/allocations.h"
-#include "parser/encode.h"
-#include "parser/frame.h"
+#include "parser/wire/encode.h"
+#include "parser/wire/frame.h"
 #include "routing/decide.h"
 #include "routing/reply_ledger.h"
 #include "routing/session_machine.h"

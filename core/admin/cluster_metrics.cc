@@ -3,7 +3,7 @@
 #include <array>
 #include <utility>
 
-#include "parser/verdict.h"
+#include "parser/sql/verdict.h"
 #include "routing/decide.h"
 #include "routing/health.h"
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "core/base/check.h"
-#include "parser/facts.h"
+#include "parser/sql/facts.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   FuzzedDataProvider provider(data, size);

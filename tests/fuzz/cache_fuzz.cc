@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/base/check.h"
-#include "parser/facts.h"
-#include "parser/sql_cache.h"
+#include "parser/catalog/sql_cache.h"
+#include "parser/sql/facts.h"
 
 namespace waypost {
 namespace {

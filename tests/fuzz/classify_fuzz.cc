@@ -13,9 +13,9 @@
 #include <string_view>
 
 #include "core/base/check.h"
-#include "parser/facts.h"
-#include "parser/resolve.h"
-#include "parser/sql_cache.h"
+#include "parser/catalog/resolve.h"
+#include "parser/catalog/sql_cache.h"
+#include "parser/sql/facts.h"
 #include "tests/support/demo_catalog.h"
 
 namespace waypost {

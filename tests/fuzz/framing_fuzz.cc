@@ -9,9 +9,9 @@
 
 #include "core/base/bytes.h"
 #include "core/base/check.h"
-#include "parser/backend.h"
-#include "parser/frame.h"
-#include "parser/frontend.h"
+#include "parser/wire/backend.h"
+#include "parser/wire/frame.h"
+#include "parser/wire/frontend.h"
 
 namespace waypost {
 namespace {

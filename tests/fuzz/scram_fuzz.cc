@@ -7,7 +7,7 @@
 #include <string>
 
 #include "core/base/check.h"
-#include "parser/scram.h"
+#include "parser/wire/scram.h"
 
 namespace waypost {
 namespace {

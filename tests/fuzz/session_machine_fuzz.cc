@@ -147,7 +147,7 @@ class World {
     Take(BatchReady{Route()});
   }
 
-  // What core/session_begin.cc answers without a server.
+  // What core/session/begin.cc answers without a server.
   bool Keep() {
     auto& s = session();
     const auto kind = s.batch.kind;
@@ -357,7 +357,7 @@ class World {
     s = {};  // another client
   }
 
-  // --- core/session.cc
+  // --- core/session/session.cc
 
   void Take(const Event& event) {
     const auto step = Advance(session().state, event);

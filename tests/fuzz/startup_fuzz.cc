@@ -8,7 +8,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/check.h"
-#include "parser/startup.h"
+#include "parser/wire/startup.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using waypost::StartupKind;

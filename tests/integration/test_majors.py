@@ -252,11 +252,11 @@ def test_a_check_that_writes_is_found_whatever_makes_the_value(proxy, objects):
 
 
 def test_every_id_in_the_servers_nodes_was_judged():
-    """The field names in the server's own program: what a new major adds is put into parser/node_tree.cc, or into the list
+    """The field names in the server's own program: what a new major adds is put into parser/catalog/node_tree.cc, or into the list
     above."""
     program = (clusters.programs() / "postgres").read_bytes()
     fields = set(re.findall(r" :([A-Za-z_.]+) %u\0", program.decode("latin-1")))
-    source = (ROOT / "parser/node_tree.cc").read_text()
+    source = (ROOT / "parser/catalog/node_tree.cc").read_text()
     judged = set(re.findall(r'"([A-Za-z_]+)"', source))
     assert len(fields) > 80
     assert fields - judged - NEVER_STORED == set()

@@ -13,7 +13,7 @@ from waypost import eventually
 pytestmark = pytest.mark.proxy
 
 AUDITED = "audited"
-HELD_BYTES = 64 * 1024  # core/session.h
+HELD_BYTES = 64 * 1024  # core/session/session.h
 
 
 def audited(make_waypost, consistency="strict", **config):

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "parser/encode.h"
+#include "parser/wire/encode.h"
 
 namespace waypost {
 namespace {

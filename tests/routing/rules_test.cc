@@ -5,7 +5,7 @@
 #include <tuple>
 #include <utility>
 
-#include "parser/fingerprint.h"
+#include "parser/sql/fingerprint.h"
 
 using namespace waypost;
 

@@ -2,7 +2,7 @@
 // trap of user-made ones.
 #pragma once
 
-#include "parser/catalog_builder.h"
+#include "parser/catalog/builder.h"
 
 namespace waypost {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/base/bytes.h"
-#include "parser/frame.h"
+#include "parser/wire/frame.h"
 
 namespace waypost {
 

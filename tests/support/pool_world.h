@@ -14,12 +14,12 @@
 #include <utility>
 #include <vector>
 
-#include "core/config.h"
-#include "core/login_refusals.h"
-#include "core/pool_set.h"
-#include "core/shared.h"
+#include "core/config/config.h"
+#include "core/env/shared.h"
+#include "core/server/login_refusals.h"
+#include "core/server/pool_set.h"
 #include "metrics/worker_metrics.h"
-#include "parser/encode.h"
+#include "parser/wire/encode.h"
 
 namespace waypost::pool_world {
 

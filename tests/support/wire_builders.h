@@ -1,5 +1,5 @@
 // Wire messages as text, for tests: Message('Q', CString("SELECT 1")). Written apart from
-// parser/encode.h, so that the one can be held against the other.
+// parser/wire/encode.h, so that the one can be held against the other.
 #pragma once
 
 #include <cstddef>

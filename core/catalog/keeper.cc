@@ -1,0 +1,222 @@
+#include "core/catalog/keeper.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/catalog/loader.h"
+#include "core/cluster/control_query.h"
+
+namespace waypost {
+namespace {
+
+constexpr milliseconds kRefresh{30'000};
+constexpr milliseconds kRetry{1'000};  // after a failure; twice that after the next, up to kRefresh
+constexpr unsigned kMaxDoublings = 5;
+constexpr unsigned kMaxFailures =
+    10;  // then a database that never loaded is forgotten until it is asked for again
+constexpr milliseconds kNoPrimaryRetry{50};
+constexpr milliseconds kMinGap{100};  // between two loads of one database, whatever the DDL
+constexpr milliseconds kLoadTimeout{5'000};
+constexpr std::size_t kMaxDatabases = 256;  // the one asked for longest ago is forgotten
+
+}  // namespace
+
+class CatalogKeeper::Loop {
+ public:
+  Loop(ConfigSnapshot config, std::function<View()> view, std::function<std::uint64_t()> clock,
+       Publish publish)
+      : view_(std::move(view)),
+        clock_(std::move(clock)),
+        publish_(std::move(publish)),
+        config_(std::move(config)) {}
+  ~Loop() { Stop(); }
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  void Start() {
+    if (thread_.joinable()) return;
+    stopping_ = false;
+    thread_ = std::thread([this] { Run(); });
+  }
+
+  void Stop() {
+    if (!thread_.joinable()) return;
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+  }
+
+  void Reload(ConfigSnapshot config) {
+    const std::lock_guard lock(mutex_);
+    config_ = std::move(config);
+  }
+
+  CatalogFailures Failures() const {
+    const std::lock_guard lock(mutex_);
+    CatalogFailures failures;
+    for (const auto& [database, entry] : databases_)
+      if (entry.failures > 0) failures.emplace_back(database, entry.error);
+    return failures;
+  }
+
+  void Request(std::string_view database) {
+    {
+      const std::lock_guard lock(mutex_);
+      auto at = databases_.find(database);
+      if (at == databases_.end()) {
+        MakeRoom();
+        at = databases_.emplace(std::string(database), Entry{}).first;
+      }
+      at->second.asked = Clock::now();
+      at->second.due =
+          std::min(at->second.due, std::max(at->second.asked, at->second.tried + kMinGap));
+    }
+    wake_.notify_all();
+  }
+
+  void Forget(std::string_view database) {
+    const std::lock_guard lock(mutex_);
+    if (const auto at = databases_.find(database); at != databases_.end()) databases_.erase(at);
+  }
+
+ private:
+  struct Entry {
+    TimePoint asked{};   // last RequestCatalog
+    TimePoint tried{};   // end of the last load, or of the attempt
+    TimePoint loaded{};  // the same, if it succeeded; zero: never
+    TimePoint due = TimePoint::max();
+    unsigned failures = 0;  // in a row
+    std::string error;      // of the last, if it failed
+    std::uint64_t fingerprint = 0;  // of `known`
+    std::uint64_t defaults = 0;
+    KnownCatalog known;
+  };
+  using Databases = std::map<std::string, Entry, std::less<>>;
+
+  void MakeRoom() {
+    if (databases_.size() < kMaxDatabases) return;
+    databases_.erase(std::min_element(
+        databases_.begin(), databases_.end(),
+        [](const auto& a, const auto& b) { return a.second.asked < b.second.asked; }));
+  }
+
+  void Run() {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+      const auto next = std::min_element(
+          databases_.begin(), databases_.end(),
+          [](const auto& a, const auto& b) { return a.second.due < b.second.due; });
+      const TimePoint now = Clock::now();
+      if (next == databases_.end() || next->second.due > now) {
+        // By value: what is waited for may be forgotten meanwhile.
+        const TimePoint until = next == databases_.end() ? now + kRefresh : std::min(next->second.due, now + kRefresh);
+        wake_.wait_until(lock, until);
+        continue;
+      }
+      const View view = view_();
+      if (!view || !view->primary) {
+        wake_.wait_for(lock, kNoPrimaryRetry);
+        continue;
+      }
+      // Set before loading: a request during the load makes another.
+      next->second.due = now + kRefresh;
+      const std::string database = next->first;
+      const std::uint64_t fingerprint = next->second.fingerprint;
+      const ConfigSnapshot config = config_;
+      lock.unlock();
+      const std::uint64_t as_of = clock_();
+      const ServerView& primary = view->servers[*view->primary];
+      const auto loaded = LoadCatalog(
+          MonitorConninfo(config->monitor, primary.host, primary.port, database, kLoadTimeout),
+          kLoadTimeout, fingerprint);
+      lock.lock();
+      if (const auto known = Note(database, loaded, as_of)) {
+        lock.unlock();
+        publish_(database, *known);
+        lock.lock();
+      }
+    }
+  }
+
+  // What there is to publish.
+  std::optional<KnownCatalog> Note(const std::string& database, const Result<LoadedCatalog>& loaded,
+                                   std::uint64_t as_of) {
+    const auto at = databases_.find(database);
+    if (at == databases_.end()) return std::nullopt;  // forgotten meanwhile
+    Entry& entry = at->second;
+    entry.tried = Clock::now();
+    if (!loaded) {
+      Failed(at, loaded.error());
+      return std::nullopt;
+    }
+    entry.known.defaults_changed = entry.loaded != TimePoint{} && entry.defaults != loaded->defaults;
+    entry.defaults = loaded->defaults;
+    entry.loaded = entry.tried;
+    entry.failures = 0;
+    entry.fingerprint = loaded->fingerprint;
+    if (loaded->catalog) {
+      entry.known.catalog = loaded->catalog;
+      Log(LogLevel::kDebug, "catalog_loaded",
+          {{"database", database},
+           {"objects", std::to_string(loaded->catalog->size())},
+           {"bytes", std::to_string(loaded->catalog->bytes())}});
+    }
+    entry.known.as_of = as_of;
+    return entry.known;
+  }
+
+  void Failed(Databases::iterator at, const std::string& error) {
+    Entry& entry = at->second;
+    entry.error = FirstLine(error);
+    if (entry.failures == 0)
+      Log(LogLevel::kWarn, "catalog_failed", {{"database", at->first}, {"error", entry.error}});
+    const milliseconds wait = kRetry * (1U << std::min(entry.failures, kMaxDoublings));
+    entry.due = entry.tried + std::min(wait, kRefresh);
+    if (++entry.failures >= kMaxFailures && entry.loaded == TimePoint{}) databases_.erase(at);
+  }
+
+  const std::function<View()> view_;
+  const std::function<std::uint64_t()> clock_;
+  const Publish publish_;
+  mutable std::mutex mutex_;  // guards all below but the thread
+  std::condition_variable wake_;
+  ConfigSnapshot config_;
+  Databases databases_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+CatalogKeeper::CatalogKeeper(ConfigSnapshot config, std::function<View()> view,
+                             std::function<std::uint64_t()> clock, Publish publish)
+    : loop_(std::make_unique<Loop>(std::move(config), std::move(view), std::move(clock),
+                                   std::move(publish))) {}
+CatalogKeeper::~CatalogKeeper() = default;
+void CatalogKeeper::Start() {
+  loop_->Start();
+}
+void CatalogKeeper::Stop() {
+  loop_->Stop();
+}
+void CatalogKeeper::Reload(ConfigSnapshot config) {
+  loop_->Reload(std::move(config));
+}
+CatalogFailures CatalogKeeper::Failures() const {
+  return loop_->Failures();
+}
+void CatalogKeeper::RequestCatalog(std::string_view database) {
+  loop_->Request(database);
+}
+void CatalogKeeper::Forget(std::string_view database) {
+  loop_->Forget(database);
+}
+
+}  // namespace waypost

@@ -1,0 +1,323 @@
+// Tables of the configuration -> Config: every key, its limits, and what must not stand beside it.
+#include "core/config/load.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "core/config/keys.h"
+#include "core/config/rules.h"
+#include "parser/wire/scram.h"
+
+namespace waypost {
+namespace {
+
+constexpr std::size_t kMaxServers = 64;  // as metrics/labels.h
+constexpr unsigned kMaxWorkers = 1'024;
+constexpr unsigned kMaxConnections = 100'000;
+constexpr unsigned kMaxClients = 1'000'000;
+constexpr unsigned kMaxWeight = 1'000;
+constexpr unsigned kMaxDigests = 100'000;
+
+constexpr std::array<Choice<Pins>, 2> kPins = {{{"allow", Pins::kAllow}, {"refuse", Pins::kRefuse}}};
+constexpr std::array<Choice<PoolMode>, 3> kPoolMode = {{{"transaction", PoolMode::kTransaction},
+                                                        {"session", PoolMode::kSession},
+                                                        {"statement", PoolMode::kStatement}}};
+constexpr std::array<Choice<LogLevel>, 5> kLogLevel = {{{"trace", LogLevel::kTrace},
+                                                        {"debug", LogLevel::kDebug},
+                                                        {"info", LogLevel::kInfo},
+                                                        {"warn", LogLevel::kWarn},
+                                                        {"error", LogLevel::kError}}};
+
+bool IsHost(std::string_view host) {
+  return std::all_of(host.begin(), host.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.' ||
+           c == ':' || c == '%';
+  });
+}
+
+class ConfigLoad {
+ public:
+  ConfigLoad(const TomlTable& root, const std::string& path)
+      : faults_(path), root_(&root, "", 0, faults_) {
+    config_.path = path;
+  }
+
+  Result<Config> Run() {
+    root_.Number("workers", config_.workers, 0, kMaxWorkers);
+    root_.Span("drain_timeout", config_.drain_timeout, kNone, kMonth);
+    ReadListeners();
+    ReadMonitor();
+    ReadRouting();
+    ReadPool();
+    ReadLimits();
+    ReadDigests();
+    ReadLog();
+    ReadServers();
+    ReadUsers();
+    ReadDatabases();
+    ReadApplications();
+    config_.rules = ReadRules(root_, faults_, config_);
+    root_.Finish();
+    if (!faults_.empty()) return Error{faults_.Text()};
+    return std::move(config_);
+  }
+
+ private:
+  ConfigSection Section(std::string_view name) {
+    unsigned line = 0;
+    const TomlTable* table = root_.Table(name, line);
+    return {table, std::string(name), line, faults_};
+  }
+
+  void ReadListeners() {
+    ConfigSection admin = Section("admin");
+    admin.Address("address", config_.admin.address);
+    admin.Port("port", config_.admin.port);
+    admin.Finish(kTopLevelKeys);
+    for (const auto& [table, line] : root_.TableOrTables("listen"))
+      ReadListener(ConfigSection(table, "listen", line, faults_), admin);
+    if (config_.listeners.empty()) ReadListener(ConfigSection(nullptr, "listen", 0, faults_), admin);
+  }
+
+  void ReadListener(ConfigSection listen, ConfigSection& admin) {
+    ListenConfig listener;
+    listen.Address("address", listener.address);
+    listen.Port("port", listener.port);
+    listener.name = listener.address + ":" + std::to_string(listener.port);
+    listen.Text("name", listener.name, kMaxNameBytes);
+    if (listen.Has("max_clients")) {
+      if (max_clients_in_listen_)
+        listen.Fault("max_clients", "found for two listeners, expected it once, in [limits]");
+      max_clients_in_listen_ = true;
+    }
+    listen.Number("max_clients", config_.max_clients, 1, kMaxClients);
+    ReadRoutingKeys(listen, listener.overrides);
+    listen.Finish(kTopLevelKeys);
+    if (listener.port == config_.admin.port && listener.address == config_.admin.address)
+      (admin.Has("port") ? admin : listen)
+          .Fault("port", "found " + std::to_string(listener.port) +
+                             " for both [listen] and [admin], expected two different ports");
+    for (const ListenConfig& other : config_.listeners) {
+      if (other.address == listener.address && other.port == listener.port)
+        listen.Fault("port", "found " + listener.address + ":" + std::to_string(listener.port) +
+                                 " a second time, expected another port");
+      if (other.name == listener.name)
+        listen.Fault("name", "found \"" + listener.name + "\" a second time, expected each name once");
+    }
+    config_.listeners.push_back(std::move(listener));
+  }
+
+  void ReadMonitor() {
+    if (!root_.Has("monitor"))
+      root_.Fault(
+          "monitor",
+          "found no [monitor], expected one with the user (and password) that watches the servers");
+    ConfigSection monitor = Section("monitor");
+    monitor.Text("user", config_.monitor.user, kMaxNameBytes);
+    if (root_.Has("monitor") && !monitor.Has("user"))
+      monitor.Fault("user", "found nothing, expected the PostgreSQL role that watches the servers");
+    monitor.Secret("password", config_.monitor.password);
+    monitor.Text("database", config_.monitor.database, kMaxNameBytes);
+    monitor.Span("interval", config_.monitor.interval, milliseconds(10), kMinute);
+    monitor.Span("timeout", config_.monitor.timeout, milliseconds(10), kMinute);
+    monitor.Finish(kTopLevelKeys);
+  }
+
+  template <class Pool>
+  static void ReadPoolKeys(ConfigSection& section, Pool& pool) {
+    section.OneOf("pins", pool.pins, All(kPins));
+    section.Number("min_size", pool.min_size, 0, kMaxConnections);
+    section.Number("max_size", pool.max_size, 0, kMaxConnections);
+    section.Span("idle_timeout", pool.idle_timeout, kNone, kMonth);
+    section.Span("lifetime", pool.lifetime, kNone, kMonth);
+    section.Span("query_wait_timeout", pool.query_wait_timeout, kNone, kMonth);
+    section.Span("sequence_memory", pool.sequence_memory, kNone, kMonth);
+  }
+
+  static void CheckSizes(ConfigSection& section, unsigned min_size, unsigned max_size) {
+    if (max_size != 0 && min_size > max_size)
+      section.Fault(section.Has("min_size") ? "min_size" : "max_size",
+                    "found min_size " + std::to_string(min_size) + " and max_size " +
+                        std::to_string(max_size) + ", expected min_size to be at most max_size");
+  }
+
+  void ReadRouting() {
+    ConfigSection routing = Section("routing");
+    ReadRoutingKeys(routing, config_.routing);
+    if (config_.routing.read_from_primary == ReadFromPrimary::kNever &&
+        (config_.routing.read_from == ReadFrom::kNone ||
+         config_.routing.consistency == Consistency::kPrimary))
+      routing.Fault("read_from_primary",
+                    "found \"never\" where reads may run only on the primary, expected "
+                    "\"fallback\" or \"always\"");
+    routing.Flag("comment_hints", config_.comment_hints);
+    routing.Finish(kTopLevelKeys);
+  }
+
+  void ReadPool() {
+    ConfigSection pool = Section("pool");
+    pool.OneOf("mode", config_.pool.mode, All(kPoolMode));
+    ReadPoolKeys(pool, config_.pool);
+    CheckSizes(pool, config_.pool.min_size, config_.pool.max_size);
+    pool.Finish(kTopLevelKeys);
+  }
+
+  void ReadLimits() {
+    ConfigSection limits = Section("limits");
+    if (limits.Has("max_clients") && max_clients_in_listen_)
+      limits.Fault("max_clients", "found here and in [listen], expected it once");
+    limits.Number("max_clients", config_.max_clients, 1, kMaxClients);
+    limits.Number("max_logins", config_.max_logins, 1, kMaxClients);
+    limits.Span("login_timeout", config_.limits.login_timeout, kNone, kMonth);
+    limits.Span("client_idle_timeout", config_.limits.client_idle_timeout, kNone, kMonth);
+    limits.Span("idle_in_transaction_timeout", config_.limits.idle_in_transaction_timeout, kNone,
+                kMonth);
+    limits.Size("session_statements", config_.kept.statements_bytes);
+    limits.Size("session_settings", config_.kept.settings_bytes);
+    limits.Number("session_savepoints", config_.kept.savepoints, 1, kMaxClients);
+    limits.Number("session_portals", config_.kept.portals, 1, kMaxClients);
+    limits.Finish(kTopLevelKeys);
+  }
+
+  void ReadDigests() {
+    ConfigSection digests = Section("digests");
+    digests.Number("max", config_.digests.max, 0, kMaxDigests);
+    digests.Finish(kTopLevelKeys);
+  }
+
+  void ReadLog() {
+    ConfigSection log = Section("log");
+    log.OneOf("level", config_.log_level, All(kLogLevel));
+    log.Text("file", config_.log_file, 4096);
+    log.Finish(kTopLevelKeys);
+  }
+
+  // Reads `name`, which must be there and be the only one of its kind.
+  template <class Item>
+  void ReadName(ConfigSection& section, const std::vector<Item>& before, std::string& name) {
+    section.Text("name", name, kMaxNameBytes);
+    if (!section.Has("name")) section.Fault("name", "found nothing, expected a name");
+    const bool twice =
+        std::any_of(before.begin(), before.end(), [&](const Item& i) { return i.name == name; });
+    if (!name.empty() && twice)
+      section.Fault("name",
+                    "found " + section.Found("name") + " a second time, expected each name once");
+  }
+
+  void ReadServers() {
+    const auto tables = root_.Tables("server");
+    if (tables.empty() && !root_.Has("server"))
+      root_.Fault("server", "found no [[server]], expected at least one, with name, host and port");
+    if (tables.size() > kMaxServers)
+      root_.Fault("server",
+                  "found " + std::to_string(tables.size()) + " servers, expected at most 64");
+    for (const auto& [table, line] : tables) {
+      ConfigSection section(table, "server", line, faults_);
+      ServerConfig server;
+      ReadName(section, config_.servers, server.name);
+      if (!IsLabel(server.name))
+        section.Fault("name", "found " + section.Found("name") +
+                                  ", expected only letters, digits, '_', '-' and '.'");
+      section.Text("host", server.host, 255);
+      if (!section.Has("host"))
+        section.Fault("host", "found nothing, expected an IP address or a host name");
+      else if (!IsHost(server.host))
+        section.Fault("host",
+                      "found " + section.Found("host") + ", expected an IP address or a host name");
+      section.Port("port", server.port);
+      section.Number("max_connections", server.max_connections, 1, kMaxConnections);
+      section.Number("weight", server.weight, 0, kMaxWeight);
+      section.Text("application_name", server.application_name, kMaxNameBytes);
+      section.Span("connect_timeout", server.connect_timeout, kTick, std::chrono::hours(1));
+      section.Flag("allow_cleartext_password", server.allow_cleartext_password);
+      section.Flag("allow_md5", server.allow_md5);
+      section.Finish(kTopLevelKeys);
+      for (const ServerConfig& other : config_.servers)
+        if (!server.host.empty() && other.host == server.host && other.port == server.port)
+          section.Fault("port", "found " + server.host + ":" + std::to_string(server.port) +
+                                    ", which is server \"" + other.name +
+                                    "\", expected another address");
+      config_.servers.push_back(std::move(server));
+    }
+  }
+
+  void ReadOverrides(ConfigSection& section, Overrides& overrides) {
+    ReadRoutingKeys(section, overrides);
+    section.OneOf("pool_mode", overrides.pool_mode, All(kPoolMode));
+    ReadPoolKeys(section, overrides);
+    if (overrides.min_size || overrides.max_size)
+      CheckSizes(section, overrides.min_size.value_or(config_.pool.min_size),
+                 overrides.max_size.value_or(config_.pool.max_size));
+  }
+
+  void ReadUsers() {
+    const auto tables = root_.Tables("user");
+    if (tables.empty() && !root_.Has("user"))
+      root_.Fault("user", "found no [[user]], expected at least one: nobody could log in");
+    for (const auto& [table, line] : tables) {
+      ConfigSection section(table, "user", line, faults_);
+      UserConfig user;
+      ReadName(section, config_.users, user.name);
+      const bool has_password = section.Secret("password", user.password);
+      const bool has_scram = section.Has("scram");
+      ReadScram(section, user.scram);
+      if (has_password == has_scram)
+        section.Fault(has_scram ? "scram" : "",
+                      std::string(has_scram ? "found a password as well" : "found no secret") +
+                          ", expected one of password, password_env, password_file, scram");
+      section.Number("max_clients", user.max_clients, 0, kMaxClients);
+      ReadOverrides(section, user.overrides);
+      section.Finish(kTopLevelKeys);
+      config_.users.push_back(std::move(user));
+    }
+  }
+
+  static void ReadScram(ConfigSection& section, std::string& out) {
+    std::string verifier;
+    section.Text("scram", verifier);
+    if (verifier.empty()) return;
+    if (ParseVerifier(verifier))
+      out = std::move(verifier);
+    else
+      section.Fault("scram",
+                    "found something else (not shown), expected "
+                    "\"SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>\" as in "
+                    "pg_authid.rolpassword");
+  }
+
+  void ReadDatabases() {
+    for (const auto& [table, line] : root_.Tables("database")) {
+      ConfigSection section(table, "database", line, faults_);
+      DatabaseConfig database;
+      ReadName(section, config_.databases, database.name);
+      ReadOverrides(section, database.overrides);
+      section.Finish(kTopLevelKeys);
+      config_.databases.push_back(std::move(database));
+    }
+  }
+
+  void ReadApplications() {
+    for (const auto& [table, line] : root_.Tables("application")) {
+      ConfigSection section(table, "application", line, faults_);
+      ApplicationConfig application;
+      ReadName(section, config_.applications, application.name);
+      ReadRoutingKeys(section, application.overrides);
+      section.Finish(kTopLevelKeys);
+      config_.applications.push_back(std::move(application));
+    }
+  }
+
+  Config config_;
+  ConfigFaults faults_;
+  ConfigSection root_;
+  bool max_clients_in_listen_ = false;
+};
+
+}  // namespace
+
+Result<Config> LoadFrom(const TomlTable& root, const std::string& path) {
+  return ConfigLoad(root, path).Run();
+}
+
+}  // namespace waypost

@@ -1,5 +1,0 @@
-#include "core/cli.h"
-
-int main(int argc, char** argv) {
-  return waypost::RunCommandLine(argc, argv);
-}

@@ -1,0 +1,151 @@
+#include "core/net/tcp_listener.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "core/base/log.h"
+
+namespace waypost {
+namespace {
+
+constexpr int kBacklog = 1024;
+constexpr int kAcceptsPerTurn = 64;  // then those who are connected have their turn
+constexpr int kTurnedAwayPerRest = 16;
+constexpr milliseconds kRest{100};
+
+bool NoDescriptor(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+// Of the peer, which is gone again, or of its network: accept(2). The next one may do.
+bool OfOneClient(int error) {
+  return error != EAGAIN && error != EWOULDBLOCK && !NoDescriptor(error) && error != EBADF && error != EINVAL;
+}
+
+int SpareDescriptor() {
+  return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+// A bound socket, shared with others that ask for sharing or not.
+Result<int> BoundSocket(const std::string& address, std::uint16_t port, bool share) {
+  const auto where = address + ":" + std::to_string(port);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &found) != 0)
+    return Error{"cannot listen on " + where + ": not an IP address"};
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
+  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+      (!share || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
+      bind(fd, found->ai_addr, found->ai_addrlen) == 0)
+    return fd;
+  const std::string why = std::strerror(errno);
+  if (fd >= 0) close(fd);
+  return Error{"cannot listen on " + where + ": " + why};
+}
+
+}  // namespace
+
+struct TcpListener::Handle {
+  Handle(Loop& owner, int socket, std::string said, OnAccept accepted)
+      : loop(owner),
+        fd(socket),
+        spare(SpareDescriptor()),
+        refusal(std::move(said)),
+        on_accept(std::move(accepted)),
+        rest(std::make_unique<Timer>(owner, [this] { Watch(); })) {}
+  ~Handle() {
+    close(fd);
+    if (spare >= 0) close(spare);
+  }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+
+  void Watch() {
+    uv_poll_start(&poll, UV_READABLE, [](uv_poll_t* watched, int, int) {
+      static_cast<Handle*>(watched->data)->AcceptThoseWaiting();
+    });
+  }
+
+  [[nodiscard]] int Accept() const { return accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+
+  void AcceptThoseWaiting() {
+    for (int i = 0; i < kAcceptsPerTurn; ++i) {
+      const int client = Accept();
+      if (client < 0 && OfOneClient(errno)) continue;
+      if (client < 0 && !NoDescriptor(errno)) return;
+      if (client < 0) {
+        Log(LogLevel::kWarn, "accept_failed", {{"error", std::strerror(errno)}});
+        TurnAway();
+        uv_poll_stop(&poll);
+        rest->Start(kRest);
+        return;
+      }
+      if (auto stream = TcpStream::Adopt(loop, client)) on_accept(std::move(stream));
+    }
+  }
+
+  // Those who wait longest are told why, each by the descriptor kept in reserve.
+  void TurnAway() {
+    for (int i = 0; i < kTurnedAwayPerRest && spare >= 0; ++i) {
+      close(spare);
+      const int client = Accept();
+      if (client >= 0) {
+        std::array<char, 1024> unread{};  // what is not read would make the close a reset
+        (void)recv(client, unread.data(), unread.size(), MSG_DONTWAIT);
+        (void)send(client, refusal.data(), refusal.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        close(client);
+      }
+      spare = SpareDescriptor();  // another thread may have been quicker
+      if (client < 0) return;
+    }
+    if (spare < 0) spare = SpareDescriptor();
+  }
+
+  Loop& loop;
+  int fd, spare;
+  uv_poll_t poll{};
+  std::string refusal;
+  OnAccept on_accept;
+  std::unique_ptr<Timer> rest;
+};
+
+Result<bool> TcpListener::CheckFree(const std::string& address, std::uint16_t port) {
+  const auto fd = BoundSocket(address, port, false);
+  if (!fd) return Error{fd.error()};
+  close(*fd);
+  return true;
+}
+
+Result<std::unique_ptr<TcpListener>> TcpListener::Listen(Loop& loop, const std::string& address, std::uint16_t port,
+                                                         std::string refusal, OnAccept on_accept) {
+  const auto fd = BoundSocket(address, port, true);
+  if (!fd) return Error{fd.error()};
+  auto handle = std::make_unique<Handle>(loop, *fd, std::move(refusal), std::move(on_accept));
+  if (listen(*fd, kBacklog) != 0)
+    return Error{"cannot listen on " + address + ":" + std::to_string(port) + ": " + std::strerror(errno)};
+  if (const int failed = uv_poll_init(loop.raw(), &handle->poll, *fd); failed != 0)
+    return Error{"cannot listen on " + address + ":" + std::to_string(port) + ": " + uv_strerror(failed)};
+  handle->poll.data = handle.get();
+  handle->Watch();
+  return std::unique_ptr<TcpListener>(new TcpListener(handle.release()));
+}
+
+TcpListener::~TcpListener() {
+  uv_poll_stop(&handle_->poll);
+  handle_->rest.reset();
+  uv_close(reinterpret_cast<uv_handle_t*>(&handle_->poll),
+           [](uv_handle_t* closed) { delete static_cast<Handle*>(closed->data); });
+}
+
+}  // namespace waypost

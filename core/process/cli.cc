@@ -1,0 +1,207 @@
+#include "core/process/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/catalog/loader.h"
+#include "core/cluster/control_query.h"
+#include "core/cluster/prober.h"
+#include "core/observe/explain_route.h"
+#include "core/process/app.h"
+
+namespace waypost {
+namespace {
+
+constexpr milliseconds kCatalogTimeout{10'000};
+constexpr milliseconds kPollView{10};
+
+struct Arguments {
+  std::string config;
+  RouteQuestion question;
+  bool offline = false;
+};
+
+void Complain(const std::string& message) {
+  std::fprintf(stderr, "%s\n", message.c_str());
+}
+
+int Run(const Arguments& arguments) {
+  auto config = LoadConfig(arguments.config);
+  if (!config) {
+    Complain(config.error());
+    return kExitConfig;
+  }
+  if (!ConfigureLog(config->log_level, config->log_file)) {
+    Complain(arguments.config + ":log.file: cannot open " + config->log_file + " for appending");
+    return kExitConfig;
+  }
+  (void)std::signal(SIGPIPE, SIG_IGN);
+  return RunWaypost(std::move(*config));
+}
+
+int Check(const Arguments& arguments) {
+  const auto config = LoadConfig(arguments.config);
+  if (!config) {
+    Complain(config.error());
+    return kExitConfig;
+  }
+  std::printf("%s: ok\n", arguments.config.c_str());
+  return kExitOk;
+}
+
+// True once every server has answered or failed, and none is just about to be admitted.
+bool Settled(const ClusterView& view) {
+  return std::none_of(view.servers.begin(), view.servers.end(), [](const ServerView& server) {
+    return server.error == kNotAskedYet;
+  });
+}
+
+View LookAtServers(const ConfigSnapshot& config) {
+  const auto metrics = std::make_unique<WorkerMetrics>();
+  Prober prober(config, *metrics, [](const View&) {});
+  prober.Start();
+  const TimePoint deadline = Clock::now() + config->monitor.timeout + 4 * config->monitor.interval;
+  View view = prober.view();
+  while (Clock::now() < deadline && !Settled(*view)) {
+    std::this_thread::sleep_for(kPollView);
+    view = prober.view();
+  }
+  return view;
+}
+
+std::string WhyNoPrimary(const ClusterView& view) {
+  std::string why = "waypost: no primary is known";
+  for (const ServerView& server : view.servers)
+    why += "\n  " + server.name + " (" + server.host + ":" + std::to_string(server.port) +
+           "): " + (server.error.empty() ? "a replica" : server.error);
+  return why;
+}
+
+void Print(const RouteQuestion& question, const RouteAnswer& answer) {
+  std::printf("database: %s\n", question.database.c_str());
+  std::printf("target:   %s%s\n", answer.target.c_str(),
+              answer.server.empty() ? "" : (" (" + answer.server + ")").c_str());
+  std::printf("class:    %s\nreason:   %s\n", answer.cls.c_str(), answer.reason.c_str());
+  for (const std::string& step : answer.path) std::printf("path:     %s\n", step.c_str());
+  for (const std::string& why : answer.no_replica) std::printf("path:     %s\n", why.c_str());
+  if (!answer.pin.empty()) std::printf("pin:      %s\n", answer.pin.c_str());
+  if (answer.statements.size() < 2) return;
+  for (std::size_t i = 0; i < answer.statements.size(); ++i) {
+    const RouteStatement& statement = answer.statements[i];
+    std::printf("statement %zu: %s, %s: %s\n", i + 1, statement.cls.c_str(),
+                statement.reason.c_str(), statement.sql.c_str());
+    for (const std::string& step : statement.path) std::printf("  path:   %s\n", step.c_str());
+    if (!statement.pin.empty()) std::printf("  pin:    %s\n", statement.pin.c_str());
+  }
+}
+
+// By the statement's text alone, no file is needed: then every key has its default.
+Result<Config> ConfigForRoute(const Arguments& arguments) {
+  if (arguments.config.empty()) return Config{};
+  return LoadConfig(arguments.config);
+}
+
+int AskRoute(Arguments arguments) {
+  auto loaded = ConfigForRoute(arguments);
+  if (!loaded) {
+    Complain(loaded.error());
+    return kExitConfig;
+  }
+  (void)ConfigureLog(LogLevel::kError, "");
+  const auto config = std::make_shared<const Config>(std::move(*loaded));
+  RouteQuestion& question = arguments.question;
+  if (question.database.empty()) {
+    question.database = config->monitor.database;
+    Complain("waypost: no --database given; answering for \"" + question.database +
+             "\", the monitor's");
+  }
+  if (arguments.offline) {
+    Print(question, ExplainRoute(question, *config, nullptr, nullptr, Clock::now()));
+    return kExitOk;
+  }
+  const View view = LookAtServers(config);
+  if (!view->primary) {
+    Complain(WhyNoPrimary(*view));
+    return kExitUnavailable;
+  }
+  const ServerView& primary = view->servers[*view->primary];
+  const auto catalog = LoadCatalog(MonitorConninfo(config->monitor, primary.host, primary.port,
+                                                   question.database, kCatalogTimeout),
+                                   kCatalogTimeout);
+  if (!catalog) {
+    Complain("waypost: cannot read the catalogue of \"" + question.database + "\" on " +
+             primary.name + ": " + FirstLine(catalog.error()));
+    return kExitUnavailable;
+  }
+  // As of when the servers were looked at: reading the catalogue may take longer than a sample is
+  // good for.
+  Print(question,
+        ExplainRoute(question, *config, view.get(), catalog->catalog.get(), primary.sampled));
+  return kExitOk;
+}
+
+// A command's own --help shows what the command needs; it may be given ahead of the command as well.
+void AddConfigOption(CLI::App& command, Arguments& arguments, const std::string& needed) {
+  command.add_option("-c,--config", arguments.config, "The configuration file (TOML)" + needed)->type_name("FILE");
+}
+
+int Parse(int argc, const char* const* argv) {
+  Arguments arguments;
+  CLI::App app{"Waypost: sends PostgreSQL writes to the primary and reads to its replicas"};
+  app.name("waypost");
+  app.set_version_flag("--version", "waypost " WAYPOST_VERSION);
+  app.footer(
+      "Exit codes: 0 success, 64 wrong usage, 69 a port or a server is not available, 70 a bug, 78 "
+      "a fault in the configuration.");
+  app.fallthrough();
+  AddConfigOption(app, arguments, ", required");
+  app.require_subcommand(0, 1);
+  auto* check =
+      app.add_subcommand("check", "Check the configuration and print every fault");
+  AddConfigOption(*check, arguments, ", required");
+  auto* route = app.add_subcommand("route", "Print where a statement would go, and why");
+  AddConfigOption(*route, arguments, ", required unless --offline");
+  route->add_option("-d,--database", arguments.question.database,
+                    "The database (default: the monitor's)");
+  route->add_option("-u,--user", arguments.question.user, "The user whose policy applies");
+  route->add_option("--search-path", arguments.question.search_path,
+                    "Where unqualified names are looked up, written as for SET search_path");
+  route->add_option("--application-name", arguments.question.application_name,
+                    "The application_name whose rules apply");
+  route->add_flag("--offline", arguments.offline, "Ask no server: decide only by the text of the statement");
+  route->add_option("sql", arguments.question.sql, "The statement, or several separated by ';'")
+      ->required()
+      ->type_name("SQL");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  if (arguments.config.empty() && !(route->parsed() && arguments.offline)) {
+    Complain("waypost: --config FILE is required");
+    return kExitUsage;
+  }
+  if (check->parsed()) return Check(arguments);
+  if (route->parsed()) return AskRoute(std::move(arguments));
+  return Run(arguments);
+}
+
+}  // namespace
+
+int RunCommandLine(int argc, const char* const* argv) noexcept {
+  try {
+    return Parse(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "waypost: a bug: %s\n", error.what());
+    return kExitBug;
+  }
+}
+
+}  // namespace waypost

@@ -1,0 +1,259 @@
+// What a session becomes by what the server says has run: settings, savepoints, prepared statements, and what others must
+// hear of (DDL).
+#include <algorithm>
+#include <utility>
+
+#include "core/base/ascii.h"
+#include "core/process/worker.h"
+#include "core/session/session.h"
+
+namespace waypost {
+
+// What ran is one that keeps what is set, or brings back what was.
+bool Session::AsksSettings(StatementKind kind) {
+  switch (kind) {
+    case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
+    case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
+    case StatementKind::kTwoPhase: case StatementKind::kPrepare: case StatementKind::kDiscard:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// One of a series that comes into force at once.
+bool Session::JoinsSeries(const SettingEffect& effect) { return ChangesOneSetting(effect) && effect.name != "datestyle"; }
+
+bool Session::RunEffects(const Answer& answer, char type, Bytes body) {
+  auto& b = *batch_;
+  const auto sequence = answer.sequence;
+  if (sequence == 0) return true;
+  auto end = b.effect;
+  while (end < b.effects.size() && b.effects[end].sequence < sequence) ++end;
+  UndoSkipped(end);
+  if (b.effect == b.effects.size() || b.effects[b.effect].sequence != sequence) return true;
+  auto& effect = b.effects[b.effect];
+  if (type == 'E') {
+    const auto failed = b.effect++;
+    UndoSkipped(b.effects.size());  // what was sent behind it, up to the end of the batch
+    Undo(b.effects[failed], true);
+    return true;
+  }
+  switch (effect.kind) {
+    case Effect::Kind::kRan:
+      if (effect.aside_left > 0 && type != 'Z') {
+        if (type == 'C') --effect.aside_left;
+        return false;
+      }
+      if (type == 'C' && effect.next < effect.sql->facts->size()) {
+        const auto sql = effect.sql;  // Apply may move what holds it
+        if (!effect.aside.empty()) effect.aside_left = effect.aside[effect.next];
+        auto tag = AsText(body);
+        if (!tag.empty()) tag.remove_suffix(1);
+        Apply(sql, (*sql->facts)[effect.next++], tag);
+      }
+      break;
+    case Effect::Kind::kParsed:
+      if (type != '1') break;
+      if (effect.name.empty()) {
+        names_.SetUnnamed(effect.statement);
+      } else {
+        names_.Set(effect.name, effect.statement);
+      }
+      break;
+    case Effect::Kind::kClosed:
+      if (!effect.name.empty()) names_.Set(effect.name, nullptr);
+      break;
+    case Effect::Kind::kDescribed:
+      if (type == 't') effect.types = AsText(body);
+      else if (type == 'T' || type == 'n') Described(effect, type, body);
+      break;
+    case Effect::Kind::kInjected:
+      break;
+  }
+  if (answer.completes) ++b.effect;
+  // A batch without an end in sight: what is done is not kept.
+  if (!b.facts.retained) Batch::DropDone(b.effects, b.effect);
+  return true;
+}
+
+// Effects that the server skipped behind an error, the last one first: each goes back to what it found.
+void Session::UndoSkipped(std::size_t end) {
+  auto& b = *batch_;
+  for (auto i = end; i > b.effect; --i) Undo(b.effects[i - 1], false);
+  b.effect = end;
+}
+
+// A Parse that failed or was skipped: the server does not have that statement after all.
+void Session::Undo(Effect& effect, bool failed) {
+  if (connection_ == nullptr) return;
+  if (effect.kind == Effect::Kind::kDescribed) return EndAsking(effect);
+  if (!effect.sent) return;
+  if (effect.taints) connection_->tainted = true;
+  if (!effect.OfUnnamed()) {
+    if (failed || !effect.before) connection_->statements.erase(effect.statement->id);
+    else connection_->statements[effect.statement->id] = *effect.before;
+  } else if (failed) {
+    connection_->unnamed.reset();  // the one before is gone too
+    if (effect.kind != Effect::Kind::kInjected) names_.SetUnnamed(nullptr);
+  } else {
+    connection_->unnamed = std::move(effect.server_unnamed_before);
+    if (effect.kind != Effect::Kind::kInjected) names_.SetUnnamed(std::move(effect.unnamed_before));
+  }
+}
+
+void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag) {
+  if (AsksSettings(facts.kind)) SettleSettings();
+  switch (facts.kind) {
+    case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
+    case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
+    case StatementKind::kTwoPhase:
+      ApplyTransaction(facts, tag);
+      break;
+    case StatementKind::kDeallocate:
+      ApplyDeallocate(facts);
+      break;
+    case StatementKind::kPrepare:
+      names_.Set(facts.object, PreparedBySql(sql, facts.object, settings_.parsing()));
+      break;
+    case StatementKind::kDiscard:
+      if (facts.object == "sequences") ForgetSequences();
+      break;
+    default:
+      break;
+  }
+  if (facts.databases) RenewDatabases(facts.databases->renewed);
+  for (const auto& effect : facts.settings) ApplySetting(effect);
+  // What a transaction changed comes into force when it is committed, by whatever session.
+  if (facts.kind == StatementKind::kTwoPhase) {
+    auto& plain = worker_.shared().plain_prepared;
+    const bool was_plain = plain.Remove(facts.object);
+    const auto changed = tag == "PREPARE TRANSACTION" ? std::exchange(ddl_pending_, CatalogChange::kNone) : CatalogChange::kNow;
+    if (changed == CatalogChange::kNone) plain.Add(facts.object);
+    if (was_plain) return;
+  }
+  ddl_pending_ = std::max(ddl_pending_, facts.catalog);
+  // Outside a block a simple Query has committed by now, and the client may hear of it at once.
+  if (connection_->status() == 'I') CatalogChanged(std::exchange(ddl_pending_, CatalogChange::kNone));
+}
+
+// What was read of the catalogue is out of date, for every client of every worker; it is read again.
+void Session::CatalogChanged(CatalogChange change) {
+  if (change == CatalogChange::kNone) return;
+  auto& shared = worker_.shared();
+  if (change >= CatalogChange::kDefaults) shared.defaults_clock.Tick();
+  if (change >= CatalogChange::kNow) shared.catalog_clock.Tick(database_);
+  shared.want_catalog(database_);
+}
+
+void Session::TransactionEnded() {
+  if (settings_.has_local()) {
+    settings_.EndLocal();
+    SettingsChanged();
+  }
+  // Only now it is sure that it was committed.
+  CatalogChanged(std::exchange(ddl_pending_, CatalogChange::kNone));
+}
+
+void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
+  switch (facts.kind) {
+    case StatementKind::kSavepoint:
+      return settings_.Save(facts.object);
+    case StatementKind::kRollbackTo:
+      if (!settings_.RollBackTo(facts.object)) return;
+      connection_->settings = settings_.session();
+      return SettingsChanged();
+    case StatementKind::kRelease:
+      return settings_.Release(facts.object);
+    case StatementKind::kCommit: case StatementKind::kRollback:
+      if (tag == "ROLLBACK") {
+        settings_.RollBack();
+        connection_->settings = settings_.session();
+        SettingsChanged();
+        if (rollback_unpins_) {
+          unpin_ = true;
+          if (batch_) batch_->pin = PinReason::kNone;
+        }
+      }
+      worker_.metrics().Count(Counter::kTransactions,
+                              read_only_block_ ? TransactionMode::kReadOnly : TransactionMode::kReadWrite,
+                              tag == "ROLLBACK" ? TransactionOutcome::kRollback : TransactionOutcome::kCommit);
+      [[fallthrough]];
+    case StatementKind::kTwoPhase:
+      settings_.Commit();
+      return SettingsChanged();
+    default:
+      return;
+  }
+}
+
+void Session::ApplyDeallocate(const Facts& facts) {
+  if (facts.object.empty()) {
+    names_.Clear();
+    connection_->statements.clear();
+    return;
+  }
+  const auto statement = names_.FindAt(facts.object, 0);
+  if (!statement) return;
+  connection_->statements.erase(statement->id);
+  names_.Set(facts.object, nullptr);
+}
+
+// A series of changes is applied at once: each copies all that is set.
+void Session::ApplySetting(SettingEffect effect) {
+  if (JoinsSeries(effect)) return unapplied_.push_back(std::move(effect));
+  SettleSettings();
+  if (effect.name == "datestyle" && !effect.sql.empty()) effect.sql = WithWholeDateStyle(effect.sql);
+  const bool before = connection_->settings == settings_.session();
+  settings_.Apply(effect);
+  // What was put behind it made the server what the session is; behind DISCARD ALL alone there is no place for that.
+  const bool restored = before && effect.kind != SettingEffect::Kind::kDiscardAll;
+  connection_->settings = restored ? settings_.session()
+                                   : AfterEffect(worker_.settings(), connection_->settings, effect, worker_.settings().None());
+  if (effect.kind == SettingEffect::Kind::kDiscardAll) {
+    names_.Clear();
+    names_.SetUnnamed(nullptr);
+    connection_->statements.clear();
+    connection_->unnamed.reset();
+    ForgetSequences();
+    unpin_ = true;
+    if (batch_) batch_->pin = PinReason::kNone;
+  }
+  SettingsChanged();
+}
+
+void Session::SettleSettings() {
+  if (unapplied_.empty()) return;
+  const auto effects = std::exchange(unapplied_, {});
+  const bool before = connection_->settings == settings_.session();
+  settings_.ApplyAll(effects);
+  connection_->settings = before ? settings_.session()
+                                 : AfterEffects(worker_.settings(), connection_->settings, effects, worker_.settings().None());
+  SettingsChanged();
+}
+
+void Session::SettingsChanged() {
+  context_generation_ = 0;
+  const auto& settings = *settings_.effective();
+  const auto value = [&](std::string_view name) -> std::string_view {
+    const auto* setting = FindSetting(settings, name);
+    if (setting == nullptr) return {};
+    return setting->sql.empty() ? std::string_view("?") : std::string_view(setting->sql);
+  };
+  search_path_ = value("search_path");
+  const auto role = value("role");
+  role_ = std::string(role == "SET role TO 'none'" ? std::string_view() : role) + std::string(value("session_authorization"));
+  const auto says = [&](std::string_view name, std::string_view word) {
+    return AsciiLower(value(name)).find(word) != std::string::npos;
+  };
+  serializable_default_ = says("default_transaction_isolation", "serializable");
+  read_committed_default_ = value("default_transaction_isolation").empty() ? starts_read_committed_
+                                                                           : says("default_transaction_isolation", "read committed");
+  // "on", "true", "yes", "1", or the form of SET SESSION CHARACTERISTICS.
+  const auto read_only = std::string(value("default_transaction_read_only"));
+  read_only_default_ = !read_only.empty() && !says("default_transaction_read_only", "off") &&
+                       !says("default_transaction_read_only", "false") &&
+                       !says("default_transaction_read_only", "read write");
+}
+
+}  // namespace waypost

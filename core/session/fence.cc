@@ -1,0 +1,245 @@
+// Reads on replicas and their proof: joining the fence, waiting for a replica, and what becomes of an answer that came
+// before its proof. What is to be proved: routing/fence.h.
+#include "core/base/release.h"
+#include "core/process/worker.h"
+#include "core/session/session.h"
+#include "parser/wire/encode.h"
+
+namespace waypost {
+namespace {
+
+// Shorter runs have ended before a cancel request would get there.
+constexpr milliseconds kLongRun{200};
+
+}  // namespace
+
+void Session::JoinFence() {
+  if (fence_since == TimePoint{}) fence_since = Clock::now();
+  if (index_known_) return AwaitReplica();
+  worker_.fence().Join(*this);
+}
+
+void Session::LeaveFence() {
+  if (ticket == 0 && settle_round == 0) return;
+  worker_.fence().Leave(*this);
+  ticket = 0;
+  settle_round = 0;
+  index_known_ = false;
+  fence_since = waiting_from = {};
+  fence_deadline = TimePoint::max();
+}
+
+void Session::CountFence(FenceOutcome outcome) {
+  auto& metrics = worker_.metrics();
+  metrics.Count(Counter::kFencedReads, outcome);
+  metrics.Observe(Histogram::kFenceWait, outcome, Clock::now() - fence_since);
+}
+
+// The index is known: goes to a replica that has reached it, or waits for one.
+void Session::AwaitReplica() {
+  const auto& fence = worker_.fence().fence();
+  std::optional<ServerId> server;
+  if (In<FencingHere>()) {
+    const auto seen = fence.SeenOf(connection_->id());
+    if (seen.incarnation != 0 && seen.replay >= read_index) server = connection_->id();
+  } else {
+    server = ReplicaBehind(read_index, worker_.view(), Policy(), worker_.LoadFor(database_, user_), worker_.Now());
+  }
+  if (server) {
+    CountFence(waiting_from == TimePoint{} ? FenceOutcome::kReady : FenceOutcome::kWaited);
+    proof_incarnation_ = fence.SeenOf(*server).incarnation;
+    const bool here = In<FencingHere>();
+    if (!here) {
+      auto decision = std::get<Fencing>(state_).decision;
+      decision.server = *server;
+      CountDecision(decision);
+    }
+    Take(Proven{*server});
+    // What belongs to the running batch may wait in the input.
+    if (here && !input_.empty()) ProcessInput();
+    return;
+  }
+  if (!In<FencingHere>() && !WorthWaiting(worker_.view(), Policy(), fence, worker_.Now())) return FallBack();
+  if (fence_deadline == TimePoint::max()) {
+    const bool stays = In<FencingHere>() && !BlockMayMove();
+    const auto longest = stays ? pool_policy_.query_wait_timeout : Policy().fence_wait;
+    if (!stays || longest.count() > 0) fence_deadline = Clock::now() + longest;
+  }
+  worker_.fence().WaitForReplay(*this, fence_deadline);
+}
+
+void Session::OnReadIndex(Lsn index) noexcept {
+  index_known_ = true;
+  if (check_ != nullptr && CheckFrom(index)) return;
+  if (In<Fencing>() || In<FencingHere>()) return AwaitReplica();
+  if (In<Acquiring>()) {  // to be sent at once, but there is no connection yet
+    const auto server = std::get<Acquiring>(state_).decision.server;
+    if (worker_.fence().fence().SeenOf(server).replay >= index) return;  // OnServerConnection finds it proved
+    if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
+    waiting_in_ = nullptr;
+    Take(Behind{});
+    return AwaitReplica();
+  }
+  if (!unconfirmed_) return;
+  const auto proof = worker_.fence().fence().Check(ticket, connection_->id(), seen_at_send_);
+  if (proof == Proof::kProven) Confirm();
+  else Refute();
+}
+
+void Session::OnReplayed() noexcept { AwaitReplica(); }
+
+void Session::OnFenceLate() noexcept {
+  if (In<FencingHere>()) return LeaveReplica("the replica that this transaction reads from did not catch up in time");
+  FallBack();
+}
+
+// What it holds it has held since it began to wait, at least: it has done nothing since.
+bool Session::WaitsForItself() const noexcept {
+  return In<FencingHere>() && OnReplica() &&
+         HeldUpBy(worker_.view().servers[connection_->id()], connection_->login().pid(), fence_since);
+}
+
+void Session::OnWaitsForItself() noexcept {
+  LeaveReplica("the replica that this transaction reads from cannot catch up because of what this transaction holds there");
+}
+
+// The block goes on elsewhere, or it fails.
+void Session::LeaveReplica(std::string_view why) {
+  if (!BlockMayMove()) {
+    CountFence(FenceOutcome::kGaveUp);
+    return GiveUpFence("40001", why);
+  }
+  CountFence(FenceOutcome::kFellBack);
+  MoveBlock();
+  Dispatch();
+}
+
+// No replica can be proved fresh in time.
+void Session::FallBack() {
+  if (check_ != nullptr) EndCheck(SelfCheckOutcome::kElsewhere);
+  if (Policy().read_from_primary == ReadFromPrimary::kNever) {
+    CountFence(FenceOutcome::kGaveUp);
+    return GiveUpFence("57P03", "no replica caught up in time, and read_from_primary = \"never\"");
+  }
+  CountFence(FenceOutcome::kFellBack);
+  LeaveFence();
+  CountDecision({Target::kPrimary, Reason::kReplicaBehind});
+  Take(Unproven{});
+}
+
+// The batch runs on the primary next, where it must see no less than a replica has shown.
+void Session::SettleFirst() {
+  if (!worker_.fence().JoinSettle(*this)) Take(Settled{});
+}
+
+void Session::OnSettled() noexcept {
+  settle_round = 0;
+  const bool here = In<FencingHere>();
+  Take(Settled{});
+  // What belongs to the running batch may wait in the input.
+  if (here && !closed_ && !input_.empty()) ProcessInput();
+}
+
+bool Session::Proving() const { return In<Fencing>() || In<FencingHere>() || In<Settling>(); }
+
+bool Session::SettlesHere() const { return In<FencingHere>() && settle_round != 0; }
+
+void Session::GiveUpFence(std::string_view sqlstate, std::string_view message) {
+  LeaveFence();
+  worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
+  failure_ = ErrorMessage({.sqlstate = sqlstate, .message = message});
+  if (In<FencingHere>() && batch_->begun) {  // answers to its earlier parts may be under way
+    auto* lost = connection_;
+    lost->EndLease();
+    Lost(EndWaits(), lost->mid_message());
+    return lost->OnClosed("what was to be sent on it could not be proved fresh");
+  }
+  Take(GaveUp{});
+  if (!closed_) ProcessInput();
+}
+
+// A later part of a series without its Sync takes a snapshot of its own, unless the block keeps to its first: on a replica
+// it is gathered up to a Flush or its end, and proved like a batch.
+bool Session::ProvesParts() const {
+  const auto consistency = Policy().consistency;
+  return In<Relaying>() && FactsOfSession().held_by_replica && !FactsOfSession().snapshot_taken && !connection_->ledger().Skipping() &&
+         (consistency == Consistency::kStrict || consistency == Consistency::kBounded);
+}
+
+void Session::SendPart() {
+  if (!std::exchange(batch_->facts.needs_fence, false)) return Send();
+  fenced_ = true;
+  LeaveFence();
+  Take(Continued{});
+}
+
+void Session::OnFenceVoid() noexcept {
+  if (check_ != nullptr && check_->position_only() && In<Fencing>()) return GiveUpCheck();
+  if (In<FencingHere>()) return worker_.fence().Join(*this);  // there is nowhere else to go: it waits for the next epoch
+  if (In<Acquiring>()) {
+    if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
+    waiting_in_ = nullptr;
+    Take(Behind{});
+  }
+  if (In<Fencing>()) return FallBack();
+  if (!unconfirmed_) return;
+  worker_.metrics().Count(Counter::kFenceThrownAway, connection_->id());
+  CountFence(FenceOutcome::kFellBack);
+  LeaveFence();
+  if (check_ != nullptr) EndCheck(SelfCheckOutcome::kElsewhere);
+  Take(HeldError{});
+  Discard();
+}
+
+// Before a connection is leased: may the batch be sent on it now?
+bool Session::MaySendOn(const ServerConnection& connection) {
+  const auto& decision = std::get<Acquiring>(state_).decision;
+  if (ticket == 0 || decision.target != Target::kReplica) return true;
+  const auto seen = worker_.fence().fence().SeenOf(connection.id());
+  if (decision.fence != FencePlan::kOptimistic) return seen.incarnation == proof_incarnation_;
+  if (seen.incarnation == 0 || (index_known_ && seen.replay < read_index)) return false;
+  if (index_known_) {
+    CountFence(FenceOutcome::kConfirmed);
+  } else {
+    seen_at_send_ = seen;
+    unconfirmed_ = true;
+  }
+  return true;
+}
+
+void Session::Confirm() {
+  CountFence(FenceOutcome::kConfirmed);
+  unconfirmed_ = false;
+  connection_->PauseReading(false, Stream::kBusy);
+  if (decisive_ || held_.size() > kHeldBytes) ReleaseHeld();
+  if (done_) OnBatchDone(*std::exchange(done_, std::nullopt));
+}
+
+void Session::Refute() {
+  worker_.metrics().Count(Counter::kFenceThrownAway, connection_->id());
+  Take(Refuted{});
+  Discard();
+}
+
+// What is held is thrown away, and what still comes of this run.
+void Session::Discard() {
+  const bool paused = held_.size() > kHeldBytes;
+  unconfirmed_ = decisive_ = holding_ = false;
+  Release(held_);
+  if (done_) return OnBatchDone(*std::exchange(done_, std::nullopt));
+  if (!paused) return;
+  // So much more may follow that another connection costs less.
+  auto* lost = connection_;
+  lost->EndLease();
+  Lost(true, false);
+  lost->OnClosed("its answer was thrown away");
+}
+
+// A run that does not count and takes long is not waited for.
+void Session::CutShort(TimePoint now) {
+  if (!std::get<Discarding>(state_).refuted || batch_->cut_short || now - batch_->sent_at < kLongRun) return;
+  batch_->cut_short = true;
+  worker_.SendCancel(*connection_);
+}
+
+}  // namespace waypost

@@ -1,0 +1,456 @@
+// What a client sends: bytes -> messages -> batch -> decision. What a message says: session_classify.cc.
+#include <algorithm>
+#include <utility>
+
+#include "core/process/worker.h"
+#include "core/session/session.h"
+#include "parser/sql/explain_text.h"
+#include "parser/wire/encode.h"
+#include "parser/wire/frontend.h"
+
+namespace waypost {
+namespace {
+
+// A message up to this is gathered whole and looked into; a longer one is passed on in pieces.
+constexpr std::uint32_t kGatherBytes = 1024 * 1024;
+// A batch up to this is kept until it is answered, so that it can be sent again.
+constexpr std::size_t kKeepBytes = 64 * 1024;
+// Names at the front of a large Bind must lie within this.
+constexpr std::uint32_t kNamesBytes = 16 * 1024;
+// So many messages are gathered; a longer batch is sent in parts. PostgreSQL knows no such bound.
+constexpr std::size_t kGatherMessages = 8192;
+// What a client sent is looked at for so long, then others have their turn: messages, and SQL by its length, that takes as
+// long as so many messages.
+constexpr std::size_t kTurnMessages = 512;
+constexpr std::size_t kBytesAsMessage = 64;
+// A longer text that the cache does not know is analysed off the loop: so much takes up to 2 ms.
+constexpr std::uint32_t kReadHereBytes = 8 * 1024;
+// More than this is not read ahead while a batch is under way.
+constexpr std::size_t kReadAheadBytes = 64 * 1024;
+
+bool IsCopyData(char type) { return type == 'd' || type == 'c' || type == 'f'; }
+bool IsFull(const Batch& batch) {
+  return batch.bytes.size() > kGatherBytes || batch.messages.size() >= kGatherMessages;
+}
+bool EndsBatch(char type) { return type == 'Q' || type == 'S' || type == 'F'; }
+
+}  // namespace
+
+void Session::OnData(Bytes data) noexcept {
+  worker_.metrics().CountMany(Counter::kBytes, data.size(), Side::kClient, Direction::kIn);
+  last_active_ = worker_.Now();
+  if (login_) {
+    login_->OnData(data);
+    return;
+  }
+  if (!input_.empty() || processing_) {
+    input_.Append(data);
+    ProcessInput();
+    return;
+  }
+  processing_ = true;
+  Process(data);
+  processing_ = false;
+  if (closed_) return;
+  input_.Append(data);
+  if (MustPause()) stream_->Pause(Stream::kBusy);
+  if (Unended()) AwaitEnd();
+}
+
+void Session::ProcessInput() {
+  if (processing_ || closed_) return;
+  processing_ = true;
+  auto in = input_.bytes();
+  const auto before = in.size();
+  Process(in);
+  processing_ = false;
+  if (closed_) return;
+  input_.Take(before - in.size());
+  if (MustPause()) stream_->Pause(Stream::kBusy);
+  else stream_->Resume(Stream::kBusy);
+  if (Unended()) AwaitEnd();
+}
+
+// Something of a batch is gathered, and neither its end nor a Flush has come. PostgreSQL runs what it has, and says what it
+// must, before it has the rest.
+bool Session::Unended() const {
+  if (!batch_ || batch_->messages.empty()) return false;
+  if (!batch_->dispatched) return !In<Acquiring>();
+  // What waits to hear what its statement returns is all here: it goes on by the answer.
+  return batch_->shape_wait == ShapeWait::kNone && batch_->sent < batch_->messages.size() && ProvesParts();
+}
+
+void Session::AwaitEnd() {
+  unended_since_ = Clock::now();
+  if (std::exchange(awaits_end_, true)) return;
+  worker_.AwaitMore(slot_);
+}
+
+bool Session::SendUnended(TimePoint since) {
+  if (closed_ || !Unended()) return awaits_end_ = false;
+  if (rests_ || waits_for_reader_ || unended_since_ > since) return true;
+  awaits_end_ = false;
+  if (batch_->dispatched) {
+    SendPart();
+  } else {
+    batch_->facts.end_known = false;  // what it will be is not known: as if it were to be flushed
+    Dispatch();
+  }
+  if (!closed_ && !input_.empty()) ProcessInput();
+  return false;
+}
+
+bool Session::MustPause() const {
+  return input_.size() > kReadAheadBytes && (client_full_ || rests_ || waits_for_reader_ || !Accepts('Q'));
+}
+
+bool Session::Accepts(char type) const {
+  // What is on its way to cancel the batch before must not hit the next one.
+  if (connection_ != nullptr && connection_->cancelling() && !In<Relaying>()) return false;
+  if (In<Idle>() || In<Begun>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
+  if (!In<Relaying>() || done_ || batch_->shape_wait == ShapeWait::kAsked) return false;
+  // The running batch goes on: a COPY, a series without its Sync, a message too large to gather.
+  const auto& ledger = connection_->ledger();
+  return large_next_ || ledger.ReadyForQueryDue() == 0 || ledger.CopyIn() || IsCopyData(type);
+}
+
+void Session::GoOn() {
+  if (!std::exchange(rests_, false)) return;
+  ProcessInput();
+}
+
+void Session::Process(Bytes& in) {
+  rests_ = false;
+  std::size_t looked_at = 0;
+  while (!closed_ && !in.empty()) {
+    if (looked_at >= kTurnMessages) {
+      rests_ = true;
+      worker_.NextTurn(slot_);
+      break;
+    }
+    const auto before = in.size();
+    if (skip_left_ > 0) {
+      const auto dropped = std::min<std::size_t>(skip_left_, in.size());
+      skip_left_ -= static_cast<std::uint32_t>(dropped);
+      in = in.subspan(dropped);
+    } else if (stream_left_ > 0) {
+      if (!In<Relaying>()) {  // the server went away meanwhile
+        skip_left_ = std::exchange(stream_left_, 0);
+        continue;
+      }
+      const auto piece = in.first(std::min<std::size_t>(stream_left_, in.size()));
+      stream_left_ -= static_cast<std::uint32_t>(piece.size());
+      SendToServer(piece);
+      in = in.subspan(piece.size());
+    } else if ((client_full_ && !In<Relaying>()) || !TakeMessage(in)) {
+      break;
+    } else {
+      looked_at += 1 + (before - in.size() + std::exchange(looked_into_, 0)) / kBytesAsMessage;
+    }
+  }
+  if (!closed_) SendGathered();
+}
+
+// What the running batch went on with.
+void Session::SendGathered() {
+  if (!batch_ || !batch_->dispatched || batch_->sent == batch_->messages.size() || !In<Relaying>() || ProvesParts()) return;
+  Send();
+}
+
+bool Session::TakeMessage(Bytes& in) {
+  auto rest = in;
+  FrameHeader header;
+  const auto found = NextHeader(rest, header);
+  if (found == FrameStatus::kNeedMore) return false;
+  if (found == FrameStatus::kMalformed) {
+    Misbehaved("invalid message length");
+    return false;
+  }
+  switch (CheckFrontendHeader(header)) {
+    case FrontendFault::kNone:
+      break;
+    case FrontendFault::kUnknownType:
+      Misbehaved("invalid frontend message type " +
+                 std::to_string(static_cast<unsigned>(static_cast<unsigned char>(header.type))));
+      return false;
+    case FrontendFault::kTooLong:
+      Misbehaved("invalid message length");
+      return false;
+  }
+  if (header.type == 'X') {
+    Close("", ClientOutcome::kOk);
+    return false;
+  }
+  if (!Accepts(header.type)) return false;
+  if (drop_next_) {
+    drop_next_ = false;
+    in = rest;
+    skip_left_ = header.body_bytes;
+    return true;
+  }
+  if (skip_to_sync_) {
+    in = rest;
+    if (header.type != 'S') {
+      skip_left_ = header.body_bytes;
+      return true;
+    }
+    skip_to_sync_ = false;
+    std::string out;
+    AppendReadyForQuery(out, In<FailedBlock>() ? 'E' : 'I');
+    WriteClient(AsBytes(out));
+    return true;
+  }
+  if (IsCopyData(header.type)) {
+    if (In<Relaying>()) {
+      SendGathered();
+      if (batch_->shape_wait == ShapeWait::kAsked) return false;
+      StreamCopyData(in);
+      return true;
+    }
+    if (MayAwaitCopyData()) {
+      batch().facts.end_known = false;  // its Sync comes behind the data
+      Dispatch();
+      return true;
+    }
+    in = rest;
+    skip_left_ = header.body_bytes;  // PostgreSQL ignores copy data outside a COPY
+    return true;
+  }
+  if (header.body_bytes > kGatherBytes || large_next_) return TakeLarge(header, in);
+  if (rest.size() < header.body_bytes) return false;
+  const auto message = in.first(kHeaderBytes + header.body_bytes);
+  if (header.body_bytes > kReadHereBytes && MustBeRead(header.type, message.subspan(kHeaderBytes))) return false;
+  in = in.subspan(message.size());
+  Add(header, message);
+  read_ = nullptr;
+  return true;
+}
+
+// The text that such a message is going to have analysed, if it is a long one.
+std::optional<std::string_view> Session::LongTextIn(char type, Bytes body) const {
+  std::optional<std::string_view> text;
+  if (type == 'Q') text = ReadQuery(body);
+  else if (type == 'P')
+    if (const auto parse = ReadParse(body)) text = parse->sql;
+  if (text && MayAskForRoute(*text))
+    if (const auto question = RouteQuestionIn(*text, lexing_)) text = question;
+  if (!text || text->size() <= kReadHereBytes) return std::nullopt;
+  return text;
+}
+
+// True: the message is to be looked at again when its text was analysed.
+bool Session::MustBeRead(char type, Bytes body) {
+  if (waits_for_reader_) return true;
+  const auto text = LongTextIn(type, body);
+  if (!text || (read_ && read_lexing_ == lexing_ && read_->text == *text) || worker_.cache().Knows(*text, lexing_)) return false;
+  waits_for_reader_ = true;
+  worker_.NextRead(slot_);
+  return true;
+}
+
+std::optional<std::string> Session::TextToRead() {
+  if (closed_ || !waits_for_reader_) return std::nullopt;
+  auto rest = input_.bytes();
+  FrameHeader header;
+  if (NextHeader(rest, header) == FrameStatus::kHeader && rest.size() >= header.body_bytes)
+    if (const auto text = LongTextIn(header.type, rest.first(header.body_bytes))) return std::string(*text);
+  waits_for_reader_ = false;  // it was skipped meanwhile
+  return std::nullopt;
+}
+
+void Session::OnSqlRead(SqlRef sql, Lexing lexing) {
+  waits_for_reader_ = false;
+  read_ = std::move(sql);
+  read_lexing_ = lexing;
+  ProcessInput();
+  if (std::exchange(cancel_when_read_, false) && !closed_) Cancel();
+}
+
+// True if the batch being gathered runs something: copy data behind it may be for that.
+bool Session::MayAwaitCopyData() const {
+  return batch_ && !batch_->dispatched && batch_->executes;
+}
+
+void Session::StreamCopyData(Bytes& in) {
+  // All that is here in one write: a row is often a message of its own.
+  auto rest = in;
+  while (stream_left_ == 0) {
+    auto next = rest;
+    FrameHeader header;
+    if (NextHeader(next, header) != FrameStatus::kHeader || !IsCopyData(header.type)) break;
+    if (CheckFrontendHeader(header) != FrontendFault::kNone) break;  // told when it is at the head
+    connection_->ledger().Sent(header.type, Reply::kForward);
+    const auto here = std::min<std::size_t>(header.body_bytes, next.size());
+    stream_left_ = header.body_bytes - static_cast<std::uint32_t>(here);
+    rest = next.subspan(here);
+  }
+  const auto run = in.first(in.size() - rest.size());
+  in = rest;
+  SendToServer(run);
+}
+
+bool Session::TakeLarge(FrameHeader header, Bytes& in) {
+  auto rest = in.subspan(kHeaderBytes);
+  const auto names = header.type == 'B' || header.type == 'P' ? std::min(header.body_bytes, kNamesBytes) : 0;
+  if (rest.size() < names) return false;
+  if (In<FailedBlock>()) {
+    in = rest;
+    skip_left_ = header.body_bytes;
+    skip_to_sync_ = header.type != 'Q' && header.type != 'F';
+    failure_.clear();
+    AppendError(failure_, {.sqlstate = "25P02",
+                           .message = "current transaction is aborted, commands ignored until end of transaction block"});
+    if (!skip_to_sync_) AppendReadyForQuery(failure_, 'E');
+    WriteClient(AsBytes(failure_));
+    return true;
+  }
+  if (!In<Relaying>()) {
+    // It needs a server connection first, and what of its batch came before it goes ahead of it.
+    large_next_ = true;
+    large_type_ = header.type;
+    auto& facts = batch().facts;
+    facts.end_known = false;
+    facts.retained = false;
+    facts.needs_fence = true;
+    if (header.type == 'Q' || header.type == 'P') {
+      facts.cls = Class::kWrite;
+      facts.why = Reason::kTooLarge;
+      facts.reads_by_form = false;
+      batch().pin = PinReason::kUnknownState;
+      batch().unseen = batch().unlisted = true;
+    }
+    Dispatch();
+    return !closed_ && In<Relaying>();
+  }
+  if (!large_next_ && ProvesParts()) {  // and what was gathered before it goes ahead
+    large_next_ = true;
+    large_type_ = header.type;
+    batch_->facts.needs_fence = true;
+    SendPart();
+    return !closed_ && In<Relaying>();
+  }
+  SendGathered();
+  if (batch_->shape_wait == ShapeWait::kAsked) return false;
+  const auto fate = header.type == 'B' ? FateOfLarge(rest.first(names)) : Fate::kSend;
+  if (fate == Fate::kWait) return false;
+  large_next_ = false;
+  if (fate == Fate::kRefuse) {
+    in = rest;
+    skip_left_ = header.body_bytes;
+    return true;
+  }
+  in = rest.subspan(names);
+  StreamLarge(header, rest.first(names));
+  return true;
+}
+
+Batch& Session::batch() {
+  if (!batch_) {
+    batch_ = worker_.TakeBatch();
+    batch_->started = Clock::now();
+  }
+  return *batch_;
+}
+
+void Session::Add(FrameHeader header, Bytes message) {
+  if (header.type == 'H' && header.body_bytes == 0 && !batch_) return;  // nothing to flush
+  auto& gathered = batch();
+  BatchMessage entry;
+  entry.type = header.type;
+  entry.place = names_.place();
+  entry.offset = static_cast<std::uint32_t>(gathered.bytes.size());
+  entry.size = static_cast<std::uint32_t>(message.size());
+  gathered.bytes += AsText(message);
+  gathered.messages.push_back(std::move(entry));
+  Classify(gathered.messages.back(), message.subspan(kHeaderBytes));
+  if (gathered.bytes.size() > kKeepBytes || IsFull(gathered)) gathered.facts.retained = false;
+
+  if (gathered.dispatched) {  // the running batch goes on
+    WatchTimeout();
+    const bool now = EndsBatch(header.type) || header.type == 'H' || IsFull(gathered);
+    if (now && ProvesParts()) SendPart();
+    else if (now) Send();  // else with what comes in the same read
+    return;
+  }
+  if (EndsBatch(header.type)) {
+    Dispatch();
+  } else if (header.type == 'H' || IsFull(gathered)) {
+    gathered.facts.end_known = false;
+    Dispatch();
+  }
+}
+
+// Of the batch at hand: a rule or a hint may have its own.
+const RoutingPolicy& Session::Policy() const {
+  return batch_ && batch_->handling ? batch_->handling->policy : routing_;
+}
+
+// Where the batch at hand would go now. Changes nothing but the batch.
+Decision Session::DecideBatch() {
+  auto& running = batch();
+  if (!running.any_statement && running.facts.end_known) {
+    // Close, Sync alone, an empty query: nothing that could write, and nothing to read.
+    running.facts.why = Reason::kProtocol;
+  }
+  const auto session = FactsOfSession();
+  if (pool_policy_.mode == PoolMode::kSession && connection_ == nullptr) {
+    running.facts.cls = Class::kSession;
+    running.facts.why = Reason::kSessionMode;
+    running.facts.begins_read_only = false;
+  }
+  if (running.handling) running.facts.to_primary = running.handling->to_primary;
+  const auto decision = Decide(running.facts, session, worker_.view(), Policy(), worker_.LoadFor(database_, user_), worker_.Now());
+  if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
+  // Nothing stands before it that a server would answer, and no block fails by it.
+  if (In<Idle>() && !running.messages.empty() && running.messages.front().refused)
+    return {Target::kRefuse, Reason::kRefused};
+  return decision;
+}
+
+SessionFacts Session::FactsOfSession() const {
+  SessionFacts session;
+  session.holds_connection = connection_ != nullptr;
+  session.holds_why = In<Pinned>() ? (pool_policy_.mode == PoolMode::kSession ? Reason::kSessionMode
+                                                                              : Reason::kSessionPinned)
+                      : read_only_block_ ? Reason::kReadOnlyTransaction
+                                         : Reason::kInTransaction;
+  session.held_by_replica = connection_ != nullptr && worker_.view().primary != connection_->id();
+  // Behind COMMIT AND CHAIN there is another.
+  session.snapshot_taken = snapshot_taken_ && !(batch_ && batch_->ends_block);
+  session.serializable_default = serializable_default_;
+  session.opens = Opens();
+  return session;
+}
+
+void Session::Dispatch() {
+  auto& running = batch();
+  running.dispatched = true;
+  if (running.refusal.empty() && (running.begins || In<Begun>()) && KeepBatch()) return;
+  if (running.ends_block && (ChainsBehindFailure() || PreparesElsewhere())) return;
+  if (In<Idle>() && running.begins) begun_modes_ = {};  // of a block before
+  auto decision = DecideBatch();
+  if (decision.target == Target::kReplica &&
+      (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
+    read_only_block_ = true;
+  fenced_ = decision.fence != FencePlan::kNone;
+  if (!running.facts.end_known) running.facts.needs_fence = false;  // what comes behind says it anew
+  if (running.facts.cls != Class::kRead) worker_.NoteWrite();
+  // Where a read goes that is to be proved first is known when it is proved.
+  if (decision.fence != FencePlan::kProbeFirst || decision.target == Target::kHeld) CountDecision(decision);
+  if (connection_ != nullptr && running.sets_transaction) begun_modes_.repeatable_read.reset();
+  WatchTimeout();
+  if (routing_.read_from == ReadFrom::kNone) CountShadow(running, decision);
+  if (connection_ == nullptr || connection_->status() == 'I') settings_.Commit();
+  if (connection_ == nullptr) rollback_unpins_ = true;
+  if (In<Pinned>() || !EndsWithTransaction(running.pin)) rollback_unpins_ = false;
+  if (routing_.self_check > 0) Sample(decision);
+  Take(BatchReady{decision});
+}
+
+void Session::Misbehaved(std::string_view message) {
+  std::string out;
+  AppendError(out, {.severity = "FATAL", .sqlstate = "08P01", .message = message});
+  Close(out, ClientOutcome::kProtocolError);
+}
+
+}  // namespace waypost

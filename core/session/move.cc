@@ -1,0 +1,67 @@
+// A READ ONLY block on a replica that goes on elsewhere, as if it had just begun: where its server is lost between two
+// statements, where that waits to replay what the block itself keeps it from replaying, or where PREPARE TRANSACTION, which no
+// replica can do, ends it.
+#include <algorithm>
+
+#include "core/process/worker.h"
+#include "core/session/session.h"
+
+namespace waypost {
+
+// What the batch that ends now, in a block, leaves of that.
+void Session::NoteMovable() {
+  const auto& b = *batch_;
+  const auto* relaying = std::get_if<Relaying>(&state_);
+  const bool first = relaying != nullptr && (relaying->opens || !relaying->block);
+  if (first) movable_ = read_only_block_ && ReadCommitted();
+  if (!movable_) return;
+  // Each statement has a snapshot of its own; what else of a block lives on its server is listed here.
+  movable_ = !b.stays && !b.failed && b.facts.end_known && b.pin == PinReason::kNone && !b.changes_settings && !b.sets_transaction &&
+             !b.unseen && portals_.named() == 0 && !settings_.has_local() && !AnswersVary();
+  if (movable_ && begin_.empty()) begin_ = "BEGIN READ ONLY";  // it came with the first statement
+}
+
+// Of the block that the batch at hand has begun: whether each of its statements takes a snapshot of its own.
+bool Session::ReadCommitted() const {
+  auto modes = begun_modes_;
+  for (const auto& message : batch_->messages)
+    if (message.sql && !message.sql->facts->empty() && message.sql->facts->front().kind == StatementKind::kBegin)
+      modes = message.sql->facts->front().modes;
+  if (modes.repeatable_read) return !*modes.repeatable_read && !modes.serializable.value_or(false);
+  return read_committed_default_;
+}
+
+// It may go on elsewhere with the batch at hand, of which no server has heard; without one, with whatever comes next.
+bool Session::BlockMayMove() const {
+  if (!movable_ || !OnReplica() || connection_->status() != 'T' || pinned_by() != PinReason::kNone) return false;
+  if (!batch_) return true;
+  const auto& b = *batch_;
+  return !b.begun && !b.stays && b.facts.end_known && b.pin == PinReason::kNone;
+}
+
+// What is held of the server is given up: its connection is closed.
+void Session::MoveBlock() {
+  LeaveFence();
+  Take(Moved{});
+}
+
+// The last statement of a block that runs on a replica and has written nothing: it is prepared on the primary. In a failed
+// block it is a ROLLBACK, there as here.
+bool Session::PreparesElsewhere() {
+  const auto* block = std::get_if<InBlock>(&state_);
+  if (block == nullptr || block->pin != PinReason::kNone || !batch_->prepares || !OnReplica()) return false;
+  const auto lone = LoneStatement();
+  if (lone.facts == nullptr || !lone.facts->prepares) {  // others stand before it: they go there too
+    if (BlockMayMove()) MoveBlock();
+    return false;
+  }
+  const bool failed = connection_->status() == 'E';
+  if (begin_.empty()) begin_ = "BEGIN READ ONLY";
+  MoveBlock();
+  if (!failed) return false;
+  ForgetTransaction();
+  Take(BlockEnded{});
+  return true;
+}
+
+}  // namespace waypost

@@ -1,0 +1,115 @@
+// What rules and comment hints make of the statements of a batch: where it may go, how long it may take, and what does
+// not run at all.
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "core/process/worker.h"
+#include "core/session/session.h"
+#include "parser/wire/encode.h"
+#include "routing/rule_marks.h"
+
+namespace waypost {
+namespace {
+
+// A cancel that came too early is asked for again after this.
+constexpr milliseconds kCancelAgain{1'000};
+
+}  // namespace
+
+const TextMarks& Session::MarksOf(const CachedStatement& found) {
+  auto& marks = found.marks;
+  const auto generation = worker_.rules_generation();
+  if (marks.generation == generation) return marks;
+  marks.generation = generation;
+  const auto& config = worker_.config();
+  MarkText(found.sql->text, lexing_, found.facts(), config.rules, config.comment_hints, marks);
+  return marks;
+}
+
+// What is to be done with what `message` parses or runs. False: it must not, and is refused.
+bool Session::Treat(BatchMessage& message, const CachedStatement& found, bool runs) {
+  const auto& config = worker_.config();
+  if (config.rules.empty() && !config.comment_hints) return true;
+  auto& b = *batch_;
+  const auto& marks = MarksOf(found);
+  bool any = b.any_statement;
+  for (const auto mask : marks.rules) {
+    const auto first = RuleSet::First(mask & session_rules_);
+    const auto* rule = first ? &config.rules.rules()[*first] : nullptr;
+    const bool denied = rule != nullptr && rule->route == RuleRoute::kDeny;
+    if (rule != nullptr && (runs || denied)) CountRule(*first);
+    if (denied) {
+      Refuse(message, DenialBy(*rule));
+      CombineClass(Class::kWrite, Reason::kRefused);
+      return false;
+    }
+    const bool ordinary = rule == nullptr && marks.hint == Hint::kNone;
+    const bool first_here = !std::exchange(any, true);
+    if (ordinary && !b.handling) continue;
+    auto handling = HandlingOf(routing_, marks.hint, rule);
+    if (!runs) handling.timeout = milliseconds{0};
+    if (!b.handling && !first_here) b.handling = HandlingOf(routing_, Hint::kNone, nullptr);
+    b.handling = b.handling ? Both(*b.handling, handling) : handling;
+  }
+  return true;
+}
+
+void Session::CountRule(std::size_t index) {
+  if (batch_->dispatched) worker_.metrics().Count(Counter::kRuleMatches, worker_.RuleId(index));
+  else batch_->rules |= RuleMask{1} << index;
+}
+
+// The rule that each statement of `found` goes by; null: none.
+std::vector<const Rule*> Session::RulesOf(const CachedStatement& found) {
+  std::vector<const Rule*> rules;
+  const auto& config = worker_.config();
+  if (config.rules.empty()) return std::vector<const Rule*>(found.facts().size());
+  for (const auto mask : MarksOf(found).rules) {
+    const auto first = RuleSet::First(mask & session_rules_);
+    rules.push_back(first ? &config.rules.rules()[*first] : nullptr);
+  }
+  return rules;
+}
+
+std::string Session::DenialBy(const Rule& rule) const {
+  std::string denial;
+  AppendError(denial, {.sqlstate = "42501",
+                       .message = rule.message.empty() ? "this statement is not allowed here" : std::string_view(rule.message),
+                       .detail = "Rule \"" + rule.name + "\" of Waypost denies it."});
+  return denial;
+}
+
+// --- time-outs
+
+void Session::WatchTimeout() {
+  const auto& b = *batch_;
+  if (!b.handling || b.handling->timeout.count() == 0 || b.timed_out) return;
+  deadline_ = std::min(deadline_, worker_.Now() + b.handling->timeout);
+  if (!watched_) worker_.Watch(slot_);
+  watched_ = true;
+}
+
+bool Session::CheckDeadline(TimePoint now) {
+  if (check_ != nullptr && now >= check_->deadline) GiveUpCheck();
+  const bool checks = check_ != nullptr && check_->deadline != TimePoint::max();
+  if (closed_ || (deadline_ == TimePoint::max() && !checks)) return watched_ = false;
+  if (now < deadline_) return true;
+  if (waiting_in_ != nullptr || homeless_) {
+    StopWaiting("canceling statement due to statement timeout");
+    return watched_ = deadline_ != TimePoint::max();
+  }
+  if (SettlesHere()) return true;  // for a moment
+  if (Proving()) {
+    GiveUpFence("57014", "canceling statement due to statement timeout");
+    return watched_ = deadline_ != TimePoint::max();
+  }
+  if (batch_ && connection_ != nullptr && !connection_->ledger().Idle()) {
+    batch_->timed_out = true;
+    deadline_ = now + kCancelAgain;
+    worker_.SendCancel(*connection_);
+  }
+  return true;
+}
+
+}  // namespace waypost

@@ -1,0 +1,428 @@
+#include "core/session/session.h"
+
+#include <algorithm>
+
+#include "core/base/log.h"
+#include "core/base/release.h"
+#include "core/config/credentials.h"
+#include "core/process/worker.h"
+#include "parser/wire/encode.h"
+
+namespace waypost {
+namespace {
+
+// postgres src/backend/tcop/postgres.c: MAX_CANCEL_KEY_LENGTH, and what protocol 3.0 has
+constexpr std::size_t kLongSecretBytes = 32, kShortSecretBytes = 4;
+
+}  // namespace
+
+Session::Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
+                 std::string_view listener)
+    : worker_(worker),
+      stream_(std::move(stream)),
+      login_(std::make_unique<ClientLogin>(worker, *this)),
+      peer_(std::move(peer)),
+      slot_(slot),
+      secret_(RandomBytes(kShortSecretBytes)),
+      listener_(listener),
+      settings_(worker.settings()),
+      last_active_(worker.Now()) {}
+
+Session::~Session() = default;
+
+void Session::UseLongSecret() { secret_ = RandomBytes(kLongSecretBytes); }
+
+std::uint32_t Session::cancel_pid() const { return worker_.CancelPid(slot_); }
+
+void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
+  user_ = std::move(identity.user);
+  database_ = std::move(identity.database);
+  worker_.shared().database_claims.ClientCame(database_);
+  settings_.Start(std::move(identity.startup));
+  only_at_start_ = std::move(identity.only_at_start);
+  defaults = identity.defaults;
+  starts_read_committed_ = identity.read_committed;
+  greeted_ = std::move(identity.parameters);
+  for (const auto& [name, value] : *greeted_) OnParameter(name, value);
+  OnConfigChanged();
+  SettingsChanged();
+  worker_.metrics().Count(Counter::kClientConnects, ClientOutcome::kOk);
+  Log(LogLevel::kDebug, "client_connected", {{"peer", peer_}, {"user", user_}, {"database", database_}});
+  WriteClient(AsBytes(greeting));
+  worker_.Bury(std::move(login_));
+}
+
+void Session::OnConfigChanged() {
+  routing_ = worker_.config().RoutingFor(Who());
+  session_rules_ = worker_.config().rules.SessionMask(Who());
+  pool_policy_ = worker_.config().PoolFor(user_, database_);
+}
+
+void Session::WriteClient(Bytes bytes) {
+  if (closed_) return;
+  worker_.metrics().CountMany(Counter::kBytes, bytes.size(), Side::kClient, Direction::kOut);
+  if (stream_->Write(bytes)) return;
+  client_full_ = true;
+  if (connection_ != nullptr) connection_->PauseReading(true);
+}
+
+void Session::OnDrained() noexcept {
+  client_full_ = false;
+  if (connection_ != nullptr) connection_->PauseReading(false);
+  if (!login_) ProcessInput();
+}
+
+// --- the machine
+
+void Session::Take(const Event& event) {
+  const auto step = Advance(state_, event);
+  state_ = step.next;
+  for (const auto verb : step.todo) Carry(verb);
+}
+
+void Session::Carry(Do verb) {
+  switch (verb) {
+    case Do::kNothing:
+      return;
+    case Do::kJoinFence:
+      return JoinFence();
+    case Do::kSettle:
+      return SettleFirst();
+    case Do::kAcquire:
+      return Acquire();
+    case Do::kSend:
+      return Send();
+    case Do::kAnswerError:
+      if (Comparing()) return AnswerUnchecked();
+      return AnswerBatch(failure_, In<FailedBlock>() ? 'E' : 'I');
+    case Do::kAnswerFailed:
+      if (batch_->ends_block) return Take(BlockEnded{});
+      if (!untold_.empty()) return AnswerBatch(std::exchange(untold_, {}), 'E');
+      return AnswerBatch(
+          ErrorMessage({.sqlstate = "25P02",
+                        .message = "current transaction is aborted, commands ignored until end of transaction block"}),
+          'E');
+    case Do::kAnswerKept:
+      return AnswerKept();
+    case Do::kAnswerRollback:
+      return AnswerRollback();
+    case Do::kDiscard:
+      return;  // OnReply drops what comes from now on
+    case Do::kAudit:
+      return SendAudit();
+    case Do::kRelease:
+      return LetGo(true);
+    case Do::kCloseServer:
+      return LetGo(false);
+    case Do::kCloseClient:
+      return Close(failure_.empty() ? "" : ErrorWithSeverity(FieldsOf(failure_), "FATAL"), ClientOutcome::kServerError);
+  }
+}
+
+void Session::CountDecision(const Decision& decision) {
+  auto& metrics = worker_.metrics();
+  auto target = decision.target;
+  if (target == Target::kHeld)
+    target = worker_.view().primary == connection_->id() ? Target::kPrimary : Target::kReplica;
+  metrics.Count(Counter::kQueries, target, decision.reason);
+  for (auto rules = batch_->rules; rules != 0; rules &= rules - 1)
+    metrics.Count(Counter::kRuleMatches, worker_.RuleId(*RuleSet::First(rules)));
+  if (decision.reason == Reason::kNoEligibleReplica)
+    metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kNoEligibleReplica);
+  if (decision.reason == Reason::kReplicaBehind)
+    metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kReplicaBehind);
+}
+
+void Session::Acquire() {
+  const auto& decision = std::get<Acquiring>(state_).decision;
+  const auto& view = worker_.view();
+  homeless_ = false;
+  if (give_up_at == TimePoint::max() && pool_policy_.query_wait_timeout.count() > 0)
+    give_up_at = worker_.Now() + pool_policy_.query_wait_timeout;
+  if (decision.target == Target::kRefuse) {
+    failure_ = decision.reason == Reason::kRefused ? batch_->refusal
+               : decision.reason == Reason::kTransaction
+                   ? ErrorMessage({.sqlstate = "0A000",
+                                   .message = "transaction blocks are not allowed with pool mode \"statement\""})
+                   : ErrorMessage({.sqlstate = "57P03",
+                                   .message = "no replica may be read from now, and read_from_primary = \"never\""});
+    return Take(NoLease{});
+  }
+  if (decision.target == Target::kPrimary && (!view.primary || std::exchange(batch_->holds_off, false))) {
+    homeless_ = true;  // held until there is a primary again
+    homeless_since_ = worker_.Now();
+    worker_.shared().probe_now();
+    return;
+  }
+  const auto server = decision.target == Target::kPrimary ? *view.primary : decision.server;
+  if (pools_.size() <= server) pools_.resize(server + std::size_t{1});
+  if (pools_[server] == nullptr) pools_[server] = &worker_.pools().Get({server, database_, user_, only_at_start_});
+  waiting_in_ = pools_[server];
+  wanted_settings = settings_.session().get();
+  if (auto* connection = waiting_in_->Acquire(*this)) return OnServerConnection(*connection);
+  batch_->waited = true;
+}
+
+void Session::OnServerConnection(PooledConnection& pooled) noexcept {
+  auto& connection = static_cast<ServerConnection&>(pooled);  // a Worker opens no others
+  waiting_in_ = nullptr;
+  waiting_since = {};
+  give_up_at = TimePoint::max();
+  if (!MaySendOn(connection)) {
+    connection.pool().Release(connection);
+    Take(Behind{});
+    if (index_known_) AwaitReplica();
+    return;
+  }
+  connection_ = &connection;
+  connection.Lease(*this);
+  if (client_full_) connection.PauseReading(true);
+  worker_.AddOutstanding(connection.id(), 1);
+  holding_ = std::get<Acquiring>(state_).decision.may_rerun || check_ != nullptr;
+  Take(Leased{});
+  // What belongs to the running batch may wait in the input: copy data, a message too large to gather.
+  if (!input_.empty()) ProcessInput();
+}
+
+void Session::OnCancelEnded() noexcept {
+  if (!input_.empty()) ProcessInput();
+}
+
+void Session::OnRelayed() noexcept {
+  SettleSettings();
+  if (batch_ && batch_->shape_wait == ShapeWait::kAnswered && connection_ != nullptr) Send();
+  if (!input_.empty() && In<Relaying>()) ProcessInput();
+}
+
+void Session::OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept {
+  waiting_in_ = nullptr;
+  if (!Comparing()) worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
+  // FATAL is what the server said to us; the client's connection goes on.
+  failure_ = ErrorWithSeverity(FieldsOf(error), "ERROR");
+  Take(NoLease{});
+  ProcessInput();
+}
+
+void Session::OnServerUnreachable() noexcept {
+  waiting_in_ = nullptr;
+  const auto decision = std::get<Acquiring>(state_).decision;
+  if (decision.target == Target::kReplica) {
+    LeaveFence();
+    if (check_ != nullptr) EndCheck(SelfCheckOutcome::kElsewhere);
+    return Take(Rerouted{{Target::kPrimary, Reason::kNoEligibleReplica, 0, false}});
+  }
+  if (Comparing()) {
+    Take(NoLease{});
+    return ProcessInput();
+  }
+  homeless_ = true;  // tried again with the next view
+  homeless_since_ = worker_.Now();
+}
+
+void Session::OnViewChanged() {
+  if (!In<Acquiring>()) return;
+  const auto decision = std::get<Acquiring>(state_).decision;
+  if (decision.target != Target::kPrimary) return;
+  const auto& primary = worker_.view().primary;
+  if (waiting_in_ != nullptr) {
+    if (primary && waiting_in_->key().server == *primary) return;
+    waiting_in_->Forget(*this);
+    waiting_in_ = nullptr;
+    homeless_ = true;
+  }
+  if (homeless_ && primary) Acquire();
+}
+
+void Session::LetGo(bool clean) {
+  if (connection_ != nullptr) SettleSettings();
+  auto* connection = std::exchange(connection_, nullptr);
+  if (connection == nullptr) return;
+  connection->EndLease();
+  connection->PauseReading(false);
+  connection->PauseReading(false, Stream::kBusy);
+  worker_.AddOutstanding(connection->id(), -1);
+  if (stream_left_ > 0) {  // half a message is on its way to it
+    skip_left_ = std::exchange(stream_left_, 0);
+    clean = false;
+  }
+  DropHeld();
+  sticky_pin_ = PinReason::kNone;
+  sequence_pin_ = block_advanced_ = false;
+  unseen_ = audit_due_ = false;
+  read_only_block_ = shadow_block_ = false;
+  snapshot_taken_ = false;
+  portals_.Clear();
+  if (!closed_) stream_->Resume(Stream::kPeerSlow);
+  if (clean) return connection->pool().Release(*connection);
+  if (closed_ && connection->ready() && !connection->broken() && !connection->ledger().Idle()) {
+    // The client is gone, its statement is not: it is cancelled, and the place under the limit is free when it has ended.
+    connection->after_cancel = ServerConnection::AfterCancel::kDiscard;
+    return worker_.SendCancel(*connection);
+  }
+  connection->pool().Discard(*connection, closed_ ? DisconnectCause::kClientGone : DisconnectCause::kUnclean);
+}
+
+// --- replies that end a batch
+
+void Session::OnBatchDone(char status) noexcept {
+  SettleSettings();
+  if (unconfirmed_) {
+    done_ = status;
+    return;
+  }
+  // An answer that is thrown away is not the one that the client gets.
+  if (check_ == nullptr || In<Discarding>() || Compare(status)) FinishBatch(status);
+}
+
+void Session::FinishBatch(char status) {
+  auto& b = *batch_;
+  if (fenced_ && read_only_block_ && begun_modes_.repeatable_read.value_or(false)) snapshot_taken_ = true;
+  if (status == 'I' || b.ends_block) snapshot_taken_ = false;
+  UndoSkipped(b.effects.size());
+  ReleaseHeld();
+  const auto now = Clock::now();
+  auto& metrics = worker_.metrics();
+  metrics.Observe(Histogram::kBackendQueryDuration, connection_->id(), now - b.sent_at);
+  const auto* relaying = std::get_if<Relaying>(&state_);
+  if (relaying != nullptr)
+    metrics.Observe(Histogram::kQueryDuration, relaying->decision.target, now - b.started);
+  if (relaying != nullptr) CountBatch(relaying->decision, now - b.started);
+  if (b.failed && status == 'I') {
+    // An implicit transaction, or one that COMMIT could not save: its settings went with it.
+    settings_.RollBack();
+    connection_->settings = b.discards ? worker_.settings().None() : settings_.session();
+    SettingsChanged();
+  }
+  if (status == 'I') {
+    portals_.Clear();
+    shadow_block_ = false;
+  } else {
+    if (!b.failed)
+      for (const auto& name : b.closed_portals) portals_.Close(name);
+    portals_.Merge(std::move(b.portals));
+  }
+
+  if (b.facts.cls != Class::kRead) worker_.NoteWrite();
+
+  const auto done = PinsAfter(status);
+  const bool rerun = In<Discarding>();
+  if (status == 'I') movable_ = false;
+  else if (!rerun) NoteMovable();
+  if (relaying != nullptr && !movable_) Release(begin_);
+  if (rerun) RewindBatch(true);
+  else EndBatch();
+  Take(done);
+  if (!rerun) CountPin();
+  if (pool_policy_.mode == PoolMode::kStatement && status != 'I' && !closed_) {
+    Close(ErrorMessage({.severity = "FATAL", .sqlstate = "0A000",
+                        .message = "transaction blocks are not allowed with pool mode \"statement\""}),
+          ClientOutcome::kServerError);
+    return;
+  }
+  if (draining_ && (In<Idle>() || In<Pinned>()) && input_.empty()) return Drain(true);
+  if (!closed_ && !input_.empty()) ProcessInput();
+}
+
+// --- the end
+
+ClientState Session::client_state() const {
+  if (In<Acquiring>() || Proving()) return ClientState::kWaiting;
+  if (In<Relaying>() || In<Discarding>()) return ClientState::kActive;
+  return In<InBlock>() || In<Begun>() || In<FailedBlock>() ? ClientState::kIdleInTransaction : ClientState::kIdle;
+}
+
+// The batch that waits for a server is answered with 57014.
+void Session::StopWaiting(std::string_view why) {
+  if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
+  homeless_ = false;
+  OnNoServerConnection("57014", ErrorMessage({.sqlstate = "57014", .message = why}));
+}
+
+void Session::Cancel() {
+  auto& metrics = worker_.metrics();
+  if (waits_for_reader_) {  // it has not begun yet
+    cancel_when_read_ = true;
+    return metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
+  }
+  if (SettlesHere()) {  // for a moment: it is sent, and cancelled where it runs
+    worker_.fence().Leave(*this);
+    OnSettled();
+  }
+  if (waiting_in_ != nullptr || homeless_) {
+    StopWaiting("canceling statement due to user request");
+    metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
+  } else if (Proving()) {
+    GiveUpFence("57014", "canceling statement due to user request");
+    metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
+  } else if (connection_ != nullptr && !connection_->ledger().Idle() && !In<Auditing>()) {
+    worker_.SendCancel(*connection_);
+    metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
+  } else {
+    metrics.Count(Counter::kCancelRequests, CancelOutcome::kIdle);
+  }
+}
+
+void Session::Sweep(TimePoint now) {
+  const auto& limits = worker_.config().limits;
+  const auto idle = now - last_active_;
+  const auto expired = [&](milliseconds limit) { return limit.count() > 0 && idle > limit; };
+  if (login_) {
+    login_->Sweep(now);
+  } else if (homeless_ && now >= give_up_at) {
+    homeless_ = false;
+    OnNoServerConnection("57P03", ErrorMessage({.sqlstate = "57P03", .message = "no primary server is available"}));
+  } else if (homeless_ && now - homeless_since_ > milliseconds{500}) {
+    homeless_since_ = now;
+    OnViewChanged();
+  } else if (In<Discarding>()) {
+    CutShort(now);
+  } else if (client_state() == ClientState::kIdle && expired(limits.client_idle_timeout)) {
+    Close(ErrorMessage({.severity = "FATAL", .sqlstate = "57P05",
+                        .message = "terminating connection due to idle-session timeout"}),
+          ClientOutcome::kTimeout);
+  } else if (client_state() == ClientState::kIdleInTransaction && expired(limits.idle_in_transaction_timeout)) {
+    Close(ErrorMessage({.severity = "FATAL", .sqlstate = "25P03",
+                        .message = "terminating connection due to idle-in-transaction timeout"}),
+          ClientOutcome::kTimeout);
+  }
+}
+
+void Session::Drain(bool at_once) {
+  draining_ = true;
+  const bool idle = login_ || ((In<Idle>() || In<Pinned>()) && !batch_ && !waits_for_reader_);
+  if (!idle && !at_once) return;
+  Close(ErrorMessage({.severity = "FATAL", .sqlstate = "57P01",
+                      .message = "terminating connection due to administrator command"}),
+        ClientOutcome::kOk);
+}
+
+// The client has got a part of a message, and until it has the rest nothing can be said to it.
+bool Session::MidMessage() const {
+  return connection_ != nullptr && connection_->mid_message() && !holding_ && !In<Discarding>();
+}
+
+void Session::Close(const std::string& message, ClientOutcome outcome) {
+  if (closed_) return;
+  if (!message.empty() && !MidMessage()) WriteClient(AsBytes(message));
+  if (outcome != ClientOutcome::kOk && login_) worker_.metrics().Count(Counter::kClientConnects, outcome);
+  closed_ = true;
+  if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
+  waiting_in_ = nullptr;
+  LeaveFence();
+  // A transaction that is idle could be rolled back and the connection kept; a closed one is surely clean.
+  Take(ClientGone{});
+  YieldDatabases();
+  if (login_) login_->Abandon();
+  else worker_.shared().database_claims.ClientLeft(database_);
+  if (!counted_as_.empty()) worker_.shared().clients.Give(counted_as_);
+  stream_->Finish();
+  worker_.Bury(*this, slot_);
+}
+
+void Session::OnClosed(const std::string& error) noexcept {
+  if (login_) worker_.metrics().Count(Counter::kClientConnects, ClientOutcome::kProtocolError);
+  if (!error.empty()) Log(LogLevel::kDebug, "client_lost", {{"peer", peer_}, {"user", user_}, {"error", error}});
+  Close("", ClientOutcome::kOk);
+}
+
+}  // namespace waypost

@@ -1,0 +1,516 @@
+// One client: what it sends is gathered into batches, each batch is routed and sent to one server connection, and the
+// replies are relayed. What happens next is decided in routing/ (session_machine, decide, reply_ledger); this class
+// carries it out. Worker thread only; owned by its Worker.
+//   session.cc     life: login, actions of the machine, waiting, time-outs, end
+//   input.cc       bytes -> messages -> batch -> decision
+//   classify.cc    what each message says of its batch
+//   explain.cc     EXPLAIN ROUTE: answered by a query in its place
+//   rules.cc       rules and comment hints: where it may go, for how long, or not at all
+//   move.cc        READ ONLY blocks that go on elsewhere
+//   begin.cc       BEGIN, answered before any server hears of it
+//   fence.cc       reads on replicas and their proof
+//   checking.cc    reads that also run on the primary, to compare
+//   digest.cc      what is counted of each statement for people: digests, shadow mode
+//   refuse.cc      statements that Waypost itself refuses
+//   limits.cc      what is kept for one client is bounded
+//   send.cc        batch -> bytes for the server: settings ahead, statement names rewritten
+//   settings.cc    settings on a server connection: set ahead, and behind what resets them
+//   shape.cc       what statements return: as the client was told, or an error
+//   names.cc       the names of prepared statements, ours and the client's
+//   parameters.cc  ParameterStatus
+//   audit.cc       what ties the session to its server connection, asked of the server
+//   sequence.cc    currval() and lastval(): which session's values a server connection has
+//   reply.cc       replies -> client, and what they change in the session
+//   answer.cc      batches that the server did not end: errors of ours, a lost server
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/client/login.h"
+#include "core/env/sequence_readers.h"
+#include "core/fence/probe.h"
+#include "core/net/backlog.h"
+#include "core/net/stream.h"
+#include "core/server/connection.h"
+#include "core/server/pool.h"
+#include "core/session/batch.h"
+#include "core/session/self_check.h"
+#include "metrics/labels.h"
+#include "parser/catalog/resolve.h"
+#include "parser/catalog/search_path.h"
+#include "parser/sql/facts.h"
+#include "parser/wire/backend.h"
+#include "parser/wire/encoding.h"
+#include "routing/audit.h"
+#include "routing/decide.h"
+#include "routing/server_ending.h"
+#include "routing/session_machine.h"
+#include "routing/session_settings.h"
+#include "routing/statement_names.h"
+
+namespace waypost {
+
+class Session final : public StreamUser, public Waiter, public ReplyUser, public FenceUser {
+ public:
+  // `listener`: the name of the one that the client came in by; outlives this.
+  Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
+          std::string_view listener);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // From the worker.
+  // It is its turn again: see Worker::NextTurn.
+  void GoOn();
+  // The text at the head of its input that is to be analysed elsewhere; nothing: there is none any more.
+  [[nodiscard]] std::optional<std::string> TextToRead();
+  [[nodiscard]] Lexing lexing() const { return lexing_; }
+  // That is done.
+  void OnSqlRead(SqlRef sql, Lexing lexing);
+  void Sweep(TimePoint now);
+  // Ends what has taken too long. False: there is no deadline, look no more.
+  [[nodiscard]] bool CheckDeadline(TimePoint now);
+  // Sends a batch without its end to which nothing has come since `since`: what it runs may have something to say. True: look
+  // again.
+  [[nodiscard]] bool SendUnended(TimePoint since);
+  void OnViewChanged();
+  void OnConfigChanged();
+  // Closes with 57P01 as soon as nothing is under way; `now`: at once.
+  void Drain(bool at_once);
+  void Cancel();
+  [[nodiscard]] const std::string& secret() const { return secret_; }
+  // From the login, before the client is told: its cancel key is as long as protocol 3.2 has it.
+  void UseLongSecret();
+  [[nodiscard]] ClientState client_state() const;
+  // What ties it to its server connection now; kNone: nothing.
+  [[nodiscard]] PinReason pinned_by() const;
+  [[nodiscard]] bool logged_in() const { return login_ == nullptr; }
+  [[nodiscard]] const std::string& database() const { return database_; }
+
+  // From the login.
+  struct Identity {
+    std::string user, database;
+    Settings startup;          // what the client asked for
+    Parameters only_at_start;  // the same, of what no statement can set
+    std::shared_ptr<const Parameters> parameters;  // ParameterStatus as the primary told it
+    std::uint64_t defaults = 0;  // what the DefaultsClock said before it was asked
+    bool read_committed = false;  // its transactions are, unless it says otherwise
+  };
+  void OnLoggedIn(Identity identity, const std::string& greeting);
+  // Sends `message` (if any), then closes.
+  void Close(const std::string& message, ClientOutcome outcome);
+  void WriteClient(Bytes bytes);
+  [[nodiscard]] std::uint32_t cancel_pid() const;
+  // It counts as a client of `user` until it ends.
+  void CountedAs(const std::string& user) { counted_as_ = user; }
+
+  // StreamUser: the client's socket.
+  void OnData(Bytes data) noexcept override;
+  void OnDrained() noexcept override;
+  void OnClosed(const std::string& error) noexcept override;
+  // Waiter
+  void OnServerConnection(PooledConnection& pooled) noexcept override;
+  void OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept override;
+  void OnServerUnreachable() noexcept override;
+  // FenceUser
+  void OnReadIndex(Lsn index) noexcept override;
+  void OnReplayed() noexcept override;
+  void OnFenceLate() noexcept override;
+  [[nodiscard]] bool WaitsForItself() const noexcept override;
+  void OnWaitsForItself() noexcept override;
+  void OnFenceVoid() noexcept override;
+  void OnSettled() noexcept override;
+  // ReplyUser
+  Relayed OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept override;
+  void OnSynthesised(char type, std::uint64_t sequence, std::string& out) noexcept override;
+  void OnForward(Bytes bytes) noexcept override;
+  void OnBatchDone(char status) noexcept override;
+  void OnServerDrained() noexcept override;
+  void OnRelayed() noexcept override;
+  void OnCancelEnded() noexcept override;
+  void OnOwnDone() noexcept override;
+  void OnServerLost(const std::string& error, bool mid_message) noexcept override;
+
+ private:
+  // session.cc
+  void Take(const Event& event);
+  void Carry(Do verb);
+  void Acquire();
+  void StopWaiting(std::string_view why);
+  [[nodiscard]] bool MidMessage() const;
+  void LetGo(bool clean);
+  void FinishBatch(char status);
+  void CountDecision(const Decision& decision);
+  [[nodiscard]] Asker Who() const { return {user_, database_, application_, listener_}; }
+  template <class S>
+  [[nodiscard]] bool In() const {
+    return std::holds_alternative<S>(state_);
+  }
+
+  // input.cc
+  void ProcessInput();
+  void Process(Bytes& in);
+  [[nodiscard]] bool Accepts(char type) const;
+  [[nodiscard]] bool MustPause() const;
+  bool TakeMessage(Bytes& in);
+  [[nodiscard]] bool MayAwaitCopyData() const;
+  void SendGathered();
+  void StreamCopyData(Bytes& in);
+  bool TakeLarge(FrameHeader header, Bytes& in);
+  void Add(FrameHeader header, Bytes message);
+  void Dispatch();
+  [[nodiscard]] bool Unended() const;
+  void AwaitEnd();
+  [[nodiscard]] const RoutingPolicy& Policy() const;
+  [[nodiscard]] Decision DecideBatch();
+  [[nodiscard]] SessionFacts FactsOfSession() const;
+  void Misbehaved(std::string_view message);
+  Batch& batch();
+  [[nodiscard]] std::optional<std::string_view> LongTextIn(char type, Bytes body) const;
+  [[nodiscard]] bool MustBeRead(char type, Bytes body);
+
+  // classify.cc
+  void Classify(BatchMessage& message, Bytes body);
+  void ClassifyParse(BatchMessage& message, Bytes body);
+  void ClassifyBind(BatchMessage& message, Bytes body);
+  void ClassifyClosePortal(std::string_view name);
+  void ClassifyStatement(const CachedStatement& found, bool runs);
+  void ClassifyEffect(const Facts& facts);
+  void CombineClass(Class cls, Reason why);
+  [[nodiscard]] const CachedStatement& Look(std::string_view sql);
+  [[nodiscard]] const CachedStatement& Look(const SqlRef& sql);
+  void FindContext();
+  [[nodiscard]] SearchPath FindPath() const;
+  // Where the next statement stands: what its verdict is made in.
+  struct Place {
+    ContextId context;
+    Outlook outlook;
+  };
+  [[nodiscard]] Place FindPlace();
+
+  // explain.cc
+  bool AnswerRouteQuestion(BatchMessage& message, Bytes body);
+  [[nodiscard]] std::string RouteAnswerFor(std::string_view question);
+  // rules.cc
+  [[nodiscard]] const TextMarks& MarksOf(const CachedStatement& found);
+  [[nodiscard]] bool Treat(BatchMessage& message, const CachedStatement& found, bool runs);
+  [[nodiscard]] std::vector<const Rule*> RulesOf(const CachedStatement& found);
+  void CountRule(std::size_t index);
+  [[nodiscard]] std::string DenialBy(const Rule& rule) const;
+  void WatchTimeout();
+
+  // begin.cc
+  struct Lone {
+    const Facts* facts = nullptr;
+    std::string_view text;
+  };
+  // The statement of a batch that is one statement alone, in a form that cannot fail before it runs; empty if it is not.
+  // Valid as long as the batch.
+  [[nodiscard]] Lone LoneStatement() const;
+  // True if the batch needs no server (yet) and was answered.
+  bool KeepBatch();
+  [[nodiscard]] bool ChainsBehindFailure();
+  void AnswerKept();
+  void AppendBegin(std::string& out);
+  [[nodiscard]] SessionFacts::Opens Opens() const;
+
+  // fence.cc
+  void JoinFence();
+  void LeaveFence();
+  void AwaitReplica();
+  void FallBack();
+  void SettleFirst();
+  // It waits for the fence, wherever it will run.
+  [[nodiscard]] bool Proving() const;
+  // It waits to settle, for a moment, on the connection that it holds.
+  [[nodiscard]] bool SettlesHere() const;
+  void LeaveReplica(std::string_view why);
+  void GiveUpFence(std::string_view sqlstate, std::string_view message);
+  [[nodiscard]] bool MaySendOn(const ServerConnection& connection);
+  void Confirm();
+  void Refute();
+  void Discard();
+  void CutShort(TimePoint now);
+  void CountFence(FenceOutcome outcome);
+  [[nodiscard]] bool ProvesParts() const;
+  void SendPart();
+
+  // checking.cc
+  void Sample(Decision& decision);
+  void WaitForCheck(Duration longest);
+  bool CheckFrom(Lsn index);
+  void SendUnproved();
+  [[nodiscard]] bool Compare(char status);
+  [[nodiscard]] bool GoOnWithCheck(SelfCheck::Next next, char status);
+  void ComparePosition();
+  void NameAgain();
+  void AnswerUnchecked();
+  void GiveUpCheck();
+  void EndCheck(SelfCheckOutcome outcome);
+  [[nodiscard]] std::string_view TextOfBatch() const;
+  [[nodiscard]] bool AnswersVary() const;
+  // An answer is at hand, and the primary's is to be compared with it.
+  [[nodiscard]] bool Comparing() const { return check_ != nullptr && check_->answered(); }
+
+  // digest.cc
+  [[nodiscard]] DigestNote NoteOf(const CachedStatement& found);
+  void NoteRun(DigestNote note);
+  void CountCompletion(const Answer& answer, char type, Bytes body);
+  void CountBatch(const Decision& decision, Duration took);
+  void CountError(bool ours);
+  void CountShadow(const Batch& running, const Decision& decision);
+  // move.cc
+  void NoteMovable();
+  [[nodiscard]] bool ReadCommitted() const;
+  [[nodiscard]] bool BlockMayMove() const;
+  void MoveBlock();
+  [[nodiscard]] bool PreparesElsewhere();
+
+  // refuse.cc
+  // The batch fails at `message`, with `error`, a whole ErrorResponse; while it is classified. The first of a batch counts.
+  void Refuse(BatchMessage& message, std::string error);
+  // `message` ties the session to its server connection, if it succeeds; it is refused where that must not be.
+  void NotePin(BatchMessage& message, PinReason pin, bool unlisted);
+  [[nodiscard]] std::string WhyNoPin(PinReason pin) const;
+  void AppendRefused(std::string& out, char type);
+  void RefuseReshaped(std::string& out);
+
+  // limits.cc
+  // True, and `message` is refused, if what `sql` leaves would be more than the session may have.
+  bool RefusesTooMuch(BatchMessage& message, const SqlRef& sql);
+  void RefuseTooMuch(BatchMessage& message, std::string error);
+  [[nodiscard]] std::string WhyTooMuch(const std::vector<Facts>& list);
+  [[nodiscard]] std::string WhyNoStatement(std::size_t bytes);
+  [[nodiscard]] std::string WhyNoPortal(std::string_view name) const;
+
+  // audit.cc
+  // What the batch at hand, that ends with `status`, leaves for BatchDone to say of pins.
+  [[nodiscard]] BatchDone PinsAfter(char status);
+  [[nodiscard]] bool OnReplica() const;
+  void SendAudit();
+  void EndAudit();
+  void CountPin();
+  [[nodiscard]] static bool MayEndPin(const std::vector<Facts>& list);
+  [[nodiscard]] bool Unlisted(const CachedStatement& found, std::string_view sql) const;
+
+  // sequence.cc
+  void NoteSequences(const CachedStatement& found);
+  void ReadsSequence();
+  // True if sessions of this user and database were seen asking for currval() or lastval() not long ago.
+  [[nodiscard]] bool ReadsSequences();
+  void AppendSequences(std::string& out);
+  void ForgetSequences();
+
+  // send.cc
+  void Send();
+  void Append(std::string& out, BatchMessage& message);
+  void TrimStatements(std::string& out);
+  void AppendQueryMessage(std::string& out, BatchMessage& message);
+  void AppendParse(std::string& out, BatchMessage& message, Bytes body);
+  void AppendBind(std::string& out, BatchMessage& message, Bytes body);
+  void AppendTarget(std::string& out, BatchMessage& message, Bytes body);
+  void EnsureStatement(std::string& out, const StatementRef& statement, bool taints = false);
+  void EnsureUnnamed(std::string& out);
+  [[nodiscard]] std::optional<ParsedThere> Before(std::uint64_t id) const;
+  [[nodiscard]] bool DescribedAsRollback(const StatementRef& statement, bool unnamed) const;
+  void EnsureRollback(std::string& out);
+  void StreamLarge(FrameHeader header, Bytes body);
+  void SendToServer(Bytes bytes);
+  void AddEffect(Effect effect);
+
+  // settings.cc
+  void AppendSettings(std::string& out);
+  void ParseAsBefore(std::string& out);
+  void AddRestores(const SqlText& sql, std::vector<TextEdit>& edits, std::vector<std::uint32_t>& aside) const;
+  void AppendRestores(std::string& out, const SqlText& sql);
+
+  // shape.cc
+  enum class Fate : std::uint8_t { kSend, kWait, kRefuse };
+  [[nodiscard]] Fate FateOf(std::string& out, std::size_t index);
+  [[nodiscard]] Fate FateOf(std::string& out, const StatementRef& told, std::string_view name, bool asks);
+  [[nodiscard]] Fate FateOfLarge(Bytes names);
+  [[nodiscard]] bool AsksShape(std::size_t index) const;
+  [[nodiscard]] StatementRef Retold(const StatementRef& statement) const;
+  [[nodiscard]] bool HasStatement(const StatementRef& statement) const;
+  [[nodiscard]] bool WantsShape(const Statement& statement) const;
+  [[nodiscard]] static bool MayBeReshaped(const Statement& statement);
+  [[nodiscard]] bool IsAsked(const StatementRef& statement) const;
+  void AskShape(std::string& out, const StatementRef& statement, bool unnamed, std::optional<std::string_view> told);
+  void NoteShape(const StatementRef& statement, bool unnamed, std::optional<std::string_view> told, std::uint64_t sequence);
+  void Described(const Effect& effect, char type, Bytes body);
+  void EndAsking(const Effect& effect);
+  static void AppendReshaped(std::string& out);
+  void MarkStale(const BatchMessage& message);
+
+  // names.cc
+  [[nodiscard]] static std::string_view NameIn(const Batch& batch, const BatchMessage& message);
+  [[nodiscard]] std::vector<TextEdit> ServerNamesIn(std::string& out, const BatchMessage& message, const SqlText& sql,
+                                                    std::string_view text);
+  [[nodiscard]] std::string Edited(std::string_view text, std::vector<TextEdit> edits);
+  void RenamedIn(std::uint64_t sequence);
+  [[nodiscard]] std::string WithClientPosition(std::string_view error, const Answer& answer) const;
+  [[nodiscard]] std::string WithClientNames(std::string_view error, const Answer& answer) const;
+
+  // databases.cc
+  void ClaimDatabases();
+  void YieldDatabases();
+  void RenewDatabases(const std::vector<std::string>& names);
+
+  // parameters.cc
+  void OnParameter(std::string_view name, std::string_view value);
+  [[nodiscard]] bool TellsParameter(std::string_view name, std::string_view value);
+  void AppendParametersReset(std::string& out);
+  [[nodiscard]] std::string WithWholeDateStyle(const std::string& sql) const;
+
+  // reply.cc
+  Relayed OnError(const Answer& answer, Bytes body, std::string& replacement);
+  Relayed OnNotice(Bytes body);
+  void WithClientPid(Bytes body, std::string& replacement) const;
+  void SettingsFailed(Bytes body, bool begin);
+  void ReleaseHeld();
+  void DropHeld();
+  [[nodiscard]] bool PlanChanged(const Answer& answer, const ErrorView& error) const;
+  [[nodiscard]] bool MayHeal(std::string_view sqlstate) const;
+
+  // effects.cc
+  // False: the message answers a statement of ours within the client's text.
+  bool RunEffects(const Answer& answer, char type, Bytes body);
+  void UndoSkipped(std::size_t end);
+  void Undo(Effect& effect, bool failed);
+  void Apply(const SqlRef& sql, const Facts& facts, std::string_view tag);
+  void ApplySetting(SettingEffect effect);
+  void ApplyTransaction(const Facts& facts, std::string_view tag);
+  void ApplyDeallocate(const Facts& facts);
+  [[nodiscard]] static bool AsksSettings(StatementKind kind);
+  [[nodiscard]] static bool JoinsSeries(const SettingEffect& effect);
+  // What was answered of settings so far comes into force here; before anybody asks what is set.
+  void SettleSettings();
+  void SettingsChanged();
+  void CatalogChanged(CatalogChange change);
+  void TransactionEnded();
+
+  // answer.cc
+  void AnswerBatch(const std::string& error, char status);
+  void AnswerRollback();
+  void ForgetTransaction();
+  void EndBatch();
+  void RewindBatch(bool unseen);
+  [[nodiscard]] bool EndsClientToo() const;
+  [[nodiscard]] bool RunsAgain() const;
+  [[nodiscard]] std::string WhyLost(const std::string& error) const;
+  void LoseConnection();
+  void Lost(bool ready_due, bool partial);
+  [[nodiscard]] bool EndWaits() const;
+
+  Worker& worker_;
+  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<ClientLogin> login_;  // until logged in
+  std::string peer_;
+  std::uint32_t slot_;
+  std::string secret_;
+  std::string user_, database_, counted_as_;
+  std::string application_;       // application_name as the server last told it
+  std::shared_ptr<const Parameters> greeted_;  // ParameterStatus at log-in,
+  Parameters told_;                // and what the client was told since
+  std::string_view listener_;
+  RuleMask session_rules_ = 0;    // whose conditions on the session hold
+  TimePoint deadline_ = TimePoint::max();  // of the batch under way
+  bool watched_ = false;          // the worker looks at the deadline
+  RoutingPolicy routing_;
+  PoolPolicy pool_policy_;
+
+  State state_ = Idle{};
+  ServerConnection* connection_ = nullptr;
+  Pool* waiting_in_ = nullptr;
+  bool homeless_ = false;          // acquiring, but there is no server to ask: waits for a new view
+  TimePoint homeless_since_{};
+  std::vector<Pool*> pools_;       // by ServerId, found once
+
+  Backlog input_;                  // what came and cannot be looked at yet
+  bool rests_ = false;             // enough was looked at for this turn of the loop
+  bool waits_for_reader_ = false;  // the text at the head of the input is analysed off the loop,
+  SqlRef read_;                    // or was, as one of
+  Lexing read_lexing_;
+  bool cancel_when_read_ = false;  // a cancel request came meanwhile
+  std::size_t looked_into_ = 0;    // bytes of texts that this turn's messages name
+  std::unique_ptr<Batch> batch_;
+  std::uint32_t stream_left_ = 0;  // of a message that is passed on in pieces
+  std::uint32_t skip_left_ = 0;    // of a message that is dropped
+  bool large_next_ = false;        // the message at the head of the input is too large to gather
+  char large_type_ = 0;            // its type
+  bool drop_next_ = false;         // it was answered already: drop it
+  bool skip_to_sync_ = false;      // after an error of ours: everything up to Sync is dropped
+  bool processing_ = false;
+  bool draining_ = false;
+  bool closed_ = false;
+  bool client_full_ = false;       // the client does not take its answers: nothing new is begun for it
+  std::optional<bool> ready_due_;  // of a batch that was sent: ReadyForQuery is owed; empty: it was not sent
+
+  // A held reply may grow to this; then it is let go, or, if it waits for its proof, the rest is not read.
+  static constexpr std::size_t kHeldBytes = 64 * 1024;
+  bool index_known_ = false;       // the probe that was joined is answered
+  bool unconfirmed_ = false;       // the reply may be older than it must be: it is held until the probe is answered
+  bool decisive_ = false;          // but for that it could be let go
+  bool fenced_ = false;            // the batch had to be proved fresh
+  std::optional<char> done_;       // the whole reply is held: the status with which it ended
+  Fence::Seen seen_at_send_;
+  std::uint32_t proof_incarnation_ = 0;
+  bool snapshot_taken_ = false;    // of a REPEATABLE READ block: what it reads is fixed
+
+  std::unique_ptr<SelfCheck> check_;  // of the batch under way; null: it is not checked
+  bool holding_ = false;           // the reply is held back: it may have to be thrown away
+  std::string held_;
+  std::string failure_;            // ErrorResponse for AnswerBatch
+  std::string untold_;             // why the block failed, while the client was not told yet
+  // What the server said before it ended the connection: an ErrorResponse, FATAL; empty: nothing.
+  std::string last_words_;
+  ServerEnding ending_ = ServerEnding::kUnsaid;
+
+  SessionSettings settings_;
+  std::vector<SettingEffect> unapplied_;  // of statements that have succeeded, while replies are read
+  Parameters only_at_start_;       // what it asked for that no statement can set: see PoolKey
+  StatementNames names_;
+  std::size_t named_bytes_ = 0;    // of what it named, at least
+  Portals portals_;                // of the transaction: named ones alone
+  Lexing lexing_;
+  std::string search_path_, role_;
+  ContextId context_ = 0;                // what verdicts are made in, while
+  std::uint64_t context_generation_ = 0;  // the worker's catalogues are of this generation; 0: ask again
+  std::uint64_t context_clock_ = 0;       // and the CatalogClock said so
+  const Catalog* catalog_ = nullptr;     // the worker keeps it
+  std::uint64_t catalog_version_ = 0;    // and whether it is stale
+  SearchPath path_;                      // where names are looked up
+  bool catalog_stale_ = false;           // it has changed since it was read
+  CatalogChange ddl_pending_ = CatalogChange::kNone;  // DDL ran; it counts when its transaction ends
+  bool serializable_default_ = false;
+  bool starts_read_committed_ = false;   // at log-in,
+  bool read_committed_default_ = false;  // and now
+  bool read_only_default_ = false;
+  bool read_only_block_ = false;
+  bool movable_ = false;       // the block at hand, on a replica, has left nothing there that its next statements need
+  bool shadow_block_ = false;  // read_from = "none": a block that a replica could have taken
+  std::string begin_;              // of a block that no server has heard of: what begins it
+  TransactionModes begun_modes_;   // and what that says
+  bool unpin_ = false;
+  bool unseen_ = false;            // since the last audit the session may have been changed unseen
+  bool audit_due_ = false;
+  bool audit_failed_ = false;
+  AuditReport audit_;              // of the audit that runs
+  std::uint64_t sequence_readers_ = 0;    // the version when it was asked who asks for currval()
+  SequenceReaders::AskedRef sequence_asked_;  // when this session's like did; null: never
+  bool block_advanced_ = false;           // in this block values were taken
+  bool sequence_pin_ = false;             // values were taken on the connection at hand that may be asked for
+  PinReason counted_pin_ = PinReason::kNone;
+  PinReason sticky_pin_ = PinReason::kNone;  // what no audit ends
+  bool rollback_unpins_ = false;   // all that could pin happened in this transaction and goes with it
+  TimePoint last_active_{};
+  bool awaits_end_ = false;        // the worker looks whether more comes of the batch,
+  TimePoint unended_since_{};      // to which something came last now
+};
+
+}  // namespace waypost

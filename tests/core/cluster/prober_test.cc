@@ -1,0 +1,149 @@
+#include "core/cluster/prober.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "core/cluster/control_query.h"
+
+namespace waypost {
+namespace {
+
+// A port on loop-back that is bound; if it does not listen, connecting is refused, else connections
+// are never answered.
+class Port {
+ public:
+  explicit Port(bool listening) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof at;
+    REQUIRE(bind(fd_, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0);
+    if (listening) REQUIRE(listen(fd_, 16) == 0);
+    REQUIRE(getsockname(fd_, reinterpret_cast<sockaddr*>(&at), &size) == 0);
+    number_ = ntohs(at.sin_port);
+  }
+  ~Port() { close(fd_); }
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
+  [[nodiscard]] std::uint16_t number() const { return number_; }
+
+ private:
+  int fd_;
+  std::uint16_t number_ = 0;
+};
+
+// Collects views, and waits until one is as wanted.
+class Views {
+ public:
+  void operator()(View view) {
+    const std::lock_guard lock(mutex_);
+    last_ = std::move(view);
+    changed_.notify_all();
+  }
+  View WaitFor(const std::function<bool(const ClusterView&)>& wanted) {
+    std::unique_lock lock(mutex_);
+    const bool came = changed_.wait_for(lock, seconds(10), [&] { return last_ && wanted(*last_); });
+    return came ? last_ : nullptr;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  View last_;
+};
+
+ConfigSnapshot MakeConfig(std::initializer_list<std::pair<const char*, std::uint16_t>> servers) {
+  auto config = std::make_shared<Config>();
+  config->monitor.user = "nobody";
+  config->monitor.interval = milliseconds(20);
+  config->monitor.timeout = milliseconds(200);
+  for (const auto& [name, port] : servers) {
+    ServerConfig& server = config->servers.emplace_back();
+    server.name = name;
+    server.host = "127.0.0.1";
+    server.port = port;
+  }
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("a server that hangs delays none of the others", "[core][prober]") {
+  const Port silent(true), closed(false);
+  const auto metrics = std::make_unique<WorkerMetrics>();
+  Views views;
+  Prober prober(MakeConfig({{"silent", silent.number()}, {"closed", closed.number()}}), *metrics,
+                std::ref(views));
+  prober.Start();
+  const View refused = views.WaitFor(
+      [](const ClusterView& view) { return view.servers[1].error == "Connection refused"; });
+  REQUIRE(refused);
+  CHECK(refused->servers[0].error == kNotAskedYet);  // still within its timeout
+  const View timed_out = views.WaitFor(
+      [](const ClusterView& view) { return view.servers[0].error == "no connection in time"; });
+  REQUIRE(timed_out);
+  CHECK_FALSE(timed_out->primary);
+  CHECK_FALSE(timed_out->servers[0].up);
+  prober.Stop();
+  CHECK(metrics->Read(Counter::kProbes, 0, ProbeResult::kTimeout) >= 1);
+  CHECK(metrics->Read(Counter::kProbes, 1, ProbeResult::kConnectError) >
+        metrics->Read(Counter::kProbes, 0, ProbeResult::kTimeout));
+}
+
+TEST_CASE("server ids stay by name over reloads", "[core][prober]") {
+  const Port one(false), two(false), three(false);
+  const auto metrics = std::make_unique<WorkerMetrics>();
+  Views views;
+  Prober prober(MakeConfig({{"a", one.number()}, {"b", two.number()}}), *metrics, std::ref(views));
+  prober.Start();
+  CHECK(prober.view()->servers.size() == 2);
+  prober.Reload(MakeConfig({{"c", three.number()}, {"b", three.number()}}));
+  const View view = views.WaitFor([](const ClusterView& v) { return v.servers.size() == 3; });
+  REQUIRE(view);
+  CHECK(view->servers[0].name == "a");
+  CHECK(view->servers[0].removed);
+  CHECK(view->servers[1].name == "b");
+  CHECK(view->servers[1].port == three.number());
+  CHECK(view->servers[2].name == "c");
+  prober.Reload(MakeConfig({{"a", one.number()}}));
+  const View back = views.WaitFor([](const ClusterView& v) { return !v.servers[0].removed; });
+  REQUIRE(back);
+  CHECK(back->servers[1].removed);
+  CHECK(back->servers.size() == 3);
+}
+
+TEST_CASE("starting and stopping twice is harmless", "[core][prober]") {
+  const Port closed(false);
+  const auto metrics = std::make_unique<WorkerMetrics>();
+  Views views;
+  Prober prober(MakeConfig({{"a", closed.number()}}), *metrics, std::ref(views));
+  prober.Stop();
+  prober.Start();
+  prober.Start();
+  prober.ProbeNow();
+  prober.Stop();
+  prober.Stop();
+}
+
+TEST_CASE("a connection string quotes what it is given", "[core][control_query]") {
+  MonitorConfig monitor;
+  monitor.user = "o'hara";
+  monitor.password = "a\\b' host=evil";
+  const std::string info = MonitorConninfo(monitor, "::1", 5432, "my db", milliseconds(1500));
+  CHECK(info.find("user='o\\'hara'") != std::string::npos);
+  CHECK(info.find("password='a\\\\b\\' host=evil'") != std::string::npos);
+  CHECK(info.find("hostaddr='::1'") != std::string::npos);
+  CHECK(info.find("dbname='my db'") != std::string::npos);
+  CHECK(info.find("statement_timeout=1500") != std::string::npos);
+  CHECK(FirstLine("FATAL: x\ty\nDETAIL: z") == "FATAL: x y");
+}
+
+}  // namespace waypost
