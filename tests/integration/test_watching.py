@@ -6,6 +6,8 @@ import urllib.parse
 import urllib.request
 
 import pytest
+from cluster import REPLICAS
+from test_fence import asynchronous, replay_paused
 from waypost import eventually, free_port
 
 pytestmark = pytest.mark.proxy
@@ -128,6 +130,17 @@ def test_what_keeps_every_read_on_the_primary_is_told(make_waypost):
     assert "waypost_reads_kept_on_primary 1\n" in made.get("/metrics")[1]
     told = eventually(lambda: grep(made, "reads_on_primary"), 10, "a line in the log")
     assert len(told) == 1 and "nobody" in told[0] and " warning " in told[0]
+
+
+def test_replicas_that_lag_for_long_are_told(cluster, make_waypost):
+    with asynchronous(cluster):
+        made = make_waypost(sections={"routing": {"read_from": "streaming"}}, wait_for_split=True)
+        with replay_paused(cluster, *REPLICAS):
+            cluster.sql("CREATE TABLE while_it_is_paused ()")
+            eventually(lambda: "pg1: its replay has lagged behind" in made.get("/readyz?verbose")[1], 30, "told")
+            eventually(lambda: grep(made, "reads_on_primary"), 10, "a line in the log")
+        eventually(lambda: made.get("/readyz?verbose")[1] == "ok\n", 20, "gone")
+        cluster.sql("DROP TABLE while_it_is_paused")
 
 
 def test_nothing_is_told_where_reads_run_on_replicas(make_waypost):
