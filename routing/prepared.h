@@ -79,12 +79,13 @@ class StatementTable {
   [[nodiscard]] StatementRef Told(const StatementRef& statement, Shape shape);
 
  private:
-  StatementRef Keep(Statement statement);
+  template <class Same>
+  [[nodiscard]] StatementRef Find(std::size_t hash, Same same) const;
+  StatementRef Keep(std::size_t hash, Statement statement);
 
   std::string prefix_;
   std::uint64_t next_id_ = 1;
-  std::unordered_map<std::string, std::weak_ptr<const Statement>> statements_;
-  std::string key_;
+  std::unordered_multimap<std::size_t, std::weak_ptr<const Statement>> statements_;  // by their hash: no text is kept here
   std::size_t sweep_at_ = 1024;
 };
 

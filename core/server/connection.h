@@ -110,6 +110,7 @@ class ServerConnection final : public PooledConnection, public StreamUser {
   StatementRef unnamed;                         // what its unnamed statement is, if it is known,
   std::uint64_t unnamed_asked = 0;              // and, in the ledger, a Describe of it that is not answered yet
   std::unordered_map<std::uint64_t, ParsedThere> statements;  // the prepared statements that it has, by id
+  std::size_t statement_bytes = 0;  // of the texts of all that were parsed since it had none
 
   void OnConnected() noexcept override;
   void OnData(Bytes data) noexcept override;

@@ -11,8 +11,10 @@
 namespace waypost {
 namespace {
 
-// Prepared statements kept on one server connection; one more, and the connection is cleaned of them when it is free.
+// Prepared statements kept on one server connection, and bytes of texts parsed there; one more, and it is cleaned of them
+// ahead of the next batch.
 constexpr std::size_t kMaxStatementsPerConnection = 1000;
+constexpr std::size_t kMaxStatementBytesPerConnection = 8 << 20;
 
 // What is sent of a batch whose end is not known is kept up to this, for the names in it.
 constexpr std::size_t kKeepSentBytes = 64 * 1024;
@@ -66,14 +68,19 @@ void Session::AddEffect(Effect effect) {
   if (effect.sequence != 0) batch_->effects.push_back(std::move(effect));
 }
 
+// A server connection outlives its clients and what they close: it begins anew from time to time. In a failed block nothing
+// that is gone could be parsed again.
 void Session::TrimStatements(std::string& out) {
   auto& connection = *connection_;
-  const bool enough = connection.statements.size() >= kMaxStatementsPerConnection;
-  if (!enough || !connection.ledger().Idle() || connection.status() != 'I' ||
-      std::get<Relaying>(state_).pin != PinReason::kNone)
-    return;
-  connection.AskAside(out, "DEALLOCATE ALL");
+  const bool enough = connection.statements.size() >= kMaxStatementsPerConnection ||
+                      connection.statement_bytes >= kMaxStatementBytesPerConnection;
+  if (!enough || !connection.ledger().Idle() || connection.status() == 'E') return;
+  for (const auto& [id, there] : connection.statements) {
+    connection.ledger().Sent('C', Reply::kSwallow);
+    MessageBuilder(out, 'C').Byte('S').CString(there.as->server_name);
+  }
   connection.statements.clear();
+  connection.statement_bytes = 0;
 }
 
 void Session::Append(std::string& out, BatchMessage& message) {
@@ -169,7 +176,10 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
   if (known && connection.ledger().Sent('C', Reply::kSwallow) != 0)
     MessageBuilder(out, 'C').Byte('S').CString(statement->server_name);
   const auto sequence = connection.ledger().Sent('P', Reply::kForward);
-  if (sequence != 0) connection.statements[statement->id] = {statement};
+  if (sequence != 0) {
+    connection.statements[statement->id] = {statement};
+    connection.statement_bytes += statement->sql->text.size();
+  }
   waypost::AppendParse(out, statement->server_name, parse->sql, parse->types);
   Effect effect{Effect::Kind::kParsed, sequence, 0, {}, name, statement, true};
   effect.before = known;
@@ -197,6 +207,7 @@ void Session::EnsureStatement(std::string& out, const StatementRef& statement, b
   if (sequence == 0) return;  // the server skips what comes
   const bool unsure = MayBeReshaped(*statement);
   connection.statements[statement->id] = {unsure ? Open(statement) : statement};
+  connection.statement_bytes += statement->sql->text.size();
   waypost::AppendParse(out, statement->server_name, statement->sql->text, AsBytes(statement->parse_types()));
   Effect effect{Effect::Kind::kInjected, sequence, 0, {}, {}, statement, true};
   effect.taints = taints;

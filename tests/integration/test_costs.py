@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+import waypost as waypost_process
 import wire
 
 # Twice as much is twice the work; a square is four times as much.
@@ -47,8 +48,6 @@ PIPELINES = {
 
 @pytest.fixture(scope="module")
 def one_worker(cluster):
-    import waypost as waypost_process
-
     with waypost_process.running(cluster, sections={"top": {"workers": 1}}) as made:
         yield made
 
@@ -153,3 +152,37 @@ def test_values_that_are_gone_take_no_memory(one_worker):
         for n in range(300):
             conn.rows(f"SET a.b = '{n}{'x' * 200_000}'")
         assert one_worker.rss_bytes() - before < 30 << 20
+
+
+@pytest.mark.proxy
+@pytest.mark.parametrize("tie", ["SELECT 1", "CREATE TEMP TABLE tie ()"])
+@pytest.mark.parametrize(("count", "size"), [(5000, 10), (60, 800_000)])
+def test_a_server_connection_does_not_pile_up_statements(cluster, make_waypost, tie, count, size):
+    """What one client prepares and closes, on one connection."""
+    proxy = make_waypost(sections={"top": {"workers": 1}, "pool": {"max_size": 1}})
+    with proxy.connect(database="bench", timeout=60.0) as conn:
+        conn.rows(tie)
+        batch = max(1, min(100, (1 << 20) // size))
+        for first in range(0, count, batch):
+            names = [f"s{i}" for i in range(first, first + batch)]
+            texts = [wire.parse(name, f"SELECT '{name}' /* {'x' * size} */") + wire.close("S", name) for name in names]
+            conn.send(b"".join(texts) + wire.sync())
+            assert not wire.sqlstates(conn.until())
+        there = "SELECT count(*), coalesce(sum(length(statement)), 0) FROM pg_prepared_statements"
+        statements, length = map(int, conn.rows(there)[0])
+        assert statements <= 1100 and length < 10 << 20
+
+
+@pytest.mark.rss
+@pytest.mark.proxy
+def test_long_statements_that_are_gone_take_no_memory(make_waypost):
+    proxy = make_waypost(sections={"top": {"workers": 1}})
+    with proxy.connect(database="bench") as conn:
+        conn.rows("SELECT 1")
+    before = proxy.rss_bytes()
+    with proxy.connect(database="bench", timeout=60.0) as conn:
+        for n in range(70):
+            conn.send(wire.parse(f"s{n}", f"SELECT {n} /* {'x' * 900_000} */") + wire.sync())
+            assert not wire.sqlstates(conn.until())
+        conn.rows("SELECT 1")
+    assert waypost_process.eventually(lambda: proxy.rss_bytes() - before < 25 << 20, 10, "given back")
