@@ -186,8 +186,12 @@ Decision Place(const BatchFacts& batch, const SessionFacts& session, const Clust
     });
     proved = server.has_value();
   }
-  if (!server && fenced && load.fence != nullptr && load.fence->Quiet(now, load.last_write))
-    server = ReplicaBehind(load.fence->position(), view, policy, load, now);
+  if (!server && fenced && load.fence != nullptr && load.fence->Quiet(now, load.last_write)) {
+    const auto index = load.fence->position();
+    server = LeastOutstanding(view, load, [&](ServerId id) {
+      return primary_too(id) || (known(id) && load.fence->SeenOf(id).replay >= index);
+    });
+  }
   if (!server)
     server = LeastOutstanding(view, load, [&](ServerId id) { return primary_too(id) || (fenced ? known(id) : open(id)); });
   if (!server && policy.read_from_primary == ReadFromPrimary::kNever)

@@ -273,8 +273,10 @@ def test_a_form_of_sql_is_answered_as_the_primary_does(cluster, waypost, sql):
         return answer + lines(conn.simple("ROLLBACK"))
 
     with cluster.connect("pg0", "openfire", "openfire") as direct, waypost.connect() as through:
-        expected = ask(direct)
-        assert ask(through) == expected
+        expected, answer = ask(direct), ask(through)
+    if cluster.major < 14:  # a server connection that was there when its configuration was read again repeats what it reports
+        answer = [line for line in answer if not line.startswith("S ")]
+    assert answer == expected
 
 
 @pytest.mark.parametrize("sql", READS)

@@ -356,6 +356,12 @@ TEST_CASE("what must be proved before a read", "[routing][decide][fence]") {
       probe(2000, scene.now);
       CHECK(decide().fence == FencePlan::kProbeFirst);
     }
+    SECTION("the primary has its share of them, if it is to have one") {
+      scene.outstanding = {0, 1, 1};
+      CHECK(decide().target == Target::kReplica);
+      scene.policy.read_from_primary = ReadFromPrimary::kAlways;
+      CHECK(decide().reason == Reason::kPrimaryShare);
+    }
     SECTION("the replica that is there goes before the less busy one that is not") {
       fence.OpenReplica(1, {900});
       scene.outstanding = {0, 0, 5};
