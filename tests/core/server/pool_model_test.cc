@@ -139,7 +139,7 @@ class Model {
     if (client.served == served || client.waited_since != TimePoint{}) ++queued_;
   }
 
-  // In turn within a pool, but for who finds his own settings and came at most a millisecond behind the first; over pools by
+  // In turn within a pool, but for who finds his own settings and came at most 3 ms after the first; over pools by
   // about a turn.
   void OnServed(Session& session) {
     ++served_;
@@ -152,7 +152,7 @@ class Model {
       if (!other->client->waits()) continue;
       const auto before = other->client->waiting_since;
       const bool same = client.found_settings == client.wanted_settings;
-      const bool before_us = same ? before + milliseconds(1) < since
+      const bool before_us = same ? before + milliseconds(3) < since
                                   : before < since || (before == since && other->arrival < session.arrival);
       if (other->client->waits_in == &pool && before_us)
         Fault("somebody was served out of turn in his pool");

@@ -56,7 +56,7 @@ TEST_CASE("who waits longest in a pool is served first", "[core][pool]") {
   CHECK(world.opened == 1);
 }
 
-TEST_CASE("who finds his own settings overtakes those of the same millisecond, no others", "[core][pool]") {
+TEST_CASE("who finds his own settings overtakes those who came just before, no others", "[core][pool]") {
   World world(1, 1);
   const SettingSet mine, theirs;
   Client holder(world), early(world), first(world), same(world);
@@ -66,12 +66,12 @@ TEST_CASE("who finds his own settings overtakes those of the same millisecond, n
   holder.Acquire(pool);
   world.LogIn();
   early.Acquire(pool);
-  world.now += milliseconds(2);
+  world.now += milliseconds(3);
   first.Acquire(pool);
   world.now += milliseconds(1);
   same.Acquire(pool);
   holder.Release();
-  CHECK(early.served == 1);  // more than a millisecond before `same`
+  CHECK(early.served == 1);  // 4 ms before `same`
   early.held->settings = &mine;
   early.Release();
   CHECK(same.served == 1);
