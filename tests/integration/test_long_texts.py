@@ -30,6 +30,8 @@ TEXTS = {
     "calls": filled("SELECT 1", "+abs(1)"),
     "not understood": filled("SELECT 1 ", "(1 ", ""),
     "statements": filled("SELEC", ";SELECT"),
+    "many statements": filled("SELECT 1", ";SELECT 1", size=200_000),
+    "tables": filled("SELECT 1 FROM probe_me", ",probe_me"),
 }
 
 
