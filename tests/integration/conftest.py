@@ -20,6 +20,7 @@ def pytest_configure(config):
     for line in (
         "long: takes minutes or gigabytes; runs with --long only",
         "rss: measures memory, meaningless under a sanitizer",
+        "seconds: holds processor time to a figure, which a sanitizer multiplies",
         "exhausts: takes every descriptor of Waypost; UBSan's check of types opens a pipe, and without one reports what is not so",
         "threads: worth running under the thread sanitizer",
         "headers: builds C functions against the server, for which only Debian's own has what it needs",
@@ -43,7 +44,7 @@ def pytest_collection_modifyitems(config, items):
     if TARGET == "primary":
         drop.add("proxy")
     if any(word in str(waypost_process.BINARY) for word in ("sanitize", "tsan")):
-        drop.update(("rss", "exhausts"))
+        drop.update(("rss", "seconds", "exhausts"))
     if not (clusters.programs() / "pg_config").exists():
         drop.add("headers")
     gone = [item for item in items if drop.intersection(mark.name for mark in item.iter_markers())]

@@ -50,6 +50,7 @@ def answer(conn, data):
     return "".join(message.type for message in conn.until())
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("kind", TEXTS)
 def test_others_do_not_pay_for_a_long_text(one_worker, kind):
     conn = one_worker.connect(database="bench", timeout=60.0)
