@@ -118,12 +118,18 @@ bool WithinBounds(ServerId id, const ClusterView& view, const RoutingPolicy& pol
   return fresh != TimePoint{} && now - fresh <= policy.max_lag;
 }
 
+namespace {
+
+bool HasReached(Lsn index, ServerId id, const ClusterView& view, const RoutingPolicy& policy, const Load& load, TimePoint now) {
+  return !load.Refused(id) && load.fence != nullptr && load.fence->Knows(id) && load.fence->SeenOf(id).replay >= index &&
+         MayReadFrom(view.servers[id], view, policy, now);
+}
+
+}  // namespace
+
 std::optional<ServerId> ReplicaBehind(Lsn index, const ClusterView& view, const RoutingPolicy& policy, Load load,
                                       TimePoint now) {
-  return LeastOutstanding(view, load, [&](ServerId id) {
-    return !load.Refused(id) && load.fence != nullptr && load.fence->Knows(id) && load.fence->SeenOf(id).replay >= index &&
-           MayReadFrom(view.servers[id], view, policy, now);
-  });
+  return LeastOutstanding(view, load, [&](ServerId id) { return HasReached(index, id, view, policy, load, now); });
 }
 
 bool WorthWaiting(const ClusterView& view, const RoutingPolicy& policy, const Fence& fence, TimePoint now) {
@@ -189,7 +195,7 @@ Decision Place(const BatchFacts& batch, const SessionFacts& session, const Clust
   if (!server && fenced && load.fence != nullptr && load.fence->Quiet(now, load.last_write)) {
     const auto index = load.fence->position();
     server = LeastOutstanding(view, load, [&](ServerId id) {
-      return primary_too(id) || (known(id) && load.fence->SeenOf(id).replay >= index);
+      return primary_too(id) || HasReached(index, id, view, policy, load, now);
     });
   }
   if (!server)

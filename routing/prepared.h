@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
+#include "core/base/weak_table.h"
 #include "parser/catalog/sql_cache.h"
 #include "routing/settings.h"
 
@@ -79,14 +79,9 @@ class StatementTable {
   [[nodiscard]] StatementRef Told(const StatementRef& statement, Shape shape);
 
  private:
-  template <class Same>
-  [[nodiscard]] StatementRef Find(std::size_t hash, Same same) const;
-  StatementRef Keep(std::size_t hash, Statement statement);
-
   std::string prefix_;
   std::uint64_t next_id_ = 1;
-  std::unordered_multimap<std::size_t, std::weak_ptr<const Statement>> statements_;  // by their hash: no text is kept here
-  std::size_t sweep_at_ = 1024;
+  WeakTable<Statement> statements_;
 };
 
 }  // namespace waypost

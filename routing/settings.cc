@@ -1,8 +1,9 @@
 #include "routing/settings.h"
 
 #include <algorithm>
-#include <functional>
 #include <array>
+#include <functional>
+#include <unordered_map>
 #include <utility>
 
 #include "core/base/ascii.h"
@@ -72,15 +73,9 @@ Settings SettingTable::Intern(SettingSet set) {
   }
   if (unique.empty()) return none_;
   const auto hash = HashOf(unique);
-  const auto [first, last] = sets_.equal_range(hash);
-  for (auto at = first; at != last; ++at)
-    if (auto found = at->second.lock(); found && *found == unique) return found;
+  if (auto found = sets_.Find(hash, [&](const SettingSet& other) { return other == unique; })) return found;
   auto interned = std::make_shared<const SettingSet>(std::move(unique));
-  sets_.emplace(hash, interned);
-  if (sets_.size() >= sweep_at_) {
-    std::erase_if(sets_, [](const auto& entry) { return entry.second.expired(); });
-    sweep_at_ = std::max<std::size_t>(1024, sets_.size() * 2);
-  }
+  sets_.Keep(hash, interned);
   return interned;
 }
 

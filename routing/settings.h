@@ -7,8 +7,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
+
+#include "core/base/weak_table.h"
 
 namespace waypost {
 
@@ -53,8 +54,7 @@ class SettingTable {
 
  private:
   Settings none_;
-  std::unordered_multimap<std::size_t, std::weak_ptr<const SettingSet>> sets_;  // by their hash: no text is kept here
-  std::size_t sweep_at_ = 1024;
+  WeakTable<SettingSet> sets_;
 };
 
 // The SQL that turns `from` into `to`: RESETs, then settings; session_authorization and role last. Empty if there is

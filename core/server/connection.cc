@@ -253,6 +253,15 @@ std::uint64_t ServerConnection::AskAside(std::string& out, std::string_view sql)
   return ledger_.Sent('Q', Reply::kSwallow);
 }
 
+void ServerConnection::CloseAside(std::string& out, std::string_view name) {
+  if (ledger_.Sent('C', Reply::kSwallow) != 0) MessageBuilder(out, 'C').Byte('S').CString(name);
+}
+
+void ServerConnection::AddStatement(std::uint64_t id, StatementRef statement) {
+  statement_bytes += statement->sql->text.size();
+  statements[id] = {std::move(statement)};
+}
+
 void ServerConnection::PauseReading(bool pause, Stream::PauseReason reason) {
   if (pause) stream_->Pause(reason);
   else stream_->Resume(reason);

@@ -78,6 +78,10 @@ class ServerConnection final : public PooledConnection, public StreamUser {
   // A Query of ours, appended to `out`; its answer is swallowed. Returns its number in the ledger. Like every Query it
   // destroys the unnamed statement.
   std::uint64_t AskAside(std::string& out, std::string_view sql);
+  // A Close of ours of the prepared statement `name`; swallowed too.
+  void CloseAside(std::string& out, std::string_view name);
+  // A Parse that makes `statement` is on its way.
+  void AddStatement(std::uint64_t id, StatementRef statement);
   // The client does not take what comes: stop or go on reading.
   void PauseReading(bool pause, Stream::PauseReason reason = Stream::kPeerSlow);
   // Answers that we give ourselves and that nothing from the server will bring up.

@@ -75,10 +75,7 @@ void Session::TrimStatements(std::string& out) {
   const bool enough = connection.statements.size() >= kMaxStatementsPerConnection ||
                       connection.statement_bytes >= kMaxStatementBytesPerConnection;
   if (!enough || !connection.ledger().Idle() || connection.status() == 'E') return;
-  for (const auto& [id, there] : connection.statements) {
-    connection.ledger().Sent('C', Reply::kSwallow);
-    MessageBuilder(out, 'C').Byte('S').CString(there.as->server_name);
-  }
+  for (const auto& [id, there] : connection.statements) connection.CloseAside(out, there.as->server_name);
   connection.statements.clear();
   connection.statement_bytes = 0;
 }
@@ -173,13 +170,9 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
     return;
   }
   // What is there may have been parsed before DDL that changed what it returns, or that it can be parsed at all.
-  if (known && connection.ledger().Sent('C', Reply::kSwallow) != 0)
-    MessageBuilder(out, 'C').Byte('S').CString(statement->server_name);
+  if (known) connection.CloseAside(out, statement->server_name);
   const auto sequence = connection.ledger().Sent('P', Reply::kForward);
-  if (sequence != 0) {
-    connection.statements[statement->id] = {statement};
-    connection.statement_bytes += statement->sql->text.size();
-  }
+  if (sequence != 0) connection.AddStatement(statement->id, statement);
   waypost::AppendParse(out, statement->server_name, parse->sql, parse->types);
   Effect effect{Effect::Kind::kParsed, sequence, 0, {}, name, statement, true};
   effect.before = known;
@@ -201,13 +194,11 @@ void Session::EnsureStatement(std::string& out, const StatementRef& statement, b
   auto& connection = *connection_;
   if (HasStatement(statement) || connection.ledger().Skipping()) return;
   auto known = Before(statement->id);
-  if (known && connection.ledger().Sent('C', Reply::kSwallow) != 0)
-    MessageBuilder(out, 'C').Byte('S').CString(statement->server_name);
+  if (known) connection.CloseAside(out, statement->server_name);
   const auto sequence = connection.ledger().Sent('P', Reply::kSwallow);
   if (sequence == 0) return;  // the server skips what comes
   const bool unsure = MayBeReshaped(*statement);
-  connection.statements[statement->id] = {unsure ? Open(statement) : statement};
-  connection.statement_bytes += statement->sql->text.size();
+  connection.AddStatement(statement->id, unsure ? Open(statement) : statement);
   waypost::AppendParse(out, statement->server_name, statement->sql->text, AsBytes(statement->parse_types()));
   Effect effect{Effect::Kind::kInjected, sequence, 0, {}, {}, statement, true};
   effect.taints = taints;
