@@ -5,8 +5,8 @@
 #include "core/base/ascii.h"
 #include "core/base/log.h"
 #include "core/config/credentials.h"
-#include "core/process/worker.h"
-#include "core/session/session.h"
+#include "core/env/env.h"
+#include "core/server/pool_set.h"
 #include "parser/wire/encode.h"
 #include "parser/wire/fields.h"
 #include "parser/wire/frame.h"
@@ -28,15 +28,25 @@ bool WantsReplication(std::string_view value) {
   return !value.empty() && value != "false" && value != "off" && value != "no" && value != "0";
 }
 
+// Counts one more client of `user`: false if there are too many. Given back when its session ends.
+bool TakesOneMore(Env& env, const std::string& user) {
+  const auto* config = env.config().FindUser(user);
+  return env.shared().clients.Take(user, env.config().max_clients, config == nullptr ? 0 : config->max_clients);
+}
+
 }  // namespace
 
-ClientLogin::ClientLogin(Worker& worker, Session& session)
-    : worker_(worker), session_(session), place_(worker.LoginBegins(*this)), started_(worker.Now()) {}
+ClientLogin::ClientLogin(Env& env, LoginCommon& common, LoginClient& client)
+    : env_(env),
+      common_(common),
+      client_(client),
+      place_(common.unproved.insert(common.unproved.end(), this)),
+      started_(env.Now()) {}
 
 ClientLogin::~ClientLogin() { LeaveLogins(); }
 
 void ClientLogin::LeaveLogins() {
-  if (place_) worker_.LoginEnds(*place_);
+  if (place_) common_.unproved.erase(*place_);
   place_.reset();
 }
 
@@ -49,16 +59,16 @@ void ClientLogin::Sweep(TimePoint now) {
   const auto longer_than = [&](milliseconds limit) { return limit.count() > 0 && now - started_ > limit; };
   switch (phase_) {
     case Phase::kFirst: case Phase::kSaslStart: case Phase::kSaslEnd:
-      if (!longer_than(worker_.config().limits.login_timeout)) return;
+      if (!longer_than(env_.config().limits.login_timeout)) return;
       Log(LogLevel::kInfo, "client_refused", {{"user", startup_.user}, {"error", "no login within login_timeout"}});
       // PostgreSQL says nothing either to who has not proved who he is.
-      return session_.Close("", ClientOutcome::kTimeout);
+      return client_.Close("", ClientOutcome::kTimeout);
     case Phase::kChecking:
-      if (longer_than(worker_.config().pool.query_wait_timeout)) RefuseUnchecked();
+      if (longer_than(env_.config().pool.query_wait_timeout)) RefuseUnchecked();
       return;
     case Phase::kCatalog:
       if (now - started_ <= kCatalogWait) return;
-      worker_.ForgetLogin(*this);
+      env_.catalogs().Leave(*this);
       return Finish();
     case Phase::kDone:
       return;
@@ -66,16 +76,16 @@ void ClientLogin::Sweep(TimePoint now) {
 }
 
 void ClientLogin::RefuseUnchecked() {
-  if (!worker_.view().primary) return Refuse("57P03", "no primary server is available");
-  if (worker_.startup_checks().LacksPlace(*this))
+  if (!env_.view().primary) return Refuse("57P03", "no primary server is available");
+  if (common_.startup_checks.LacksPlace(*this))
     return Refuse("53300", "no server connection became free within query_wait_timeout");
   Refuse("57P03", "the primary server did not answer within query_wait_timeout");
 }
 
 void ClientLogin::Abandon() {
   LeaveLogins();
-  if (phase_ == Phase::kChecking) worker_.startup_checks().Forget(*this);
-  if (phase_ == Phase::kCatalog) worker_.ForgetLogin(*this);
+  if (phase_ == Phase::kChecking) common_.startup_checks.Forget(*this);
+  if (phase_ == Phase::kCatalog) env_.catalogs().Leave(*this);
   phase_ = Phase::kDone;
 }
 
@@ -85,7 +95,7 @@ void ClientLogin::Refuse(std::string_view sqlstate, std::string_view message, st
   Log(LogLevel::kInfo, "client_refused",
       {{"user", startup_.user}, {"database", startup_.database}, {"sqlstate", sqlstate}, {"error", message}});
   const bool auth = sqlstate.starts_with("28");
-  session_.Close(out, auth                  ? ClientOutcome::kAuthFailed
+  client_.Close(out, auth                  ? ClientOutcome::kAuthFailed
                       : sqlstate == "53300" ? ClientOutcome::kLimit
                       : sqlstate == "57P03" ? ClientOutcome::kTimeout
                       : sqlstate == "08P01" ? ClientOutcome::kProtocolError
@@ -106,16 +116,16 @@ void ClientLogin::OnData(Bytes data) {
 }
 
 void ClientLogin::HandOverRest() {
-  if (reading_ || phase_ != Phase::kDone || !session_.logged_in() || input_.empty()) return;
+  if (reading_ || phase_ != Phase::kDone || !client_.logged_in() || input_.empty()) return;
   const auto rest = std::move(input_);
   input_.clear();
-  session_.OnData(AsBytes(rest));
+  client_.OnMoreData(AsBytes(rest));
 }
 
 void ClientLogin::OnMalformed(Bytes in, std::string_view fault) {
   using std::string_view_literals::operator""sv;
   const auto begin = AsText(in);
-  if (begin.starts_with("X\0\0\0"sv)) return session_.Close("", ClientOutcome::kOk);  // Terminate: it thought better of it
+  if (begin.starts_with("X\0\0\0"sv)) return client_.Close("", ClientOutcome::kOk);  // Terminate: it thought better of it
   // What other protocols say first, as a help for whoever got the port wrong.
   std::string_view hint;
   if (begin.starts_with("GET ") || begin.starts_with("POST") || begin.starts_with("HEAD") || begin.starts_with("PRI "))
@@ -141,17 +151,17 @@ bool ClientLogin::OnFirst(Bytes& in) {
         return false;
       }
       asked = true;
-      session_.WriteClient(AsBytes("N"));
+      client_.WriteClient(AsBytes("N"));
       return true;
     }
     case StartupKind::kCancel:
-      worker_.RouteCancel(packet.cancel_pid, std::move(packet.cancel_secret));
-      session_.Close("", ClientOutcome::kOk);
+      common_.cancels.RouteCancel(packet.cancel_pid, std::move(packet.cancel_secret));
+      client_.Close("", ClientOutcome::kOk);
       return false;
     case StartupKind::kUnsupportedMajor:
       Refuse("0A000", "unsupported frontend protocol " + std::to_string(packet.major) + "." +
                           std::to_string(packet.minor) + ": server supports 3.0 to 3." +
-                          std::to_string(worker_.shared().protocol_minor.load(std::memory_order_relaxed)));
+                          std::to_string(env_.shared().protocol_minor.load(std::memory_order_relaxed)));
       return false;
     case StartupKind::kStartup:
       OnStartup(std::move(packet));
@@ -172,18 +182,18 @@ void ClientLogin::OnStartup(StartupPacket packet) {
 
   std::string out;
   // As the primary would: to its clients a server of an older major offers no more than it speaks itself.
-  const auto minor = std::min(startup_.minor, worker_.shared().protocol_minor.load(std::memory_order_relaxed));
-  if (minor >= kLongKeysMinor) session_.UseLongSecret();
+  const auto minor = std::min(startup_.minor, env_.shared().protocol_minor.load(std::memory_order_relaxed));
+  if (minor >= kLongKeysMinor) client_.UseLongSecret();
   if (startup_.minor > minor || !startup_.unknown_options.empty()) {
     MessageBuilder message(out, 'v');
     message.U32(kProtocol3 | minor).U32(static_cast<std::uint32_t>(startup_.unknown_options.size()));
     for (const auto& option : startup_.unknown_options) message.CString(option);
   }
   MessageBuilder(out, 'R').U32(kAuthSasl).CString(kMechanism).Byte('\0');
-  scram_.emplace(worker_.shared().credentials.VerifierOf(startup_.user, known_user_),
+  scram_.emplace(env_.shared().credentials.VerifierOf(startup_.user, known_user_),
                  ScramNonce(AsBytes(RandomBytes(kScramNonceBytes))));
   phase_ = Phase::kSaslStart;
-  session_.WriteClient(AsBytes(out));
+  client_.WriteClient(AsBytes(out));
 }
 
 bool ClientLogin::OnPassword(Bytes& in) {
@@ -220,7 +230,7 @@ void ClientLogin::OnSaslStart(Bytes body) {
   std::string out;
   MessageBuilder(out, 'R').U32(kAuthSaslContinue).Raw(AsBytes(*first));
   phase_ = Phase::kSaslEnd;
-  session_.WriteClient(AsBytes(out));
+  client_.WriteClient(AsBytes(out));
 }
 
 void ClientLogin::OnSaslEnd(Bytes body) {
@@ -230,20 +240,20 @@ void ClientLogin::OnSaslEnd(Bytes body) {
   if (!done || !known_user_)
     return Refuse("28P01", "password authentication failed for user \"" + startup_.user + "\"");
   LeaveLogins();
-  if (!worker_.TakeClient(startup_.user)) return Refuse("53300", "sorry, too many clients already");
-  session_.CountedAs(startup_.user);
-  worker_.shared().credentials.Learn(startup_.user, done->keys);
+  if (!TakesOneMore(env_, startup_.user)) return Refuse("53300", "sorry, too many clients already");
+  client_.CountedAs(startup_.user);
+  env_.shared().credentials.Learn(startup_.user, done->keys);
   std::string out;
   MessageBuilder(out, 'R').U32(kAuthSaslFinal).Raw(AsBytes(done->server_final));
-  session_.WriteClient(AsBytes(out));
+  client_.WriteClient(AsBytes(out));
   Check();
 }
 
 void ClientLogin::Check() {
   phase_ = Phase::kChecking;
-  started_ = worker_.Now();
-  defaults_ = worker_.shared().defaults_clock.now();
-  worker_.startup_checks().Ask(Question(), *this);
+  started_ = env_.Now();
+  defaults_ = env_.shared().defaults_clock.now();
+  common_.startup_checks.Ask(Question(), *this);
 }
 
 StartupQuestion ClientLogin::Question() const {
@@ -256,15 +266,15 @@ void ClientLogin::OnStartupChecked(const StartupAnswer& answer) noexcept {
   if (!answer.error.empty()) {
     phase_ = Phase::kDone;
     Log(LogLevel::kInfo, "client_refused", {{"user", startup_.user}, {"database", startup_.database}, {"error", "by the server"}});
-    return session_.Close(answer.error, ClientOutcome::kServerError);
+    return client_.Close(answer.error, ClientOutcome::kServerError);
   }
   parameter_status_ = answer.parameter_status;
   only_at_start_ = answer.only_at_start;
   read_committed_ = answer.read_committed;
   // Without the catalogue nothing could be proved of the first statements: not long, since it is loaded once a database.
   phase_ = Phase::kCatalog;
-  started_ = worker_.Now();
-  if (worker_.WaitForCatalog(startup_.database, *this)) Finish();
+  started_ = env_.Now();
+  if (env_.catalogs().WaitFor(startup_.database, *this)) Finish();
 }
 
 void ClientLogin::OnCatalog() noexcept { Finish(); }
@@ -288,7 +298,7 @@ void ClientLogin::Finish() {
       set.push_back(StartupSetting(name, whole ? *date_style : value));  // it may name the half of it
     }
   std::sort(only_at_start.begin(), only_at_start.end());
-  if (!only_at_start.empty() && !worker_.pools().MayKeepApart(startup_.database, startup_.user, only_at_start))
+  if (!only_at_start.empty() && !common_.pools.MayKeepApart(startup_.database, startup_.user, only_at_start))
     return Refuse("53300", "too many different values of \"" + only_at_start.front().first + "\" at start-up",
                   "It can be given only at start-up, and each value needs server connections of its own. Waypost keeps up to "
                   "4 kinds of them for one user in one database.");
@@ -296,9 +306,9 @@ void ClientLogin::Finish() {
   std::string out;
   MessageBuilder(out, 'R').U32(kAuthOk);
   for (const auto& [name, value] : *parameter_status_) AppendParameterStatus(out, name, value);
-  MessageBuilder(out, 'K').U32(session_.cancel_pid()).Raw(AsBytes(session_.secret()));
+  MessageBuilder(out, 'K').U32(client_.cancel_pid()).Raw(AsBytes(client_.secret()));
   AppendReadyForQuery(out, 'I');
-  session_.OnLoggedIn({startup_.user, startup_.database, worker_.settings().Intern(std::move(set)), std::move(only_at_start),
+  client_.OnLoggedIn({startup_.user, startup_.database, env_.settings().Intern(std::move(set)), std::move(only_at_start),
                        parameter_status_, defaults_, read_committed_},
                       out);
   HandOverRest();

@@ -1,25 +1,79 @@
 // A client from its first byte to its first ReadyForQuery: SSL and GSS requests, start-up, SCRAM, and the check of its
-// start-up settings on a primary. Worker thread only; belongs to its Session until it is done.
+// start-up settings on a primary. Worker thread only; belongs to its client (a session) until it is done.
 #pragma once
 
 #include <list>
 #include <optional>
 #include <string>
 
-#include "core/server/startup_check.h"
 #include "core/base/bytes.h"
 #include "core/base/time.h"
+#include "core/env/catalogs.h"
+#include "core/server/startup_check.h"
+#include "metrics/labels.h"
 #include "parser/wire/scram.h"
 #include "parser/wire/startup.h"
+#include "routing/settings.h"
 
 namespace waypost {
 
-class Session;
-class Worker;
+class Env;
+class PoolSet;
 
-class ClientLogin final : public StartupUser {
+class ClientLogin;
+
+// Who a client is, once it is logged in.
+struct ClientIdentity {
+  std::string user, database;
+  Settings startup;          // what the client asked for
+  Parameters only_at_start;  // the same, of what no statement can set
+  std::shared_ptr<const Parameters> parameters;  // ParameterStatus as the primary told it
+  std::uint64_t defaults = 0;  // what the DefaultsClock said before it was asked
+  bool read_committed = false;  // its transactions are, unless it says otherwise
+};
+
+// Whose login it is: a session.
+class LoginClient {
  public:
-  ClientLogin(Worker& worker, Session& session);
+  virtual void WriteClient(Bytes bytes) = 0;
+  // Sends `message` (if any), then closes.
+  virtual void Close(const std::string& message, ClientOutcome outcome) = 0;
+  // Before the client is told its cancel key: that is as long as protocol 3.2 has it.
+  virtual void UseLongSecret() = 0;
+  [[nodiscard]] virtual std::uint32_t cancel_pid() const = 0;
+  [[nodiscard]] virtual const std::string& secret() const = 0;
+  // It counts as a client of `user` until it ends.
+  virtual void CountedAs(const std::string& user) = 0;
+  // `greeting`: what the client is to be told. The login is over.
+  virtual void OnLoggedIn(ClientIdentity identity, const std::string& greeting) = 0;
+  [[nodiscard]] virtual bool logged_in() const = 0;
+  // What came after the login.
+  virtual void OnMoreData(Bytes data) noexcept = 0;
+
+ protected:
+  ~LoginClient() = default;
+};
+
+// Finds whose cancel key it is: the key names the worker.
+class CancelRouter {
+ public:
+  virtual void RouteCancel(std::uint32_t pid, std::string secret) = 0;
+
+ protected:
+  ~CancelRouter() = default;
+};
+
+// What all logins on a worker use together, beside Env; the worker's.
+struct LoginCommon {
+  StartupChecks& startup_checks;
+  const PoolSet& pools;
+  CancelRouter& cancels;
+  std::list<ClientLogin*> unproved = {};  // those who have not proved who they are, the oldest first
+};
+
+class ClientLogin final : public StartupUser, public CatalogUser {
+ public:
+  ClientLogin(Env& env, LoginCommon& common, LoginClient& client);
   ~ClientLogin();
   ClientLogin(const ClientLogin&) = delete;
   ClientLogin& operator=(const ClientLogin&) = delete;
@@ -29,11 +83,11 @@ class ClientLogin final : public StartupUser {
   void TurnAway();
   // Ends a login that has taken longer than login_timeout or, once proved and waiting for a primary, query_wait_timeout.
   void Sweep(TimePoint now);
-  // The session ends: no more calls.
+  // The client goes: no more calls.
   void Abandon();
   void OnStartupChecked(const StartupAnswer& answer) noexcept override;
   // The catalogue of its database was loaded.
-  void OnCatalog() noexcept;
+  void OnCatalog() noexcept override;
 
  private:
   enum class Phase : std::uint8_t { kFirst, kSaslStart, kSaslEnd, kChecking, kCatalog, kDone };
@@ -51,17 +105,18 @@ class ClientLogin final : public StartupUser {
   void Check();
   void Finish();
   [[nodiscard]] StartupQuestion Question() const;
-  // What came after the login belongs to the session.
+  // What came after the login is the client's.
   void HandOverRest();
   // FATAL, then the connection closes.
   void Refuse(std::string_view sqlstate, std::string_view message, std::string_view detail = {});
 
-  Worker& worker_;
-  Session& session_;
-  std::optional<std::list<ClientLogin*>::iterator> place_;  // among the worker's logins
+  Env& env_;
+  LoginCommon& common_;
+  LoginClient& client_;
+  std::optional<std::list<ClientLogin*>::iterator> place_;  // in LoginCommon::unproved
   Phase phase_ = Phase::kFirst;
   TimePoint started_;
-  std::uint64_t defaults_ = 0;  // see Session::Identity
+  std::uint64_t defaults_ = 0;  // see ClientIdentity
   std::string input_;
   StartupPacket startup_;
   std::shared_ptr<const Parameters> parameter_status_;

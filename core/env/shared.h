@@ -165,8 +165,8 @@ class DefaultsClock {
  public:
   [[nodiscard]] std::uint64_t now() const { return now_.load(std::memory_order_acquire); }
   // They were changed. Before the client hears of it.
-  void Tick() {
-    ticked_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+  void Tick(TimePoint now) {
+    ticked_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
     now_.fetch_add(1, std::memory_order_acq_rel);
   }
   // When last; TimePoint{}: never.

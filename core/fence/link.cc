@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "core/cluster/control_query.h"
-#include "core/net/tcp.h"
+#include "core/env/env.h"
 #include "parser/wire/backend.h"
 #include "parser/wire/encode.h"
 #include "parser/wire/fields.h"
@@ -154,7 +154,7 @@ void FenceLink::Open(std::shared_ptr<const ServerConfig> server, const MonitorCo
   database_ = monitor.database;
   state_ = State::kLoggingIn;
   asked_ = Question::kNone;
-  waiting_since_ = heard_at_ = Clock::now();
+  waiting_since_ = heard_at_ = env_.ExactNow();
   // Whatever the role or the database sets for others is not for this connection.
   Parameters parameters = {
       {"application_name", "waypost fence"}, {"client_encoding", "UTF8"},       {"search_path", "pg_catalog"},
@@ -164,7 +164,7 @@ void FenceLink::Open(std::shared_ptr<const ServerConfig> server, const MonitorCo
       {"statement_timeout", std::to_string(monitor.timeout.count())}};
   login_.emplace(*server_, monitor.user, monitor.database, std::move(parameters),
                  ScramCredentials{monitor.password, true, keys});
-  stream_ = TcpStream::Connect(loop_, server_->host, server_->port, *this);
+  stream_ = env_.connector().Connect(server_->host, server_->port, *this);
 }
 
 void FenceLink::Close() {
@@ -240,7 +240,7 @@ void FenceLink::LogIn(Bytes& data) {
       protocol_minor_ = login_->protocol_minor();
       login_.reset();
       state_ = State::kVerifying;
-      waiting_since_ = Clock::now();
+      waiting_since_ = env_.ExactNow();
       row_came_ = false;
       AppendQuery(out, kIdentityQuery);
       break;
@@ -356,7 +356,7 @@ bool FenceLink::ReadReplay(Bytes body) {
 
 bool FenceLink::Answered() {
   if (!row_came_ && asked_ != Question::kNudge && state_ != State::kVerifying) return true;  // of the Parse, of age()
-  heard_at_ = Clock::now();
+  heard_at_ = env_.ExactNow();
   if (state_ == State::kVerifying) {
     if (!row_came_) return Fail("it did not answer the question about its identity");
     state_ = State::kOpen;

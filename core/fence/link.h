@@ -24,9 +24,9 @@
 
 namespace waypost {
 
+class Env;
 class FenceLink;
 class Fields;
-class Loop;
 
 // What a server says it is.
 struct ServerIdentity {
@@ -67,7 +67,7 @@ class FenceLink final : public StreamUser {
   enum class Question : std::uint8_t { kNone, kInsert, kFlush, kReplay, kNudge, kRunning, kShown };
   enum class State : std::uint8_t { kClosed, kLoggingIn, kVerifying, kOpen };
 
-  FenceLink(Loop& loop, FenceLinkUser& user, ServerId id) : loop_(loop), user_(user), id_(id) {}
+  FenceLink(Env& env, FenceLinkUser& user, ServerId id) : env_(env), user_(user), id_(id) {}
   ~FenceLink() = default;
   FenceLink(const FenceLink&) = delete;
   FenceLink& operator=(const FenceLink&) = delete;
@@ -122,7 +122,7 @@ class FenceLink final : public StreamUser {
   bool Answered();
   bool Fail(const std::string& error);
 
-  Loop& loop_;
+  Env& env_;
   FenceLinkUser& user_;
   const ServerId id_;
   State state_ = State::kClosed;

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "core/base/log.h"
-#include "core/process/worker.h"
+#include "core/env/env.h"
 
 namespace waypost {
 namespace {
@@ -26,12 +26,12 @@ constexpr milliseconds kSilent{250};
 
 }  // namespace
 
-FenceProbe::FenceProbe(Worker& worker)
-    : worker_(worker),
-      nudger_(worker.loop(), *this, 0),
-      settle_(worker),
-      before_wait_(worker.loop(), [this] { BeforeWait(); }),
-      timer_(worker.loop(), [this] { OnTimer(); }) {}
+FenceProbe::FenceProbe(Env& env)
+    : env_(env),
+      nudger_(env, *this, 0),
+      settle_(env),
+      before_wait_(env.loop(), [this] { BeforeWait(); }),
+      timer_(env.loop(), [this] { OnTimer(); }) {}
 
 FenceProbe::~FenceProbe() = default;
 
@@ -47,6 +47,8 @@ FenceReport FenceProbe::Report() const {
   return report;
 }
 
+void FenceProbe::OnServerConnection(ServerId id) { fence_.Doubt(id, env_.ExactNow()); }
+
 // --- users
 
 void FenceProbe::Join(FenceUser& user) {
@@ -56,7 +58,7 @@ void FenceProbe::Join(FenceUser& user) {
 }
 
 void FenceProbe::WaitForReplay(FenceUser& user, TimePoint deadline) {
-  const auto now = Clock::now();
+  const auto now = env_.ExactNow();
   if (user.waiting_from == TimePoint{}) user.waiting_from = now;
   user.fence_deadline = deadline;
   user.fence_place = FenceUser::Place::kWaiting;
@@ -70,7 +72,7 @@ void FenceProbe::WaitForReplay(FenceUser& user, TimePoint deadline) {
 
 bool FenceProbe::JoinSettle(FenceUser& user) {
   if (!fence_.open() || !fence_.KnowsAny()) return false;
-  settle_.Join(user, Clock::now());
+  settle_.Join(user, env_.ExactNow());
   return true;
 }
 
@@ -102,7 +104,7 @@ void FenceProbe::Void() {
 // --- links
 
 Epoch FenceProbe::ViewEpoch() const {
-  const auto& view = worker_.view();
+  const auto& view = env_.view();
   if (!view.primary) return {};
   const auto& primary = view.servers[*view.primary];
   return {primary.system_identifier, primary.timeline, primary.started_us};
@@ -110,7 +112,7 @@ Epoch FenceProbe::ViewEpoch() const {
 
 // An answer of the primary's counts only while the last look at all servers found it to be the primary.
 bool FenceProbe::Stands(TimePoint now) const {
-  const auto& view = worker_.view();
+  const auto& view = env_.view();
   return fence_.open() && primary_ && view.primary == primary_ && ViewEpoch() == fence_.epoch() &&
          now - view.servers[*primary_].sampled <= 2 * view.probe_interval;
 }
@@ -145,7 +147,7 @@ void FenceProbe::OnConfigChanged() {
 }
 
 void FenceProbe::Leave(const std::string& database) {
-  if (worker_.monitor().database == database) return;  // there is no other
+  if (env_.monitor().database == database) return;  // there is no other
   if (nudger_.database() == database) nudger_.Close();
   bool any = false;
   for (ServerId id = 0; id < servers_.size(); ++id) {
@@ -155,11 +157,11 @@ void FenceProbe::Leave(const std::string& database) {
     servers_[id].retry_at = {};
     any = true;
   }
-  if (any) Watch(Clock::now());
+  if (any) Watch(env_.ExactNow());
 }
 
 void FenceProbe::OnView() {
-  const auto& view = worker_.view();
+  const auto& view = env_.view();
   servers_.resize(std::max(servers_.size(), view.servers.size()));
   const auto epoch = ViewEpoch();
   if (view.primary != primary_) nudger_.Close();
@@ -179,12 +181,12 @@ void FenceProbe::OnView() {
   primary_ = view.primary;
   if (fence_.open() && !(primary_ && ViewEpoch() == fence_.epoch())) CloseEpoch();
   TellWaiting([](const FenceUser& user) { return user.WaitsForItself(); }, &FenceUser::OnWaitsForItself);
-  Watch(Clock::now());
+  Watch(env_.ExactNow());
 }
 
 // Opens what is closed and should be open.
 void FenceProbe::Watch(TimePoint now) {
-  const auto& view = worker_.view();
+  const auto& view = env_.view();
   if (!view.primary) return;
   const bool any_replica = std::any_of(view.servers.begin(), view.servers.end(), [](const ServerView& server) {
     return !server.removed && server.up && server.role == Role::kReplica && server.weight > 0;
@@ -195,12 +197,12 @@ void FenceProbe::Watch(TimePoint now) {
     const auto& seen = view.servers[id];
     const bool primary = view.primary == id;
     if (seen.removed || !seen.up || (!primary && (seen.role != Role::kReplica || seen.weight == 0))) continue;
-    if (!server.link) server.link = std::make_unique<FenceLink>(worker_.loop(), static_cast<FenceLinkUser&>(*this), id);
+    if (!server.link) server.link = std::make_unique<FenceLink>(env_, static_cast<FenceLinkUser&>(*this), id);
     if (server.link->state() != FenceLink::State::kClosed || now < server.retry_at) continue;
-    auto config = worker_.ServerFor(id);
+    auto config = env_.ServerFor(id);
     if (!config) continue;
     server.as_primary = primary;
-    server.link->Open(std::move(config), worker_.monitor(), keys_);
+    server.link->Open(std::move(config), env_.monitor(), keys_);
   }
 }
 
@@ -208,17 +210,17 @@ void FenceProbe::OnLinkOpen(FenceLink& link, const ServerIdentity& identity) noe
   if (link.keys()) keys_ = *link.keys();
   if (&link == &nudger_) {
     if (identity.recovering) return link.Close();
-    return link.Ask(FenceLink::Question::kNudge, Clock::now());
+    return link.Ask(FenceLink::Question::kNudge, env_.ExactNow());
   }
   auto& server = servers_[link.id()];
   const auto epoch = ViewEpoch();
-  const auto& seen = worker_.view().servers[link.id()];
+  const auto& seen = env_.view().servers[link.id()];
   const bool as_expected = identity.recovering != server.as_primary &&
                            identity.system_identifier == epoch.system_identifier &&
                            identity.timeline == epoch.timeline && identity.started_us == seen.started_us;
   if (!as_expected) {
     // The view is older than the server, or the replica does not stream: looked at again a little later.
-    server.retry_at = Clock::now() + worker_.view().probe_interval;
+    server.retry_at = env_.ExactNow() + env_.view().probe_interval;
     server.error = identity.recovering && identity.timeline == 0 ? "its WAL receiver is not streaming"
                                                                  : "it has changed since the last probe";
     return link.Close();
@@ -228,7 +230,7 @@ void FenceProbe::OnLinkOpen(FenceLink& link, const ServerIdentity& identity) noe
     fence_.OpenReplica(link.id(), identity.replay);
     return TellReached(link.id());
   }
-  worker_.shared().protocol_minor.store(link.protocol_minor(), std::memory_order_relaxed);
+  env_.shared().protocol_minor.store(link.protocol_minor(), std::memory_order_relaxed);
   fence_.OpenEpoch(epoch, identity.segment_bytes);
   for (ServerId id = 0; id < servers_.size(); ++id) {
     const auto* replica = servers_[id].link.get();
@@ -244,11 +246,11 @@ void FenceProbe::OnLinkClosed(FenceLink& link, const std::string& error) noexcep
   auto& server = servers_[link.id()];
   if (server.error != error)
     Log(LogLevel::kInfo, "fence_link_closed",
-        {{"server", worker_.view().servers[link.id()].name}, {"worker", worker_.index()}, {"error", error}});
+        {{"server", env_.view().servers[link.id()].name}, {"worker", env_.index()}, {"error", error}});
   server.error = error;
-  server.retry_at = Clock::now() + std::min(kMaxBackoff, kFirstBackoff * (1U << std::min(server.failures, 6U)));
+  server.retry_at = env_.ExactNow() + std::min(kMaxBackoff, kFirstBackoff * (1U << std::min(server.failures, 6U)));
   ++server.failures;
-  worker_.metrics().Count(Counter::kFenceProbes, link.id(), FenceProbeOutcome::kFailed);
+  env_.metrics().Count(Counter::kFenceProbes, link.id(), FenceProbeOutcome::kFailed);
   CloseLink(link.id());
 }
 
@@ -256,7 +258,7 @@ void FenceProbe::OnLinkClosed(FenceLink& link, const std::string& error) noexcep
 
 void FenceProbe::BeforeWait() {
   if (!fence_.ProbeDue() && waiting_.empty() && settle_.idle()) return;
-  const auto now = Clock::now();
+  const auto now = env_.ExactNow();
   AskPrimary(now);
   if (!waiting_.empty()) {
     Poll(now);
@@ -284,13 +286,13 @@ void FenceProbe::AskPrimary(TimePoint now) {
 }
 
 void FenceProbe::Well(ServerId id) {
-  worker_.metrics().Count(Counter::kFenceProbes, id, FenceProbeOutcome::kOk);
+  env_.metrics().Count(Counter::kFenceProbes, id, FenceProbeOutcome::kOk);
   servers_[id].failures = 0;
   if (!servers_[id].error.empty()) servers_[id].error.clear();
 }
 
 void FenceProbe::OnInsert(FenceLink& link, Lsn insert) noexcept {
-  const auto now = Clock::now();
+  const auto now = env_.ExactNow();
   Well(link.id());
   if (!Stands(now)) {
     fence_.VoidTickets();
@@ -314,7 +316,7 @@ void FenceProbe::OnInsert(FenceLink& link, Lsn insert) noexcept {
 
 void FenceProbe::OnReplay(FenceLink& link, Lsn replay, std::uint32_t timeline) noexcept {
   const auto id = link.id();
-  const auto now = Clock::now();
+  const auto now = env_.ExactNow();
   Well(id);
   next_poll_ = now + poll_gap_;
   poll_gap_ = std::min<Duration>(poll_gap_ * 2, kMaxPollGap);
@@ -368,21 +370,21 @@ void FenceProbe::Poll(TimePoint now) {
 }
 
 void FenceProbe::OnFlush(FenceLink& /*link*/, Lsn flush) noexcept {
-  const auto now = Clock::now();
+  const auto now = env_.ExactNow();
   if (waiting_.empty() || !nudge_.OnFlush(flush, LeastAwaited(), now)) return;
   if (nudger_.Free()) {
     nudger_.Ask(FenceLink::Question::kNudge, now);
   } else if (nudger_.state() == FenceLink::State::kClosed && primary_) {
-    if (auto config = worker_.ServerFor(*primary_)) nudger_.Open(std::move(config), worker_.monitor(), keys_);
+    if (auto config = env_.ServerFor(*primary_)) nudger_.Open(std::move(config), env_.monitor(), keys_);
   }
 }
 
-void FenceProbe::OnNudged(FenceLink& /*link*/) noexcept { worker_.metrics().Count(Counter::kFenceNudges); }
+void FenceProbe::OnNudged(FenceLink& /*link*/) noexcept { env_.metrics().Count(Counter::kFenceNudges); }
 
 void FenceProbe::OnRunning(FenceLink& link, Running running) noexcept {
   Well(link.id());
   askable_.clear();
-  const auto silent = Clock::now() - kSilent;
+  const auto silent = env_.ExactNow() - kSilent;
   for (ServerId id = 0; id < servers_.size(); ++id)
     if (fence_.Knows(id) && !servers_[id].link->SilentSince(silent)) askable_.push_back(id);
   settle_.OnRunning(std::move(running), askable_);
@@ -395,7 +397,7 @@ void FenceProbe::OnShown(FenceLink& link, std::span<const Xid> shown, bool more)
 
 void FenceProbe::OnTimer() {
   armed_for_ = TimePoint::max();
-  const auto now = Clock::now();
+  const auto now = env_.ExactNow();
   TellWaiting([&](const FenceUser& user) { return user.fence_deadline <= now; }, &FenceUser::OnFenceLate);
   if (waiting_.empty() || now < next_flush_) return;
   next_flush_ = now + kAskFlushAfter;
@@ -414,8 +416,8 @@ void FenceProbe::Arm() {
 }
 
 void FenceProbe::Sweep(TimePoint /*now*/) {
-  const auto now = Clock::now();
-  const auto silent = now - worker_.config().monitor.timeout;
+  const auto now = env_.ExactNow();
+  const auto silent = now - env_.config().monitor.timeout;
   if (nudger_.SilentSince(silent)) nudger_.GiveUp();
   for (ServerId id = 0; id < servers_.size(); ++id) {
     auto& server = servers_[id];

@@ -15,7 +15,7 @@
 
 namespace waypost {
 
-class Worker;
+class Env;
 
 // Who waits for a proof: a session, for one batch. In none of these calls is it in any list of the prober's.
 class FenceUser {
@@ -51,7 +51,7 @@ class FenceUser {
 
 class FenceProbe final : private FenceLinkUser {
  public:
-  explicit FenceProbe(Worker& worker);
+  explicit FenceProbe(Env& env);
   ~FenceProbe();
   FenceProbe(const FenceProbe&) = delete;
   FenceProbe& operator=(const FenceProbe&) = delete;
@@ -69,7 +69,7 @@ class FenceProbe final : private FenceLinkUser {
   void Leave(FenceUser& user);
 
   // A connection for statements was made to this server.
-  void OnServerConnection(ServerId id) { fence_.Doubt(id, Clock::now()); }
+  void OnServerConnection(ServerId id);
 
   void OnView();
   void OnConfigChanged();
@@ -115,7 +115,7 @@ class FenceProbe final : private FenceLinkUser {
   void TellReached(ServerId replica);
   [[nodiscard]] Lsn LeastAwaited() const;
 
-  Worker& worker_;
+  Env& env_;
   Fence fence_;
   Nudge nudge_;
   std::vector<Server> servers_;  // by ServerId

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "core/fence/probe.h"
-#include "core/process/worker.h"
+#include "core/env/env.h"
 
 namespace waypost {
 namespace {
@@ -14,7 +14,7 @@ constexpr milliseconds kLongest{250};
 
 }  // namespace
 
-FenceSettle::FenceSettle(Worker& worker) : worker_(worker), timer_(worker.loop(), [this] { OnTimer(); }) {}
+FenceSettle::FenceSettle(Env& env) : env_(env), timer_(env.loop(), [this] { OnTimer(); }) {}
 
 void FenceSettle::Join(FenceUser& user, TimePoint now) {
   user.settle_round = settle_.Join();
@@ -41,12 +41,12 @@ void FenceSettle::AskReplica(FenceLink& replica, TimePoint now) {
 }
 
 void FenceSettle::OnRunning(Running running, std::span<const ServerId> replicas) {
-  settle_.OnRunning(std::move(running), replicas, Clock::now());
+  settle_.OnRunning(std::move(running), replicas, env_.ExactNow());
   Tell(SettleOutcome::kWaited, begun_before_);
 }
 
 void FenceSettle::OnShown(ServerId replica, std::span<const Xid> shown, bool more) {
-  settle_.OnShown(replica, shown, more, Clock::now());
+  settle_.OnShown(replica, shown, more, env_.ExactNow());
   Tell(SettleOutcome::kNothingShown, settle_.begun());
 }
 
@@ -63,15 +63,15 @@ void FenceSettle::OnPrimaryLost() {
 void FenceSettle::Tell(SettleOutcome outcome, Settle::Round old) {
   const auto settled = settle_.settled();
   if (users_.empty() || users_.front()->settle_round > settled) return;
-  const auto now = Clock::now();
+  const auto now = env_.ExactNow();
   told_.clear();
   while (!users_.empty() && users_.front()->settle_round <= settled) {
     auto* user = users_.front();
     users_.pop_front();
     user->fence_place = FenceUser::Place::kOut;
     const auto its = user->settle_round > old ? SettleOutcome::kAtOnce : outcome;
-    worker_.metrics().Count(Counter::kSettledReads, its);
-    worker_.metrics().Observe(Histogram::kSettleWait, its, now - user->settling_since);
+    env_.metrics().Count(Counter::kSettledReads, its);
+    env_.metrics().Observe(Histogram::kSettleWait, its, now - user->settling_since);
     told_.push_back(user);
   }
   for (std::size_t i = 0; i < told_.size(); ++i)
@@ -81,7 +81,7 @@ void FenceSettle::Tell(SettleOutcome outcome, Settle::Round old) {
 
 void FenceSettle::OnTimer() {
   armed_for_ = TimePoint::max();  // what is to be asked is asked before the loop waits again
-  const auto late = Clock::now() - kLongest;
+  const auto late = env_.ExactNow() - kLongest;
   const auto in_time = std::find_if(users_.begin(), users_.end(), [&](auto* user) { return user->settling_since > late; });
   if (in_time == users_.begin()) return;
   const auto round = (*std::prev(in_time))->settle_round;

@@ -14,11 +14,11 @@
 namespace waypost {
 
 class FenceUser;
-class Worker;
+class Env;
 
 class FenceSettle {
  public:
-  explicit FenceSettle(Worker& worker);
+  explicit FenceSettle(Env& env);
 
   // OnSettled() follows, in no case later than kLongest from now.
   void Join(FenceUser& user, TimePoint now);
@@ -47,7 +47,7 @@ class FenceSettle {
   // Those that joined a round that is settled go on; `outcome` is that of rounds up to `old`, later ones are kAtOnce.
   void Tell(SettleOutcome outcome, Settle::Round old);
 
-  Worker& worker_;
+  Env& env_;
   Settle settle_;
   Settle::Round begun_before_ = 0;  // the question to the primary
   std::deque<FenceUser*> users_;  // by round, and so by deadline

@@ -24,6 +24,8 @@ class Loop {
   void Stop();
   // The loop's idea of now, taken once a turn.
   [[nodiscard]] TimePoint Now() const;
+  // The clock itself.
+  [[nodiscard]] TimePoint ExactNow() const { return Clock::now(); }
 
   [[nodiscard]] uv_loop_s* raw() { return loop_.get(); }
   // Every socket of this loop reads into it.

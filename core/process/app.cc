@@ -144,7 +144,7 @@ void App::OnView(View view) {
 
 void App::OnCatalog(const std::string& database, const KnownCatalog& known) {
   const std::scoped_lock lock(mutex_);
-  if (known.defaults_changed) shared_.defaults_clock.Tick();
+  if (known.defaults_changed) shared_.defaults_clock.Tick(Clock::now());
   catalogs_[database] = known.catalog;
   catalog_came_.notify_all();
   for (const auto& worker : workers_) worker->SetCatalog(database, known.catalog, known.as_of);
@@ -192,7 +192,7 @@ std::vector<std::optional<Report>> App::AskWorkers(Ask ask) const {
 
 DigestReport App::CollectDigests() const {
   DigestReport report;
-  for (const auto& part : AskWorkers<DigestReport>([](Worker& worker) { return worker.digests().Report(); })) {
+  for (const auto& part : AskWorkers<DigestReport>([](Worker& worker) { return worker.ReportDigests(); })) {
     if (part) report.Add(*part);
     else ++report.workers_missing;
   }
@@ -201,11 +201,7 @@ DigestReport App::CollectDigests() const {
 
 FenceReport App::CollectFence() const {
   FenceReport report;
-  for (const auto& part : AskWorkers<FenceReport>([](Worker& worker) {
-         auto own = worker.fence().Report();
-         own.refusals = worker.refusals().Report(worker.Now());
-         return own;
-       }))
+  for (const auto& part : AskWorkers<FenceReport>([](Worker& worker) { return worker.ReportFence(); }))
     if (part) report.Add(*part);
   return report;
 }

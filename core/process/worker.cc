@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "core/base/log.h"
-#include "core/server/cancel_request.h"
 #include "parser/wire/encode.h"
 
 namespace waypost {
@@ -12,7 +11,6 @@ namespace {
 
 constexpr milliseconds kTick{50};
 constexpr unsigned kTicksPerSweep = 10;  // sessions are looked at twice a second
-constexpr std::size_t kSpareBatches = 64;
 // A batch without its end that waits longer for more is sent as it is. The packets of one write come closer together.
 constexpr milliseconds kUnended{3};
 // For looking into texts not seen before, at each tick: 2 % of the time, at most.
@@ -21,17 +19,6 @@ constexpr milliseconds kDigestBudget{1};
 // A cancel key's pid: 7 bits of worker, 24 of slot; never 0 and never negative, as a pid is.
 constexpr unsigned kSlotBits = 24;
 constexpr std::uint32_t kMaxSlots = (1U << kSlotBits) - 1;
-
-std::string HexOf(const std::string& bytes) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  for (const char c : bytes) {
-    const auto u = static_cast<unsigned char>(c);
-    text += kHex[u >> 4U];
-    text += kHex[u & 15U];
-  }
-  return text;
-}
 
 // What one hears for whom not even a descriptor is left.
 std::string TooManyClients() {
@@ -43,30 +30,25 @@ std::string TooManyClients() {
 }  // namespace
 
 Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View view)
-    : index_(index),
-      shared_(shared),
-      config_(std::move(config)),
-      view_(std::move(view)),
-      last_primary_(view_->primary),
-      random_(ReadU32(AsBytes(RandomBytes(4)).data())),
+    : shared_(shared),
+      connector_(loop_),
+      env_(index, shared, loop_, connector_, std::move(config), std::move(view)),
+      last_primary_(env_.view().primary),
       mail_(loop_, [this] { RunPosted(); }),
       grave_wakeup_(loop_, [this] { EmptyGrave(); }),
       next_turn_(loop_, [this] { GoOnWithResting(); }),
       tick_(loop_, [this] { Tick(); }),
-      statements_(HexOf(RandomBytes(6))),
-      unread_sql_(std::make_shared<const SqlText>(
-          SqlText{"<too long to read>", std::make_shared<const std::vector<Facts>>(1)})),
-      cache_(SqlCacheLimits{}, random_()),
-      startup_checks_(*this),
+      startup_checks_(env_, *this, pools_),
       pools_(*this),
-      fence_(*this),
+      fence_(env_),
+      cancels_(env_),
+      logins_{startup_checks_, pools_, *this},
+      common_(env_, {*this, logins_, pools_, fence_, cancels_, refusals_}),
       // What has come by now is read first.
       unended_timer_(loop_, [this] { Post([this] { CheckUnended(); }); }),
       reader_([this](SqlRef sql) { Post([this, sql = std::move(sql)] { OnRead(sql); }); }) {
-  digests_.SetLimit(config_->digests.max);
-  digests_.Replenish(kDigestBudget);
-  FindServers();
-  FindRules();
+  common_.digests.SetLimit(env_.config().digests.max);
+  common_.digests.Replenish(kDigestBudget);
 }
 
 Worker::~Worker() {
@@ -74,11 +56,11 @@ Worker::~Worker() {
   listeners_.clear();
   for (auto& slot : slots_) slot.session.reset();
   dead_sessions_.clear();
-  cancels_.clear();
+  cancels_.Clear();
 }
 
 Result<bool> Worker::Listen() {
-  for (const auto& configured : config_->listeners) {
+  for (const auto& configured : config().listeners) {
     const auto& name = listener_names_.emplace_back(configured.name);
     auto listener = TcpListener::Listen(loop_, configured.address, configured.port, TooManyClients(),
                                         [this, &name](std::unique_ptr<TcpStream> stream) { Accept(std::move(stream), name); });
@@ -127,16 +109,14 @@ void Worker::SetView(View view) {
   Post([this, view = std::move(view)] { OnView(view); });
 }
 
-void Worker::OnView(View view) {
-  const bool primary_changed = view->primary != view_->primary;
-  const bool more_servers = view->servers.size() != view_->servers.size();
-  view_ = std::move(view);
-  if (more_servers) FindServers();
+void Worker::OnView(View next) {
+  const bool primary_changed = next->primary != env_.view().primary;
+  env_.SetView(std::move(next));
   fence_.OnView();
   if (!primary_changed) return;
   startup_checks_.Clear();
-  if (view_->primary) {
-    const auto before = std::exchange(last_primary_, view_->primary);
+  if (view().primary) {
+    const auto before = std::exchange(last_primary_, view().primary);
     if (before && before != last_primary_) Depose(*before);
   }
   for (std::size_t i = 0; i < slots_.size(); ++i)
@@ -146,39 +126,21 @@ void Worker::OnView(View view) {
 // Another server has taken its place. Whatever it still says is void: what is under way there would be acknowledged and lost.
 // A server that hangs does not say it is gone, and its kernel goes on taking what it is sent.
 void Worker::Depose(ServerId server) {
-  const auto& successor = view_->servers[*view_->primary].name;
-  const auto closed = pools_.GiveUp(server, "server \"" + view_->servers[server].name +
+  const auto& successor = view().servers[*view().primary].name;
+  const auto closed = pools_.GiveUp(server, "server \"" + view().servers[server].name +
                                                 "\" is the primary no longer; \"" + successor + "\" is");
   if (closed > 0)
     Log(LogLevel::kWarn, "server_deposed",
-        {{"server", view_->servers[server].name}, {"primary", successor}, {"connections_closed", std::to_string(closed)}});
-}
-
-void Worker::FindServers() {
-  std::vector<std::shared_ptr<const ServerConfig>> found(view_->servers.size());
-  for (std::size_t id = 0; id < found.size(); ++id) {
-    for (const auto& server : config_->servers)
-      if (server.name == view_->servers[id].name) found[id] = std::make_shared<const ServerConfig>(server);
-  }
-  servers_ = std::move(found);
-  outstanding_.resize(std::max(outstanding_.size(), servers_.size()));
-}
-
-void Worker::FindRules() {
-  ++rules_generation_;
-  rule_ids_.clear();
-  for (const auto& rule : config_->rules.rules()) rule_ids_.push_back(shared_.rule_names.IdOf(rule.name));
+        {{"server", view().servers[server].name}, {"primary", successor}, {"connections_closed", std::to_string(closed)}});
 }
 
 void Worker::SetConfig(ConfigSnapshot config) {
   Post([this, config = std::move(config)] {
-    config_ = config;
-    FindServers();
-    FindRules();
+    env_.SetConfig(config);
     pools_.OnConfigChanged();
     fence_.OnConfigChanged();
     startup_checks_.Clear();
-    digests_.SetLimit(config_->digests.max);
+    common_.digests.SetLimit(env_.config().digests.max);
     for (auto& slot : slots_)
       if (slot.session && slot.session->logged_in()) slot.session->OnConfigChanged();
   });
@@ -186,29 +148,16 @@ void Worker::SetConfig(ConfigSnapshot config) {
 
 void Worker::SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog, std::uint64_t as_of) {
   Post([this, database, catalog = std::move(catalog), as_of] {
-    auto& entry = catalogs_[database];
-    ++catalog_generation_;
-    // What was resolved under the same picture still holds.
-    if (entry.catalog != catalog) entry.version = catalog_generation_;
-    entry.catalog = catalog;
-    entry.as_of = as_of;
-    std::vector<ClientLogin*> waiting;
-    for (const auto& [wanted, login] : waiting_logins_)
-      if (wanted == database) waiting.push_back(login);
-    std::erase_if(waiting_logins_, [&](const auto& item) { return item.first == database; });
-    for (auto* login : waiting) login->OnCatalog();
+    env_.catalogs().Set(database, catalog, as_of);
   });
 }
 
 void Worker::ForgetDatabase(const std::string& database) {
   Post([this, database] {
-    catalogs_.erase(database);
-    ++catalog_generation_;
+    env_.catalogs().Forget(database);
     pools_.CloseIdle(database);
-    const auto waits = [&](const auto& item) { return item.first == database; };
     const auto is_there = [&](const Slot& slot) { return slot.session && slot.session->logged_in() && slot.session->database() == database; };
-    if (std::any_of(waiting_logins_.begin(), waiting_logins_.end(), waits) ||
-        std::any_of(slots_.begin(), slots_.end(), is_there))
+    if (env_.catalogs().Awaited(database) || std::any_of(slots_.begin(), slots_.end(), is_there))
       shared_.want_catalog(database);
   });
 }
@@ -220,12 +169,6 @@ void Worker::LeaveDeserted() {
   }
 }
 
-MonitorConfig Worker::monitor() const {
-  auto monitor = config_->monitor;
-  monitor.database = shared_.database_claims.InsteadOf(monitor.database);
-  return monitor;
-}
-
 void Worker::DesertDatabases() {
   for (auto* worker : shared_.workers) {
     if (worker == this) LeaveDeserted();
@@ -233,32 +176,18 @@ void Worker::DesertDatabases() {
   }
 }
 
-const Worker::CatalogEntry* Worker::CatalogOf(const std::string& database) const {
-  const auto found = catalogs_.find(database);
-  return found == catalogs_.end() ? nullptr : &found->second;
-}
-
-bool Worker::WaitForCatalog(const std::string& database, ClientLogin& login) {
-  if (catalogs_.contains(database)) return true;
-  waiting_logins_.emplace_back(database, &login);
-  shared_.want_catalog(database);
-  return false;
-}
-
-void Worker::ForgetLogin(ClientLogin& login) {
-  std::erase_if(waiting_logins_, [&](const auto& item) { return item.second == &login; });
-}
-
-void Worker::AddOutstanding(ServerId id, int change) {
-  if (id < outstanding_.size()) outstanding_[id] = static_cast<std::uint32_t>(static_cast<int>(outstanding_[id]) + change);
+FenceReport Worker::ReportFence() const {
+  auto report = fence_.Report();
+  report.refusals = refusals_.Report(Now());
+  return report;
 }
 
 // --- clients
 
 void Worker::MakeRoomForLogin() {
-  const auto most = std::max<std::size_t>(1, config_->max_logins / shared_.workers.size());
+  const auto most = std::max<std::size_t>(1, env_.config().max_logins / shared_.workers.size());
   // Whoever answers is in and out in a moment: the oldest is one who does not.
-  while (logins_.size() >= most) logins_.front()->TurnAway();
+  while (logins_.unproved.size() >= most) logins_.unproved.front()->TurnAway();
 }
 
 void Worker::Accept(std::unique_ptr<TcpStream> stream, std::string_view listener) {
@@ -277,13 +206,8 @@ void Worker::Accept(std::unique_ptr<TcpStream> stream, std::string_view listener
   // Named in debug lines alone, and costly for who connects for every statement.
   auto peer = LogEnabled(LogLevel::kDebug) ? stream->PeerName() : std::string();
   ++clients_;
-  slots_[slot].session = std::make_unique<Session>(*this, std::move(stream), std::move(peer), slot, listener);
+  slots_[slot].session = std::make_unique<Session>(env_, common_, std::move(stream), std::move(peer), slot, listener);
   raw->Start(*slots_[slot].session);
-}
-
-bool Worker::TakeClient(const std::string& user) {
-  const auto* config = config_->FindUser(user);
-  return shared_.clients.Take(user, config_->max_clients, config == nullptr ? 0 : config->max_clients);
 }
 
 void Worker::Bury(std::unique_ptr<ClientLogin> login) {
@@ -303,7 +227,7 @@ void Worker::Bury(Session& session, std::uint32_t slot) {
 
 void Worker::Bury(std::unique_ptr<PooledConnection> connection) {
   auto& server_connection = static_cast<ServerConnection&>(*connection);  // the pools have none but from OpenFor()
-  for (auto& cancel : cancels_) cancel->Orphan(server_connection);
+  cancels_.Orphan(server_connection);
   server_connection.Disconnect();
   dead_connections_.push_back(std::move(connection));
   grave_wakeup_.Send();
@@ -343,29 +267,16 @@ void Worker::GoOnWithResting() {
     if (slots_[slot].session) slots_[slot].session->GoOn();
 }
 
-std::unique_ptr<Batch> Worker::TakeBatch() {
-  if (spare_batches_.empty()) return std::make_unique<Batch>();
-  auto batch = std::move(spare_batches_.back());
-  spare_batches_.pop_back();
-  return batch;
-}
-
-void Worker::GiveBatch(std::unique_ptr<Batch> batch) {
-  if (spare_batches_.size() >= kSpareBatches) return;
-  batch->Clear();
-  spare_batches_.push_back(std::move(batch));
-}
-
 // --- cancel
 
 std::uint32_t Worker::CancelPid(std::uint32_t slot) const {
-  return (static_cast<std::uint32_t>(index_) << kSlotBits) | (slot + 1);
+  return (static_cast<std::uint32_t>(index()) << kSlotBits) | (slot + 1);
 }
 
 void Worker::RouteCancel(std::uint32_t pid, std::string secret) {
   const auto owner = pid >> kSlotBits;
   if (owner >= shared_.workers.size()) {
-    metrics_.Count(Counter::kCancelRequests, CancelOutcome::kUnknownKey);
+    metrics().Count(Counter::kCancelRequests, CancelOutcome::kUnknownKey);
     return;
   }
   auto* worker = shared_.workers[owner];
@@ -376,24 +287,16 @@ void Worker::CancelHere(std::uint32_t pid, std::string_view secret) {
   const auto slot = (pid & kMaxSlots) - 1;
   auto* session = slot < slots_.size() ? slots_[slot].session.get() : nullptr;
   if (session == nullptr || !SameSecret(session->secret(), secret)) {
-    metrics_.Count(Counter::kCancelRequests, CancelOutcome::kUnknownKey);
+    metrics().Count(Counter::kCancelRequests, CancelOutcome::kUnknownKey);
     return;
   }
   session->Cancel();
 }
 
-void Worker::SendCancel(ServerConnection& connection) {
-  cancels_.push_back(std::make_unique<CancelRequest>(*this, connection));
-}
-
-void Worker::CancelDone(CancelRequest& request) {
-  std::erase_if(cancels_, [&](const auto& owned) { return owned.get() == &request; });
-}
-
 // --- places under a server's limit
 
 std::unique_ptr<PooledConnection> Worker::OpenFor(Pool& pool) {
-  return std::make_unique<ServerConnection>(*this, pool, ServerFor(pool.key().server));
+  return std::make_unique<ServerConnection>(env_, *this, pool, env_.ServerFor(pool.key().server));
 }
 
 void Worker::AskOthersToYield(ServerId server) {
@@ -415,14 +318,14 @@ void Worker::TellPlaceFree(std::size_t who, ServerId server) {
 
 void Worker::Tick() {
   const auto now = loop_.Now();
-  metrics_.Observe(Histogram::kEventLoopLag, 0, now - next_tick_);
+  metrics().Observe(Histogram::kEventLoopLag, 0, now - next_tick_);
   next_tick_ = now + kTick;
-  digests_.Replenish(kDigestBudget);
+  common_.digests.Replenish(kDigestBudget);
   LeaveDeserted();
   pools_.Sweep(now);
   fence_.Sweep(now);
   startup_checks_.Sweep(now);
-  for (std::size_t i = cancels_.size(); i-- > 0;) cancels_[i]->Sweep(now);
+  cancels_.Sweep(now);
   CheckDeadlines(now);
   if (++ticks_ % kTicksPerSweep != 0) return;
   for (std::size_t i = 0; i < slots_.size(); ++i)
@@ -439,14 +342,14 @@ void Worker::CheckDeadlines(TimePoint now) {
 }
 
 void Worker::AwaitMore(std::uint32_t slot) {
-  if (unended_.empty()) unended_timer_.StartAt(Clock::now() + kUnended);
+  if (unended_.empty()) unended_timer_.StartAt(env_.ExactNow() + kUnended);
   unended_.push_back(slot);
 }
 
 void Worker::CheckUnended() {
   std::vector<std::uint32_t> slots;
   slots.swap(unended_);
-  const auto now = Clock::now();
+  const auto now = env_.ExactNow();
   for (const auto slot : slots)
     if (slots_[slot].session && slots_[slot].session->SendUnended(now - kUnended)) unended_.push_back(slot);
   if (!unended_.empty()) unended_timer_.StartAt(now + kUnended);
@@ -457,33 +360,33 @@ void Worker::PublishGauges() {
   for (const auto& slot : slots_)
     if (slot.session && slot.session->logged_in()) ++states[static_cast<std::size_t>(slot.session->client_state())];
   for (std::size_t i = 0; i < states.size(); ++i)
-    metrics_.SetGauge(Gauge::kClientConnections, states[i], static_cast<ClientState>(i));
+    metrics().SetGauge(Gauge::kClientConnections, states[i], static_cast<ClientState>(i));
   std::array<std::int64_t, static_cast<std::size_t>(PinReason::kCount)> pins{};
   for (const auto& slot : slots_)
     if (slot.session) ++pins[static_cast<std::size_t>(slot.session->pinned_by())];
   for (std::size_t i = 1; i < pins.size(); ++i)
-    metrics_.SetGauge(Gauge::kSessionsPinned, pins[i], static_cast<PinReason>(i));
-  std::vector<std::array<std::int64_t, 2>> servers(servers_.size());
+    metrics().SetGauge(Gauge::kSessionsPinned, pins[i], static_cast<PinReason>(i));
+  std::vector<std::array<std::int64_t, 2>> servers(view().servers.size());
   for (const auto& [key, pool] : pools_) {
     if (key.server >= servers.size()) continue;
     servers[key.server][0] += static_cast<std::int64_t>(pool->size() - pool->idle());
     servers[key.server][1] += static_cast<std::int64_t>(pool->idle());
   }
   for (std::size_t id = 0; id < servers.size(); ++id) {
-    metrics_.SetGauge(Gauge::kServerConnections, servers[id][0], id, ServerConnState::kActive);
-    metrics_.SetGauge(Gauge::kServerConnections, servers[id][1], id, ServerConnState::kIdle);
+    metrics().SetGauge(Gauge::kServerConnections, servers[id][0], id, ServerConnState::kActive);
+    metrics().SetGauge(Gauge::kServerConnections, servers[id][1], id, ServerConnState::kIdle);
   }
-  const auto& cache = cache_.counters();
+  const auto& cache = common_.cache.counters();
   const auto publish = [&](Counter counter, std::uint64_t value) {
-    metrics_.CountMany(counter, value - metrics_.Read(counter));
+    metrics().CountMany(counter, value - metrics().Read(counter));
   };
   publish(Counter::kParseCacheHits, cache.hits);
   publish(Counter::kParseCacheLiteralHits, cache.literal_hits);
   publish(Counter::kParseCacheMisses, cache.misses);
   publish(Counter::kParseCacheEvictions, cache.evictions);
   publish(Counter::kParseErrors, cache.parse_errors);
-  metrics_.SetGauge(Gauge::kParseCacheEntries, static_cast<std::int64_t>(cache.entries));
-  metrics_.SetGauge(Gauge::kParseCacheBytes, static_cast<std::int64_t>(cache.bytes));
+  metrics().SetGauge(Gauge::kParseCacheEntries, static_cast<std::int64_t>(cache.entries));
+  metrics().SetGauge(Gauge::kParseCacheBytes, static_cast<std::int64_t>(cache.bytes));
 }
 
 void Worker::Drain(bool at_once) {

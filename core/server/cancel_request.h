@@ -1,39 +1,39 @@
-// One CancelRequest on its way to a server: connects, sends one message, waits until the server closes. Until then the
-// connection it is meant for does not change hands. Worker thread only.
+// CancelRequests on their way to servers: each connects, sends one message, waits until the server closes. Until then the
+// connection that it is meant for does not change hands. Worker thread only.
 #pragma once
 
 #include <memory>
-#include <string>
+#include <vector>
 
-#include "core/net/tcp.h"
-#include "core/server/connection.h"
+#include "core/base/time.h"
 
 namespace waypost {
 
-class CancelRequest final : public StreamUser {
- public:
-  CancelRequest(Worker& worker, ServerConnection& connection);
-  ~CancelRequest();
-  CancelRequest(const CancelRequest&) = delete;
-  CancelRequest& operator=(const CancelRequest&) = delete;
+class Env;
+class ServerConnection;
 
-  // The server connection is gone; the end need not be reported.
-  void Orphan(const ServerConnection& connection) {
-    if (connection_ == &connection) connection_ = nullptr;
-  }
-  // Gives up a request that the server does not end.
+class CancelRequests {
+ public:
+  explicit CancelRequests(Env& env);
+  ~CancelRequests();
+  CancelRequests(const CancelRequests&) = delete;
+  CancelRequests& operator=(const CancelRequests&) = delete;
+
+  // Cancels what runs there; the connection hears CancelStarted() at once and CancelEnded() later.
+  void Send(ServerConnection& connection);
+  // The connection is gone; the end need not be reported.
+  void Orphan(const ServerConnection& connection);
+  // Their ends are not reported.
+  void Clear();
+  // Gives up those that their servers do not end.
   void Sweep(TimePoint now);
 
-  void OnConnected() noexcept override;
-  void OnData(Bytes) noexcept override {}
-  void OnClosed(const std::string& error) noexcept override;
-
  private:
-  Worker& worker_;
-  ServerConnection* connection_;
-  TimePoint deadline_;
-  std::string message_;
-  std::unique_ptr<Stream> stream_;
+  class Request;
+  void Done(Request& request);
+
+  Env& env_;
+  std::vector<std::unique_ptr<Request>> requests_;
 };
 
 }  // namespace waypost

@@ -3,8 +3,7 @@
 #include <algorithm>
 
 #include "core/base/log.h"
-#include "core/net/tcp.h"
-#include "core/process/worker.h"
+#include "core/env/env.h"
 #include "parser/wire/backend.h"
 #include "parser/wire/encode.h"
 
@@ -79,14 +78,15 @@ class ServerConnection::Output {
   bool copied_ = false;
 };
 
-ServerConnection::ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<const ServerConfig> server)
-    : PooledConnection(worker.Now(), worker.shared().defaults_clock.now()),
-      settings(worker.settings().None()),
-      worker_(worker),
+ServerConnection::ServerConnection(Env& env, ServerEvents& events, Pool& pool, std::shared_ptr<const ServerConfig> server)
+    : PooledConnection(env.Now(), env.shared().defaults_clock.now()),
+      settings(env.settings().None()),
+      env_(env),
+      events_(events),
       pool_(pool),
       server_(std::move(server)),
       id_(pool.key().server) {
-  stream_ = TcpStream::Connect(worker_.loop(), server_->host, server_->port, *this);
+  stream_ = env_.connector().Connect(server_->host, server_->port, *this);
 }
 
 ServerConnection::~ServerConnection() = default;
@@ -98,12 +98,12 @@ PooledConnection::LoginFailure ServerConnection::WhyLoginFailed() const {
 
 void ServerConnection::OnConnected() noexcept {
   const auto& key = pool_.key();
-  login_.emplace(*server_, key.user, key.database, key.only_at_start, worker_.shared().credentials.ForServer(key.user));
+  login_.emplace(*server_, key.user, key.database, key.only_at_start, env_.shared().credentials.ForServer(key.user));
   stream_->Write(AsBytes(login_->Start()));
 }
 
 void ServerConnection::OnData(Bytes data) noexcept {
-  worker_.metrics().CountMany(Counter::kBytes, data.size(), Side::kServer, Direction::kIn);
+  env_.metrics().CountMany(Counter::kBytes, data.size(), Side::kServer, Direction::kIn);
   std::string joined;
   data = stash_.Join(data, joined);
   if (ready_) Relay(data);
@@ -122,17 +122,17 @@ void ServerConnection::LogIn(Bytes data) {
       pool_.OnLoginFailed(*this);
       return;
     case ServerLogin::Progress::kReady:
-      if (login_->keys()) worker_.shared().credentials.Learn(pool_.key().user, *login_->keys());
+      if (login_->keys()) env_.shared().credentials.Learn(pool_.key().user, *login_->keys());
       ready_ = true;
-      born = worker_.Now();
-      worker_.fence().OnServerConnection(id_);
+      born = env_.Now();
+      events_.OnServerLoggedIn(id_);
       pool_.OnReady(*this);
       return;
   }
 }
 
 void ServerConnection::Relay(Bytes data) {
-  Output output(user_, worker_.scratch_out());
+  Output output(user_, env_.scratch_out());
   while (!data.empty()) {
     if (body_left_ > 0) {
       const auto piece = data.first(std::min<std::size_t>(body_left_, data.size()));
@@ -207,8 +207,7 @@ bool ServerConnection::OnMessage(FrameHeader header, Bytes body, Output& output,
   const bool ours = answer.entry == 0 && header.type != 'A' && header.type != 'E' && swallowing;
   forward = user_ != nullptr && answer.reply == Reply::kForward && !ours;
   if (user_ == nullptr) {
-    // The server was reloaded: what start-ups told so far may be wrong.
-    if (header.type == 'S') worker_.startup_checks().Clear();
+    if (header.type == 'S') events_.OnServerReloaded();
     return !EndsConnection(header, body, output);
   }
   std::string replacement;
@@ -243,7 +242,7 @@ void ServerConnection::Disconnect() {
 }
 
 bool ServerConnection::Send(Bytes bytes) {
-  worker_.metrics().CountMany(Counter::kBytes, bytes.size(), Side::kServer, Direction::kOut);
+  env_.metrics().CountMany(Counter::kBytes, bytes.size(), Side::kServer, Direction::kOut);
   return stream_->Write(bytes);
 }
 
@@ -308,7 +307,7 @@ void ServerConnection::OnClosed(const std::string& error) noexcept {
   user_ = nullptr;
   const bool mid_message = this->mid_message();
   if (user != nullptr) {
-    worker_.shared().probe_now();
+    env_.shared().probe_now();
     user->OnServerLost(failure_, mid_message);
   }
   pool_.Discard(*this, error.empty() ? DisconnectCause::kServerClosed : DisconnectCause::kIoError);

@@ -20,7 +20,7 @@
 
 namespace waypost {
 
-class Worker;
+class Env;
 
 // What becomes of a message that is due to be forwarded.
 enum class Relayed : std::uint8_t {
@@ -60,9 +60,20 @@ class ReplyUser {
   ~ReplyUser() = default;
 };
 
+// Who else hears of the server connections of a worker: its fence and its start-up checks.
+class ServerEvents {
+ public:
+  virtual void OnServerLoggedIn(ServerId server) noexcept = 0;
+  // It was reloaded: what its start-ups told so far may be wrong.
+  virtual void OnServerReloaded() noexcept = 0;
+
+ protected:
+  ~ServerEvents() = default;
+};
+
 class ServerConnection final : public PooledConnection, public StreamUser {
  public:
-  ServerConnection(Worker& worker, Pool& pool, std::shared_ptr<const ServerConfig> server);
+  ServerConnection(Env& env, ServerEvents& events, Pool& pool, std::shared_ptr<const ServerConfig> server);
   ~ServerConnection() override;
 
   void Lease(ReplyUser& user) { user_ = &user; }
@@ -130,7 +141,8 @@ class ServerConnection final : public PooledConnection, public StreamUser {
   [[nodiscard]] bool EndsConnection(FrameHeader header, Bytes body, Output& output);
   void Broken(const std::string& why);
 
-  Worker& worker_;
+  Env& env_;
+  ServerEvents& events_;
   Pool& pool_;
   std::shared_ptr<const ServerConfig> server_;
   ServerId id_;

@@ -4,8 +4,9 @@
 
 #include "core/base/ascii.h"
 #include "core/base/log.h"
-#include "core/net/tcp.h"
-#include "core/process/worker.h"
+#include "core/env/env.h"
+#include "core/server/pool_host.h"
+#include "core/server/pool_set.h"
 #include "parser/wire/encode.h"
 #include "parser/wire/fields.h"
 #include "parser/wire/frame.h"
@@ -35,12 +36,12 @@ class StartupChecks::Probe final : public StreamUser {
         question_(std::move(question)),
         server_(server),
         config_(std::move(config)),
-        deadline_(checks.worker_.Now() + config_->connect_timeout),
+        deadline_(checks.env_.Now() + config_->connect_timeout),
         login_(*config_, question_.user, question_.database, question_.parameters,
-               checks.worker_.shared().credentials.ForServer(question_.user)) {
-    stream_ = TcpStream::Connect(checks_.worker_.loop(), config_->host, config_->port, *this);
+               checks.env_.shared().credentials.ForServer(question_.user)) {
+    stream_ = checks_.env_.connector().Connect(config_->host, config_->port, *this);
   }
-  ~Probe() { checks_.worker_.shared().budgets[server_].Give(); }
+  ~Probe() { checks_.env_.shared().budgets[server_].Give(); }
   Probe(const Probe&) = delete;
   Probe& operator=(const Probe&) = delete;
 
@@ -58,8 +59,8 @@ class StartupChecks::Probe final : public StreamUser {
     std::string out;
     auto progress = asking_ ? OnAnswer(in) : login_.OnBytes(in, out);
     if (progress == ServerLogin::Progress::kReady && !asking_) {
-      checks_.worker_.shared().protocol_minor.store(login_.protocol_minor(), std::memory_order_relaxed);
-      if (login_.keys()) checks_.worker_.shared().credentials.Learn(question_.user, *login_.keys());
+      checks_.env_.shared().protocol_minor.store(login_.protocol_minor(), std::memory_order_relaxed);
+      if (login_.keys()) checks_.env_.shared().credentials.Learn(question_.user, *login_.keys());
       out.clear();
       AppendQuery(out, kStartedWithSql);
       asking_ = true;
@@ -108,15 +109,15 @@ class StartupChecks::Probe final : public StreamUser {
   std::vector<std::string> only_at_start_;
 };
 
-StartupChecks::StartupChecks(Worker& worker) : worker_(worker) {}
+StartupChecks::StartupChecks(Env& env, PoolHost& host, PoolSet& pools) : env_(env), host_(host), pools_(pools) {}
 StartupChecks::~StartupChecks() = default;
 
 void StartupChecks::Ask(const StartupQuestion& question, StartupUser& user) {
   auto& entry = entries_[question];
-  const auto& claims = worker_.shared().database_claims;
-  if (entry.answered && worker_.Now() - entry.answered_at < kRemembered &&
+  const auto& claims = env_.shared().database_claims;
+  if (entry.answered && env_.Now() - entry.answered_at < kRemembered &&
       entry.renewals == claims.renewals() && !claims.Claimed(question.database) &&
-      entry.defaults == worker_.shared().defaults_clock.now()) {
+      entry.defaults == env_.shared().defaults_clock.now()) {
     user.OnStartupChecked(entry.answer);
     return;
   }
@@ -137,32 +138,32 @@ bool StartupChecks::LacksPlace(StartupUser& user) const {
 }
 
 void StartupChecks::Start(const StartupQuestion& question, Entry& entry) {
-  entry.retry_at = worker_.Now() + kRetryAfter;
-  const auto primary = worker_.view().primary;
+  entry.retry_at = env_.Now() + kRetryAfter;
+  const auto primary = env_.view().primary;
   if (!primary) {
-    worker_.shared().probe_now();
+    env_.shared().probe_now();
     return;
   }
-  const auto config = worker_.ServerFor(*primary);
+  const auto config = env_.ServerFor(*primary);
   if (!config) return;
   if (!TakePlace(*primary, config->max_connections, entry)) {
-    entry.retry_at = worker_.Now() + milliseconds{20};
+    entry.retry_at = env_.Now() + milliseconds{20};
     return;
   }
   entry.no_place_since.reset();
-  worker_.pools().PublishOldest(*primary);
-  entry.renewals = worker_.shared().database_claims.renewals();
-  entry.defaults = worker_.shared().defaults_clock.now();
+  pools_.PublishOldest(*primary);
+  entry.renewals = env_.shared().database_claims.renewals();
+  entry.defaults = env_.shared().defaults_clock.now();
   entry.probe = std::make_unique<Probe>(*this, question, *primary, config);
 }
 
 bool StartupChecks::TakePlace(ServerId server, unsigned limit, Entry& entry) {
-  auto& budget = worker_.shared().budgets[server];
+  auto& budget = env_.shared().budgets[server];
   if (budget.Take(limit)) return true;
-  if (!entry.no_place_since) entry.no_place_since = worker_.Now();
-  worker_.pools().PublishOldest(server);  // before it looks again: who gives a place back from now on sees it
-  if (budget.Take(limit) || (worker_.pools().EvictIdle(server) && budget.Take(limit))) return true;
-  worker_.AskOthersToYield(server);
+  if (!entry.no_place_since) entry.no_place_since = env_.Now();
+  pools_.PublishOldest(server);  // before it looks again: who gives a place back from now on sees it
+  if (budget.Take(limit) || (pools_.EvictIdle(server) && budget.Take(limit))) return true;
+  host_.AskOthersToYield(server);
   return false;
 }
 
@@ -175,20 +176,20 @@ void StartupChecks::Finish(const StartupQuestion& asked, ServerLogin::Progress p
   const bool passing = progress == ServerLogin::Progress::kFailed && (login == nullptr || IsPassing(login->sqlstate()));
   if (!passing) {
     entry.answered = true;
-    entry.answered_at = worker_.Now();
+    entry.answered_at = env_.Now();
     answer.error = login->error();
     answer.parameter_status = std::make_shared<const Parameters>(login->parameter_status());
     entry.answer = std::move(answer);
     // A refusal may be mended at any time (CREATE DATABASE): it is not remembered.
     if (!entry.answer.error.empty()) entry.answered_at = {};
   } else {
-    worker_.shared().probe_now();
-    entry.retry_at = worker_.Now() + kRetryAfter;
+    env_.shared().probe_now();
+    entry.retry_at = env_.Now() + kRetryAfter;
   }
   if (entry.probe) {
     const auto server = entry.probe->server();
     entry.probe.reset();
-    worker_.pools().Grow(server);
+    pools_.Grow(server);
   }
   if (passing) return;
   const auto told = entry.answer;
@@ -213,7 +214,7 @@ void StartupChecks::Sweep(TimePoint now) {
 
 std::optional<TimePoint> StartupChecks::OldestWaiter(ServerId server) const {
   std::optional<TimePoint> oldest;
-  if (worker_.view().primary != server) return oldest;
+  if (env_.view().primary != server) return oldest;
   for (const auto& [question, entry] : entries_)
     if (!entry.users.empty() && entry.no_place_since && (!oldest || *entry.no_place_since < *oldest))
       oldest = entry.no_place_since;

@@ -14,7 +14,9 @@
 
 namespace waypost {
 
-class Worker;
+class Env;
+class PoolHost;
+class PoolSet;
 
 struct StartupQuestion {
   std::string database, user;
@@ -39,7 +41,7 @@ class StartupUser {
 
 class StartupChecks {
  public:
-  explicit StartupChecks(Worker& worker);
+  StartupChecks(Env& env, PoolHost& host, PoolSet& pools);
   ~StartupChecks();
   StartupChecks(const StartupChecks&) = delete;
   StartupChecks& operator=(const StartupChecks&) = delete;
@@ -74,7 +76,9 @@ class StartupChecks {
   [[nodiscard]] bool TakePlace(ServerId server, unsigned limit, Entry& entry);
   void Finish(const StartupQuestion& question, ServerLogin::Progress progress, const ServerLogin* login, StartupAnswer answer);
 
-  Worker& worker_;
+  Env& env_;
+  PoolHost& host_;
+  PoolSet& pools_;
   std::map<StartupQuestion, Entry> entries_;
 };
 

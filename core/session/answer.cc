@@ -1,5 +1,4 @@
 // How a batch ends that the server did not end: errors of ours, a server that is lost, a failed block.
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/wire/backend.h"
 #include "parser/wire/encode.h"
@@ -41,7 +40,7 @@ void Session::EndBatch() {
   if (check_ != nullptr) EndCheck(SelfCheckOutcome::kFailed);
   names_.EndBatch();
   YieldDatabases();
-  if (batch_) worker_.GiveBatch(std::move(batch_));
+  if (batch_) common_.batches.Give(std::move(batch_));
 }
 
 void Session::AnswerBatch(const std::string& error, char status) {
@@ -109,10 +108,10 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
     LoseConnection();
     return Close(failure_, ClientOutcome::kServerError);
   }
-  if ((holding_ || RunsAgain()) && !Comparing()) worker_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
+  if ((holding_ || RunsAgain()) && !Comparing()) env_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
   failure_ = WhyLost(error);
   if (!Comparing())
-    worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(ReadError(FieldsOf(failure_)).sqlstate));
+    env_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(ReadError(FieldsOf(failure_)).sqlstate));
   Lost(connection_->ledger().OwesReady() || EndWaits(), partial);
 }
 
@@ -168,7 +167,7 @@ bool Session::EndWaits() const {
 }
 
 void Session::LoseConnection() {
-  worker_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
+  common_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
   last_words_.clear();
   ending_ = ServerEnding::kUnsaid;
   // It may have been committed all the same.
@@ -181,7 +180,7 @@ void Session::Lost(bool ready_due, bool partial) {
   const bool unheard = RunsAgain();
   const bool unseen = holding_ || unheard;
   const bool moves = (In<InBlock>() || In<FencingHere>()) && !partial && BlockMayMove();
-  if (unheard) batch_->holds_off = ending_ != ServerEnding::kIdle && worker_.view().primary == connection_->id();
+  if (unheard) batch_->holds_off = ending_ != ServerEnding::kIdle && env_.view().primary == connection_->id();
   LoseConnection();
   LeaveFence();
   DropHeld();

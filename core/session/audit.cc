@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "core/base/log.h"
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/wire/encode.h"
 
@@ -28,7 +27,7 @@ PinReason Session::pinned_by() const {
 
 // While there is no primary nobody knows.
 bool Session::OnReplica() const {
-  const auto& primary = worker_.view().primary;
+  const auto& primary = env_.view().primary;
   return connection_ != nullptr && primary && *primary != connection_->id();
 }
 
@@ -104,8 +103,8 @@ void Session::SendAudit() {
   audit_ = {};
   audit_failed_ = false;
   std::string out;
-  connection_->AskAside(out, AuditSql(unseen_ ? AuditScope::kEverything : AuditScope::kObjects, worker_.statements().prefix()));
-  worker_.metrics().Count(Counter::kSessionAudits);
+  connection_->AskAside(out, AuditSql(unseen_ ? AuditScope::kEverything : AuditScope::kObjects, env_.statements().prefix()));
+  env_.metrics().Count(Counter::kSessionAudits);
   SendToServer(AsBytes(out));
 }
 
@@ -128,8 +127,8 @@ void Session::EndAudit() {
     auto& connection = *connection_;
     if (connection.audited != settings_.session() || !(connection.audit.settings == audit_.settings)) {
       // What the session started with and the server does not have any more was reset to that.
-      connection.settings = Adopted(worker_.settings(), settings_.session(), audit_, user_);
-      settings_.Adopt(worker_.settings().Filled(connection.settings, settings_.startup()));
+      connection.settings = Adopted(env_.settings(), settings_.session(), audit_, user_);
+      settings_.Adopt(env_.settings().Filled(connection.settings, settings_.startup()));
       connection.audited = settings_.session();
       connection.audit = std::move(audit_);
       SettingsChanged();
@@ -149,7 +148,7 @@ void Session::CountPin() {
   const auto now = pinned_by();
   const auto before = std::exchange(counted_pin_, now);
   if (now == before) return;
-  auto& metrics = worker_.metrics();
+  auto& metrics = env_.metrics();
   if (before != PinReason::kNone) metrics.Count(Counter::kSessionUnpins, before);
   if (now != PinReason::kNone) metrics.Count(Counter::kSessionPins, now);
 }

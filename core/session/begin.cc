@@ -2,7 +2,6 @@
 // behind it. The block's first other statement takes both to a server, in the same write; a COMMIT or ROLLBACK that comes
 // instead costs no server connection.
 #include "core/base/release.h"
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/wire/encode.h"
 #include "parser/wire/fields.h"
@@ -89,7 +88,7 @@ bool Session::KeepBatch() {
   if (begun && NamesModesAlone(facts)) {
     begin_.append("\n;\n").append(lone.text);  // a comment may stand at the end of the line
   } else if (begun && (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) && !facts.chain) {
-    worker_.metrics().Count(Counter::kTransactions,
+    env_.metrics().Count(Counter::kTransactions,
                             begun_modes_.read_only.value_or(read_only_default_) ? TransactionMode::kReadOnly
                                                                                 : TransactionMode::kReadWrite,
                             facts.kind == StatementKind::kCommit ? TransactionOutcome::kCommit

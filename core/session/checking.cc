@@ -2,7 +2,6 @@
 // What the answers say, and which the client is given: self_check.h. Whatever goes wrong with the primary here, the client
 // gets the replica's answer, as if nothing had been checked.
 #include "core/base/log.h"
-#include "core/process/worker.h"
 #include "core/session/self_check.h"
 #include "core/session/session.h"
 #include "parser/wire/encode.h"
@@ -23,7 +22,7 @@ void Session::Sample(Decision& decision) {
   const bool fits = decision.target == Target::kReplica && decision.reason == Reason::kReadSafe && decision.may_rerun &&
                     In<Idle>() && b.facts.needs_fence && b.facts.end_known && b.pin == PinReason::kNone && !b.unseen &&
                     !b.audit && b.refusal.empty();
-  if (!fits || !worker_.fence().fence().open() || !worker_.self_checks().TakesThis(routing_.self_check)) return;
+  if (!fits || !common_.fence.fence().open() || !common_.self_checks.TakesThis(routing_.self_check)) return;
   const bool position_only = decision.fence == FencePlan::kNone;
   check_ = std::make_unique<SelfCheck>(decision.server, position_only);
   if (!position_only) return;
@@ -33,8 +32,8 @@ void Session::Sample(Decision& decision) {
 }
 
 void Session::WaitForCheck(Duration longest) {
-  check_->deadline = Clock::now() + longest;
-  if (!watched_) worker_.Watch(slot_);
+  check_->deadline = env_.ExactNow() + longest;
+  if (!watched_) common_.host.Watch(slot_);
   watched_ = true;
 }
 
@@ -69,7 +68,7 @@ bool Session::GoOnWithCheck(SelfCheck::Next next, char status) {
   switch (next) {
     case SelfCheck::Next::kRunOnPrimary:
       LeaveFence();
-      WaitForCheck(kPatience + 2 * (Clock::now() - batch_->sent_at));
+      WaitForCheck(kPatience + 2 * (env_.ExactNow() - batch_->sent_at));
       Take(CheckDue{});
       return true;  // what follows lets go of the connection and sends it again
     case SelfCheck::Next::kAskPosition: {
@@ -129,19 +128,19 @@ void Session::GiveUpCheck() {
   lost->PauseReading(false);
   Lost(true, false);
   lost->after_cancel = ServerConnection::AfterCancel::kDiscard;
-  worker_.SendCancel(*lost);
+  common_.cancels.Send(*lost);
 }
 
 void Session::EndCheck(SelfCheckOutcome outcome) {
   const auto server = check_->server();
   check_.reset();
-  worker_.metrics().Count(Counter::kSelfChecks, server, outcome);
+  env_.metrics().Count(Counter::kSelfChecks, server, outcome);
   if (outcome != SelfCheckOutcome::kStale) return;
-  worker_.metrics().Count(Counter::kStaleReads, server);
+  env_.metrics().Count(Counter::kStaleReads, server);
   const auto text = WithoutLiterals(TextOfBatch().substr(0, 4 * kMaxShownBytes), lexing_, kMaxShownBytes);
-  if (!worker_.self_checks().FirstOf(text)) return;
+  if (!common_.self_checks.FirstOf(text)) return;
   Log(LogLevel::kWarn, "stale_read",
-      {{"server", worker_.view().servers[server].name}, {"database", database_}, {"user", user_}, {"statement", text}});
+      {{"server", env_.view().servers[server].name}, {"database", database_}, {"user", user_}, {"statement", text}});
 }
 
 // The first statement of the batch.

@@ -1,7 +1,6 @@
 // What a batch says: each message adds what it reads, writes, names and changes to the facts of its batch.
 #include <algorithm>
 
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/sql/explain_text.h"
 #include "parser/sql/server_local.h"
@@ -80,37 +79,37 @@ SearchPath Session::FindPath() const {
 }
 
 void Session::FindContext() {
-  const auto clock = worker_.shared().catalog_clock.now();
-  if (context_generation_ == worker_.catalog_generation() && context_clock_ == clock) return;
-  context_generation_ = worker_.catalog_generation();
+  const auto clock = env_.shared().catalog_clock.now();
+  if (context_generation_ == env_.catalogs().generation() && context_clock_ == clock) return;
+  context_generation_ = env_.catalogs().generation();
   context_clock_ = clock;
-  const auto* known = worker_.CatalogOf(database_);
+  const auto* known = env_.catalogs().Find(database_);
   // The bodies of functions were read as they are under standard_conforming_strings = on.
   catalog_ = known == nullptr || !lexing_.standard_strings ? nullptr : known->catalog.get();
-  catalog_stale_ = catalog_ != nullptr && known->as_of < worker_.shared().catalog_clock.ChangedAt(database_);
+  catalog_stale_ = catalog_ != nullptr && known->as_of < env_.shared().catalog_clock.ChangedAt(database_);
   catalog_version_ = catalog_ == nullptr ? 0 : known->version * 2 + (catalog_stale_ ? 1 : 0);
   path_ = FindPath();
-  context_ = worker_.contexts().Intern(database_, catalog_version_, user_ + '\n' + role_, search_path_);
+  context_ = common_.contexts.Intern(database_, catalog_version_, user_ + '\n' + role_, search_path_);
 }
 
 // Behind a SET of the same batch names may mean something else.
 Session::Place Session::FindPlace() {
   FindContext();
   if (!batch_ || !batch_->changes_settings) return {context_, {.path = &path_, .stale = catalog_stale_}};
-  return {worker_.contexts().Intern(database_, catalog_version_, {}, "?"), {.path = nullptr, .stale = catalog_stale_}};
+  return {common_.contexts.Intern(database_, catalog_version_, {}, "?"), {.path = nullptr, .stale = catalog_stale_}};
 }
 
 const CachedStatement& Session::Look(std::string_view sql) {
   const auto place = FindPlace();
   if (read_ && read_lexing_ == lexing_ && read_->text == sql)
-    return *worker_.cache().FindRead(read_, lexing_, place.context, catalog_, place.outlook);
-  return *worker_.cache().Find(sql, lexing_, place.context, catalog_, place.outlook);
+    return *common_.cache.FindRead(read_, lexing_, place.context, catalog_, place.outlook);
+  return *common_.cache.Find(sql, lexing_, place.context, catalog_, place.outlook);
 }
 
 const CachedStatement& Session::Look(const SqlRef& sql) {
   looked_into_ += sql->text.size();
   const auto place = FindPlace();
-  return *worker_.cache().FindKept(sql, lexing_, place.context, catalog_, place.outlook);
+  return *common_.cache.FindKept(sql, lexing_, place.context, catalog_, place.outlook);
 }
 
 void Session::CombineClass(Class cls, Reason why) {
@@ -248,7 +247,7 @@ void Session::ClassifyParse(BatchMessage& message, Bytes body) {
   // Parsed behind a SET of the same batch, it means what those settings make of it: nobody else may share it.
   const auto& parsing = settings_.parsing();
   const auto settings = b.changes_settings ? std::make_shared<const SettingSet>(*parsing) : parsing;
-  message.statement = worker_.statements().Intern(sql, AsText(parse->types), settings);
+  message.statement = env_.statements().Intern(sql, AsText(parse->types), settings);
   if (!parse->name.empty()) message.existing = names_.Find(parse->name);
   if (message.existing) return;
   if (!parse->name.empty())

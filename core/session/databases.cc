@@ -2,7 +2,6 @@
 // was learnt of a database goes with it.
 #include <algorithm>
 
-#include "core/process/worker.h"
 #include "core/session/session.h"
 
 namespace waypost {
@@ -24,24 +23,24 @@ void Session::ClaimDatabases() {
       if (!facts.databases || b.claimed.size() >= kMaxClaimed) continue;
       const auto& [alone, renewed] = *facts.databases;
       if (std::find(b.claimed.begin(), b.claimed.end(), alone) != b.claimed.end()) continue;
-      worker_.shared().database_claims.Claim(alone, database_);
+      env_.shared().database_claims.Claim(alone, database_);
       b.claimed.push_back(alone);
       b.renewed.insert(b.renewed.end(), renewed.begin(), renewed.end());
     }
   }
   if (b.claimed.size() == before) return;
-  worker_.DesertDatabases();
-  worker_.shared().probe_now();  // the prober leaves too
+  common_.host.DesertDatabases();
+  env_.shared().probe_now();  // the prober leaves too
 }
 
 void Session::YieldDatabases() {
   if (!batch_) return;
-  for (const auto& database : batch_->claimed) worker_.shared().database_claims.Yield(database, database_);
+  for (const auto& database : batch_->claimed) env_.shared().database_claims.Yield(database, database_);
   batch_->claimed.clear();
 }
 
 void Session::RenewDatabases(const std::vector<std::string>& names) {
-  for (const auto& name : names) worker_.shared().forget_database(name);
+  for (const auto& name : names) env_.shared().forget_database(name);
 }
 
 }  // namespace waypost

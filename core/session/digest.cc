@@ -1,7 +1,6 @@
 // What is counted of each statement for people to look at: digests, and what shadow mode would have done.
 #include <algorithm>
 
-#include "core/process/worker.h"
 #include "core/session/session.h"
 
 namespace waypost {
@@ -26,12 +25,12 @@ std::uint64_t RowsOf(std::string_view tag) {
 }  // namespace
 
 DigestNote Session::NoteOf(const CachedStatement& found) {
-  return worker_.digests().Note(found, {database_, user_, worker_.Now()});
+  return common_.digests.Note(found, {database_, user_, env_.Now()});
 }
 
 void Session::NoteRun(DigestNote note) {
   auto& ran = batch_->ran;
-  if (worker_.digests().on() && ran.size() < kMaxRunsCounted) ran.push_back({note});
+  if (common_.digests.on() && ran.size() < kMaxRunsCounted) ran.push_back({note});
 }
 
 void Session::CountCompletion(const Answer& answer, char type, Bytes body) {
@@ -43,7 +42,7 @@ void Session::CountCompletion(const Answer& answer, char type, Bytes body) {
 
 void Session::CountError(bool ours) {
   if (!batch_ || batch_->ran_at >= batch_->ran.size()) return;
-  auto* digest = worker_.digests().Find(batch_->ran[batch_->ran_at].note);
+  auto* digest = common_.digests.Find(batch_->ran[batch_->ran_at].note);
   if (digest == nullptr) return;
   ++digest->errors;
   if (ours) ++digest->calls;  // CountBatch does not see it
@@ -55,23 +54,23 @@ void Session::CountBatch(const Decision& decision, Duration took) {
   if (b.ran.empty()) return;
   const auto runs = b.failed ? std::min(b.ran_at + 1, b.ran.size()) : b.ran.size();
   const auto each = took / static_cast<Duration::rep>(runs);
-  const bool primary = worker_.view().primary == connection_->id();
+  const bool primary = env_.view().primary == connection_->id();
   const bool fell_back = IsFallback(decision.reason);
   for (std::size_t i = 0; i < runs; ++i) {
-    auto* digest = worker_.digests().Find(b.ran[i].note);
+    auto* digest = common_.digests.Find(b.ran[i].note);
     if (digest == nullptr) continue;
     ++digest->calls;
     digest->rows += b.ran[i].rows;
     ++(primary ? digest->on_primary : digest->on_replica);
     digest->held += decision.target == Target::kHeld ? 1 : 0;
-    if (digest->verdict == Reason::kUnknownSyntax && !b.failed) worker_.metrics().Count(Counter::kNewerSyntax);
+    if (digest->verdict == Reason::kUnknownSyntax && !b.failed) env_.metrics().Count(Counter::kNewerSyntax);
     digest->fallbacks += fell_back ? 1 : 0;
     digest->reruns += decision.reason == Reason::kRerun ? 1 : 0;
     digest->would_move += b.would_move ? 1 : 0;
     digest->total += each;
     digest->max = std::max(digest->max, each);
     digest->last_reason = decision.reason;
-    digest->last_seen = worker_.Now();
+    digest->last_seen = env_.Now();
   }
 }
 
@@ -86,7 +85,7 @@ void Session::CountShadow(const Batch& running, const Decision& decision) {
   auto& b = *batch_;
   b.would_move = would.target == Target::kReplica;
   if (b.would_move && would.reason == Reason::kReadOnlyTransaction) shadow_block_ = true;
-  worker_.metrics().Count(Counter::kShadowStatements, b.would_move ? Would::kReplica : Would::kPrimary, would.reason);
+  env_.metrics().Count(Counter::kShadowStatements, b.would_move ? Would::kReplica : Would::kPrimary, would.reason);
 }
 
 }  // namespace waypost

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "core/base/ascii.h"
-#include "core/process/worker.h"
 #include "core/session/session.h"
 
 namespace waypost {
@@ -126,7 +125,7 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
   for (const auto& effect : facts.settings) ApplySetting(effect);
   // What a transaction changed comes into force when it is committed, by whatever session.
   if (facts.kind == StatementKind::kTwoPhase) {
-    auto& plain = worker_.shared().plain_prepared;
+    auto& plain = env_.shared().plain_prepared;
     const bool was_plain = plain.Remove(facts.object);
     const auto changed = tag == "PREPARE TRANSACTION" ? std::exchange(ddl_pending_, CatalogChange::kNone) : CatalogChange::kNow;
     if (changed == CatalogChange::kNone) plain.Add(facts.object);
@@ -140,8 +139,8 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
 // What was read of the catalogue is out of date, for every client of every worker; it is read again.
 void Session::CatalogChanged(CatalogChange change) {
   if (change == CatalogChange::kNone) return;
-  auto& shared = worker_.shared();
-  if (change >= CatalogChange::kDefaults) shared.defaults_clock.Tick();
+  auto& shared = env_.shared();
+  if (change >= CatalogChange::kDefaults) shared.defaults_clock.Tick(env_.ExactNow());
   if (change >= CatalogChange::kNow) shared.catalog_clock.Tick(database_);
   shared.want_catalog(database_);
 }
@@ -175,7 +174,7 @@ void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
           if (batch_) batch_->pin = PinReason::kNone;
         }
       }
-      worker_.metrics().Count(Counter::kTransactions,
+      env_.metrics().Count(Counter::kTransactions,
                               read_only_block_ ? TransactionMode::kReadOnly : TransactionMode::kReadWrite,
                               tag == "ROLLBACK" ? TransactionOutcome::kRollback : TransactionOutcome::kCommit);
       [[fallthrough]];
@@ -209,7 +208,7 @@ void Session::ApplySetting(SettingEffect effect) {
   // What was put behind it made the server what the session is; behind DISCARD ALL alone there is no place for that.
   const bool restored = before && effect.kind != SettingEffect::Kind::kDiscardAll;
   connection_->settings = restored ? settings_.session()
-                                   : AfterEffect(worker_.settings(), connection_->settings, effect, worker_.settings().None());
+                                   : AfterEffect(env_.settings(), connection_->settings, effect, env_.settings().None());
   if (effect.kind == SettingEffect::Kind::kDiscardAll) {
     names_.Clear();
     names_.SetUnnamed(nullptr);
@@ -228,7 +227,7 @@ void Session::SettleSettings() {
   const bool before = connection_->settings == settings_.session();
   settings_.ApplyAll(effects);
   connection_->settings = before ? settings_.session()
-                                 : AfterEffects(worker_.settings(), connection_->settings, effects, worker_.settings().None());
+                                 : AfterEffects(env_.settings(), connection_->settings, effects, env_.settings().None());
   SettingsChanged();
 }
 

@@ -1,7 +1,6 @@
 // EXPLAIN ROUTE: the client's Query or Parse is replaced by one that any server answers with the rows wanted. From then on
 // it is a statement like every other, in a transaction, a pipeline or under a name.
 #include "core/observe/explain_route.h"
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/catalog/resolve.h"
 #include "parser/sql/explain_text.h"
@@ -14,7 +13,7 @@ namespace waypost {
 // What would become of `question` if it stood here, under all that the session and the batch so far are in.
 std::string Session::RouteAnswerFor(std::string_view question) {
   // The data path itself decides, on a batch that is thrown away.
-  auto asking = worker_.TakeBatch();
+  auto asking = common_.batches.Take();
   static_cast<BatchFlags&>(*asking) = *batch_;
   const auto place = names_.place();
   std::swap(asking, batch_);
@@ -28,13 +27,13 @@ std::string Session::RouteAnswerFor(std::string_view question) {
   const auto decision = stands_in.refused ? Decision{Target::kRefuse, Reason::kRefused} : DecideBatch();
   names_.Unplan(place);
   std::swap(asking, batch_);
-  worker_.GiveBatch(std::move(asking));
+  common_.batches.Give(std::move(asking));
 
   auto each = ResolveEach(*list, catalog_, FindPlace().outlook);
   if (each.size() == 1) each.front() = whole;  // what was learnt of it counts
   for (std::size_t i = 0; i < each.size(); ++i)
     if (rules[i] != nullptr) each[i].path.push_back(RuleWords(*rules[i]));
-  auto answer = DescribeRoute(question, each, whole, decision, worker_.view());
+  auto answer = DescribeRoute(question, each, whole, decision, env_.view());
   if (decision.target == Target::kHeld && connection_ != nullptr) answer.server = connection_->server().name;
   return RouteRows(answer, HighestParameter(question, lexing_), lexing_);
 }

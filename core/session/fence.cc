@@ -1,7 +1,6 @@
 // Reads on replicas and their proof: joining the fence, waiting for a replica, and what becomes of an answer that came
 // before its proof. What is to be proved: routing/fence.h.
 #include "core/base/release.h"
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/wire/encode.h"
 
@@ -14,14 +13,14 @@ constexpr milliseconds kLongRun{200};
 }  // namespace
 
 void Session::JoinFence() {
-  if (fence_since == TimePoint{}) fence_since = Clock::now();
+  if (fence_since == TimePoint{}) fence_since = env_.ExactNow();
   if (index_known_) return AwaitReplica();
-  worker_.fence().Join(*this);
+  common_.fence.Join(*this);
 }
 
 void Session::LeaveFence() {
   if (ticket == 0 && settle_round == 0) return;
-  worker_.fence().Leave(*this);
+  common_.fence.Leave(*this);
   ticket = 0;
   settle_round = 0;
   index_known_ = false;
@@ -30,20 +29,20 @@ void Session::LeaveFence() {
 }
 
 void Session::CountFence(FenceOutcome outcome) {
-  auto& metrics = worker_.metrics();
+  auto& metrics = env_.metrics();
   metrics.Count(Counter::kFencedReads, outcome);
-  metrics.Observe(Histogram::kFenceWait, outcome, Clock::now() - fence_since);
+  metrics.Observe(Histogram::kFenceWait, outcome, env_.ExactNow() - fence_since);
 }
 
 // The index is known: goes to a replica that has reached it, or waits for one.
 void Session::AwaitReplica() {
-  const auto& fence = worker_.fence().fence();
+  const auto& fence = common_.fence.fence();
   std::optional<ServerId> server;
   if (In<FencingHere>()) {
     const auto seen = fence.SeenOf(connection_->id());
     if (seen.incarnation != 0 && seen.replay >= read_index) server = connection_->id();
   } else {
-    server = ReplicaBehind(read_index, worker_.view(), Policy(), worker_.LoadFor(database_, user_), worker_.Now());
+    server = ReplicaBehind(read_index, env_.view(), Policy(), common_.LoadFor(database_, user_), env_.Now());
   }
   if (server) {
     CountFence(waiting_from == TimePoint{} ? FenceOutcome::kReady : FenceOutcome::kWaited);
@@ -59,13 +58,13 @@ void Session::AwaitReplica() {
     if (here && !input_.empty()) ProcessInput();
     return;
   }
-  if (!In<FencingHere>() && !WorthWaiting(worker_.view(), Policy(), fence, worker_.Now())) return FallBack();
+  if (!In<FencingHere>() && !WorthWaiting(env_.view(), Policy(), fence, env_.Now())) return FallBack();
   if (fence_deadline == TimePoint::max()) {
     const bool stays = In<FencingHere>() && !BlockMayMove();
     const auto longest = stays ? pool_policy_.query_wait_timeout : Policy().fence_wait;
-    if (!stays || longest.count() > 0) fence_deadline = Clock::now() + longest;
+    if (!stays || longest.count() > 0) fence_deadline = env_.ExactNow() + longest;
   }
-  worker_.fence().WaitForReplay(*this, fence_deadline);
+  common_.fence.WaitForReplay(*this, fence_deadline);
 }
 
 void Session::OnReadIndex(Lsn index) noexcept {
@@ -74,14 +73,14 @@ void Session::OnReadIndex(Lsn index) noexcept {
   if (In<Fencing>() || In<FencingHere>()) return AwaitReplica();
   if (In<Acquiring>()) {  // to be sent at once, but there is no connection yet
     const auto server = std::get<Acquiring>(state_).decision.server;
-    if (worker_.fence().fence().SeenOf(server).replay >= index) return;  // OnServerConnection finds it proved
+    if (common_.fence.fence().SeenOf(server).replay >= index) return;  // OnServerConnection finds it proved
     if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
     waiting_in_ = nullptr;
     Take(Behind{});
     return AwaitReplica();
   }
   if (!unconfirmed_) return;
-  const auto proof = worker_.fence().fence().Check(ticket, connection_->id(), seen_at_send_);
+  const auto proof = common_.fence.fence().Check(ticket, connection_->id(), seen_at_send_);
   if (proof == Proof::kProven) Confirm();
   else Refute();
 }
@@ -96,7 +95,7 @@ void Session::OnFenceLate() noexcept {
 // What it holds it has held since it began to wait, at least: it has done nothing since.
 bool Session::WaitsForItself() const noexcept {
   return In<FencingHere>() && OnReplica() &&
-         HeldUpBy(worker_.view().servers[connection_->id()], connection_->login().pid(), fence_since);
+         HeldUpBy(env_.view().servers[connection_->id()], connection_->login().pid(), fence_since);
 }
 
 void Session::OnWaitsForItself() noexcept {
@@ -129,7 +128,7 @@ void Session::FallBack() {
 
 // The batch runs on the primary next, where it must see no less than a replica has shown.
 void Session::SettleFirst() {
-  if (!worker_.fence().JoinSettle(*this)) Take(Settled{});
+  if (!common_.fence.JoinSettle(*this)) Take(Settled{});
 }
 
 void Session::OnSettled() noexcept {
@@ -146,7 +145,7 @@ bool Session::SettlesHere() const { return In<FencingHere>() && settle_round != 
 
 void Session::GiveUpFence(std::string_view sqlstate, std::string_view message) {
   LeaveFence();
-  worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
+  env_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
   failure_ = ErrorMessage({.sqlstate = sqlstate, .message = message});
   if (In<FencingHere>() && batch_->begun) {  // answers to its earlier parts may be under way
     auto* lost = connection_;
@@ -175,7 +174,7 @@ void Session::SendPart() {
 
 void Session::OnFenceVoid() noexcept {
   if (check_ != nullptr && check_->position_only() && In<Fencing>()) return GiveUpCheck();
-  if (In<FencingHere>()) return worker_.fence().Join(*this);  // there is nowhere else to go: it waits for the next epoch
+  if (In<FencingHere>()) return common_.fence.Join(*this);  // there is nowhere else to go: it waits for the next epoch
   if (In<Acquiring>()) {
     if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
     waiting_in_ = nullptr;
@@ -183,7 +182,7 @@ void Session::OnFenceVoid() noexcept {
   }
   if (In<Fencing>()) return FallBack();
   if (!unconfirmed_) return;
-  worker_.metrics().Count(Counter::kFenceThrownAway, connection_->id());
+  env_.metrics().Count(Counter::kFenceThrownAway, connection_->id());
   CountFence(FenceOutcome::kFellBack);
   LeaveFence();
   if (check_ != nullptr) EndCheck(SelfCheckOutcome::kElsewhere);
@@ -195,7 +194,7 @@ void Session::OnFenceVoid() noexcept {
 bool Session::MaySendOn(const ServerConnection& connection) {
   const auto& decision = std::get<Acquiring>(state_).decision;
   if (ticket == 0 || decision.target != Target::kReplica) return true;
-  const auto seen = worker_.fence().fence().SeenOf(connection.id());
+  const auto seen = common_.fence.fence().SeenOf(connection.id());
   if (decision.fence != FencePlan::kOptimistic) return seen.incarnation == proof_incarnation_;
   if (seen.incarnation == 0 || (index_known_ && seen.replay < read_index)) return false;
   if (index_known_) {
@@ -216,7 +215,7 @@ void Session::Confirm() {
 }
 
 void Session::Refute() {
-  worker_.metrics().Count(Counter::kFenceThrownAway, connection_->id());
+  env_.metrics().Count(Counter::kFenceThrownAway, connection_->id());
   Take(Refuted{});
   Discard();
 }
@@ -239,7 +238,7 @@ void Session::Discard() {
 void Session::CutShort(TimePoint now) {
   if (!std::get<Discarding>(state_).refuted || batch_->cut_short || now - batch_->sent_at < kLongRun) return;
   batch_->cut_short = true;
-  worker_.SendCancel(*connection_);
+  common_.cancels.Send(*connection_);
 }
 
 }  // namespace waypost

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/sql/explain_text.h"
 #include "parser/wire/encode.h"
@@ -37,8 +36,8 @@ bool EndsBatch(char type) { return type == 'Q' || type == 'S' || type == 'F'; }
 }  // namespace
 
 void Session::OnData(Bytes data) noexcept {
-  worker_.metrics().CountMany(Counter::kBytes, data.size(), Side::kClient, Direction::kIn);
-  last_active_ = worker_.Now();
+  env_.metrics().CountMany(Counter::kBytes, data.size(), Side::kClient, Direction::kIn);
+  last_active_ = env_.Now();
   if (login_) {
     login_->OnData(data);
     return;
@@ -81,9 +80,9 @@ bool Session::Unended() const {
 }
 
 void Session::AwaitEnd() {
-  unended_since_ = Clock::now();
+  unended_since_ = env_.ExactNow();
   if (std::exchange(awaits_end_, true)) return;
-  worker_.AwaitMore(slot_);
+  common_.host.AwaitMore(slot_);
 }
 
 bool Session::SendUnended(TimePoint since) {
@@ -125,7 +124,7 @@ void Session::Process(Bytes& in) {
   while (!closed_ && !in.empty()) {
     if (looked_at >= kTurnMessages) {
       rests_ = true;
-      worker_.NextTurn(slot_);
+      common_.host.NextTurn(slot_);
       break;
     }
     const auto before = in.size();
@@ -242,9 +241,9 @@ std::optional<std::string_view> Session::LongTextIn(char type, Bytes body) const
 bool Session::MustBeRead(char type, Bytes body) {
   if (waits_for_reader_) return true;
   const auto text = LongTextIn(type, body);
-  if (!text || (read_ && read_lexing_ == lexing_ && read_->text == *text) || worker_.cache().Knows(*text, lexing_)) return false;
+  if (!text || (read_ && read_lexing_ == lexing_ && read_->text == *text) || common_.cache.Knows(*text, lexing_)) return false;
   waits_for_reader_ = true;
-  worker_.NextRead(slot_);
+  common_.host.NextRead(slot_);
   return true;
 }
 
@@ -346,8 +345,8 @@ bool Session::TakeLarge(FrameHeader header, Bytes& in) {
 
 Batch& Session::batch() {
   if (!batch_) {
-    batch_ = worker_.TakeBatch();
-    batch_->started = Clock::now();
+    batch_ = common_.batches.Take();
+    batch_->started = env_.ExactNow();
   }
   return *batch_;
 }
@@ -399,7 +398,7 @@ Decision Session::DecideBatch() {
     running.facts.begins_read_only = false;
   }
   if (running.handling) running.facts.to_primary = running.handling->to_primary;
-  const auto decision = Decide(running.facts, session, worker_.view(), Policy(), worker_.LoadFor(database_, user_), worker_.Now());
+  const auto decision = Decide(running.facts, session, env_.view(), Policy(), common_.LoadFor(database_, user_), env_.Now());
   if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
   // Nothing stands before it that a server would answer, and no block fails by it.
   if (In<Idle>() && !running.messages.empty() && running.messages.front().refused)
@@ -414,7 +413,7 @@ SessionFacts Session::FactsOfSession() const {
                                                                               : Reason::kSessionPinned)
                       : read_only_block_ ? Reason::kReadOnlyTransaction
                                          : Reason::kInTransaction;
-  session.held_by_replica = connection_ != nullptr && worker_.view().primary != connection_->id();
+  session.held_by_replica = connection_ != nullptr && env_.view().primary != connection_->id();
   // Behind COMMIT AND CHAIN there is another.
   session.snapshot_taken = snapshot_taken_ && !(batch_ && batch_->ends_block);
   session.serializable_default = serializable_default_;
@@ -434,7 +433,7 @@ void Session::Dispatch() {
     read_only_block_ = true;
   fenced_ = decision.fence != FencePlan::kNone;
   if (!running.facts.end_known) running.facts.needs_fence = false;  // what comes behind says it anew
-  if (running.facts.cls != Class::kRead) worker_.NoteWrite();
+  if (running.facts.cls != Class::kRead) env_.NoteWrite();
   // Where a read goes that is to be proved first is known when it is proved.
   if (decision.fence != FencePlan::kProbeFirst || decision.target == Target::kHeld) CountDecision(decision);
   if (connection_ != nullptr && running.sets_transaction) begun_modes_.repeatable_read.reset();

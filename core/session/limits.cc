@@ -4,7 +4,6 @@
 #include <unordered_set>
 #include <utility>
 
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/wire/encode.h"
 
@@ -48,7 +47,7 @@ void Session::RefuseTooMuch(BatchMessage& message, std::string error) {
 
 // Empty if `list`, statements that are about to run, may be; else the error.
 std::string Session::WhyTooMuch(const std::vector<Facts>& list) {
-  const auto& limits = worker_.config().kept;
+  const auto& limits = env_.config().kept;
   auto& b = *batch_;
   const auto& set = *settings_.effective();
   std::size_t held = 0, replaced = 0, settings = 0, savepoints = settings_.savepoints();
@@ -86,7 +85,7 @@ std::string Session::WhyTooMuch(const std::vector<Facts>& list) {
 
 // Empty if the session may name one more statement of so many bytes.
 std::string Session::WhyNoStatement(std::size_t bytes) {
-  const auto limit = worker_.config().kept.statements_bytes;
+  const auto limit = env_.config().kept.statements_bytes;
   named_bytes_ += bytes + StatementNames::kBytesEach;
   if (named_bytes_ <= limit) return {};
   // What was closed since is not counted; no more often than an eighth of the limit was named.
@@ -97,7 +96,7 @@ std::string Session::WhyNoStatement(std::size_t bytes) {
 }
 
 std::string Session::WhyNoPortal(std::string_view name) const {
-  const auto limit = worker_.config().kept.portals;
+  const auto limit = env_.config().kept.portals;
   if (name.empty() || batch_->portals.named() + portals_.named() < limit) return {};
   return TooMuch("named portals", "session_portals", limit, "Close what is not needed.");
 }

@@ -3,7 +3,6 @@
 // replica can do, ends it.
 #include <algorithm>
 
-#include "core/process/worker.h"
 #include "core/session/session.h"
 
 namespace waypost {

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/base/ascii.h"
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/sql/tokens.h"
 #include "parser/wire/fields.h"
@@ -194,7 +193,7 @@ std::string Session::WithClientNames(std::string_view error, const Answer& answe
     const auto meant = failed == sent ? nullptr : failed->existing ? failed->existing : failed->statement;
     if (meant && !meant->server_name.empty()) text = Replaced(std::move(text), meant->server_name, NameIn(*batch_, *failed));
   }
-  const auto& prefix = worker_.statements().prefix();
+  const auto& prefix = env_.statements().prefix();
   for (std::size_t at = 0; (at = text.find(prefix, at)) != std::string::npos;) {
     const auto end = std::min(text.find_first_not_of("0123456789", at + prefix.size()), text.size());
     const auto name = names_.NameOf(std::string_view(text).substr(at, end - at));

@@ -3,7 +3,6 @@
 
 #include "core/base/log.h"
 #include "core/base/release.h"
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/wire/backend.h"
 #include "parser/wire/encode.h"
@@ -121,7 +120,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
     ending_ = EndingBy(error.severity, error.sqlstate);
     last_words_.clear();
     MessageBuilder(last_words_, 'E').Raw(AsBytes(WithClientNames(AsText(body), answer)));
-    worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
+    env_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
     return Relayed::kSkip;
   }
   // What was sent to ask is skipped.
@@ -142,7 +141,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
       MarkStale(batch_->messages.front());
       DropHeld();
       LeaveFence();
-      worker_.metrics().Count(Counter::kReadRetries, RetryCause::kPlanChanged);
+      env_.metrics().Count(Counter::kReadRetries, RetryCause::kPlanChanged);
       return Relayed::kDrop;
     }
   }
@@ -157,16 +156,16 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
       const bool read_only = error.sqlstate == "25006";
       Log(LogLevel::kInfo, "read_rerun",
           {{"server", connection_->server().name}, {"sqlstate", error.sqlstate}, {"user", user_}});
-      worker_.metrics().Count(Counter::kReadRetries, read_only                    ? RetryCause::kReadOnlyError
+      env_.metrics().Count(Counter::kReadRetries, read_only                    ? RetryCause::kReadOnlyError
                                                      : reshaped                   ? RetryCause::kPlanChanged
                                                      : error.sqlstate == "40001" ? RetryCause::kRecoveryConflict
                                                                                  : RetryCause::kOtherError);
       if (read_only) {
-        worker_.metrics().Count(Counter::kMisrouted, connection_->id());
+        env_.metrics().Count(Counter::kMisrouted, connection_->id());
         for (const auto& message : batch_->messages) {
           const auto text = batch_->BodyOf(message);
-          if (message.type == 'Q') worker_.cache().Teach(AsText(text).substr(0, text.size() - 1), lexing_);
-          if (message.statement) worker_.cache().Teach(message.statement->sql->text, lexing_);
+          if (message.type == 'Q') common_.cache.Teach(AsText(text).substr(0, text.size() - 1), lexing_);
+          if (message.statement) common_.cache.Teach(message.statement->sql->text, lexing_);
         }
       }
       return Relayed::kDrop;
@@ -180,7 +179,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   if (batch_ && !batch_->failed) CountError(false);
   if (batch_) batch_->failed = true;
   if (batch_ && !holding_) batch_->error_told = true;
-  worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
+  env_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
   // 25P02 stays: in a failed block nothing is looked at.
   if (batch_ && answer.sequence != 0 && answer.sequence == batch_->refusal_sequence &&
       error.sqlstate == kRefusedState) {
@@ -194,7 +193,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   }
   // The server knows statements by our names.
   const bool moved = error.placed && batch_ && !batch_->renamed.empty();
-  if (moved || AsText(body).find(worker_.statements().prefix()) != std::string_view::npos) {
+  if (moved || AsText(body).find(env_.statements().prefix()) != std::string_view::npos) {
     const auto fields = WithClientNames(AsText(body), answer);
     MessageBuilder(replacement, 'E').Raw(AsBytes(fields));
   }

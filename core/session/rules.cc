@@ -4,7 +4,6 @@
 #include <optional>
 #include <utility>
 
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/wire/encode.h"
 #include "routing/rule_marks.h"
@@ -19,17 +18,17 @@ constexpr milliseconds kCancelAgain{1'000};
 
 const TextMarks& Session::MarksOf(const CachedStatement& found) {
   auto& marks = found.marks;
-  const auto generation = worker_.rules_generation();
+  const auto generation = env_.rules_generation();
   if (marks.generation == generation) return marks;
   marks.generation = generation;
-  const auto& config = worker_.config();
+  const auto& config = env_.config();
   MarkText(found.sql->text, lexing_, found.facts(), config.rules, config.comment_hints, marks);
   return marks;
 }
 
 // What is to be done with what `message` parses or runs. False: it must not, and is refused.
 bool Session::Treat(BatchMessage& message, const CachedStatement& found, bool runs) {
-  const auto& config = worker_.config();
+  const auto& config = env_.config();
   if (config.rules.empty() && !config.comment_hints) return true;
   auto& b = *batch_;
   const auto& marks = MarksOf(found);
@@ -56,14 +55,14 @@ bool Session::Treat(BatchMessage& message, const CachedStatement& found, bool ru
 }
 
 void Session::CountRule(std::size_t index) {
-  if (batch_->dispatched) worker_.metrics().Count(Counter::kRuleMatches, worker_.RuleId(index));
+  if (batch_->dispatched) env_.metrics().Count(Counter::kRuleMatches, env_.RuleId(index));
   else batch_->rules |= RuleMask{1} << index;
 }
 
 // The rule that each statement of `found` goes by; null: none.
 std::vector<const Rule*> Session::RulesOf(const CachedStatement& found) {
   std::vector<const Rule*> rules;
-  const auto& config = worker_.config();
+  const auto& config = env_.config();
   if (config.rules.empty()) return std::vector<const Rule*>(found.facts().size());
   for (const auto mask : MarksOf(found).rules) {
     const auto first = RuleSet::First(mask & session_rules_);
@@ -85,8 +84,8 @@ std::string Session::DenialBy(const Rule& rule) const {
 void Session::WatchTimeout() {
   const auto& b = *batch_;
   if (!b.handling || b.handling->timeout.count() == 0 || b.timed_out) return;
-  deadline_ = std::min(deadline_, worker_.Now() + b.handling->timeout);
-  if (!watched_) worker_.Watch(slot_);
+  deadline_ = std::min(deadline_, env_.Now() + b.handling->timeout);
+  if (!watched_) common_.host.Watch(slot_);
   watched_ = true;
 }
 
@@ -107,7 +106,7 @@ bool Session::CheckDeadline(TimePoint now) {
   if (batch_ && connection_ != nullptr && !connection_->ledger().Idle()) {
     batch_->timed_out = true;
     deadline_ = now + kCancelAgain;
-    worker_.SendCancel(*connection_);
+    common_.cancels.Send(*connection_);
   }
   return true;
 }

@@ -2,7 +2,6 @@
 // the ledger.
 #include <algorithm>
 
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/wire/encode.h"
 #include "parser/wire/fields.h"
@@ -25,18 +24,18 @@ constexpr std::size_t kKeepSentMessages = 4096;
 void Session::Send() {
   auto& b = *batch_;
   if (b.shape_wait == ShapeWait::kAsked) return;
-  auto& out = worker_.scratch_in();
+  auto& out = env_.scratch_in();
   out.clear();
   if (!b.begun) {
     b.begun = true;
     // A batch that was kept waiting is older than its sending.
-    b.sent_at = b.waited ? Clock::now() : b.started;
+    b.sent_at = b.waited ? env_.ExactNow() : b.started;
     TrimStatements(out);
     ParseAsBefore(out);
     AppendSettings(out);
     AppendSequences(out);
     if (std::get<Relaying>(state_).opens) AppendBegin(out);
-    worker_.metrics().Count(Counter::kBackendQueries, connection_->id(),
+    env_.metrics().Count(Counter::kBackendQueries, connection_->id(),
                             b.simple ? QueryKind::kSimple : QueryKind::kExtended);
   }
   ClaimDatabases();
@@ -205,7 +204,7 @@ void Session::EnsureStatement(std::string& out, const StatementRef& statement, b
   effect.before = std::move(known);
   AddEffect(std::move(effect));
   if (unsure) AskShape(out, Open(statement), false, std::nullopt);
-  worker_.metrics().Count(Counter::kReprepares);
+  env_.metrics().Count(Counter::kReprepares);
 }
 
 void Session::EnsureUnnamed(std::string& out) {
@@ -325,7 +324,7 @@ void Session::AppendTarget(std::string& out, BatchMessage& message, Bytes body) 
 }
 
 void Session::StreamLarge(FrameHeader header, Bytes body) {
-  auto& out = worker_.scratch_in();
+  auto& out = env_.scratch_in();
   out.clear();
   auto length = header.body_bytes + 4;
   stream_left_ = header.body_bytes - static_cast<std::uint32_t>(body.size());
@@ -335,7 +334,7 @@ void Session::StreamLarge(FrameHeader header, Bytes body) {
     const std::string name(fields.CString());
     // Nothing is kept of it but its name, on this very connection, which its session keeps.
     auto statement = std::make_shared<Statement>();
-    statement->sql = worker_.unread_sql();
+    statement->sql = common_.unread_sql;
     statement->settings = settings_.parsing();
     statement->server_name = name;
     if (connection_->ledger().Skipping()) {

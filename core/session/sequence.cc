@@ -5,7 +5,6 @@
 // to ask finds what it took. Whose user and database were seen asking not long ago, their sessions stay on that connection.
 #include <algorithm>
 
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/wire/encode.h"
 
@@ -39,17 +38,17 @@ void Session::NoteSequences(const CachedStatement& found) {
 
 void Session::ReadsSequence() {
   batch_->reads_sequence = true;
-  if (sequence_asked_ != nullptr) return sequence_asked_->At(worker_.Now());
-  sequence_asked_ = worker_.shared().sequence_readers.Add(database_, user_, worker_.Now());
+  if (sequence_asked_ != nullptr) return sequence_asked_->At(env_.Now());
+  sequence_asked_ = env_.shared().sequence_readers.Add(database_, user_, env_.Now());
 }
 
 bool Session::ReadsSequences() {
-  auto& readers = worker_.shared().sequence_readers;
+  auto& readers = env_.shared().sequence_readers;
   if (const auto version = readers.version(); sequence_readers_ != version) {
     sequence_readers_ = version;
     if (sequence_asked_ == nullptr) sequence_asked_ = readers.Find(database_, user_);
   }
-  return sequence_asked_ != nullptr && sequence_asked_->Within(pool_policy_.sequence_memory, worker_.Now());
+  return sequence_asked_ != nullptr && sequence_asked_->Within(pool_policy_.sequence_memory, env_.Now());
 }
 
 // Ahead of a batch: what others took on this connection is forgotten, if it may be asked for.
@@ -69,7 +68,7 @@ void Session::AppendSequences(std::string& out) {
     connection.sequence_token = ServerConnection::kMixed;
     sequence_token = 0;
   } else {
-    connection.sequence_token = sequence_token = worker_.NewSequenceToken();
+    connection.sequence_token = sequence_token = common_.NewSequenceToken();
   }
 }
 

@@ -5,7 +5,6 @@
 #include "core/base/log.h"
 #include "core/base/release.h"
 #include "core/config/credentials.h"
-#include "core/process/worker.h"
 #include "parser/wire/encode.h"
 
 namespace waypost {
@@ -16,28 +15,29 @@ constexpr std::size_t kLongSecretBytes = 32, kShortSecretBytes = 4;
 
 }  // namespace
 
-Session::Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
+Session::Session(Env& env, SessionCommon& common, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
                  std::string_view listener)
-    : worker_(worker),
+    : env_(env),
+      common_(common),
       stream_(std::move(stream)),
-      login_(std::make_unique<ClientLogin>(worker, *this)),
+      login_(std::make_unique<ClientLogin>(env, common.logins, *this)),
       peer_(std::move(peer)),
       slot_(slot),
       secret_(RandomBytes(kShortSecretBytes)),
       listener_(listener),
-      settings_(worker.settings()),
-      last_active_(worker.Now()) {}
+      settings_(env.settings()),
+      last_active_(env.Now()) {}
 
 Session::~Session() = default;
 
 void Session::UseLongSecret() { secret_ = RandomBytes(kLongSecretBytes); }
 
-std::uint32_t Session::cancel_pid() const { return worker_.CancelPid(slot_); }
+std::uint32_t Session::cancel_pid() const { return common_.host.CancelPid(slot_); }
 
-void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
+void Session::OnLoggedIn(ClientIdentity identity, const std::string& greeting) {
   user_ = std::move(identity.user);
   database_ = std::move(identity.database);
-  worker_.shared().database_claims.ClientCame(database_);
+  env_.shared().database_claims.ClientCame(database_);
   settings_.Start(std::move(identity.startup));
   only_at_start_ = std::move(identity.only_at_start);
   defaults = identity.defaults;
@@ -46,21 +46,21 @@ void Session::OnLoggedIn(Identity identity, const std::string& greeting) {
   for (const auto& [name, value] : *greeted_) OnParameter(name, value);
   OnConfigChanged();
   SettingsChanged();
-  worker_.metrics().Count(Counter::kClientConnects, ClientOutcome::kOk);
+  env_.metrics().Count(Counter::kClientConnects, ClientOutcome::kOk);
   Log(LogLevel::kDebug, "client_connected", {{"peer", peer_}, {"user", user_}, {"database", database_}});
   WriteClient(AsBytes(greeting));
-  worker_.Bury(std::move(login_));
+  common_.host.Bury(std::move(login_));
 }
 
 void Session::OnConfigChanged() {
-  routing_ = worker_.config().RoutingFor(Who());
-  session_rules_ = worker_.config().rules.SessionMask(Who());
-  pool_policy_ = worker_.config().PoolFor(user_, database_);
+  routing_ = env_.config().RoutingFor(Who());
+  session_rules_ = env_.config().rules.SessionMask(Who());
+  pool_policy_ = env_.config().PoolFor(user_, database_);
 }
 
 void Session::WriteClient(Bytes bytes) {
   if (closed_) return;
-  worker_.metrics().CountMany(Counter::kBytes, bytes.size(), Side::kClient, Direction::kOut);
+  env_.metrics().CountMany(Counter::kBytes, bytes.size(), Side::kClient, Direction::kOut);
   if (stream_->Write(bytes)) return;
   client_full_ = true;
   if (connection_ != nullptr) connection_->PauseReading(true);
@@ -120,13 +120,13 @@ void Session::Carry(Do verb) {
 }
 
 void Session::CountDecision(const Decision& decision) {
-  auto& metrics = worker_.metrics();
+  auto& metrics = env_.metrics();
   auto target = decision.target;
   if (target == Target::kHeld)
-    target = worker_.view().primary == connection_->id() ? Target::kPrimary : Target::kReplica;
+    target = env_.view().primary == connection_->id() ? Target::kPrimary : Target::kReplica;
   metrics.Count(Counter::kQueries, target, decision.reason);
   for (auto rules = batch_->rules; rules != 0; rules &= rules - 1)
-    metrics.Count(Counter::kRuleMatches, worker_.RuleId(*RuleSet::First(rules)));
+    metrics.Count(Counter::kRuleMatches, env_.RuleId(*RuleSet::First(rules)));
   if (decision.reason == Reason::kNoEligibleReplica)
     metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kNoEligibleReplica);
   if (decision.reason == Reason::kReplicaBehind)
@@ -135,10 +135,10 @@ void Session::CountDecision(const Decision& decision) {
 
 void Session::Acquire() {
   const auto& decision = std::get<Acquiring>(state_).decision;
-  const auto& view = worker_.view();
+  const auto& view = env_.view();
   homeless_ = false;
   if (give_up_at == TimePoint::max() && pool_policy_.query_wait_timeout.count() > 0)
-    give_up_at = worker_.Now() + pool_policy_.query_wait_timeout;
+    give_up_at = env_.Now() + pool_policy_.query_wait_timeout;
   if (decision.target == Target::kRefuse) {
     failure_ = decision.reason == Reason::kRefused ? batch_->refusal
                : decision.reason == Reason::kTransaction
@@ -150,13 +150,13 @@ void Session::Acquire() {
   }
   if (decision.target == Target::kPrimary && (!view.primary || std::exchange(batch_->holds_off, false))) {
     homeless_ = true;  // held until there is a primary again
-    homeless_since_ = worker_.Now();
-    worker_.shared().probe_now();
+    homeless_since_ = env_.Now();
+    env_.shared().probe_now();
     return;
   }
   const auto server = decision.target == Target::kPrimary ? *view.primary : decision.server;
   if (pools_.size() <= server) pools_.resize(server + std::size_t{1});
-  if (pools_[server] == nullptr) pools_[server] = &worker_.pools().Get({server, database_, user_, only_at_start_});
+  if (pools_[server] == nullptr) pools_[server] = &common_.pools.Get({server, database_, user_, only_at_start_});
   waiting_in_ = pools_[server];
   wanted_settings = settings_.session().get();
   if (auto* connection = waiting_in_->Acquire(*this)) return OnServerConnection(*connection);
@@ -177,7 +177,7 @@ void Session::OnServerConnection(PooledConnection& pooled) noexcept {
   connection_ = &connection;
   connection.Lease(*this);
   if (client_full_) connection.PauseReading(true);
-  worker_.AddOutstanding(connection.id(), 1);
+  common_.AddOutstanding(connection.id(), 1);
   holding_ = std::get<Acquiring>(state_).decision.may_rerun || check_ != nullptr;
   Take(Leased{});
   // What belongs to the running batch may wait in the input: copy data, a message too large to gather.
@@ -196,7 +196,7 @@ void Session::OnRelayed() noexcept {
 
 void Session::OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept {
   waiting_in_ = nullptr;
-  if (!Comparing()) worker_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
+  if (!Comparing()) env_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
   // FATAL is what the server said to us; the client's connection goes on.
   failure_ = ErrorWithSeverity(FieldsOf(error), "ERROR");
   Take(NoLease{});
@@ -216,14 +216,14 @@ void Session::OnServerUnreachable() noexcept {
     return ProcessInput();
   }
   homeless_ = true;  // tried again with the next view
-  homeless_since_ = worker_.Now();
+  homeless_since_ = env_.Now();
 }
 
 void Session::OnViewChanged() {
   if (!In<Acquiring>()) return;
   const auto decision = std::get<Acquiring>(state_).decision;
   if (decision.target != Target::kPrimary) return;
-  const auto& primary = worker_.view().primary;
+  const auto& primary = env_.view().primary;
   if (waiting_in_ != nullptr) {
     if (primary && waiting_in_->key().server == *primary) return;
     waiting_in_->Forget(*this);
@@ -240,7 +240,7 @@ void Session::LetGo(bool clean) {
   connection->EndLease();
   connection->PauseReading(false);
   connection->PauseReading(false, Stream::kBusy);
-  worker_.AddOutstanding(connection->id(), -1);
+  common_.AddOutstanding(connection->id(), -1);
   if (stream_left_ > 0) {  // half a message is on its way to it
     skip_left_ = std::exchange(stream_left_, 0);
     clean = false;
@@ -257,7 +257,7 @@ void Session::LetGo(bool clean) {
   if (closed_ && connection->ready() && !connection->broken() && !connection->ledger().Idle()) {
     // The client is gone, its statement is not: it is cancelled, and the place under the limit is free when it has ended.
     connection->after_cancel = ServerConnection::AfterCancel::kDiscard;
-    return worker_.SendCancel(*connection);
+    return common_.cancels.Send(*connection);
   }
   connection->pool().Discard(*connection, closed_ ? DisconnectCause::kClientGone : DisconnectCause::kUnclean);
 }
@@ -280,8 +280,8 @@ void Session::FinishBatch(char status) {
   if (status == 'I' || b.ends_block) snapshot_taken_ = false;
   UndoSkipped(b.effects.size());
   ReleaseHeld();
-  const auto now = Clock::now();
-  auto& metrics = worker_.metrics();
+  const auto now = env_.ExactNow();
+  auto& metrics = env_.metrics();
   metrics.Observe(Histogram::kBackendQueryDuration, connection_->id(), now - b.sent_at);
   const auto* relaying = std::get_if<Relaying>(&state_);
   if (relaying != nullptr)
@@ -290,7 +290,7 @@ void Session::FinishBatch(char status) {
   if (b.failed && status == 'I') {
     // An implicit transaction, or one that COMMIT could not save: its settings went with it.
     settings_.RollBack();
-    connection_->settings = b.discards ? worker_.settings().None() : settings_.session();
+    connection_->settings = b.discards ? env_.settings().None() : settings_.session();
     SettingsChanged();
   }
   if (status == 'I') {
@@ -302,7 +302,7 @@ void Session::FinishBatch(char status) {
     portals_.Merge(std::move(b.portals));
   }
 
-  if (b.facts.cls != Class::kRead) worker_.NoteWrite();
+  if (b.facts.cls != Class::kRead) env_.NoteWrite();
 
   const auto done = PinsAfter(status);
   const bool rerun = In<Discarding>();
@@ -339,13 +339,13 @@ void Session::StopWaiting(std::string_view why) {
 }
 
 void Session::Cancel() {
-  auto& metrics = worker_.metrics();
+  auto& metrics = env_.metrics();
   if (waits_for_reader_) {  // it has not begun yet
     cancel_when_read_ = true;
     return metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
   }
   if (SettlesHere()) {  // for a moment: it is sent, and cancelled where it runs
-    worker_.fence().Leave(*this);
+    common_.fence.Leave(*this);
     OnSettled();
   }
   if (waiting_in_ != nullptr || homeless_) {
@@ -355,7 +355,7 @@ void Session::Cancel() {
     GiveUpFence("57014", "canceling statement due to user request");
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
   } else if (connection_ != nullptr && !connection_->ledger().Idle() && !In<Auditing>()) {
-    worker_.SendCancel(*connection_);
+    common_.cancels.Send(*connection_);
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
   } else {
     metrics.Count(Counter::kCancelRequests, CancelOutcome::kIdle);
@@ -363,7 +363,7 @@ void Session::Cancel() {
 }
 
 void Session::Sweep(TimePoint now) {
-  const auto& limits = worker_.config().limits;
+  const auto& limits = env_.config().limits;
   const auto idle = now - last_active_;
   const auto expired = [&](milliseconds limit) { return limit.count() > 0 && idle > limit; };
   if (login_) {
@@ -404,7 +404,7 @@ bool Session::MidMessage() const {
 void Session::Close(const std::string& message, ClientOutcome outcome) {
   if (closed_) return;
   if (!message.empty() && !MidMessage()) WriteClient(AsBytes(message));
-  if (outcome != ClientOutcome::kOk && login_) worker_.metrics().Count(Counter::kClientConnects, outcome);
+  if (outcome != ClientOutcome::kOk && login_) env_.metrics().Count(Counter::kClientConnects, outcome);
   closed_ = true;
   if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
   waiting_in_ = nullptr;
@@ -413,14 +413,14 @@ void Session::Close(const std::string& message, ClientOutcome outcome) {
   Take(ClientGone{});
   YieldDatabases();
   if (login_) login_->Abandon();
-  else worker_.shared().database_claims.ClientLeft(database_);
-  if (!counted_as_.empty()) worker_.shared().clients.Give(counted_as_);
+  else env_.shared().database_claims.ClientLeft(database_);
+  if (!counted_as_.empty()) env_.shared().clients.Give(counted_as_);
   stream_->Finish();
-  worker_.Bury(*this, slot_);
+  common_.host.Bury(*this, slot_);
 }
 
 void Session::OnClosed(const std::string& error) noexcept {
-  if (login_) worker_.metrics().Count(Counter::kClientConnects, ClientOutcome::kProtocolError);
+  if (login_) env_.metrics().Count(Counter::kClientConnects, ClientOutcome::kProtocolError);
   if (!error.empty()) Log(LogLevel::kDebug, "client_lost", {{"peer", peer_}, {"user", user_}, {"error", error}});
   Close("", ClientOutcome::kOk);
 }

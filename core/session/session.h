@@ -32,13 +32,16 @@
 #include <vector>
 
 #include "core/client/login.h"
+#include "core/env/env.h"
 #include "core/env/sequence_readers.h"
 #include "core/fence/probe.h"
 #include "core/net/backlog.h"
 #include "core/net/stream.h"
+#include "core/server/cancel_request.h"
 #include "core/server/connection.h"
-#include "core/server/pool.h"
+#include "core/server/pool_set.h"
 #include "core/session/batch.h"
+#include "core/session/common.h"
 #include "core/session/self_check.h"
 #include "metrics/labels.h"
 #include "parser/catalog/resolve.h"
@@ -55,17 +58,17 @@
 
 namespace waypost {
 
-class Session final : public StreamUser, public Waiter, public ReplyUser, public FenceUser {
+class Session final : public StreamUser, public Waiter, public ReplyUser, public FenceUser, public LoginClient {
  public:
   // `listener`: the name of the one that the client came in by; outlives this.
-  Session(Worker& worker, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
+  Session(Env& env, SessionCommon& common, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
           std::string_view listener);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   // From the worker.
-  // It is its turn again: see Worker::NextTurn.
+  // It is its turn again: see SessionHost::NextTurn.
   void GoOn();
   // The text at the head of its input that is to be analysed elsewhere; nothing: there is none any more.
   [[nodiscard]] std::optional<std::string> TextToRead();
@@ -83,31 +86,21 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // Closes with 57P01 as soon as nothing is under way; `now`: at once.
   void Drain(bool at_once);
   void Cancel();
-  [[nodiscard]] const std::string& secret() const { return secret_; }
-  // From the login, before the client is told: its cancel key is as long as protocol 3.2 has it.
-  void UseLongSecret();
   [[nodiscard]] ClientState client_state() const;
   // What ties it to its server connection now; kNone: nothing.
   [[nodiscard]] PinReason pinned_by() const;
-  [[nodiscard]] bool logged_in() const { return login_ == nullptr; }
   [[nodiscard]] const std::string& database() const { return database_; }
 
-  // From the login.
-  struct Identity {
-    std::string user, database;
-    Settings startup;          // what the client asked for
-    Parameters only_at_start;  // the same, of what no statement can set
-    std::shared_ptr<const Parameters> parameters;  // ParameterStatus as the primary told it
-    std::uint64_t defaults = 0;  // what the DefaultsClock said before it was asked
-    bool read_committed = false;  // its transactions are, unless it says otherwise
-  };
-  void OnLoggedIn(Identity identity, const std::string& greeting);
-  // Sends `message` (if any), then closes.
-  void Close(const std::string& message, ClientOutcome outcome);
-  void WriteClient(Bytes bytes);
-  [[nodiscard]] std::uint32_t cancel_pid() const;
-  // It counts as a client of `user` until it ends.
-  void CountedAs(const std::string& user) { counted_as_ = user; }
+  // LoginClient
+  void WriteClient(Bytes bytes) override;
+  void Close(const std::string& message, ClientOutcome outcome) override;
+  void UseLongSecret() override;
+  [[nodiscard]] std::uint32_t cancel_pid() const override;
+  [[nodiscard]] const std::string& secret() const override { return secret_; }
+  void CountedAs(const std::string& user) override { counted_as_ = user; }
+  void OnLoggedIn(ClientIdentity identity, const std::string& greeting) override;
+  [[nodiscard]] bool logged_in() const override { return login_ == nullptr; }
+  void OnMoreData(Bytes data) noexcept override { OnData(data); }
 
   // StreamUser: the client's socket.
   void OnData(Bytes data) noexcept override;
@@ -407,7 +400,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Lost(bool ready_due, bool partial);
   [[nodiscard]] bool EndWaits() const;
 
-  Worker& worker_;
+  Env& env_;
+  SessionCommon& common_;
   std::unique_ptr<Stream> stream_;
   std::unique_ptr<ClientLogin> login_;  // until logged in
   std::string peer_;

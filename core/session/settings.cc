@@ -4,7 +4,6 @@
 #include <unordered_set>
 #include <utility>
 
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/wire/encode.h"
 
@@ -40,7 +39,7 @@ void Session::ParseAsBefore(std::string& out) {
   const auto as_it_holds = [&](const Statement& statement) {
     return sure && (statement.settings == holds || Difference(*holds, *statement.settings).empty());
   };
-  auto& table = worker_.settings();
+  auto& table = env_.settings();
   std::unordered_set<const Statement*> parsed_here;
   bool looked = false;
   const auto parses = [&](const StatementRef& statement) {
@@ -97,7 +96,7 @@ void Session::AddRestores(const SqlText& sql, std::vector<TextEdit>& edits, std:
 // Behind an Execute, by the extended protocol, so that the series goes on.
 void Session::AppendRestores(std::string& out, const SqlText& sql) {
   auto& ledger = connection_->ledger();
-  const auto name = worker_.statements().prefix() + "aside";
+  const auto name = env_.statements().prefix() + "aside";
   for (const auto& facts : *sql.facts)
     for (const auto& effect : facts.settings)
       for (const auto& statement : settings_.Restoring(effect)) {

@@ -9,7 +9,6 @@
 // What returns no rows by its form needs no such question: its parameters' types are given with the Parse.
 #include <optional>
 
-#include "core/process/worker.h"
 #include "core/session/session.h"
 #include "parser/sql/tokens.h"
 #include "parser/wire/backend.h"
@@ -105,7 +104,7 @@ void Session::Described(const Effect& effect, char type, Bytes body) {
     shape.columns = ReadColumns(body);
     whole = whole && shape.columns;
   }
-  const auto told = whole ? worker_.statements().Told(effect.statement, std::move(shape)) : effect.statement;
+  const auto told = whole ? env_.statements().Told(effect.statement, std::move(shape)) : effect.statement;
   if (effect.unnamed) {
     if (connection.unnamed == effect.statement) connection.unnamed = told;
   } else if (const auto there = connection.statements.find(effect.statement->id);
@@ -182,7 +181,7 @@ Session::Fate Session::FateOfLarge(Bytes names) {
   const auto name = fields.CString();
   const auto statement = fields.ok() ? names_.Find(name) : nullptr;
   if (!statement) return Fate::kSend;
-  auto& out = worker_.scratch_in();
+  auto& out = env_.scratch_in();
   out.clear();
   const auto fate = FateOf(out, Retold(statement), name, false);
   if (fate == Fate::kRefuse) RefuseReshaped(out);

@@ -276,7 +276,7 @@ class Model {
       else if (connection->after_cancel != PooledConnection::AfterCancel::kNothing && Stormy() && Chance(10)) connection->Lose();
       else connection->CancelEnds();
     }
-    if (Rarely()) world_.shared.defaults_clock.Tick();
+    if (Rarely()) world_.shared.defaults_clock.Tick(Clock::now());
     if (Rarely())
       for (auto& host : world_.hosts)
         for (const auto& [key, pool] : host->pools)

@@ -145,7 +145,7 @@ TEST_CASE("a connection older than a change of defaults is closed once, for a ne
   world.LogIn();
   SECTION("an idle one") {
     before->Release();
-    world.shared.defaults_clock.Tick();
+    world.shared.defaults_clock.Tick(Clock::now());
     Client after(world);
     after.Acquire(pool);
     world.LogIn();
@@ -153,7 +153,7 @@ TEST_CASE("a connection older than a change of defaults is closed once, for a ne
   }
   SECTION("one that is given back") {
     world.config.servers[0].max_connections = 1;
-    world.shared.defaults_clock.Tick();
+    world.shared.defaults_clock.Tick(Clock::now());
     Client after(world);
     after.Acquire(pool);
     before->Release();
@@ -163,7 +163,7 @@ TEST_CASE("a connection older than a change of defaults is closed once, for a ne
   SECTION("not for who began before it") {
     before->Release();
     Client other(world);
-    world.shared.defaults_clock.Tick();
+    world.shared.defaults_clock.Tick(Clock::now());
     other.Acquire(pool);
     CHECK(other.served == 1);
     CHECK(world.opened == 1);
@@ -178,7 +178,7 @@ TEST_CASE("a login that was under way when the defaults changed does not serve w
   auto& pool = world.PoolOf("u");
   Client before(world);
   before.Acquire(pool);
-  world.shared.defaults_clock.Tick();
+  world.shared.defaults_clock.Tick(Clock::now());
   before.Forget();
   Client after(world);
   after.Acquire(pool);
@@ -194,7 +194,7 @@ TEST_CASE("on a replica one that was opened just after a change of defaults live
   world.AddServer("b", 4);
   Client client(world);
   world.now = Clock::now();
-  world.shared.defaults_clock.Tick();
+  world.shared.defaults_clock.Tick(Clock::now());
   client.Acquire(world.hosts[0]->pools.Get({ServerId{1}, "d", "u"}));
   world.LogIn();
   CHECK(client.held->lifetime == milliseconds(5'000));
