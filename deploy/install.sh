@@ -2,12 +2,13 @@
 # Installs what Waypost needs on Debian 12 or 13 (or an Ubuntu of that age), as root. Says what it does, skips what is
 # there, quick when all is there.
 #
-#   install.sh [build|demo|test|majors|drivers]...    default: build, demo and test
+#   install.sh [build|demo|test|majors|drivers|failover]...    default: build, demo and test
 #
 #   build   compiler and libraries
 #   demo    Debian's PostgreSQL (without the default cluster that Debian would start), psql, pgbench, curl
 #   majors  what deploy/postgresql.sh needs to fetch other majors of PostgreSQL: Maven
 #   drivers  what the tests of real drivers need besides (tests/run.sh --long): asyncpg; npm, Go and Rust unless they are there
+#   failover  what the tests of fail-over need besides: repmgr, Patroni, etcd
 #   test    what tests/run.sh needs besides: pytest, psycopg, Java with Maven, Prometheus, nft
 set -euo pipefail
 
@@ -35,6 +36,7 @@ demo=("postgresql-$server" "postgresql-client-$server" ca-certificates curl proc
 majors=(maven default-jre-headless python3)
 test=(maven nftables default-jdk-headless prometheus python3-psycopg python3-pytest python3-pytest-timeout sqlsmith)
 drivers=(python3-asyncpg)
+failover=("postgresql-$server-repmgr" repmgr patroni etcd-server python3-etcd)
 command -v npm >/dev/null || drivers+=(npm)
 command -v go >/dev/null || drivers+=(golang-go)
 command -v cargo >/dev/null || drivers+=(cargo)
@@ -47,7 +49,8 @@ for set_name in "$@"; do
     majors) wanted+=("${majors[@]}") ;;
     test) wanted+=("${test[@]}") ;;
     drivers) wanted+=("${drivers[@]}") ;;
-    *) die "unknown set '$set_name', expected build, demo, majors, test or drivers" ;;
+    failover) wanted+=("${failover[@]}") ;;
+    *) die "unknown set '$set_name', expected build, demo, majors, test, drivers or failover" ;;
   esac
 done
 missing=()
@@ -64,8 +67,11 @@ if ! installed "postgresql-$server"; then
     echo 'create_main_cluster = false' >>/etc/postgresql-common/createcluster.conf
 fi
 export DEBIAN_FRONTEND=noninteractive
-starts_prometheus=no
-for package in "${missing[@]}"; do [ "$package" = prometheus ] && starts_prometheus=yes; done
+units=()  # that the new packages would start
+for package in "${missing[@]}"; do
+  [ "$package" != prometheus ] || units+=(prometheus prometheus-node-exporter)
+  [ "$package" != etcd-server ] || units+=(etcd)
+done
 
 say "${#missing[@]} of ${#wanted[@]} packages are missing: ${missing[*]}"
 [ $updated = yes ] || update
@@ -73,7 +79,7 @@ say "apt-get install ... (some minutes on a fresh machine)"
 apt-get install -y -q --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" 2>&1 |
   awk '/^(Get:|Setting up )/ { printf "[install] %s\n", substr($0, 1, 110); fflush() } { last = $0; print >"/tmp/waypost-install.log" }' ||
   { tail -n 20 /tmp/waypost-install.log >&2; die "apt-get install failed; see /tmp/waypost-install.log"; }
-if [ "$starts_prometheus" = yes ] && command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
-  systemctl disable --now prometheus prometheus-node-exporter >/dev/null 2>&1 || true
+if [ ${#units[@]} -gt 0 ] && command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
+  systemctl disable --now "${units[@]}" >/dev/null 2>&1 || true
 fi
 say "done"

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 
+import jdbc
 import pytest
-import test_jdbc as jdbc
 from cluster import REPLICAS
 
 DRIVERS = pathlib.Path(__file__).resolve().parent / "drivers"
@@ -222,7 +222,7 @@ def node():
 
 
 def pgjdbc():
-    return ["java", "-XX:TieredStopAtLevel=1", "-cp", jdbc.build(), "Load"]
+    return jdbc.command("Load")
 
 
 def pgx():

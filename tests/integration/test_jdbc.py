@@ -1,35 +1,18 @@
 """pgjdbc 42.7.12 with DBCP2 2.14.0 (Openfire's own pair), doing what Openfire does. Each scenario is one program run."""
 
-import os
-import pathlib
 import subprocess
 
+import jdbc
 import pytest
 from cluster import REPLICAS
 
-PROJECT = pathlib.Path(__file__).resolve().parent / "jdbc"
 SCENARIOS = ["startup", "named", "batches", "maxrows", "fetchsize", "transactions", "pool", "sequence", "offline", "primary",
              "readonly", "largeobject", "copy", "timeout", "autosave", "modes", "metadata", "settings"]  # fmt: skip
 
 
-def build():
-    """The classpath. Builds the harness; Maven Central is asked only for what is not yet in the local repository."""
-    classes, lib = PROJECT / "target" / "classes", PROJECT / "target" / "lib"
-    sources = [PROJECT / "pom.xml", *(PROJECT / "src").rglob("*.java")]
-    newest = max(path.stat().st_mtime for path in sources)
-    built = classes / "Harness.class"
-    if not built.exists() or built.stat().st_mtime < newest:
-        done = subprocess.run(
-            ["mvn", "-q", "-B", "package"], cwd=PROJECT, capture_output=True, text=True, timeout=600, check=False
-        )
-        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-        os.utime(built)
-    return f"{classes}:{lib}/*"
-
-
 @pytest.fixture(scope="session")
 def classpath():
-    return build()
+    return jdbc.classpath()
 
 
 @pytest.mark.timeout(720)

@@ -1,0 +1,246 @@
+"""Fail-over under real managers: repmgr as in Openfire's guide, Patroni on etcd. Whatever dies, nobody is told what is not so, no
+read fails, and every client keeps its connection."""
+
+import contextlib
+import socket
+import time
+
+import pytest
+import waypost as waypost_process
+from openfire import Openfire
+from patroni_cluster import PatroniServers
+from repmgr_cluster import RepmgrServers
+from waypost import eventually
+from workload import SCHEMA, Watch, Workload
+
+# What a client may be told. A read: nothing but its answer. A write that was under way: that nobody knows what became of it. A
+# transaction: that it has to be done again, or of its COMMIT that nobody knows.
+ALLOWED = {"write": {"08007"}, "transaction": {"40001", "08007"}}
+# From the promotion to the first write that was acknowledged, on a machine that does other things as well.
+GAP_SECONDS = 3.0
+
+
+@contextlib.contextmanager
+def running(kind, **options):
+    servers = kind(**options)
+    try:
+        servers.up()
+        yield servers
+    finally:
+        servers.down()
+
+
+@contextlib.contextmanager
+def waypost_before(servers):
+    made = waypost_process.Waypost(servers, sections={"routing": {"read_from": "streaming"}})
+    try:
+        yield made.start()
+        assert made.process.poll() is None, f"ended by itself: {made.process.returncode}\n{made.log()[-3000:]}"
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def repmgr():
+    with running(RepmgrServers) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def patroni():
+    with running(PatroniServers) as servers:
+        yield servers
+
+
+def prepare(servers):
+    primary = servers.primaries()[0]
+    with servers.connect(primary, "openfire", "openfire", "openfire") as conn:
+        conn.rows(SCHEMA)
+    return primary
+
+
+def fail_over(servers, load, action, primary):
+    """Does that to the primary and waits until another has taken over and writes go on there; the name of that one."""
+    others = [name for name in servers.names if name != primary]
+    load.wait_for("write")
+    with Watch(servers, others) as watch:
+        action()
+        eventually(lambda: watch.promoted, 40, "another is promoted")
+    new, promoted = next(iter(watch.promoted.items()))
+    for kind in ("write", "read", "transaction"):
+        load.wait_for(kind, since=promoted)
+    first = min(event.ended for event in load.acknowledged("write", promoted, [servers.ports[new]]))
+    print(f"{new} promoted, first write {first - promoted:.3f} s later")
+    assert first - promoted < GAP_SECONDS, load.summary()
+    return new
+
+
+def check(load, openfire, servers, primary):
+    """What all of them were told, held against what is there now."""
+    load.stop()
+    load.judge(servers, primary)
+    print(load.summary())
+    assert not load.wrong, load.summary()
+    for kind, outcomes in load.outcomes().items():
+        assert set(outcomes) <= ALLOWED.get(kind, set()), load.summary()
+    if openfire:
+        openfire.judge(servers.ports[primary])
+        print(openfire.summary())
+        assert not openfire.wrong, openfire.summary()
+        assert not openfire.done["dropped"] and not openfire.done["refused"], openfire.summary()
+        for kind, outcomes in openfire.errors.items():
+            assert set(outcomes) <= ALLOWED.get(kind, set()), openfire.summary()
+
+
+@pytest.mark.xfail(strict=False, reason="a ROLLBACK prepared in a block whose server was lost is unknown in the next such block")
+def test_the_guides_own_test(repmgr, request):
+    """Stop the primary: the other is promoted and everybody goes on. Bring it back as a standby; then the same for the other."""
+    primary = prepare(repmgr)
+    with waypost_before(repmgr) as waypost, Openfire(waypost.port) as openfire, Workload(waypost.port) as load:
+        for _ in range(10 if request.config.getoption("--long") else 1):
+            for _ in repmgr.names:
+                old, primary = primary, fail_over(repmgr, load, lambda: repmgr.stop(primary), primary)
+                repmgr.start(old)
+                load.wait_for("read")
+        check(load, openfire, repmgr, primary)
+
+
+def hold(servers, action, back, openfire=True):
+    """One fault of the primary under load, and the cluster whole again at the end."""
+    primary = prepare(servers)
+    with waypost_before(servers) as waypost, contextlib.ExitStack() as stack:
+        java = stack.enter_context(Openfire(waypost.port)) if openfire else None
+        load = stack.enter_context(Workload(waypost.port))
+        stack.callback(servers.resume, primary)
+        new = fail_over(servers, load, lambda: action(primary), primary)
+        back(primary)
+        load.wait_for("write")
+        load.wait_for("read")
+        check(load, java, servers, new)
+        return waypost.log()
+
+
+def test_repmgr_killed(repmgr):
+    hold(repmgr, repmgr.kill, repmgr.start)
+
+
+@pytest.mark.long
+def test_repmgr_switched_over(repmgr):
+    hold(repmgr, lambda _: repmgr.switchover(), lambda _: None)
+
+
+@pytest.mark.long
+def test_repmgr_frozen(repmgr):
+    """It wakes up beside its successor, which repmgr does not prevent, and runs what it had been sent."""
+
+    def back(old):
+        repmgr.resume(old)
+        time.sleep(3)
+        repmgr.stop(old)
+        repmgr.start(old)
+
+    hold(repmgr, repmgr.pause, back)
+
+
+def test_patroni_killed(patroni):
+    hold(patroni, patroni.kill, lambda _: patroni.settle())
+
+
+def test_patroni_frozen(patroni):
+    """The whole node hangs for longer than its lock lives, and wakes up when it has a successor."""
+
+    def back(old):
+        patroni.resume(old)
+        patroni.settle()
+
+    hold(patroni, patroni.pause, back)
+
+
+def test_patroni_switched_over(patroni):
+    hold(patroni, lambda _: patroni.switchover(), lambda _: patroni.settle())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", ["crash", "stop"])
+def test_patroni_node_gone(patroni, fault):
+    hold(patroni, getattr(patroni, fault), patroni.start)
+
+
+@pytest.mark.long
+def test_patroni_server_frozen(patroni):
+    """Patroni itself lives, and sees its server hang."""
+
+    def back(old):
+        patroni.resume(old)
+        patroni.settle()
+
+    hold(patroni, patroni.freeze, back)
+
+
+class Deposed:
+    """A server that does not know that another has been promoted in its absence, and a Waypost that has seen it."""
+
+    def __init__(self, servers, waypost):
+        self.servers, self.waypost = servers, waypost
+        self.old = prepare(servers)
+        self.new = servers.other(self.old)
+        servers.kill(self.old)
+        servers.wait_for_primary([self.new])
+        eventually(lambda: f"to={self.new}" in waypost.log(), 20, "Waypost follows")
+        servers.start_as_is(self.old)
+        assert servers.wait_for_primary([self.old]) == self.old
+        self.rows = self.held()
+
+    def held(self):
+        """What the deposed one holds, and how many transactions it has ended there."""
+        return self.servers.sql("SELECT (SELECT count(*) FROM written), (SELECT count(*) FROM moved), sum(times),"
+                                " (SELECT sum(balance) FROM account) FROM counted", self.old, "openfire")  # fmt: skip
+
+    def restart_waypost(self):
+        """It listens then; whether it knows a primary is another matter."""
+        self.waypost.stop()
+        self.waypost.start(wait=False)
+
+        def listens():
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.waypost.port), 1):
+                return True
+            return False
+
+        eventually(listens, 20, "Waypost listens")
+
+    def check_untouched(self, load):
+        assert not load.acknowledged(ports=[self.servers.ports[self.old]]), load.summary()
+        check(load, None, self.servers, self.new)
+        assert self.held() == self.rows, load.summary()
+
+
+@pytest.fixture
+def deposed():
+    with running(RepmgrServers, synchronous=False) as servers, waypost_before(servers) as waypost:
+        yield Deposed(servers, waypost)
+
+
+def test_a_waypost_that_starts_beside_a_deposed_primary(deposed):
+    """Whichever of the two answers first."""
+    for _ in range(3):
+        deposed.restart_waypost()
+        with Workload(deposed.waypost.port) as load:
+            load.wait_for("write", 50)
+            load.wait_for("read", 50)
+        deposed.check_untouched(load)
+        deposed.servers.sql(SCHEMA, deposed.new, "openfire", "openfire")
+
+
+@pytest.mark.xfail(strict=False, reason="a Waypost that starts takes the only server that runs for the primary")
+def test_a_waypost_that_starts_when_only_the_deposed_primary_runs(deposed):
+    """Everybody waits until the new one is back."""
+    deposed.servers.stop_server(deposed.new)
+    deposed.restart_waypost()
+    with Workload(deposed.waypost.port) as load:
+        time.sleep(4)
+        assert not load.acknowledged("write") and not load.acknowledged("transaction"), load.summary()
+        back = time.monotonic()
+        deposed.servers.start_as_is(deposed.new)
+        load.wait_for("write", 50, since=back)
+        load.wait_for("read", 50, since=back)
+    deposed.check_untouched(load)
