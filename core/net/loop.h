@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "core/base/time.h"
 
@@ -15,6 +16,8 @@ namespace waypost {
 class Loop {
  public:
   Loop();
+  // For tests: it stands at `start`, and its time passes in Step() alone.
+  explicit Loop(TimePoint start);
   ~Loop();  // closes what is still open
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -25,15 +28,34 @@ class Loop {
   // The loop's idea of now, taken once a turn.
   [[nodiscard]] TimePoint Now() const;
   // The clock itself.
-  [[nodiscard]] TimePoint ExactNow() const { return Clock::now(); }
+  [[nodiscard]] TimePoint ExactNow() const { return by_hand_ ? now_ : Clock::now(); }
+  // In place of Run(), of a loop that was made with a time to start at: so much time passes, each timer goes off at its time, and
+  // the loop turns until nothing is left to do at once.
+  void Step(Duration passes);
 
   [[nodiscard]] uv_loop_s* raw() { return loop_.get(); }
   // Every socket of this loop reads into it.
   [[nodiscard]] std::array<std::byte, 65'536>& read_buffer() { return *read_buffer_; }
 
  private:
+  friend class Timer;
+  friend class FineTimer;
+  // A timer of a loop whose time passes by hand.
+  struct Alarm {
+    std::function<void()> callback;  // empty: the timer is gone
+    TimePoint due = TimePoint::max();
+    Duration repeat{0};
+  };
+  // nullptr: time passes by itself, and libuv has the timers.
+  [[nodiscard]] Alarm* NewAlarm(const std::function<void()>& callback);
+  [[nodiscard]] Alarm* NextAlarm();
+  void Turn();
+
   std::unique_ptr<uv_loop_s> loop_;
   std::unique_ptr<std::array<std::byte, 65'536>> read_buffer_;
+  const bool by_hand_;
+  TimePoint now_{};  // by hand
+  std::vector<std::unique_ptr<Alarm>> alarms_;
 };
 
 // Calls back after a while, once or again and again.

@@ -29,10 +29,13 @@ std::string TooManyClients() {
 
 }  // namespace
 
-Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View view)
+Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View view, std::unique_ptr<Loop> loop,
+               std::unique_ptr<Connector> connector)
     : shared_(shared),
-      connector_(loop_),
-      env_(index, shared, loop_, connector_, std::move(config), std::move(view)),
+      own_loop_(std::move(loop)),
+      loop_(*own_loop_),
+      connector_(connector ? std::move(connector) : std::make_unique<TcpConnector>(loop_)),
+      env_(index, shared, loop_, *connector_, std::move(config), std::move(view)),
       last_primary_(env_.view().primary),
       mail_(loop_, [this] { RunPosted(); }),
       grave_wakeup_(loop_, [this] { EmptyGrave(); }),
@@ -63,7 +66,7 @@ Result<bool> Worker::Listen() {
   for (const auto& configured : config().listeners) {
     const auto& name = listener_names_.emplace_back(configured.name);
     auto listener = TcpListener::Listen(loop_, configured.address, configured.port, TooManyClients(),
-                                        [this, &name](std::unique_ptr<TcpStream> stream) { Accept(std::move(stream), name); });
+                                        [this, &name](std::unique_ptr<TcpStream> stream) { OnAccepted(std::move(stream), name); });
     if (!listener) return Error{listener.error()};
     listeners_.push_back(std::move(*listener));
   }
@@ -72,10 +75,14 @@ Result<bool> Worker::Listen() {
 
 void Worker::Start() {
   thread_ = std::thread([this] {
-    next_tick_ = loop_.Now() + kTick;
-    tick_.Start(kTick, kTick);
+    StartTicking();
     loop_.Run();
   });
+}
+
+void Worker::StartTicking() {
+  next_tick_ = loop_.Now() + kTick;
+  tick_.Start(kTick, kTick);
 }
 
 void Worker::Stop() {
@@ -190,7 +197,14 @@ void Worker::MakeRoomForLogin() {
   while (logins_.unproved.size() >= most) logins_.unproved.front()->TurnAway();
 }
 
-void Worker::Accept(std::unique_ptr<TcpStream> stream, std::string_view listener) {
+void Worker::OnAccepted(std::unique_ptr<TcpStream> stream, std::string_view listener) {
+  auto& tcp = *stream;
+  // Named in debug lines alone, and costly for who connects for every statement.
+  auto peer = LogEnabled(LogLevel::kDebug) ? tcp.PeerName() : std::string();
+  if (auto* user = Accept(std::move(stream), std::move(peer), listener); user != nullptr) tcp.Start(*user);
+}
+
+StreamUser* Worker::Accept(std::unique_ptr<Stream> stream, std::string peer, std::string_view listener) {
   MakeRoomForLogin();
   std::uint32_t slot = 0;
   if (!free_slots_.empty()) {
@@ -200,14 +214,11 @@ void Worker::Accept(std::unique_ptr<TcpStream> stream, std::string_view listener
     slot = static_cast<std::uint32_t>(slots_.size());
     slots_.emplace_back();
   } else {
-    return;
+    return nullptr;
   }
-  auto* raw = stream.get();
-  // Named in debug lines alone, and costly for who connects for every statement.
-  auto peer = LogEnabled(LogLevel::kDebug) ? stream->PeerName() : std::string();
   ++clients_;
   slots_[slot].session = std::make_unique<Session>(env_, common_, std::move(stream), std::move(peer), slot, listener);
-  raw->Start(*slots_[slot].session);
+  return slots_[slot].session.get();
 }
 
 void Worker::Bury(std::unique_ptr<ClientLogin> login) {

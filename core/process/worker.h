@@ -33,7 +33,9 @@ namespace waypost {
 
 class Worker final : public PoolHost, public ServerEvents, public CancelRouter, public SessionHost {
  public:
-  Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View view);
+  // `loop` and `connector` are how it meets the world: by default a loop of its own, and TCP.
+  Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View view,
+         std::unique_ptr<Loop> loop = std::make_unique<Loop>(), std::unique_ptr<Connector> connector = nullptr);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -59,6 +61,10 @@ class Worker final : public PoolHost, public ServerEvents, public CancelRouter, 
   WorkerMetrics& metrics() override { return env_.metrics(); }  // read by any thread
 
   // Worker thread only, from here on.
+  // From now on it looks after time-outs; Start() does this too.
+  void StartTicking();
+  // A client has come in by `listener`; returns whom its stream reports to. nullptr: there are too many, and `stream` is closed.
+  [[nodiscard]] StreamUser* Accept(std::unique_ptr<Stream> stream, std::string peer, std::string_view listener);
   [[nodiscard]] DigestReport ReportDigests() const { return common_.digests.Report(); }
   [[nodiscard]] FenceReport ReportFence() const;
 
@@ -101,7 +107,7 @@ class Worker final : public PoolHost, public ServerEvents, public CancelRouter, 
   void DesertDatabases() override;
 
  private:
-  void Accept(std::unique_ptr<TcpStream> stream, std::string_view listener);
+  void OnAccepted(std::unique_ptr<TcpStream> stream, std::string_view listener);
   void MakeRoomForLogin();
   void LeaveDeserted();
   void Tick();
@@ -118,8 +124,9 @@ class Worker final : public PoolHost, public ServerEvents, public CancelRouter, 
   void PublishGauges();
 
   Shared& shared_;
-  Loop loop_;
-  TcpConnector connector_;
+  std::unique_ptr<Loop> own_loop_;
+  Loop& loop_;
+  std::unique_ptr<Connector> connector_;
   Env env_;
   std::optional<ServerId> last_primary_;  // also while there is none
 
