@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/log.h"
 #include "core/config/config.h"
 #include "core/env/shared.h"
 #include "core/process/worker.h"
@@ -178,6 +179,8 @@ class Client final : public Peer {
   // What Waypost told it since it was asked last: "T D(a) C(SELECT 1) Z(I)", "E(08006)", "E(57P01!)" if it is FATAL, "D~" for a
   // message that is not whole; "closed" at the end if it was closed.
   std::string Hears();
+  // Says one packet after the other, until it is closed; all that it hears, with a "|" ahead of what answers each.
+  std::string Hold(const std::vector<std::string>& packets);
   // From the key that it was told.
   [[nodiscard]] std::string CancelPacket() const { return wire::Packet(wire::U32(wire::kCancelCode) + key_); }
   [[nodiscard]] bool logged_in() const { return ready_; }
@@ -545,6 +548,16 @@ inline void Client::Say(std::string_view bytes) {
   world_.Pass(milliseconds{2});
 }
 
+inline std::string Client::Hold(const std::vector<std::string>& packets) {
+  std::string heard;
+  for (const auto& packet : packets) {
+    if (!open()) break;
+    Say(packet);
+    heard += (heard.empty() ? "| " : " | ") + Hears();
+  }
+  return heard;
+}
+
 // --- the world
 
 class World::Link final : public Connector {
@@ -562,6 +575,8 @@ class World::Link final : public Connector {
 };
 
 inline World::World(const std::function<void(Config&)>& configure) {
+  static const bool kQuiet = ConfigureLog(LogLevel::kError, "");
+  (void)kQuiet;
   b.replica = true;
   auto made = std::make_shared<Config>();
   made->listeners.resize(1);

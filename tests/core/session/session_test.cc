@@ -8,24 +8,12 @@
 namespace waypost {
 namespace {
 
-using session_world::Client;
 using session_world::World;
 using wire::Query;
 
-// All that the client hears in the conversation.
-std::string Hold(Client& client, const Conversation& conversation) {
-  std::string heard;
-  for (const auto& packet : conversation.packets) {
-    client.Say(packet);
-    heard += "| " + client.Hears() + " ";
-    if (!client.open()) break;
-  }
-  return heard;
-}
-
 std::string WholeOf(const Conversation& conversation) {
   World world;
-  return Hold(world.Connect(), conversation);
+  return world.Connect().Hold(conversation.packets);
 }
 
 }  // namespace
@@ -71,7 +59,7 @@ TEST_CASE("what a client hears does not depend on where reads of a socket end", 
       World world;
       world.chunk = 1;
       auto& client = world.Connect();
-      CHECK(Hold(client, conversation) == whole);
+      CHECK(client.Hold(conversation.packets) == whole);
     }
     SECTION("in two pieces, " + conversation.name) {
       std::size_t length = 0;
@@ -84,7 +72,7 @@ TEST_CASE("what a client hears does not depend on where reads of a socket end", 
         for (const auto& packet : conversation.packets) {
           client.cut_at = cut;
           client.Say(packet);
-          heard += "| " + client.Hears() + " ";
+          heard += (heard.empty() ? "| " : " | ") + client.Hears();
         }
         CHECK(heard == whole);
       }
