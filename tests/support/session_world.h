@@ -95,13 +95,14 @@ class Backend final : public Peer {
 
   // It runs statements of clients: no link, no start-up check, no cancel request.
   [[nodiscard]] bool serves() const { return phase_ == Phase::kReady && kind_ == Kind::kStatements; }
+  [[nodiscard]] bool cancels() const { return kind_ == Kind::kCancel; }
   [[nodiscard]] std::uint32_t pid() const { return pid_; }
   [[nodiscard]] char status() const { return status_; }
   [[nodiscard]] const std::string& database() const { return database_; }
 
  private:
   enum class Phase : std::uint8_t { kStartup, kReady };
-  enum class Kind : std::uint8_t { kStatements, kLink, kCheck };
+  enum class Kind : std::uint8_t { kStatements, kLink, kCheck, kCancel };
 
   void Hear(std::string_view bytes) override;
   void Start(std::string_view packet);
@@ -161,6 +162,18 @@ class Server {
   bool lags = false;              // a replica that replays nothing for the time being
   bool hangs = false;             // runs what comes, and does not answer
   bool links_hang = false;        // the same of Waypost's own questions
+  std::string fails_with;         // a SQLSTATE: of every SELECT
+  bool cancels_hang = false;      // the connections of cancel requests stay open, until EndCancels()
+  void EndCancels() {
+    for (auto& backend : backends)
+      if (backend->cancels()) backend->End();
+  }
+  // If there, what statements are answered waits for LetGo().
+  std::optional<std::vector<std::pair<Backend*, std::string>>> withheld;
+  void LetGo() {
+    const auto answers = std::exchange(withheld, std::nullopt);
+    for (const auto& [backend, bytes] : *answers) backend->Send(bytes);
+  }
   // Of the answers to statements so many bytes still come, then the connection is lost that says the last one. Once.
   std::optional<std::size_t> answers_left;
   std::size_t answered = 0;       // bytes of answers to statements so far
@@ -321,6 +334,7 @@ inline void Backend::Answer(const std::string& bytes) {
   if (kind_ == Kind::kLink ? server_.links_hang : server_.hangs) return;
   if (kind_ != Kind::kStatements) return Send(bytes);
   server_.answered += bytes.size();
+  if (server_.withheld) return server_.withheld->emplace_back(this, bytes), void();
   if (!server_.answers_left) return Send(bytes);
   const auto comes = std::min(bytes.size(), *server_.answers_left);
   Send(std::string_view(bytes).substr(0, comes));
@@ -348,7 +362,9 @@ inline void Backend::Hear(std::string_view bytes) {
 inline void Backend::Start(std::string_view packet) {
   if (U32At(packet, 0) == wire::kCancelCode) {
     server_.cancelled.push_back(U32At(packet, 4));
-    return End();
+    kind_ = Kind::kCancel;
+    if (!server_.cancels_hang) End();
+    return;
   }
   Fields fields(AsBytes(packet.substr(4)));
   for (auto name = fields.CString(); !name.empty(); name = fields.CString()) {
@@ -444,6 +460,7 @@ inline std::string Backend::Run(std::string_view sql, bool describe) {
     return done(is("INSERT") ? "INSERT 0 1" : "UPDATE 1");
   }
   if (is("COPY")) return copies_ = true, wire::Message('G', std::string(1, '\0') + wire::U16(0));
+  if (is("SELECT") && !server_.fails_with.empty()) return Fail(server_.fails_with);
   if (!is("SELECT")) return done(sql.substr(0, sql.find(' ')));
   std::string rows;
   const int count = sql.find("two") == std::string_view::npos ? 1 : 2;
