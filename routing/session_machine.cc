@@ -154,7 +154,9 @@ struct Transition {
     const bool again = e.unheard && !s.forwarded && (!s.block || s.opens) && s.pin == PinReason::kNone;
     if (s.MayRerun() || again) return Acquire(OnPrimary(s.decision), s.opens);
     if (s.pin != PinReason::kNone) return {Closed{}, {Do::kCloseClient}};
-    if (s.block) return {FailedBlock{}, {Do::kAnswerError}};
+    if (s.block && e.rolls_back) return {Idle{}, {Do::kAnswerRollback}};
+    // After its COMMIT or ROLLBACK the block is over, however that went.
+    if (s.block && !e.ends_block) return {FailedBlock{}, {Do::kAnswerError}};
     return {Idle{}, {Do::kAnswerError}};
   }
 

@@ -34,6 +34,8 @@
 //   Relaying     ServerLost, may rerun      Acquiring     acquire (on the primary)
 //   Relaying     ServerLost, unheard        the same, if it is in no block or opens one, and not tied
 //   Relaying     ServerLost, in a block     FailedBlock   answer the batch with the error
+//   Relaying     the same, and COMMIT       Idle          answer the batch with the error
+//   Relaying     the same, and ROLLBACK     Idle          answer ROLLBACK
 //   Relaying     ServerLost                 Idle          answer the batch with the error
 //   Relaying     ServerLost, mid-message    Closed        close the client: its stream cannot be mended
 //   Discarding   BatchDone, ServerLost      Acquiring     release, acquire (on the primary)
@@ -102,7 +104,11 @@ struct BatchDone {
 };
 struct Audited { PinReason pin = PinReason::kNone; bool replica = false; };
 // `mid_message`: the client got a part of a message. `unheard`: it got nothing of its batch, which may run again.
-struct ServerLost { bool mid_message = false; bool unheard = false; };
+struct ServerLost {
+  bool mid_message = false, unheard = false;
+  bool ends_block = false;  // by COMMIT or ROLLBACK
+  bool rolls_back = false;  // by a ROLLBACK of which the client has heard nothing: that has happened
+};
 struct BlockEnded {};
 struct Moved {};                           // the block at hand may go on elsewhere, as if it had just begun
 struct ClientGone {};

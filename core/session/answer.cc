@@ -2,6 +2,8 @@
 #include "core/session/session.h"
 #include "parser/wire/backend.h"
 #include "parser/wire/encode.h"
+#include "parser/wire/fields.h"
+#include "parser/wire/frontend.h"
 
 namespace waypost {
 
@@ -66,6 +68,47 @@ void Session::ForgetTransaction() {
   SettingsChanged();
 }
 
+// What a server would answer to the batch at hand, of which each statement ends with `tag` and returns nothing.
+void Session::AppendOwnAnswers(std::string& out, std::string_view tag) {
+  for (const auto& message : batch_->messages) {
+    const auto body = batch_->BodyOf(message);
+    switch (message.type) {
+      case 'P': {
+        const auto parse = ReadParse(body);
+        AppendEmpty(out, '1');
+        if (!parse || parse->name.empty()) names_.SetUnnamed(message.statement);
+        else names_.Set(parse->name, message.statement);
+        break;
+      }
+      case 'B':
+        AppendEmpty(out, '2');
+        break;
+      case 'C': {
+        const auto target = ReadTarget(body);
+        AppendEmpty(out, '3');
+        if (!target || target->kind != 'S') break;
+        if (target->name.empty()) names_.SetUnnamed(nullptr);
+        else names_.Set(target->name, nullptr);
+        break;
+      }
+      case 'D': {
+        const auto target = ReadTarget(body);
+        if (target && target->kind == 'S') MessageBuilder(out, 't').U16(0);
+        AppendEmpty(out, 'n');
+        break;
+      }
+      case 'Q':
+        names_.SetUnnamed(nullptr);
+        [[fallthrough]];
+      case 'E':
+        AppendCommandComplete(out, tag);
+        break;
+      default:
+        break;
+    }
+  }
+}
+
 void Session::AnswerRollback() {
   // COMMIT or ROLLBACK of a block whose server is gone: it was rolled back. Who commits must hear that it was not.
   const auto untold = std::exchange(untold_, {});
@@ -73,27 +116,7 @@ void Session::AnswerRollback() {
   read_only_block_ = false;
   if (batch_->commits && !untold.empty()) return AnswerBatch(untold, 'I');
   std::string out;
-  for (const auto& message : batch_->messages) {
-    switch (message.type) {
-      case 'Q': case 'E':
-        AppendCommandComplete(out, "ROLLBACK");
-        break;
-      case 'P':
-        AppendEmpty(out, '1');
-        break;
-      case 'B':
-        AppendEmpty(out, '2');
-        break;
-      case 'C':
-        AppendEmpty(out, '3');
-        break;
-      case 'D':
-        AppendEmpty(out, 'n');
-        break;
-      default:
-        break;
-    }
-  }
+  AppendOwnAnswers(out, "ROLLBACK");
   if (batch_->facts.end_known) AppendReadyForQuery(out, 'I');
   WriteClient(AsBytes(out));
   EndBatch();
@@ -204,7 +227,9 @@ void Session::Lost(bool ready_due, bool partial) {
   // Between two batches of a block there is nothing to answer: the next one hears of it.
   if (In<InBlock>()) untold_ = failure_;
   if (batch_ && unheard) batch_->lost = true;
-  Take(ServerLost{partial, unheard});
+  const bool ends_block = batch_ && batch_->ends_block;
+  const bool rolls_back = ends_block && !batch_->commits && !batch_->heard && LoneStatement().facts != nullptr;
+  Take(ServerLost{partial, unheard, ends_block, rolls_back});
   ready_due_.reset();
   if (closed_) return;
   if (!In<FailedBlock>()) {

@@ -139,40 +139,7 @@ void Session::AnswerKept() {
                                : kind == StatementKind::kCommit && !facts.chain ? "COMMIT"
                                                                 : "ROLLBACK";
   std::string out;
-  for (const auto& message : batch_->messages) {
-    const auto body = batch_->BodyOf(message);
-    switch (message.type) {
-      case 'P': {
-        const auto name = ReadParse(body)->name;
-        AppendEmpty(out, '1');
-        if (name.empty()) names_.SetUnnamed(message.statement);
-        else names_.Set(name, message.statement);
-        break;
-      }
-      case 'B':
-        AppendEmpty(out, '2');
-        break;
-      case 'C': {
-        const auto name = ReadTarget(body)->name;
-        AppendEmpty(out, '3');
-        if (name.empty()) names_.SetUnnamed(nullptr);
-        else names_.Set(name, nullptr);
-        break;
-      }
-      case 'D':
-        if (ReadTarget(body)->kind == 'S') MessageBuilder(out, 't').U16(0);
-        AppendEmpty(out, 'n');
-        break;
-      case 'Q':
-        names_.SetUnnamed(nullptr);
-        [[fallthrough]];
-      case 'E':
-        AppendCommandComplete(out, tag);
-        break;
-      default:
-        break;
-    }
-  }
+  AppendOwnAnswers(out, tag);
   AppendReadyForQuery(out, In<Begun>() ? 'T' : 'I');
   if (!In<Begun>()) Release(begin_);
   WriteClient(AsBytes(out));

@@ -389,6 +389,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
 
   // answer.cc
   void AnswerBatch(const std::string& error, char status);
+  void AppendOwnAnswers(std::string& out, std::string_view tag);
   void AnswerRollback();
   void ForgetTransaction();
   void EndBatch();

@@ -106,6 +106,9 @@ const std::vector<Row>& Rows() {
       {kOpening, BatchDone{'T'}, InBlock{}, {}},
       {Relaying{kOnce, false, true, PinReason::kNone, true}, ServerLost{}, FailedBlock{}, {Do::kAnswerError}},
       {Relaying{kRead, true, true, PinReason::kNone, true}, ServerLost{}, FailedBlock{}, {Do::kAnswerError}},
+      {Relaying{kOnce, false, true}, ServerLost{}, FailedBlock{}, {Do::kAnswerError}},
+      {Relaying{kOnce, false, true}, ServerLost{.ends_block = true}, Idle{}, {Do::kAnswerError}},
+      {Relaying{kOnce, false, true}, ServerLost{.ends_block = true, .rolls_back = true}, Idle{}, {Do::kAnswerRollback}},
       {Discarding{kRead, true}, BatchDone{'E'}, Acquiring{kReadAgain, true}, {Do::kCloseServer, Do::kAcquire}},
       {Discarding{kRead, true}, ServerLost{}, Acquiring{kReadAgain, true}, {Do::kAcquire}},
       // The fence.

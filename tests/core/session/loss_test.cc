@@ -341,16 +341,13 @@ TEST_CASE("fail-over: a COMMIT without an answer is 08007, and is never sent twi
   REQUIRE(world.a.TimesRun("COMMIT") == 1);
   fail_over(world);
   world.Pass(milliseconds{1000});
-  // The block counts as failed, not as ended: the client is to say ROLLBACK.
-  CHECK(client.Hears() == "E(08007) Z(E)");
-  client.Say(Query("ROLLBACK"));
-  CHECK(client.Hears() == "C(ROLLBACK) Z(I)");
+  CHECK(client.Hears() == "E(08007) Z(I)");  // either way it is over
   CHECK(world.b.ran.empty());
   client.Say(Query(kInsert));
   CHECK(client.Hears() == "C(INSERT 0 1) Z(I)");
 }
 
-TEST_CASE("fail-over: after a ROLLBACK without an answer another one is due", "[core][session][failover]") {
+TEST_CASE("fail-over: a ROLLBACK without an answer has happened", "[core][session][failover]") {
   const FailOver fail_over{GENERATE(false, true)};
   Flight flight;
   auto& [world, client] = flight;
@@ -359,8 +356,6 @@ TEST_CASE("fail-over: after a ROLLBACK without an answer another one is due", "[
   client.Say(Query("ROLLBACK"));
   fail_over(world);
   world.Pass(milliseconds{1000});
-  CHECK(client.Hears() == "E(08007) Z(E)");
-  client.Say(Query("ROLLBACK"));
   CHECK(client.Hears() == "C(ROLLBACK) Z(I)");
   CHECK(world.b.ran.empty());
 }
