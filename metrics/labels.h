@@ -58,7 +58,8 @@ enum class ErrorOrigin : std::uint8_t { kProxy, kServer };
 enum class CancelOutcome : std::uint8_t { kSent, kIdle, kUnknownKey, kFailed };
 enum class TransactionMode : std::uint8_t { kReadWrite, kReadOnly };
 enum class TransactionOutcome : std::uint8_t { kCommit, kRollback, kAborted };
-enum class ProbeResult : std::uint8_t { kOk, kTimeout, kConnectError, kQueryError };
+enum class HoldOutcome : std::uint8_t { kWentOn, kGaveUp, kRefused };
+enum class ProbeResult : std::uint8_t { kOk, kTimeout, kRefused, kStarting, kConnectError, kQueryError };
 enum class FenceOutcome : std::uint8_t { kConfirmed, kReady, kWaited, kFellBack, kGaveUp };
 enum class SettleOutcome : std::uint8_t { kAtOnce, kNothingShown, kWaited, kGaveUp };
 enum class FenceProbeOutcome : std::uint8_t { kOk, kFailed };
@@ -88,6 +89,7 @@ enum class Label : std::uint8_t {
   kCancelOutcome,
   kTransactionMode,
   kTransactionOutcome,
+  kHoldOutcome,
   kProbeResult,
   kFenceOutcome,
   kSettleOutcome,
@@ -134,8 +136,9 @@ inline constexpr auto kCancelOutcome =
 inline constexpr auto kTransactionMode = std::to_array<std::string_view>({"rw", "ro"});
 inline constexpr auto kTransactionOutcome =
     std::to_array<std::string_view>({"commit", "rollback", "aborted"});
+inline constexpr auto kHoldOutcome = std::to_array<std::string_view>({"went_on", "gave_up", "refused"});
 inline constexpr auto kProbeResult =
-    std::to_array<std::string_view>({"ok", "timeout", "connect_error", "query_error"});
+    std::to_array<std::string_view>({"ok", "timeout", "refused", "starting", "connect_error", "query_error"});
 inline constexpr auto kFenceOutcome =
     std::to_array<std::string_view>({"confirmed", "ready", "waited", "fell_back", "gave_up"});
 inline constexpr auto kSettleOutcome =
@@ -199,6 +202,8 @@ struct LabelInfo {
       return {"mode", v::kTransactionMode.size(), v::kTransactionMode};
     case Label::kTransactionOutcome:
       return {"outcome", v::kTransactionOutcome.size(), v::kTransactionOutcome};
+    case Label::kHoldOutcome:
+      return {"outcome", v::kHoldOutcome.size(), v::kHoldOutcome};
     case Label::kProbeResult:
       return {"result", v::kProbeResult.size(), v::kProbeResult};
     case Label::kFenceOutcome:

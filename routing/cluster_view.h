@@ -19,6 +19,18 @@ using ServerId = std::uint16_t;
 enum class Role : std::uint8_t { kUnknown, kPrimary, kReplica };
 enum class SyncState : std::uint8_t { kNone, kAsync, kPotential, kSync, kQuorum };
 
+// A term of office: the timeline that a primary is on, of one cluster. Each promotion begins a new timeline.
+struct Term {
+  std::uint64_t system_identifier = 0;
+  std::uint32_t timeline = 0;  // 0: there is none
+  bool operator==(const Term&) const = default;
+};
+
+struct AcceptedTerm : Term {
+  std::uint32_t void_up_to = 0;  // other timelines up to this one were set aside by an operator
+  bool operator==(const AcceptedTerm&) const = default;
+};
+
 struct ServerView {
   std::string name, host;
   std::uint16_t port = 0;
@@ -52,7 +64,11 @@ struct ServerView {
 struct ClusterView {
   std::uint64_t version = 0;
   std::vector<ServerView> servers;   // by ServerId
-  std::optional<ServerId> primary;   // none: not found, or two claim it
+  std::optional<ServerId> primary;   // none: not found, or none that may be believed: see the errors of the servers
+  AcceptedTerm accepted;            // the newest that was
+  bool accepted_saved = true;        // in the state file, if there is to be one
+  std::uint64_t successions = 0;     // how often one primary took the place of another
+  std::uint64_t lost_bytes = 0;      // of WAL that the last primary had flushed and the present one has not
   bool sync_guarantee = false;       // every standby that synchronous_standby_names names confirms each commit at remote_apply
   std::string sync_guarantee_why;    // why not
   std::string commits_wait_why;      // commits on the primary wait for a standby that is not there; empty: they do not

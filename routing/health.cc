@@ -105,6 +105,18 @@ SyncState ParseSyncState(std::string_view name) {
                                      : static_cast<SyncState>(at - kSyncStateNames.begin());
 }
 
+std::string WhyNoPrimary(const ClusterView& view) {
+  std::string why = "no primary is known";
+  const char* before = ": ";
+  for (const ServerView& server : view.servers) {
+    if (server.removed) continue;
+    why += before + server.name + ": " +
+           (server.up && server.role == Role::kReplica ? "a replica" : server.up ? server.error : "down: " + server.error);
+    before = "; ";
+  }
+  return why;
+}
+
 bool FreshEnough(const ServerView& server, const ClusterView& view, TimePoint now) {
   return now - server.sampled <= 2 * view.probe_interval;
 }
@@ -141,6 +153,7 @@ ClusterView ClusterHealth::Judge(std::span<const ServerProbe> servers,
     server.eligible = server.ineligible_why.empty();
     if (server.up && server.role == Role::kReplica) JudgeAge(*servers[id].sample, server, id);
   }
+  if (view.primary) succession_.NoteConfirming(view);
   return view;
 }
 
@@ -165,7 +178,7 @@ void ClusterHealth::JudgeAge(const ServerSample& replica, ServerView& server, Se
   if (memory.started_us != replica.started_us) memory = {};
   memory.started_us = replica.started_us;
   const bool orphaned = server.ineligible_why == "no primary is known" &&
-                        server.system_identifier == accepted_system_ && server.timeline == highest_timeline_;
+                        Term{server.system_identifier, server.timeline} == Term(succession_.accepted());
   if (orphaned) {
     server.readable = memory.streaming;
     server.sync_state = memory.sync_state;
@@ -184,54 +197,15 @@ void ClusterHealth::JudgeAge(const ServerSample& replica, ServerView& server, Se
   server.fresh_as_of = memory.fresh_as_of;
 }
 
-// Why `claim`, which is not in recovery, must not be written to; "" if it may.
-std::string ClusterHealth::Refusal(const ServerProbe& claim,
-                                   std::span<const ServerProbe> servers) const {
-  const ServerSample& mine = *claim.sample;
-  const auto known = [&](std::uint64_t system) {
-    return std::any_of(servers.begin(), servers.end(), [&](const ServerProbe& other) {
-      return other.up && !other.removed && other.sample &&
-             other.sample->system_identifier == system;
-    });
-  };
-  if (accepted_system_ != 0 && mine.system_identifier != accepted_system_ &&
-      known(accepted_system_))
-    return "a primary of another cluster: its system identifier differs from that of the servers "
-           "known so far";
-  if (mine.system_identifier == accepted_system_ && mine.timeline < highest_timeline_)
-    return "a deposed primary: it is on timeline " + std::to_string(mine.timeline) +
-           ", and timeline " + std::to_string(highest_timeline_) + " was seen before";
-  for (const ServerProbe& other : servers) {
-    if (&other == &claim || !other.up || other.removed || !other.sample) continue;
-    const ServerSample& theirs = *other.sample;
-    const bool primary = std::holds_alternative<PrimarySample>(theirs.role);
-    if (theirs.system_identifier != mine.system_identifier) {
-      if (primary && accepted_system_ != mine.system_identifier)
-        return "two primaries of different clusters: " + other.name +
-               " has another system identifier";
-    } else if (theirs.timeline > mine.timeline) {
-      return "a deposed primary: it is on timeline " + std::to_string(mine.timeline) + ", " +
-             other.name + " is on " + std::to_string(theirs.timeline);
-    } else if (primary && theirs.timeline == mine.timeline) {
-      return "two primaries: " + other.name + " is on the same timeline " +
-             std::to_string(mine.timeline);
-    }
-  }
-  return "";
-}
-
 void ClusterHealth::FindPrimary(std::span<const ServerProbe> servers, ClusterView& view) {
-  for (ServerId id = 0; id < servers.size(); ++id) {
-    if (AsPrimary(servers[id]) == nullptr) continue;
-    view.servers[id].error = Refusal(servers[id], servers);
-    if (!view.servers[id].error.empty()) continue;  // its role stays unknown: nothing is sent there
-    view.servers[id].role = Role::kPrimary;
-    view.primary = id;
-  }
-  if (!view.primary) return;
-  const ServerSample& sample = *servers[*view.primary].sample;
-  accepted_system_ = sample.system_identifier;
-  highest_timeline_ = sample.timeline;
+  auto choice = succession_.Choose(servers);
+  for (ServerId id = 0; id < servers.size(); ++id)  // the role of one that is refused stays unknown: nothing is sent there
+    if (AsPrimary(servers[id]) != nullptr) view.servers[id].error = std::move(choice.refusals[id]);
+  view.primary = choice.primary;
+  view.accepted = succession_.accepted();
+  view.successions = succession_.successions();
+  view.lost_bytes = succession_.lost_bytes();
+  if (view.primary) view.servers[*view.primary].role = Role::kPrimary;
 }
 
 // Why it is not to be read from; "" if it is.

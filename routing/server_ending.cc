@@ -29,4 +29,8 @@ bool IsLastNotice(std::string_view sqlstate, std::string_view routine) {
   return routine == "quickdie" && (sqlstate == "57P01" || sqlstate == "57P02");
 }
 
+bool IsUnreplicated(std::string_view sqlstate, std::string_view routine) {
+  return routine == "SyncRepWaitForLSN" && sqlstate == "01000";
+}
+
 }  // namespace waypost

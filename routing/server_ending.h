@@ -22,4 +22,9 @@ enum class ServerEnding : std::uint8_t {
 // Source: quickdie() in postgres src/backend/tcop/postgres.c
 [[nodiscard]] bool IsLastNotice(std::string_view sqlstate, std::string_view routine);
 
+// True if a NoticeResponse with this SQLSTATE and routine says that a commit is done here but no standby need have it: its wait
+// for them was cancelled. The acknowledgement follows.
+// Source: SyncRepWaitForLSN() in postgres src/backend/replication/syncrep.c
+[[nodiscard]] bool IsUnreplicated(std::string_view sqlstate, std::string_view routine);
+
 }  // namespace waypost

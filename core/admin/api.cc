@@ -6,6 +6,7 @@
 #include "core/admin/cluster_metrics.h"
 #include "core/admin/json.h"
 #include "parser/sql/facts.h"
+#include "routing/health.h"
 
 namespace waypost {
 namespace {
@@ -26,7 +27,7 @@ double UnixSeconds(std::chrono::system_clock::time_point time) {
 std::string WhyNotReady(const View& view, const RunStatus& run) {
   if (run.draining) return "draining: no new clients are accepted";
   if (!run.accepting) return "workers do not accept clients yet";
-  if (!view || !view->primary) return "no primary is known";
+  if (!view || !view->primary) return view ? WhyNoPrimary(*view) : "no primary is known";
   return "";
 }
 
@@ -170,6 +171,7 @@ void AdminApi::AddOwnMetrics(ScrapeOutput& output) {
   if (const View view = sources_.view()) AddClusterMetrics(*view, Clock::now(), output);
   const RunStatus run = sources_.run();
   output.Add(Scraped::kReadsKept, KeptReads().empty() ? 0 : 1);
+  output.Add(Scraped::kHeld, static_cast<double>(run.held_statements));
   output.Add(Scraped::kClientConnectionsMax, run.max_clients);
   output.Add(Scraped::kBuildInfo, 1, {WAYPOST_VERSION, "gcc " __VERSION__, std::string(GrammarMajor())});
   output.Add(Scraped::kStartTime, UnixSeconds(started_));

@@ -29,6 +29,7 @@ struct RunStatus {
   bool draining = false;
   unsigned workers = 0;
   unsigned max_clients = 0;
+  std::uint64_t held_statements = 0;
   std::string config_path;
   bool reload_ok = true;  // the last load of the configuration succeeded
   std::string reload_error;

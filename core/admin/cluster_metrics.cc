@@ -62,6 +62,10 @@ static_assert(static_cast<std::size_t>(PinReason::kCount) <= kMaxPins);
 
 void AddClusterMetrics(const ClusterView& view, TimePoint now, ScrapeOutput& output) {
   output.Add(Scraped::kSyncGuarantee, view.sync_guarantee ? 1 : 0);
+  output.Add(Scraped::kAcceptedTimeline, view.accepted.timeline);
+  output.Add(Scraped::kStateSaved, view.accepted_saved ? 1 : 0);
+  output.Add(Scraped::kPrimaryChanges, static_cast<double>(view.successions));
+  output.Add(Scraped::kLostBytes, static_cast<double>(view.lost_bytes));
   for (const ServerView& server : view.servers) {
     if (server.removed) continue;
     output.Add(Scraped::kServerUp, server.up ? 1 : 0, {server.name});

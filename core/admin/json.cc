@@ -256,7 +256,17 @@ std::string StatusJson(const StatusFacts& status) {
         warnings.push_back(server.name + ": " + server.error);
     }
     if (!view->commits_wait_why.empty()) warnings.push_back(view->commits_wait_why);
+    if (!view->accepted_saved) warnings.push_back("the accepted primary is not written to state_file yet; the log says why");
+    if (view->lost_bytes > 0)
+      warnings.push_back("the present primary was promoted without the last " + std::to_string(view->lost_bytes) +
+                         " bytes of WAL that the one before it had flushed");
+    result["accepted"] = {{"system_identifier", std::to_string(view->accepted.system_identifier)},
+                          {"timeline", view->accepted.timeline},
+                          {"saved", view->accepted_saved}};
+    result["primary_changes"] = view->successions;
+    result["failover_lost_bytes"] = view->lost_bytes;
   }
+  result["held_statements"] = run.held_statements;
   result["replicas"] = replicas;
   result["replicas_eligible"] = eligible;
   result["reads_on_primary_why"] = TextOrNull(kept_reads);

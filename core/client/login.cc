@@ -10,6 +10,7 @@
 #include "parser/wire/encode.h"
 #include "parser/wire/fields.h"
 #include "parser/wire/frame.h"
+#include "routing/health.h"
 
 namespace waypost {
 namespace {
@@ -64,7 +65,9 @@ void ClientLogin::Sweep(TimePoint now) {
       // PostgreSQL says nothing either to who has not proved who he is.
       return client_.Close("", ClientOutcome::kTimeout);
     case Phase::kChecking:
-      if (longer_than(env_.config().pool.query_wait_timeout)) RefuseUnchecked();
+      if (env_.view().primary ? longer_than(env_.config().pool.query_wait_timeout)
+                                 : now - started_ >= env_.config().cluster.failover_hold)
+        RefuseUnchecked();
       return;
     case Phase::kCatalog:
       if (now - started_ <= kCatalogWait) return;
@@ -76,7 +79,7 @@ void ClientLogin::Sweep(TimePoint now) {
 }
 
 void ClientLogin::RefuseUnchecked() {
-  if (!env_.view().primary) return Refuse("57P03", "no primary server is available");
+  if (!env_.view().primary) return Refuse("57P03", "no primary server is available", WhyNoPrimary(env_.view()));
   if (common_.startup_checks.LacksPlace(*this))
     return Refuse("53300", "no server connection became free within query_wait_timeout");
   Refuse("57P03", "the primary server did not answer within query_wait_timeout");

@@ -16,12 +16,17 @@
 #include "core/base/log.h"
 #include "core/cluster/control_query.h"
 #include "core/cluster/prober_link.h"
+#include "core/cluster/state_keeper.h"
 #include "routing/majors.h"
 
 namespace waypost {
 namespace {
 
 constexpr milliseconds kMaxSleep{1'000};
+// Between two questions while there is no primary: a promotion is seen so soon.
+constexpr milliseconds kHurriedInterval{50};
+// How long a new primary waits until it is written down that it is one.
+constexpr milliseconds kSavePatience{250};
 
 // Rounded up, so that no wake-up comes too early and spins.
 int PollTimeout(TimePoint now, TimePoint until) {
@@ -48,6 +53,14 @@ class Prober::Loop {
   }
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
+
+  void KeepState(StateFile file) {
+    keeper_ = std::make_unique<StateKeeper>(std::move(file));
+    const auto saved = keeper_->Saved();
+    if (!saved) return;
+    if (saved->by_operator) health_.succession().Override(saved->accepted);
+    else health_.succession().Remember(saved->accepted);
+  }
 
   void Start() {
     if (thread_.joinable()) return;
@@ -102,6 +115,7 @@ class Prober::Loop {
         config_ != nullptr && (config_->monitor.interval != config->monitor.interval ||
                                config_->monitor.timeout != config->monitor.timeout);
     config_ = std::move(config);
+    health_.succession().Allow(config_->cluster.max_lost_bytes);
     for (ServerProbe& probe : probes_) probe.removed = true;
     for (const ServerConfig& server : config_->servers) {
       const auto at = std::find_if(probes_.begin(), probes_.end(), [&](const ServerProbe& probe) {
@@ -201,7 +215,10 @@ class Prober::Loop {
       config = std::exchange(next_config_, nullptr);
     }
     const bool reloaded = config != nullptr;
-    if (reloaded) Apply(std::move(config));
+    if (reloaded) {
+      Apply(std::move(config));
+      HearOperator();
+    }
     if (hurry_.exchange(false))
       for (Server& server : servers_)
         if (server.link) server.link->Hurry(Clock::now());
@@ -251,9 +268,34 @@ class Prober::Loop {
           {{"server", probe.name}, {"version_num", version}, {"remark", remark}});
   }
 
+  // He may have written down another primary than the one at hand.
+  void HearOperator() {
+    const auto saved = keeper_ ? keeper_->Reread() : std::nullopt;
+    if (saved && saved->by_operator) health_.succession().Override(saved->accepted);
+  }
+
+  // What was accepted is on disk before anybody hears of it, unless the disk is slow or full: fail-over does not wait for that.
+  void SaveAccepted(ClusterView& view) {
+    if (!keeper_) return;
+    if (view.primary && view.accepted != saving_) {
+      saving_ = view.accepted;
+      keeper_->Save({view.accepted, false, view.servers[*view.primary].name}, kSavePatience);
+    }
+    view.accepted_saved = keeper_->up_to_date();
+  }
+
+  // A promotion is looked for more often than all else.
+  void SetPace(bool primary_known) {
+    const auto interval = primary_known ? config_->monitor.interval : std::min(kHurriedInterval, config_->monitor.interval);
+    for (Server& server : servers_)
+      if (server.link) server.link->SetInterval(interval, Clock::now());
+  }
+
   void PublishView() {
-    auto view =
-        std::make_shared<const ClusterView>(health_.Judge(probes_, config_->monitor.interval));
+    auto judged = health_.Judge(probes_, config_->monitor.interval);
+    SaveAccepted(judged);
+    SetPace(judged.primary.has_value());
+    auto view = std::make_shared<const ClusterView>(std::move(judged));
     View before;
     {
       const std::lock_guard lock(mutex_);
@@ -269,6 +311,10 @@ class Prober::Loop {
       Log(after.primary ? LogLevel::kInfo : LogLevel::kWarn, "primary_changed",
           {{"from", before->primary ? before->servers[*before->primary].name : "none"},
            {"to", after.primary ? after.servers[*after.primary].name : "none"}});
+    if (before->successions != after.successions && after.lost_bytes > 0)
+      Log(LogLevel::kError, "wal_lost",
+          {{"primary", after.servers[*after.primary].name}, {"bytes", after.lost_bytes},
+           {"why", "the last primary had flushed them, and the new one was promoted without them"}});
     for (std::size_t id = 0; id < before->servers.size(); ++id) {
       const ServerView& was = before->servers[id];
       const ServerView& is = after.servers[id];
@@ -296,12 +342,17 @@ class Prober::Loop {
   std::vector<ServerProbe> probes_;
   std::vector<Server> servers_;
   ClusterHealth health_;
+  std::unique_ptr<StateKeeper> keeper_;  // null: nothing is kept
+  std::optional<AcceptedTerm> saving_;   // given to it last
   std::thread thread_;
 };
 
 Prober::Prober(ConfigSnapshot config, WorkerMetrics& metrics, Publish publish, Where where)
     : loop_(std::make_unique<Loop>(std::move(config), metrics, std::move(publish), std::move(where))) {}
 Prober::~Prober() = default;
+void Prober::KeepState(StateFile file) {
+  loop_->KeepState(std::move(file));
+}
 void Prober::Start() {
   loop_->Start();
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "core/cluster/state_file.h"
 #include "core/config/config.h"
 #include "metrics/worker_metrics.h"
 #include "routing/cluster_view.h"
@@ -25,6 +26,8 @@ class Prober {
 
   // Only the prober's thread writes `metrics`, which must outlive it. `where` empty: to the configured database.
   Prober(ConfigSnapshot config, WorkerMetrics& metrics, Publish publish, Where where = {});
+  // Before Start(): what was accepted as primary is read from it, and kept there.
+  void KeepState(StateFile file);
   ~Prober();  // stops
   Prober(const Prober&) = delete;
   Prober& operator=(const Prober&) = delete;

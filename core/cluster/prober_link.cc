@@ -4,7 +4,9 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -140,6 +142,15 @@ std::string WithoutAddress(std::string error) {
   return error;
 }
 
+// "FATAL:  57P03: the database system is starting up" -> "FATAL:  the database system is starting up".
+std::string WithoutSqlstate(std::string error) {
+  constexpr std::size_t kSqlstateBytes = 5;
+  const auto at = error.find(":  ");
+  if (at == std::string::npos || error.size() < at + 3 + kSqlstateBytes + 2 || error.compare(at + 3 + kSqlstateBytes, 2, ": ") != 0)
+    return error;
+  return error.erase(at + 3, kSqlstateBytes + 2);
+}
+
 // The name by which a standby with this primary_conninfo calls itself. Empty if the monitor may not
 // see it.
 std::string ApplicationName(const Row& row) {
@@ -153,6 +164,8 @@ PrimarySample ReadPrimary(const PGresult* result, std::string source) {
   PrimarySample sample;
   sample.insert_lsn = first.Position(kInsert);
   sample.flush_lsn = first.Position(kFlush);
+  // It stands where the recovery ended that this server was promoted from.
+  if (!first.Null(kReplay)) sample.promoted_at = first.Position(kReplay);
   sample.synchronous_standby_names = first.Text(kNames);
   sample.synchronous_commit = first.Text(kCommit);
   sample.synchronous_commit_source = std::move(source);
@@ -195,6 +208,11 @@ void ProbeLink::Hurry(TimePoint now) {
   if (state_ == State::kClosed || state_ == State::kIdle) wake_at_ = now;
 }
 
+void ProbeLink::SetInterval(milliseconds interval, TimePoint now) {
+  if (std::exchange(timing_.interval, interval) == interval) return;
+  if (state_ == State::kClosed || state_ == State::kIdle) wake_at_ = std::min(wake_at_, now + interval);
+}
+
 std::optional<ProbeLink::Outcome> ProbeLink::Step(TimePoint now, bool ready) {
   if (!ready && now < wake_at_) return std::nullopt;
   switch (state_) {
@@ -219,11 +237,12 @@ std::optional<ProbeLink::Outcome> ProbeLink::Step(TimePoint now, bool ready) {
 
 std::optional<ProbeLink::Outcome> ProbeLink::Connect(TimePoint now) {
   asked_at_ = now;
-  wake_at_ = now + timing_.timeout;
+  wake_at_ = now + timing_.timeout * (suspect_ ? 1 : kConnectTimeouts);
   connection_.reset(PQconnectStart(conninfo_.c_str()));
   if (!connection_) return Fail(ProbeResult::kConnectError, "out of memory", now);
-  if (PQstatus(connection_.get()) == CONNECTION_BAD)
-    return Fail(ProbeResult::kConnectError, PQerrorMessage(connection_.get()), now);
+  // The SQLSTATE of a server's refusal is told only so.
+  PQsetErrorVerbosity(connection_.get(), PQERRORS_VERBOSE);
+  if (PQstatus(connection_.get()) == CONNECTION_BAD) return NotConnected(now);
   PQsetNoticeProcessor(
       connection_.get(), [](void*, const char*) {}, nullptr);
   state_ = State::kConnecting;
@@ -242,8 +261,9 @@ std::optional<ProbeLink::Outcome> ProbeLink::Connecting(TimePoint now) {
     case PGRES_POLLING_OK:
       break;
     default:
-      return Fail(ProbeResult::kConnectError, PQerrorMessage(connection_.get()), now);
+      return NotConnected(now);
   }
+  PQsetErrorVerbosity(connection_.get(), PQERRORS_DEFAULT);
   poll_events_ = POLLIN;
   PQsetnonblocking(connection_.get(), 1);
   if (PQsendQuery(connection_.get(), kSourceQuery) != 1)
@@ -312,16 +332,26 @@ std::optional<ProbeLink::Outcome> ProbeLink::Answered(const pg_result* result, T
   else
     sample.role = ReadPrimary(result, synchronous_commit_source_);
   was_established_ = true;
+  suspect_ = false;
   return Outcome{ProbeResult::kOk, now - asked_at_, std::move(sample), "", PQserverVersion(connection_.get())};
 }
 
-// Closes. A connection that had answered before and is lost is tried again at once and in silence:
-// only if that fails as well is the server down.
+std::optional<ProbeLink::Outcome> ProbeLink::NotConnected(TimePoint now) {
+  constexpr std::string_view kCannotConnectNow = "57P03: ";
+  std::string error = PQerrorMessage(connection_.get());
+  auto result = ProbeResult::kConnectError;
+  if (const auto at = error.find(kCannotConnectNow); at != std::string::npos) result = ProbeResult::kStarting;
+  if (error.find(std::strerror(ECONNREFUSED)) != std::string::npos) result = ProbeResult::kRefused;
+  return Fail(result, WithoutSqlstate(std::move(error)), now);
+}
+
+// Closes.
 std::optional<ProbeLink::Outcome> ProbeLink::Fail(ProbeResult result, std::string error,
                                                   TimePoint now) {
   const auto took = now - asked_at_;
-  const bool retry = was_established_ && result == ProbeResult::kConnectError;
+  const bool retry = was_established_;
   was_established_ = false;
+  suspect_ = retry;
   connection_.reset();
   state_ = State::kClosed;
   poll_events_ = 0;

@@ -3,6 +3,9 @@
 //
 //   kClosed --retry_at--> kConnecting --> kReadingSource --> kPreparing --> kIdle <--next_at-->
 //   kAsking any failure or deadline --> kClosed
+//
+// A connection that had answered and is lost, or is late, is made anew at once and in silence: a server is down only if that
+// fails as well, within another `timeout`.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +25,10 @@ namespace waypost {
 class ProbeLink {
  public:
   struct Timing {
-    milliseconds interval, timeout;
+    milliseconds interval;
+    milliseconds timeout;  // of one answer. A first connection may take kConnectTimeouts of them
   };
+  static constexpr int kConnectTimeouts = 3;
   // What ended with a step: an answer, or a failure with its kind.
   struct Outcome {
     ProbeResult result;
@@ -49,6 +54,8 @@ class ProbeLink {
 
   // Asks at once, if no question is under way.
   void Hurry(TimePoint now);
+  // From the next question on, and for one that is not asked yet.
+  void SetInterval(milliseconds interval, TimePoint now);
 
  private:
   enum class State : std::uint8_t {
@@ -69,14 +76,15 @@ class ProbeLink {
   std::optional<Outcome> Ask(TimePoint now);
   std::optional<Outcome> Answered(const pg_result* result, TimePoint now);
   std::optional<Outcome> Fail(ProbeResult result, std::string error, TimePoint now);
+  std::optional<Outcome> NotConnected(TimePoint now);
 
   std::string conninfo_;
   Timing timing_;
   std::unique_ptr<pg_conn, Closer> connection_;
   State state_ = State::kClosed;
   short poll_events_ = 0;
-  bool was_established_ =
-      false;  // the connection had answered: its loss alone does not prove the server down
+  bool was_established_ = false;  // the connection had answered: its loss alone does not prove the server down,
+  bool suspect_ = false;          // but that it cannot be made anew does
   TimePoint asked_at_{};  // when the step under way began
   TimePoint wake_at_{};
   std::string synchronous_commit_source_;

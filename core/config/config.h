@@ -37,7 +37,17 @@ struct MonitorConfig {
   std::string user, password;
   std::string database = "postgres";
   milliseconds interval{250};
-  milliseconds timeout{1'000};  // of one probe, connecting included
+  milliseconds timeout{350};  // of one answer; a server that misses two in a row is down
+};
+
+struct ClusterConfig {
+  std::string state_file;  // what was accepted as primary is kept there; empty: nowhere
+  // WAL that a new primary may lack, in bytes, before it must be accepted by hand; nothing: any.
+  std::optional<std::uint64_t> max_lost_bytes;
+  bool strict_commit = false;  // a commit whose wait for standbys was cancelled is an error
+  milliseconds failover_hold{30'000};  // how long what needs a primary waits for one
+  unsigned max_held = 10'000;          // of statements that wait for one, over all workers,
+  std::uint64_t max_held_bytes = 256U << 20U;  // and of their texts and parameters together
 };
 
 struct ServerConfig {
@@ -94,6 +104,7 @@ struct Config {
   std::vector<ListenConfig> listeners;  // at least one
   AdminConfig admin;
   MonitorConfig monitor;
+  ClusterConfig cluster;
   RoutingPolicy routing;
   PoolPolicy pool;
   SessionLimits limits;

@@ -48,6 +48,7 @@ class ConfigLoad {
     root_.Span("drain_timeout", config_.drain_timeout, kNone, kMonth);
     ReadListeners();
     ReadMonitor();
+    ReadCluster();
     ReadRouting();
     ReadPool();
     ReadLimits();
@@ -122,6 +123,17 @@ class ConfigLoad {
     monitor.Span("interval", config_.monitor.interval, milliseconds(10), kMinute);
     monitor.Span("timeout", config_.monitor.timeout, milliseconds(10), kMinute);
     monitor.Finish(kTopLevelKeys);
+  }
+
+  void ReadCluster() {
+    ConfigSection cluster = Section("cluster");
+    cluster.Text("state_file", config_.cluster.state_file, 4096);
+    cluster.Size("max_lost_bytes", config_.cluster.max_lost_bytes);
+    cluster.Flag("strict_commit", config_.cluster.strict_commit);
+    cluster.Span("failover_hold", config_.cluster.failover_hold, kNone, kMonth);
+    cluster.Number("max_held", config_.cluster.max_held, 1, kMaxClients);
+    cluster.Size("max_held_bytes", config_.cluster.max_held_bytes);
+    cluster.Finish(kTopLevelKeys);
   }
 
   template <class Pool>

@@ -21,6 +21,7 @@
 #include "core/config/config.h"
 #include "core/config/credentials.h"
 #include "core/env/database_claims.h"
+#include "core/env/held_statements.h"
 #include "core/env/sequence_readers.h"
 #include "metrics/labels.h"
 #include "parser/wire/startup.h"
@@ -200,6 +201,7 @@ class PlainPrepared {
 struct Shared {
   std::array<ServerBudget, kMaxServers> budgets;
   ClientCount clients;
+  HeldStatements held_statements;
   RuleNames rule_names;
   SequenceReaders sequence_readers;
   DatabaseClaims database_claims;

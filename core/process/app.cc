@@ -211,7 +211,9 @@ AdminSources App::Sources() {
   sources.view = [this] { return prober_.view(); };
   sources.run = [this] {
     const std::scoped_lock lock(mutex_);
-    return status_;
+    auto status = status_;
+    status.held_statements = shared_.held_statements.count();
+    return status;
   };
   sources.route = [this](const RouteQuestion& question) {
     const auto catalog = WaitForCatalog(question.database);
@@ -231,6 +233,11 @@ AdminSources App::Sources() {
 Result<bool> App::Start() {
   for (const auto& listener : config_->listeners)
     if (const auto free = TcpListener::CheckFree(listener.address, listener.port); !free) return Error{free.error()};
+  if (!config_->cluster.state_file.empty()) {
+    auto file = StateFile::Open(config_->cluster.state_file);
+    if (!file) return Error{file.error()};
+    prober_.KeepState(std::move(*file));
+  }
   prober_.Start();
   {
     const std::scoped_lock lock(mutex_);

@@ -11,10 +11,12 @@
 
 #include "core/base/log.h"
 #include "core/catalog/loader.h"
+#include "core/cluster/accept.h"
 #include "core/cluster/control_query.h"
 #include "core/cluster/prober.h"
 #include "core/observe/explain_route.h"
 #include "core/process/app.h"
+#include "routing/health.h"
 
 namespace waypost {
 namespace {
@@ -26,6 +28,7 @@ struct Arguments {
   std::string config;
   RouteQuestion question;
   bool offline = false;
+  std::string server;
 };
 
 void Complain(const std::string& message) {
@@ -76,14 +79,6 @@ View LookAtServers(const ConfigSnapshot& config) {
   return view;
 }
 
-std::string WhyNoPrimary(const ClusterView& view) {
-  std::string why = "waypost: no primary is known";
-  for (const ServerView& server : view.servers)
-    why += "\n  " + server.name + " (" + server.host + ":" + std::to_string(server.port) +
-           "): " + (server.error.empty() ? "a replica" : server.error);
-  return why;
-}
-
 void Print(const RouteQuestion& question, const RouteAnswer& answer) {
   std::printf("database: %s\n", question.database.c_str());
   std::printf("target:   %s%s\n", answer.target.c_str(),
@@ -128,7 +123,7 @@ int AskRoute(Arguments arguments) {
   }
   const View view = LookAtServers(config);
   if (!view->primary) {
-    Complain(WhyNoPrimary(*view));
+    Complain("waypost: " + WhyNoPrimary(*view));
     return kExitUnavailable;
   }
   const ServerView& primary = view->servers[*view->primary];
@@ -144,6 +139,23 @@ int AskRoute(Arguments arguments) {
   // good for.
   Print(question,
         ExplainRoute(question, *config, view.get(), catalog->catalog.get(), primary.sampled));
+  return kExitOk;
+}
+
+int Accept(const Arguments& arguments) {
+  auto loaded = LoadConfig(arguments.config);
+  if (!loaded) {
+    Complain(loaded.error());
+    return kExitConfig;
+  }
+  (void)ConfigureLog(LogLevel::kError, "");
+  const auto config = std::make_shared<const Config>(std::move(*loaded));
+  const auto accepted = AcceptPrimary(*config, *LookAtServers(config), arguments.server);
+  if (!accepted) {
+    Complain("waypost: " + accepted.error());
+    return kExitUnavailable;
+  }
+  std::printf("%s\n", accepted->c_str());
   return kExitOk;
 }
 
@@ -179,6 +191,10 @@ int Parse(int argc, const char* const* argv) {
   route->add_option("sql", arguments.question.sql, "The statement, or several separated by ';'")
       ->required()
       ->type_name("SQL");
+  auto* accept = app.add_subcommand(
+      "accept", "Accept a server as the primary where Waypost refuses it, for instance after a restore to an older state");
+  AddConfigOption(*accept, arguments, ", required");
+  accept->add_option("server", arguments.server, "The name of a [[server]]")->required()->type_name("SERVER");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -189,6 +205,7 @@ int Parse(int argc, const char* const* argv) {
     return kExitUsage;
   }
   if (check->parsed()) return Check(arguments);
+  if (accept->parsed()) return Accept(arguments);
   if (route->parsed()) return AskRoute(std::move(arguments));
   return Run(arguments);
 }

@@ -125,20 +125,22 @@ void Worker::OnView(View next) {
   if (view().primary) {
     const auto before = std::exchange(last_primary_, view().primary);
     if (before && before != last_primary_) Depose(*before);
+  } else if (last_primary_ && view().servers[*last_primary_].up && view().servers[*last_primary_].role == Role::kUnknown) {
+    Depose(*last_primary_);  // it claims to be the primary still, and is not believed
   }
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (slots_[i].session) slots_[i].session->OnViewChanged();
 }
 
-// Another server has taken its place. Whatever it still says is void: what is under way there would be acknowledged and lost.
-// A server that hangs does not say it is gone, and its kernel goes on taking what it is sent.
+// Another server has taken its place, or may have. Whatever it still says is void: what is under way there would be
+// acknowledged and lost. A server that hangs does not say it is gone, and its kernel goes on taking what it is sent.
 void Worker::Depose(ServerId server) {
-  const auto& successor = view().servers[*view().primary].name;
-  const auto closed = pools_.GiveUp(server, "server \"" + view().servers[server].name +
-                                                "\" is the primary no longer; \"" + successor + "\" is");
+  const auto successor = view().primary ? view().servers[*view().primary].name : "";
+  const auto closed = pools_.GiveUp(server, "server \"" + view().servers[server].name + "\" is the primary no longer" +
+                                                (successor.empty() ? "" : "; \"" + successor + "\" is"));
   if (closed > 0)
     Log(LogLevel::kWarn, "server_deposed",
-        {{"server", view().servers[server].name}, {"primary", successor}, {"connections_closed", std::to_string(closed)}});
+        {{"server", view().servers[server].name}, {"primary", successor.empty() ? "none" : successor}, {"connections_closed", std::to_string(closed)}});
 }
 
 void Worker::SetConfig(ConfigSnapshot config) {

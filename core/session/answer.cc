@@ -37,6 +37,7 @@ void Session::RewindBatch(bool unseen) {
 void Session::EndBatch() {
   LeaveFence();
   waiting_since = {};
+  hold_.End();
   large_next_ = false;
   give_up_at = deadline_ = TimePoint::max();
   if (check_ != nullptr) EndCheck(SelfCheckOutcome::kFailed);

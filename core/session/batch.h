@@ -172,6 +172,7 @@ struct BatchFlags {
   bool executes = false;    // an Execute is among its messages
   bool failed = false;      // an error was answered
   bool error_told = false;  // and the client has it
+  bool unreplicated = false;  // its commit is not on any standby, as far as the server knows
   bool heard = false;       // the client has got something of its answer
   bool lost = false;        // with its server, once
   bool holds_off = false;   // before it is sent again: its server's other connections may be lost as well

@@ -54,6 +54,7 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
   switch (header.type) {
     case 'C': case 'I': case 's':
       CountCompletion(answer, header.type, body);
+      if (answer.entry == 'Q' && RefusesCommit()) return Relayed::kSkip;  // the error takes its place
       break;
     case 'E':
       return OnError(answer, body, replacement);
@@ -70,6 +71,7 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
       }
       return Relayed::kForward;
     case 'Z':
+      if (answer.reply == Reply::kForward && RefusesCommit()) AppendUnreplicated(replacement);
       if (answer.reply == Reply::kForward) AppendParametersReset(replacement);
       if (!replacement.empty()) AppendReadyForQuery(replacement, connection_->status());
       break;
@@ -82,10 +84,26 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
 
 Relayed Session::OnNotice(Bytes body) {
   const auto notice = ReadError(body);
+  if (IsUnreplicated(notice.sqlstate, notice.routine)) {
+    env_.metrics().Count(Counter::kUnreplicatedAcks, connection_->id());
+    if (batch_) batch_->unreplicated = true;
+  }
   if (!IsLastNotice(notice.sqlstate, notice.routine)) return Relayed::kForward;
   ending_ = ServerEnding::kServer;
   last_words_ = ErrorWithSeverity(body, "FATAL");
   return Relayed::kSkip;
+}
+
+// The commit is done on the primary, and may be lost with it.
+bool Session::RefusesCommit() const { return batch_ && batch_->unreplicated && env_.config().cluster.strict_commit; }
+
+void Session::AppendUnreplicated(std::string& out) {
+  AppendError(out, {.sqlstate = "40003",
+                    .message = "the commit is not known to be on any synchronous standby",
+                    .detail = "The transaction has committed on server \"" + connection_->server().name +
+                              "\", where its wait for synchronous standbys was cancelled.",
+                    .hint = "Whether it outlives a fail-over is not known."});
+  batch_->unreplicated = false;
 }
 
 // A notification names the backend that sent it: the client knows its own by the process id that it was told at log-in.

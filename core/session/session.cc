@@ -6,6 +6,7 @@
 #include "core/base/release.h"
 #include "core/config/credentials.h"
 #include "parser/wire/encode.h"
+#include "routing/health.h"
 
 namespace waypost {
 namespace {
@@ -149,10 +150,8 @@ void Session::Acquire() {
     return Take(NoLease{});
   }
   if (decision.target == Target::kPrimary && (!view.primary || std::exchange(batch_->holds_off, false))) {
-    homeless_ = true;  // held until there is a primary again
-    homeless_since_ = env_.Now();
     env_.shared().probe_now();
-    return;
+    return AwaitPrimary();
   }
   const auto server = decision.target == Target::kPrimary ? *view.primary : decision.server;
   if (pools_.size() <= server) pools_.resize(server + std::size_t{1});
@@ -168,6 +167,8 @@ void Session::OnServerConnection(PooledConnection& pooled) noexcept {
   waiting_in_ = nullptr;
   waiting_since = {};
   give_up_at = TimePoint::max();
+  if (hold_.held()) env_.metrics().Count(Counter::kHeldTotal, HoldOutcome::kWentOn);
+  hold_.End();
   if (!MaySendOn(connection)) {
     connection.pool().Release(connection);
     Take(Behind{});
@@ -215,8 +216,24 @@ void Session::OnServerUnreachable() noexcept {
     Take(NoLease{});
     return ProcessInput();
   }
-  homeless_ = true;  // tried again with the next view
+  AwaitPrimary();
+}
+
+// The batch is held until there is a primary again: it is tried with the next view.
+void Session::AwaitPrimary() {
+  homeless_ = true;
   homeless_since_ = env_.Now();
+  give_up_at = TimePoint::max();  // the wait for a connection begins anew
+  const auto& limits = env_.config().cluster;
+  if (limits.failover_hold.count() == 0) return RefuseHeld(HoldOutcome::kGaveUp, "no primary server is available");
+  if (!hold_.Begin(env_.shared().held_statements, batch_->bytes.size(), limits, env_.Now()))
+    RefuseHeld(HoldOutcome::kRefused, "no primary server is available, and too many statements wait for one");
+}
+
+void Session::RefuseHeld(HoldOutcome outcome, std::string_view message) {
+  homeless_ = false;
+  env_.metrics().Count(Counter::kHeldTotal, outcome);
+  OnNoServerConnection("57P03", ErrorMessage({.sqlstate = "57P03", .message = message, .detail = WhyNoPrimary(env_.view())}));
 }
 
 void Session::OnViewChanged() {
@@ -228,7 +245,7 @@ void Session::OnViewChanged() {
     if (primary && waiting_in_->key().server == *primary) return;
     waiting_in_->Forget(*this);
     waiting_in_ = nullptr;
-    homeless_ = true;
+    AwaitPrimary();
   }
   if (homeless_ && primary) Acquire();
 }
@@ -368,9 +385,8 @@ void Session::Sweep(TimePoint now) {
   const auto expired = [&](milliseconds limit) { return limit.count() > 0 && idle > limit; };
   if (login_) {
     login_->Sweep(now);
-  } else if (homeless_ && now >= give_up_at) {
-    homeless_ = false;
-    OnNoServerConnection("57P03", ErrorMessage({.sqlstate = "57P03", .message = "no primary server is available"}));
+  } else if (homeless_ && hold_.TooLong(now)) {
+    RefuseHeld(HoldOutcome::kGaveUp, "no primary server is available");
   } else if (homeless_ && now - homeless_since_ > milliseconds{500}) {
     homeless_since_ = now;
     OnViewChanged();

@@ -33,6 +33,7 @@
 
 #include "core/client/login.h"
 #include "core/env/env.h"
+#include "core/env/held_statements.h"
 #include "core/env/sequence_readers.h"
 #include "core/fence/probe.h"
 #include "core/net/backlog.h"
@@ -134,6 +135,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Take(const Event& event);
   void Carry(Do verb);
   void Acquire();
+  void AwaitPrimary();
+  void RefuseHeld(HoldOutcome outcome, std::string_view message);
   void StopWaiting(std::string_view why);
   [[nodiscard]] bool MidMessage() const;
   void LetGo(bool clean);
@@ -363,6 +366,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // reply.cc
   Relayed OnError(const Answer& answer, Bytes body, std::string& replacement);
   Relayed OnNotice(Bytes body);
+  [[nodiscard]] bool RefusesCommit() const;
+  void AppendUnreplicated(std::string& out);
   void WithClientPid(Bytes body, std::string& replacement) const;
   void SettingsFailed(Bytes body, bool begin);
   void ReleaseHeld();
@@ -423,7 +428,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   ServerConnection* connection_ = nullptr;
   Pool* waiting_in_ = nullptr;
   bool homeless_ = false;          // acquiring, but there is no server to ask: waits for a new view
-  TimePoint homeless_since_{};
+  TimePoint homeless_since_{};     // or since it was tried last
+  Hold hold_;                      // since the batch at hand has been homeless first
   std::vector<Pool*> pools_;       // by ServerId, found once
 
   Backlog input_;                  // what came and cannot be looked at yet

@@ -90,6 +90,25 @@ def waypost(cluster):
 
 
 @pytest.fixture
+def pair():
+    """Two servers whose commits wait for nobody, and a Waypost: the test may ruin both. A third follows as soon as it is started."""
+    made = clusters.Cluster()
+    try:
+        made.start()
+        prepare(made)
+        for server in ("pg0", "pg1"):
+            made.sql("ALTER SYSTEM SET synchronous_standby_names = ''", server, "postgres")
+            made.sql("ALTER SYSTEM SET synchronous_commit = 'on'", server, "postgres")
+            made.sql("SELECT pg_reload_conf()", server, "postgres")
+        made.stop_server("pg2")
+        made.sql("CREATE TABLE kept (id text, port int DEFAULT inet_server_port())", user="openfire")
+        with waypost_process.running(made, sections={"routing": {"read_from": "streaming"}}) as proxy:
+            yield made, proxy
+    finally:
+        made.destroy()
+
+
+@pytest.fixture
 def make_waypost(cluster):
     """make_waypost(sections=..., users=..., wait_for_split=True) -> a Waypost of this test's own."""
     all_made = []

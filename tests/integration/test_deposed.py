@@ -4,36 +4,18 @@ any more, nobody waits for it, and every client goes on."""
 import contextlib
 import os
 import signal
+import subprocess
 import time
+import urllib.error
 
-import cluster as clusters
 import pytest
 import waypost as waypost_process
 import wire
-from conftest import prepare
 
 pytestmark = pytest.mark.proxy
 
 # The prober looks every 250 ms; the rest is for a machine that does other things as well.
 SOON_SECONDS = 4.0
-
-
-@pytest.fixture
-def pair():
-    """A cluster whose commits wait for nobody, and a Waypost: the test may ruin both."""
-    made = clusters.Cluster()
-    try:
-        made.start()
-        prepare(made)
-        for server in ("pg0", "pg1"):
-            made.sql("ALTER SYSTEM SET synchronous_standby_names = ''", server, "postgres")
-            made.sql("ALTER SYSTEM SET synchronous_commit = 'on'", server, "postgres")
-            made.sql("SELECT pg_reload_conf()", server, "postgres")
-        made.sql("CREATE TABLE kept (id text, port int DEFAULT inet_server_port())", user="openfire")
-        with waypost_process.running(made, sections={"routing": {"read_from": "streaming"}}) as proxy:
-            yield made, proxy
-    finally:
-        made.destroy()
 
 
 def processes(cluster, server):
@@ -55,6 +37,13 @@ def signal_all(pids, number):
 
 def insert(name, slow=""):
     return wire.query(f"INSERT INTO kept SELECT '{name}' {slow} RETURNING port")
+
+
+def readiness(proxy):
+    """(status, body) of /readyz; (0, "") before it listens."""
+    with contextlib.suppress(urllib.error.URLError):
+        return proxy.get("/readyz")
+    return 0, ""
 
 
 def check_all_go_on(pair, depose, frees=lambda: None):
@@ -97,6 +86,7 @@ def check_all_go_on(pair, depose, frees=lambda: None):
             assert conn.value("SELECT count(*) FROM kept WHERE id = 'after'") == "5"
     assert cluster.sql("SELECT DISTINCT id FROM kept", server="pg1") == [["after"]]
     assert "server_deposed server=pg0 primary=pg1" in proxy.log()
+    assert proxy.metric("waypost_primary_changes_total") == 1
 
 
 def test_a_primary_that_runs_beside_its_successor(pair):
@@ -118,3 +108,77 @@ def test_a_primary_that_hangs(pair):
         check_all_go_on(pair, hang, lambda: signal_all(pids, signal.SIGCONT))
     finally:
         signal_all(pids, signal.SIGCONT)
+
+
+def test_one_promoted_beside_a_primary_that_others_follow(pair):
+    """It may be a mistake: nothing is written anywhere, what is under way ends, and whoever comes waits until it is decided."""
+    cluster, proxy = pair
+    cluster.start_server("pg2")
+    waypost_process.eventually(lambda: cluster.sql("SELECT count(*) FROM pg_stat_replication") == [["2"]], what="two standbys")
+    time.sleep(1)  # until Waypost has seen that
+    with proxy.connect() as slow, proxy.connect() as waits:
+        slow.send(insert("slow", "FROM pg_sleep(12)"))
+        time.sleep(0.3)
+        cluster.sql("SELECT pg_promote()", server="pg1")
+        assert wire.sqlstates(slow.until()) == ["08007"]
+        waits.send(insert("waits"))
+        waypost_process.eventually(lambda: proxy.metric("waypost_held_statements") == 1, what="a held statement")
+        status, body = proxy.get("/readyz")
+        assert status == 503 and "promoted beside pg0" in body
+        cluster.sql(f"ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port={cluster.ports['pg1']} user=postgres application_name=r2'",
+                    "pg2", "postgres")
+        cluster.sql("SELECT pg_reload_conf()", "pg2", "postgres")
+        assert wire.rows(waits.until()) == [[str(cluster.ports["pg1"])]]
+        assert slow.rows("SELECT count(*) FROM kept WHERE id = 'slow'") == [["0"]]
+    assert cluster.sql("SELECT count(*) FROM kept WHERE id = 'waits'") == [["0"]]
+
+
+def test_a_restart_remembers_who_was_deposed(pair, tmp_path):
+    """The old primary comes back, alone or beside the new one, while Waypost is new as well."""
+    cluster, _ = pair
+    state = {"cluster": {"state_file": str(tmp_path / "state"), "failover_hold": "1s"},
+             "routing": {"read_from": "streaming"}}  # fmt: skip
+    with waypost_process.running(cluster, sections=state) as proxy:
+        assert proxy.metric("waypost_state_saved") == 1
+        cluster.sql("SELECT pg_promote()", server="pg1")
+        with proxy.connect() as conn:
+            waypost_process.eventually(
+                lambda: conn.rows("INSERT INTO kept VALUES ('new') RETURNING port") == [[str(cluster.ports["pg1"])]], what="a write on pg1"
+            )
+    before = cluster.sql("SELECT count(*) FROM kept")
+    proxy = waypost_process.Waypost(cluster, sections=state)
+    with contextlib.closing(proxy.start()), proxy.connect() as conn:  # both are up
+        assert conn.rows("INSERT INTO kept VALUES ('both') RETURNING port") == [[str(cluster.ports["pg1"])]]
+    cluster.stop_server("pg1")
+    proxy = waypost_process.Waypost(cluster, sections=state)
+    try:
+        proxy.start(wait=False)
+        waypost_process.eventually(lambda: "a deposed primary" in readiness(proxy)[1], what="the old primary refused")
+        with pytest.raises(wire.ServerError) as refused:
+            proxy.connect()
+        assert refused.value.sqlstate == "57P03" and "a deposed primary: it is on timeline 1" in refused.value.fields["D"]
+        assert cluster.sql("SELECT count(*) FROM kept") == before
+        # Only a person may go back.
+        accepted = subprocess.run([waypost_process.BINARY, "accept", "--config", proxy.config, "pg0"], capture_output=True, text=True, check=True)
+        assert "accepted pg0 on timeline 1" in accepted.stdout
+        proxy.hangup()
+        waypost_process.eventually(lambda: readiness(proxy)[0] == 200, what="the old primary accepted")
+        with proxy.connect() as conn:
+            assert conn.rows("INSERT INTO kept VALUES ('back') RETURNING port") == [[str(cluster.ports["pg0"])]]
+    finally:
+        proxy.close()
+
+
+def test_two_servers_and_no_memory(pair):
+    """One of two answers: it may be the deposed one."""
+    cluster, _ = pair
+    cluster.stop_server("pg1")
+    proxy = waypost_process.Waypost(cluster, sections={"cluster": {"failover_hold": "1s"}}, servers=[
+        {"name": name, "host": "127.0.0.1", "port": cluster.ports[name]} for name in ("pg0", "pg1")])  # fmt: skip
+    try:
+        proxy.start(wait=False)
+        waypost_process.eventually(lambda: "only 1 of 2 servers have answered" in readiness(proxy)[1], what="no majority")
+        cluster.start_server("pg1")
+        waypost_process.eventually(lambda: readiness(proxy)[0] == 200, what="a majority")
+    finally:
+        proxy.close()

@@ -56,7 +56,7 @@ def refused_login(waypost, **params):
 @pytest.mark.proxy
 def test_a_login_that_no_primary_can_be_asked_about_is_told_so(cluster):
     nowhere = [{"name": "pg0", "host": "127.0.0.1", "port": waypost_process.free_port()}]
-    waypost = waypost_process.Waypost(cluster, servers=nowhere, sections={"pool": {"query_wait_timeout": "1s"}})
+    waypost = waypost_process.Waypost(cluster, servers=nowhere, sections={"cluster": {"failover_hold": "1s"}})
     try:
         waypost.start(wait=False)
         waypost_process.eventually(lambda: listens(waypost.port), what="listening")

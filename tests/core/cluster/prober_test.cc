@@ -94,7 +94,7 @@ TEST_CASE("a server that hangs delays none of the others", "[core][prober]") {
   CHECK_FALSE(timed_out->servers[0].up);
   prober.Stop();
   CHECK(metrics->Read(Counter::kProbes, 0, ProbeResult::kTimeout) >= 1);
-  CHECK(metrics->Read(Counter::kProbes, 1, ProbeResult::kConnectError) >
+  CHECK(metrics->Read(Counter::kProbes, 1, ProbeResult::kRefused) >
         metrics->Read(Counter::kProbes, 0, ProbeResult::kTimeout));
 }
 

@@ -31,6 +31,12 @@ TEST_CASE("the example configuration loads, and every value in it is the default
   CHECK(config.monitor.database == defaults.monitor.database);
   CHECK(config.monitor.interval == defaults.monitor.interval);
   CHECK(config.monitor.timeout == defaults.monitor.timeout);
+  CHECK(config.cluster.state_file == defaults.cluster.state_file);
+  CHECK(config.cluster.failover_hold == defaults.cluster.failover_hold);
+  CHECK(config.cluster.max_held == defaults.cluster.max_held);
+  CHECK(config.cluster.max_held_bytes == defaults.cluster.max_held_bytes);
+  CHECK(config.cluster.max_lost_bytes == defaults.cluster.max_lost_bytes);
+  CHECK(config.cluster.strict_commit == defaults.cluster.strict_commit);
   CHECK(config.routing.read_from == defaults.routing.read_from);
   CHECK(config.routing.read_from_primary == defaults.routing.read_from_primary);
   CHECK(config.routing.consistency == defaults.routing.consistency);

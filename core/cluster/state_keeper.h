@@ -1,0 +1,46 @@
+// Keeps the state file up to date, on a thread of its own: a disk that hangs or is full delays no fail-over for more than a
+// moment. Used by the prober's thread.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "core/base/time.h"
+#include "core/cluster/state_file.h"
+
+namespace waypost {
+
+class StateKeeper {
+ public:
+  explicit StateKeeper(StateFile file);
+  ~StateKeeper();  // waits for a write that is under way
+  StateKeeper(const StateKeeper&) = delete;
+  StateKeeper& operator=(const StateKeeper&) = delete;
+
+  // As it is on disk.
+  [[nodiscard]] std::optional<SavedState> Saved() const;
+  // The same, read from the disk: an operator's command may have written it.
+  [[nodiscard]] std::optional<SavedState> Reread();
+  // Returns when it is on disk, or after `patience`: then it is tried until it succeeds, which the log says.
+  void Save(const SavedState& state, milliseconds patience);
+  // What was given to Save() last is on disk.
+  [[nodiscard]] bool up_to_date() const;
+
+ private:
+  void Run();
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  StateFile file_;                    // under mutex_, but for the writing itself
+  std::optional<SavedState> wanted_;  // under mutex_: not on disk yet
+  std::optional<SavedState> saved_;   // under mutex_
+  bool writing_ = false;              // under mutex_
+  bool stopping_ = false;             // under mutex_
+  std::string error_;                 // of the last attempt; the thread's only
+  std::thread thread_;
+};
+
+}  // namespace waypost

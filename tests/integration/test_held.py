@@ -1,0 +1,133 @@
+"""While there is no primary, statements and log-ins wait; but not for ever, and not without limit."""
+
+import threading
+import time
+
+import pytest
+import waypost as waypost_process
+import wire
+
+pytestmark = pytest.mark.proxy
+
+
+def started(cluster, **limits):
+    proxy = waypost_process.Waypost(cluster, sections={"cluster": limits})
+    return proxy.start()
+
+
+def held(proxy):
+    return proxy.metric("waypost_held_statements")
+
+
+def test_they_go_on_when_the_primary_is_back(pair):
+    cluster, proxy = pair
+    answers = []
+    with proxy.connect() as simple, proxy.connect() as extended:
+        simple.rows("SET application_name = 'simple'")
+        extended.rows("BEGIN")  # no server has heard of it
+        cluster.stop_server("pg0")
+        simple.send(wire.query("INSERT INTO kept VALUES ('simple')"))
+        extended.send(wire.parse("", "INSERT INTO kept VALUES ('extended')") + wire.bind("", "") + wire.execute() + wire.sync())
+        login = threading.Thread(target=lambda: answers.append(proxy.connect().value("SELECT count(*) FROM kept")))
+        login.start()
+        waypost_process.eventually(lambda: held(proxy) == 2, what="two that wait")
+        cluster.start_server("pg0")
+        assert wire.sqlstates(simple.until()) == [] == wire.sqlstates(extended.until())
+        extended.rows("COMMIT")
+        login.join(30)
+        assert not login.is_alive() and answers
+        assert simple.value("SHOW application_name") == "simple"
+    assert held(proxy) == 0
+    assert proxy.metric("waypost_held_statements_total", outcome="went_on") == 2
+    assert cluster.sql("SELECT id FROM kept ORDER BY id") == [["extended"], ["simple"]]
+
+
+def test_but_no_longer_than_failover_hold(pair):
+    cluster, _ = pair
+    proxy = started(cluster, failover_hold="1s")
+    try:
+        with proxy.connect() as conn:
+            cluster.stop_server("pg0")
+            time.sleep(1)
+            began = time.monotonic()
+            conn.send(wire.query("INSERT INTO kept VALUES ('late')"))
+            [error, _] = conn.until()
+            assert 0.9 < time.monotonic() - began < 5
+            fields = wire.error_fields(error.body)
+            assert fields["C"] == "57P03" and "pg0: down: " in fields["D"] and "pg1: a replica" in fields["D"]
+            with pytest.raises(wire.ServerError) as refused:
+                proxy.connect()
+            assert refused.value.sqlstate == "57P03"
+            cluster.start_server("pg0")
+            assert conn.value("SELECT 1") == "1"
+        assert proxy.metric("waypost_held_statements_total", outcome="gave_up") == 1
+    finally:
+        proxy.close()
+
+
+def test_and_no_more_than_max_held(pair):
+    cluster, _ = pair
+    for limits in ({"max_held": 1}, {"max_held_bytes": "100B"}):
+        proxy = started(cluster, **limits)
+        try:
+            with proxy.connect() as first, proxy.connect() as second:
+                cluster.stop_server("pg0")
+                first.send(wire.query("INSERT INTO kept VALUES ('" + "x" * 40 + "')"))
+                waypost_process.eventually(lambda proxy=proxy: held(proxy) == 1, what="one that waits")
+                second.send(wire.query("INSERT INTO kept VALUES ('" + "y" * 40 + "')"))
+                [error, _] = second.until()
+                assert b"too many statements wait" in error.body
+                first.send(wire.terminate())  # whoever goes makes room
+                waypost_process.eventually(lambda proxy=proxy: held(proxy) == 0, what="none that waits")
+                cluster.start_server("pg0")
+                assert second.value("SELECT 1") == "1"
+            assert proxy.metric("waypost_held_statements_total", outcome="refused") == 1
+        finally:
+            proxy.close()
+
+
+def test_a_held_statement_can_be_cancelled(pair):
+    cluster, proxy = pair
+    with proxy.connect() as conn:
+        cluster.stop_server("pg0")
+        conn.send(wire.query("INSERT INTO kept VALUES ('cancelled')"))
+        waypost_process.eventually(lambda: held(proxy) == 1, what="one that waits")
+        conn.cancel()
+        assert wire.sqlstates(conn.until()) == ["57014"]
+        assert held(proxy) == 0
+    cluster.start_server("pg0")
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("how", ["simple", "extended", "block"])
+def test_a_commit_whose_wait_for_standbys_was_cancelled(pair, strict, how):
+    """PostgreSQL acknowledges it with a warning."""
+    cluster, _ = pair
+    cluster.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", database="postgres")
+    cluster.sql("SELECT pg_reload_conf()", database="postgres")
+    proxy = started(cluster, strict_commit=strict)
+    insert = f"INSERT INTO kept VALUES ('{how}')"
+    try:
+        with proxy.connect() as conn:
+            if how == "block":
+                conn.rows("BEGIN")
+                conn.rows(insert)
+                conn.send(wire.query("COMMIT"))
+            elif how == "simple":
+                conn.send(wire.query(insert))
+            else:
+                conn.send(wire.parse("", insert) + wire.bind("", "") + wire.execute() + wire.sync())
+            waiting = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+            waypost_process.eventually(lambda: cluster.sql(waiting) == [["t"]], what="a commit that waits")
+            answer = conn.until()
+            assert wire.sqlstates(answer) == (["40003"] if strict else [])
+            assert answer[-1].body == b"I"
+            if how != "extended":  # there the statement was complete before it was committed
+                assert ("C" in wire.types(answer)) != strict
+            assert conn.value("SELECT 1") == "1"
+        assert proxy.metric("waypost_unreplicated_acks_total", server="pg0") == 1
+        assert cluster.sql("SELECT id FROM kept") == [[how]]
+    finally:
+        proxy.close()
+        cluster.sql("ALTER SYSTEM SET synchronous_standby_names = ''", database="postgres")
+        cluster.sql("SELECT pg_reload_conf()", database="postgres")
