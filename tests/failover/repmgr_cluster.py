@@ -15,6 +15,7 @@ openfire/openfire owns database openfire. repmgrd promotes two to four seconds a
 """
 
 import shutil
+import signal
 
 import managed
 from waypost import eventually
@@ -154,7 +155,7 @@ class RepmgrServers(managed.ManagedServers):
 
     def down(self):
         for name in self.names:
-            self.end(f"{name}.repmgrd")
+            self.end(f"{name}.repmgrd", signal.SIGKILL)
         self.destroy()
 
 

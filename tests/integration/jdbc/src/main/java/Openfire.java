@@ -171,14 +171,10 @@ public final class Openfire {
           conn.commit();
         } catch (SQLException e) {
           lookAt(conn);
-          if (!conn.isClosed()) {
-            conn.rollback();
-          }
+          attempt("rollback", conn::rollback);
           throw e;
         } finally {
-          if (!conn.isClosed()) {
-            conn.setAutoCommit(true);
-          }
+          attempt("end", () -> conn.setAutoCommit(true));
         }
       }
     }, state -> told.put(key, where[0].equals("block") ? "block " + state : state));
