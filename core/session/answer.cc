@@ -56,8 +56,7 @@ void Session::AnswerBatch(const std::string& error, char status) {
   if (ready) AppendReadyForQuery(out, status);
   else skip_to_sync_ = true;
   drop_next_ = large_query;
-  holding_ = false;
-  held_.clear();
+  held_.Drop();
   WriteClient(AsBytes(out));
   EndBatch();
 }
@@ -125,14 +124,14 @@ void Session::AnswerRollback() {
 
 void Session::OnServerLost(const std::string& error, bool mid_message) noexcept {
   SettleSettings();
-  const bool partial = mid_message && !holding_ && !In<Discarding>();
+  const bool partial = mid_message && !held_.holding() && !In<Discarding>();
   if (EndsClientToo()) {
     failure_ = last_words_.empty() ? ErrorWithSeverity(FieldsOf(WhyLost(error)), "FATAL") : last_words_;
     if (batch_ && batch_->dispatched && !batch_->failed) CountError(true);
     LoseConnection();
     return Close(failure_, ClientOutcome::kServerError);
   }
-  if ((holding_ || RunsAgain()) && !Comparing()) env_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
+  if ((held_.holding() || RunsAgain()) && !Comparing()) env_.metrics().Count(Counter::kReadRetries, RetryCause::kConnectionLost);
   failure_ = WhyLost(error);
   if (!Comparing())
     env_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(ReadError(FieldsOf(failure_)).sqlstate));
@@ -202,12 +201,12 @@ void Session::LoseConnection() {
 // The server connection is gone; `failure_` says why. `ready_due`: the client waits for a ReadyForQuery.
 void Session::Lost(bool ready_due, bool partial) {
   const bool unheard = RunsAgain();
-  const bool unseen = holding_ || unheard;
+  const bool unseen = held_.holding() || unheard;
   const bool moves = (In<InBlock>() || In<FencingHere>()) && !partial && BlockMayMove();
   if (unheard) batch_->holds_off = ending_ != ServerEnding::kIdle && env_.view().primary == connection_->id();
   LoseConnection();
   LeaveFence();
-  DropHeld();
+  held_.Drop();
   // A read that was refuted is still to run on a replica.
   if (check_ != nullptr && !check_->answered() && !In<Discarding>()) EndCheck(SelfCheckOutcome::kElsewhere);
   const bool nothing_sent = In<FencingHere>() && batch_ && !batch_->begun;

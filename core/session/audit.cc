@@ -110,7 +110,7 @@ void Session::SendAudit() {
 
 void Session::OnOwnDone() noexcept {
   if (In<Auditing>()) return EndAudit();
-  if (done_ && Comparing()) ComparePosition();
+  if (held_.ended() && Comparing()) ComparePosition();
 }
 
 void Session::EndAudit() {

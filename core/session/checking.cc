@@ -55,13 +55,13 @@ void Session::SendUnproved() {
 // The whole answer of a batch that is checked is held. False: the batch is not at its end yet.
 bool Session::Compare(char status) {
   if (!check_->answered()) {
-    if (!holding_ || status != 'I') {
+    if (!held_.holding() || status != 'I') {
       EndCheck(SelfCheckOutcome::kFailed);
       return true;
     }
     check_->set_server(connection_->id());
   }
-  return GoOnWithCheck(check_->OnAnswer(std::exchange(held_, {})), status);
+  return GoOnWithCheck(check_->OnAnswer(held_.TakeBytes()), status);
 }
 
 bool Session::GoOnWithCheck(SelfCheck::Next next, char status) {
@@ -72,7 +72,7 @@ bool Session::GoOnWithCheck(SelfCheck::Next next, char status) {
       Take(CheckDue{});
       return true;  // what follows lets go of the connection and sends it again
     case SelfCheck::Next::kAskPosition: {
-      done_ = status;
+      held_.End(status);
       std::string out;
       connection_->AskAside(out, kPrimaryNowSql);
       SendToServer(AsBytes(out));
@@ -80,8 +80,7 @@ bool Session::GoOnWithCheck(SelfCheck::Next next, char status) {
     }
     case SelfCheck::Next::kAnswer:
       NameAgain();
-      held_ = check_->TakeAnswer();
-      holding_ = true;
+      held_.Replace(check_->TakeAnswer());
       EndCheck(check_->outcome());
       return true;
   }
@@ -90,7 +89,7 @@ bool Session::GoOnWithCheck(SelfCheck::Next next, char status) {
 
 // The primary has said what is being written.
 void Session::ComparePosition() {
-  const auto status = *std::exchange(done_, std::nullopt);
+  const auto status = *held_.TakeEnd();
   if (GoOnWithCheck(check_->OnPosition(check_->primary_now, AnswersVary()), status)) FinishBatch(status);
 }
 

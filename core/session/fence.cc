@@ -79,7 +79,7 @@ void Session::OnReadIndex(Lsn index) noexcept {
     Take(Behind{});
     return AwaitReplica();
   }
-  if (!unconfirmed_) return;
+  if (!held_.unproved()) return;
   const auto proof = common_.fence.fence().Check(ticket, connection_->id(), seen_at_send_);
   if (proof == Proof::kProven) Confirm();
   else Refute();
@@ -181,7 +181,7 @@ void Session::OnFenceVoid() noexcept {
     Take(Behind{});
   }
   if (In<Fencing>()) return FallBack();
-  if (!unconfirmed_) return;
+  if (!held_.unproved()) return;
   env_.metrics().Count(Counter::kFenceThrownAway, connection_->id());
   CountFence(FenceOutcome::kFellBack);
   LeaveFence();
@@ -201,17 +201,16 @@ bool Session::MaySendOn(const ServerConnection& connection) {
     CountFence(FenceOutcome::kConfirmed);
   } else {
     seen_at_send_ = seen;
-    unconfirmed_ = true;
+    held_.AwaitProof();
   }
   return true;
 }
 
 void Session::Confirm() {
   CountFence(FenceOutcome::kConfirmed);
-  unconfirmed_ = false;
   connection_->PauseReading(false, Stream::kBusy);
-  if (decisive_ || held_.size() > kHeldBytes) ReleaseHeld();
-  if (done_) OnBatchDone(*std::exchange(done_, std::nullopt));
+  if (held_.Proved()) ReleaseHeld();
+  if (const auto status = held_.TakeEnd()) OnBatchDone(*status);
 }
 
 void Session::Refute() {
@@ -222,10 +221,8 @@ void Session::Refute() {
 
 // What is held is thrown away, and what still comes of this run.
 void Session::Discard() {
-  const bool paused = held_.size() > kHeldBytes;
-  unconfirmed_ = decisive_ = holding_ = false;
-  Release(held_);
-  if (done_) return OnBatchDone(*std::exchange(done_, std::nullopt));
+  const bool paused = held_.too_long();
+  if (const auto status = held_.Drop()) return OnBatchDone(*status);
   if (!paused) return;
   // So much more may follow that another connection costs less.
   auto* lost = connection_;

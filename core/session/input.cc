@@ -107,7 +107,7 @@ bool Session::Accepts(char type) const {
   // What is on its way to cancel the batch before must not hit the next one.
   if (connection_ != nullptr && connection_->cancelling() && !In<Relaying>()) return false;
   if (In<Idle>() || In<Begun>() || In<InBlock>() || In<Pinned>() || In<FailedBlock>()) return true;
-  if (!In<Relaying>() || done_ || batch_->shape_wait == ShapeWait::kAsked) return false;
+  if (!In<Relaying>() || held_.ended() || batch_->shape_wait == ShapeWait::kAsked) return false;
   // The running batch goes on: a COPY, a series without its Sync, a message too large to gather.
   const auto& ledger = connection_->ledger();
   return large_next_ || ledger.ReadyForQueryDue() == 0 || ledger.CopyIn() || IsCopyData(type);

@@ -50,7 +50,7 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
   const bool ran = IsDecisive(header.type) || (header.type == 'T' && answer.entry == 'Q');
   if (ran && batch_ && answer.entry != 0 && answer.reply == Reply::kForward) batch_->ran_any = true;
   if (header.type == 'D' && In<Auditing>() && !AddAuditRow(audit_, body)) audit_failed_ = true;
-  if (header.type == 'D' && done_ && Comparing()) check_->primary_now = ReadPrimaryNow(body);
+  if (header.type == 'D' && held_.ended() && Comparing()) check_->primary_now = ReadPrimaryNow(body);
   switch (header.type) {
     case 'C': case 'I': case 's':
       CountCompletion(answer, header.type, body);
@@ -78,7 +78,7 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
     default:
       break;
   }
-  if (holding_ && answer.reply == Reply::kForward && IsDecisive(header.type)) ReleaseHeld();
+  if (held_.holding() && answer.reply == Reply::kForward && IsDecisive(header.type)) ReleaseHeld();
   return Relayed::kForward;
 }
 
@@ -143,7 +143,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   }
   // What was sent to ask is skipped.
   if (batch_ && batch_->shape_wait == ShapeWait::kAsked) batch_->shape_wait = ShapeWait::kAnswered;
-  if (Comparing() && (answer.reply != Reply::kSwallow || done_)) {  // the client gets the answer at hand
+  if (Comparing() && (answer.reply != Reply::kSwallow || held_.ended())) {  // the client gets the answer at hand
     check_->Fail(SelfCheckOutcome::kFailed);
     return Relayed::kSkip;
   }
@@ -157,7 +157,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
     Take(HeldError{.unbegun = true});
     if (In<Discarding>()) {
       MarkStale(batch_->messages.front());
-      DropHeld();
+      held_.Drop();
       LeaveFence();
       env_.metrics().Count(Counter::kReadRetries, RetryCause::kPlanChanged);
       return Relayed::kDrop;
@@ -166,10 +166,10 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   // In a block that the client made READ ONLY that error is its own.
   const bool own = error.sqlstate == "25006" && In<Relaying>() && std::get<Relaying>(state_).opens;
   const bool reshaped = batch_ && batch_->reshaped && answer.sequence == batch_->refusal_sequence;
-  if (holding_ && !own && (reshaped || MayHeal(error.sqlstate))) {
+  if (held_.holding() && !own && (reshaped || MayHeal(error.sqlstate))) {
     Take(HeldError{});
     if (In<Discarding>()) {
-      DropHeld();
+      held_.Drop();
       LeaveFence();
       const bool read_only = error.sqlstate == "25006";
       Log(LogLevel::kInfo, "read_rerun",
@@ -196,7 +196,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   }
   if (batch_ && !batch_->failed) CountError(false);
   if (batch_) batch_->failed = true;
-  if (batch_ && !holding_) batch_->error_told = true;
+  if (batch_ && !held_.holding()) batch_->error_told = true;
   env_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
   // 25P02 stays: in a failed block nothing is looked at.
   if (batch_ && answer.sequence != 0 && answer.sequence == batch_->refusal_sequence &&
@@ -244,44 +244,30 @@ void Session::OnSynthesised(char type, std::uint64_t sequence, std::string& out)
 }
 
 void Session::ReleaseHeld() {
-  if (!holding_) return;
-  if (unconfirmed_) {
-    decisive_ = true;
-    return;
-  }
-  if (check_ != nullptr) return;  // until it is whole
-  holding_ = decisive_ = false;
+  if (!held_.MayGo() || check_ != nullptr) return;  // what is checked is held until it is whole
+  const auto held = held_.Take();
   Take(Forwarding{});
-  if (held_.empty()) return;
-  const auto held = std::move(held_);
-  Release(held_);
+  if (held.empty()) return;
   if (batch_) batch_->heard = true;
   WriteClient(AsBytes(held));
-}
-
-// What was held is thrown away, and no proof is waited for.
-void Session::DropHeld() {
-  holding_ = unconfirmed_ = decisive_ = false;
-  done_.reset();
-  held_.clear();
 }
 
 void Session::OnForward(Bytes bytes) noexcept {
   // Rows behind a first one come without being looked at, also those of a run that was refuted meanwhile.
   if (In<Discarding>()) return;
-  if (!holding_) {
+  if (!held_.holding()) {
     if (batch_) batch_->heard = true;
     return WriteClient(bytes);
   }
   if (Comparing() && check_->failed()) return;
-  held_ += AsText(bytes);
-  if (held_.size() <= kHeldBytes) return;
+  held_.Keep(bytes);
+  if (!held_.too_long()) return;
   if (Comparing()) {  // the answer at hand is shorter
-    Release(held_);
+    held_.Clear();
     return check_->Fail(SelfCheckOutcome::kTooLong);
   }
   if (check_ != nullptr) EndCheck(SelfCheckOutcome::kTooLong);
-  if (unconfirmed_) connection_->PauseReading(true, Stream::kBusy);
+  if (held_.unproved()) connection_->PauseReading(true, Stream::kBusy);
   else ReleaseHeld();
 }
 

@@ -179,7 +179,7 @@ void Session::OnServerConnection(PooledConnection& pooled) noexcept {
   connection.Lease(*this);
   if (client_full_) connection.PauseReading(true);
   common_.AddOutstanding(connection.id(), 1);
-  holding_ = std::get<Acquiring>(state_).decision.may_rerun || check_ != nullptr;
+  if (std::get<Acquiring>(state_).decision.may_rerun || check_ != nullptr) held_.Hold();
   Take(Leased{});
   // What belongs to the running batch may wait in the input: copy data, a message too large to gather.
   if (!input_.empty()) ProcessInput();
@@ -262,7 +262,7 @@ void Session::LetGo(bool clean) {
     skip_left_ = std::exchange(stream_left_, 0);
     clean = false;
   }
-  DropHeld();
+  held_.Drop();
   sticky_pin_ = PinReason::kNone;
   sequence_pin_ = block_advanced_ = false;
   unseen_ = audit_due_ = false;
@@ -283,10 +283,7 @@ void Session::LetGo(bool clean) {
 
 void Session::OnBatchDone(char status) noexcept {
   SettleSettings();
-  if (unconfirmed_) {
-    done_ = status;
-    return;
-  }
+  if (held_.unproved()) return held_.End(status);
   // An answer that is thrown away is not the one that the client gets.
   if (check_ == nullptr || In<Discarding>() || Compare(status)) FinishBatch(status);
 }
@@ -414,7 +411,7 @@ void Session::Drain(bool at_once) {
 
 // The client has got a part of a message, and until it has the rest nothing can be said to it.
 bool Session::MidMessage() const {
-  return connection_ != nullptr && connection_->mid_message() && !holding_ && !In<Discarding>();
+  return connection_ != nullptr && connection_->mid_message() && !held_.holding() && !In<Discarding>();
 }
 
 void Session::Close(const std::string& message, ClientOutcome outcome) {

@@ -43,6 +43,7 @@
 #include "core/server/pool_set.h"
 #include "core/session/batch.h"
 #include "core/session/common.h"
+#include "core/session/held_reply.h"
 #include "core/session/self_check.h"
 #include "metrics/labels.h"
 #include "parser/catalog/resolve.h"
@@ -371,7 +372,6 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void WithClientPid(Bytes body, std::string& replacement) const;
   void SettingsFailed(Bytes body, bool begin);
   void ReleaseHeld();
-  void DropHeld();
   [[nodiscard]] bool PlanChanged(const Answer& answer, const ErrorView& error) const;
   [[nodiscard]] bool MayHeal(std::string_view sqlstate) const;
 
@@ -452,20 +452,14 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   bool client_full_ = false;       // the client does not take its answers: nothing new is begun for it
   std::optional<bool> ready_due_;  // of a batch that was sent: ReadyForQuery is owed; empty: it was not sent
 
-  // A held reply may grow to this; then it is let go, or, if it waits for its proof, the rest is not read.
-  static constexpr std::size_t kHeldBytes = 64 * 1024;
   bool index_known_ = false;       // the probe that was joined is answered
-  bool unconfirmed_ = false;       // the reply may be older than it must be: it is held until the probe is answered
-  bool decisive_ = false;          // but for that it could be let go
   bool fenced_ = false;            // the batch had to be proved fresh
-  std::optional<char> done_;       // the whole reply is held: the status with which it ended
   Fence::Seen seen_at_send_;
   std::uint32_t proof_incarnation_ = 0;
   bool snapshot_taken_ = false;    // of a REPEATABLE READ block: what it reads is fixed
 
   std::unique_ptr<SelfCheck> check_;  // of the batch under way; null: it is not checked
-  bool holding_ = false;           // the reply is held back: it may have to be thrown away
-  std::string held_;
+  HeldReply held_;                 // what the client does not get yet of the answer
   std::string failure_;            // ErrorResponse for AnswerBatch
   std::string untold_;             // why the block failed, while the client was not told yet
   // What the server said before it ended the connection: an ErrorResponse, FATAL; empty: nothing.
