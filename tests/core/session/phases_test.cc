@@ -58,8 +58,8 @@ TEST_CASE("one client too many is told so, once it has proved who it is", "[core
   CHECK(world.Connect().logged_in());
 }
 
-TEST_CASE("a login waits for a primary, no longer than query_wait_timeout", "[core][session][phases]") {
-  World world([](Config& config) { config.pool.query_wait_timeout = milliseconds{3000}; });
+TEST_CASE("a login waits for a primary, no longer than failover_hold", "[core][session][phases]") {
+  World world([](Config& config) { config.cluster.failover_hold = milliseconds{3000}; });
   world.Show(std::nullopt);
   world.Run();
   auto& client = world.Connect();
@@ -113,8 +113,8 @@ TEST_CASE("a statement waits for a server connection, no longer than query_wait_
   }
 }
 
-TEST_CASE("a statement waits for a primary, no longer than query_wait_timeout", "[core][session][phases]") {
-  World world([](Config& config) { config.pool.query_wait_timeout = milliseconds{1000}; });
+TEST_CASE("a statement waits for a primary, no longer than failover_hold", "[core][session][phases]") {
+  World world([](Config& config) { config.cluster.failover_hold = milliseconds{1000}; });
   auto& client = world.Connect();
   world.Show(std::nullopt);
   client.Say(Query(kInsert));
