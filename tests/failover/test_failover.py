@@ -33,10 +33,11 @@ def running(kind, **options):
 
 
 @contextlib.contextmanager
-def waypost_before(servers, remembers=True):
-    made = waypost_process.Waypost(servers, sections={"routing": {"read_from": "streaming"}})
+def waypost_before(servers, remembers=True, **settings):
+    """`settings` are those of its [cluster]."""
+    made = waypost_process.Waypost(servers, sections={"routing": {"read_from": "streaming"}, "cluster": settings})
     if remembers:
-        made.sections["cluster"] = {"state_file": str(made.dir / "state")}
+        settings["state_file"] = str(made.dir / "state")
     try:
         yield made.start()
         assert made.process.poll() is None, f"ended by itself: {made.process.returncode}\n{made.log()[-3000:]}"
@@ -202,6 +203,19 @@ def test_a_replica_is_gone(patroni, fault):
         assert load.longest()["read"] < READ_SECONDS, load.summary()
 
 
+@pytest.mark.long
+def test_two_wayposts(repmgr):
+    """They share nothing: what one has acknowledged is seen through the other, also behind a fail-over."""
+    primary = prepare(repmgr)
+    with waypost_before(repmgr) as one, waypost_before(repmgr) as other:
+        with Openfire(one.port) as openfire, Workload(one.port, other.port, movers=4) as load:
+            for action in (repmgr.stop, repmgr.kill):
+                old, primary = primary, fail_over(repmgr, load, lambda: action(primary), primary)
+                repmgr.start(old)
+                load.wait_for("read")
+            check(load, openfire, repmgr, primary)
+
+
 @contextlib.contextmanager
 def unattended():
     """Two servers whose manager has gone home."""
@@ -226,6 +240,56 @@ def test_a_primary_that_comes_back_as_primary(how):
             for kind in ("write", "read", "transaction"):
                 load.wait_for(kind, since=back)
             check(load, openfire, servers, primary)
+
+
+@pytest.mark.long
+def test_an_outage_longer_than_the_hold():
+    """Everybody is told so, nobody is sent away, and everybody goes on when there is a primary again."""
+    with unattended() as servers, waypost_before(servers, failover_hold="2s") as waypost:
+        primary = prepare(servers)
+        with Workload(waypost.port, newcomers=0) as load:
+            load.wait_for("write")
+            servers.stop(primary)
+            time.sleep(6)
+            back = time.monotonic()
+            servers.start_as_is(primary)
+            for kind in ("write", "read", "transaction"):
+                load.wait_for(kind, since=back + 1.0)
+            load.stop()
+            load.judge(servers, primary)
+            print(load.summary())
+            assert not load.wrong, load.summary()
+            outcomes = load.outcomes()
+            assert outcomes["read"].keys() == {"57P03"} and outcomes["write"].keys() <= {"57P03", "08007"}, load.summary()
+            assert outcomes["transaction"].keys() <= {"57P03", "08007", "40001"}, load.summary()
+            assert max(load.longest().values()) < 5.0, load.summary()
+
+
+@pytest.mark.long
+def test_a_waypost_that_starts_when_half_is_down():
+    """It knows from before who the primary is, so that the one that runs is enough; likewise behind a fail-over."""
+    with unattended() as servers, waypost_before(servers) as waypost:
+        first = prepare(servers)
+        other = servers.other(first)
+        servers.stop_server(other)
+        waypost.stop()
+        waypost.start()
+        with Workload(waypost.port) as load:
+            load.wait_for("write")
+        check(load, None, servers, first)
+        servers.start_as_is(other)
+        servers.make_synchronous(first)
+        with Workload(waypost.port) as load:
+            load.wait_for("write")
+            servers.kill(first)
+            servers.sql("SELECT pg_promote()", other)
+            load.wait_for("write")
+        waypost.stop()
+        servers.sql(SCHEMA, other, "openfire", "openfire")
+        waypost.start()
+        with Workload(waypost.port) as load:
+            load.wait_for("write")
+        check(load, None, servers, other)
 
 
 @pytest.mark.long

@@ -83,7 +83,8 @@ class Client(threading.Thread):
     def connected(self):
         if not self.conn:
             try:
-                self.conn = wire.connect(self.load.port, timeout=HANG_SECONDS)
+                ports = self.load.ports
+                self.conn = wire.connect(ports[self.number // 2 % len(ports)], timeout=HANG_SECONDS)
             except (OSError, wire.ServerError) as error:
                 self.load.over.wait(0.05)
                 raise Told("refused", str(error)) from error
@@ -220,8 +221,10 @@ class Newcomer(Client):
 
 
 class Workload:
-    def __init__(self, port, writers=4, readers=4, movers=2, newcomers=1):
-        self.port, self.writers, self.movers = port, writers, movers
+    """`ports`: of one Waypost or several, among which the clients are spread."""
+
+    def __init__(self, *ports, writers=4, readers=4, movers=2, newcomers=1):
+        self.ports, self.writers, self.movers = ports, writers, movers
         self.over = threading.Event()
         self.began = time.monotonic()
         self.events = []
