@@ -55,6 +55,7 @@ struct ParsedThere {
   StatementRef as;          // of no shape: that is not known
   std::uint64_t asked = 0;  // in the ledger: a Describe of it that is not answered yet
   bool stale = false;       // DDL has changed what it returns
+  std::uint64_t parsed = 0;  // in the ledger: the Parse that made it
 };
 
 // True if what is there is `wanted`, and takes and returns what that does. A shape that no client was told may be anything.

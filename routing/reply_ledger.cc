@@ -90,7 +90,7 @@ Answer Ledger::OnError() {
   copy_in_ = false;
   if (EndsWithReady(entry.type)) return {entry.reply, entry.type, entry.sequence, false};
   SkipToSync();
-  return {Reply::kForward, entry.type, entry.sequence, true};
+  return {entry.reply == Reply::kTry ? Reply::kTry : Reply::kForward, entry.type, entry.sequence, true};
 }
 
 Answer Ledger::OnReady() {

@@ -22,6 +22,7 @@ namespace waypost {
 enum class Reply : std::uint8_t {
   kForward,     // the client's message: its answer goes to the client
   kSwallow,     // ours: its answer is dropped (an error of an injected Parse is the client's all the same)
+  kTry,         // ours too: an error is dropped as well
   kSynthesise,  // not sent: we answer it ourselves when its turn comes
 };
 
@@ -60,7 +61,7 @@ class Ledger {
   [[nodiscard]] bool CopyIn() const { return copy_in_; }
   // True while the next answer due is to one of our own messages.
   [[nodiscard]] bool Swallowing() const {
-    return head_ < entries_.size() && entries_[head_].reply == Reply::kSwallow;
+    return head_ < entries_.size() && (entries_[head_].reply == Reply::kSwallow || entries_[head_].reply == Reply::kTry);
   }
   // The type of the message that the server answers next; 0: none.
   [[nodiscard]] char Next() const {

@@ -10,8 +10,6 @@ constexpr std::size_t kShortPlan = 16;
 // Memory for more plans than this is given back with the batch.
 constexpr std::size_t kKeptPlans = 64;
 
-std::string_view Kept(std::string_view name) { return name.substr(0, kMaxStatementNameBytes); }
-
 template <class T>
 void ClearWithinReason(std::vector<T>& list) {
   if (list.capacity() > kKeptPlans) list = std::vector<T>();
@@ -24,18 +22,29 @@ std::size_t StatementNames::Bytes() const {
   std::size_t bytes = 0;
   const auto add = [&](const StatementRef& statement) { bytes += kBytesEach + (statement ? statement->sql->text.size() : 0); };
   if (named_)
-    for (const auto& [name, statement] : *named_) add(statement);
+    for (const auto& [name, named] : *named_) add(named.statement);
   for (const auto& plan : plan_) add(plan.statement);
   return bytes;
 }
 
 StatementRef StatementNames::FindAt(std::string_view whole, Place place) const {
-  const auto name = Kept(whole);
+  const auto name = KeptName(whole);
   if (const auto* planned = Planned(name, place)) return planned->statement;
   if (name.empty()) return unnamed_;
   if (!named_) return nullptr;
   const auto found = named_->find(name);
-  return found == named_->end() ? nullptr : found->second;
+  return found == named_->end() ? nullptr : found->second.statement;
+}
+
+std::vector<std::pair<std::string_view, StatementRef>> StatementNames::InOrder() const {
+  std::vector<std::pair<std::string_view, StatementRef>> list;
+  if (!named_) return list;
+  std::vector<const Names::value_type*> entries;
+  entries.reserve(named_->size());
+  for (const auto& entry : *named_) entries.push_back(&entry);
+  std::sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) { return a->second.since < b->second.since; });
+  for (const auto* entry : entries) list.emplace_back(entry->first, entry->second.statement);
+  return list;
 }
 
 // The last plan before `place` that says what `name` means; null: none does.
@@ -69,7 +78,7 @@ void StatementNames::Add(Entry plan) {
   for (Place i = 0; i < place(); ++i) Index(i);
 }
 
-void StatementNames::Plan(std::string_view name, StatementRef statement) { Add({std::string(Kept(name)), std::move(statement)}); }
+void StatementNames::Plan(std::string_view name, StatementRef statement) { Add({std::string(KeptName(name)), std::move(statement)}); }
 
 void StatementNames::PlanNone() { Add({{}, nullptr, true}); }
 
@@ -85,23 +94,30 @@ std::string StatementNames::NameOf(std::string_view server_name) const {
   for (const auto& plan : plan_)
     if (!plan.name.empty() && is(plan.statement)) return plan.name;
   if (named_)
-    for (const auto& [name, statement] : *named_)
-      if (is(statement)) return name;
+    for (const auto& [name, named] : *named_)
+      if (is(named.statement)) return name;
   return {};
 }
 
 void StatementNames::Set(std::string_view whole, StatementRef statement) {
-  const auto name = Kept(whole);
+  const auto name = KeptName(whole);
+  const auto found = named_ ? named_->find(name) : Names::iterator();
+  const bool known = named_ && found != named_->end();
+  if (!known) before_.push_back({std::string(name), nullptr});
+  else before_.push_back({std::string(name), found->second.statement, false, found->second.since});
+  Put(name, {std::move(statement), known ? found->second.since : ++ever_named_});
+}
+
+void StatementNames::Put(std::string_view name, Named named) {
   if (!named_) {
-    if (!statement) return;
+    if (!named.statement) return;
     named_ = std::make_unique<Names>();
   }
   const auto found = named_->find(name);
-  before_.push_back({std::string(name), found == named_->end() ? nullptr : found->second});
   if (found == named_->end()) {
-    if (statement) named_->emplace(name, std::move(statement));
-  } else if (statement) {
-    found->second = std::move(statement);
+    if (named.statement) named_->emplace(name, std::move(named));
+  } else if (named.statement) {
+    found->second = std::move(named);
   } else {
     named_->erase(found);
   }
@@ -109,12 +125,12 @@ void StatementNames::Set(std::string_view whole, StatementRef statement) {
 
 void StatementNames::Clear() {
   if (!named_) return;
-  for (auto& [name, statement] : *named_) before_.push_back({name, std::move(statement)});
+  for (auto& [name, named] : *named_) before_.push_back({name, std::move(named.statement), false, named.since});
   named_.reset();
 }
 
 void StatementNames::Tell(std::string_view whole, const StatementRef& untold, const StatementRef& told) {
-  const auto name = Kept(whole);
+  const auto name = KeptName(whole);
   // A name that is planned twice is told once: what the batch does behind that needs no telling.
   if (const auto* planned = Planned(name, place()); planned != nullptr && planned->statement == untold)
     plan_[static_cast<std::size_t>(planned - plan_.data())].statement = told;
@@ -123,7 +139,7 @@ void StatementNames::Tell(std::string_view whole, const StatementRef& untold, co
     return;
   }
   if (!named_) return;
-  if (const auto found = named_->find(name); found != named_->end() && found->second == untold) Set(name, told);
+  if (const auto found = named_->find(name); found != named_->end() && found->second.statement == untold) Set(name, told);
 }
 
 void StatementNames::EndBatch() {
@@ -135,7 +151,7 @@ void StatementNames::EndBatch() {
 
 void StatementNames::UndoBatch() {
   for (auto changed = std::move(before_); !changed.empty(); changed.pop_back())
-    Set(changed.back().name, std::move(changed.back().statement));
+    Put(changed.back().name, {std::move(changed.back().statement), changed.back().since});
   ClearWithinReason(before_);
 }
 

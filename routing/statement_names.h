@@ -25,6 +25,7 @@ namespace waypost {
 
 // The server keeps no more of a name than this: NAMEDATALEN - 1. Names that are alike up to there are one name.
 inline constexpr std::size_t kMaxStatementNameBytes = 63;
+[[nodiscard]] inline std::string_view KeptName(std::string_view name) { return name.substr(0, kMaxStatementNameBytes); }
 
 class StatementNames {
  public:
@@ -39,6 +40,10 @@ class StatementNames {
   // Some name that means the statement which the server calls `server_name`; empty: there is none, or it has no name.
   // Takes as long as there are names.
   [[nodiscard]] std::string NameOf(std::string_view server_name) const;
+
+  // All names but "", and what each means by what the server has answered, in the order in which they came to mean anything.
+  // Valid until one changes.
+  [[nodiscard]] std::vector<std::pair<std::string_view, StatementRef>> InOrder() const;
 
   // About what all of them take, the planned ones too. Takes as long as there are names.
   [[nodiscard]] std::size_t Bytes() const;
@@ -73,19 +78,26 @@ class StatementNames {
   };
   template <class T>
   using ByName = std::unordered_map<std::string, T, Hash, std::equal_to<>>;
-  using Names = ByName<StatementRef>;
+  struct Named {
+    StatementRef statement;
+    std::uint64_t since = 0;  // the order in which names came to mean something
+  };
+  using Names = ByName<Named>;
   // One plan, or one name as it was before the batch changed it.
   struct Entry {
     std::string name;
     StatementRef statement;
     bool all = false;  // PlanNone
+    std::uint64_t since = 0;  // of what was before
   };
 
   [[nodiscard]] const Entry* Planned(std::string_view name, Place place) const;
   void Add(Entry plan);
+  void Put(std::string_view name, Named named);
   void Index(Place place);
 
   std::unique_ptr<Names> named_;  // few clients name any
+  std::uint64_t ever_named_ = 0;
   StatementRef unnamed_;
   std::vector<Entry> plan_;
   std::vector<Entry> before_;  // what the batch has changed, the oldest first

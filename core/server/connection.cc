@@ -256,9 +256,14 @@ void ServerConnection::CloseAside(std::string& out, std::string_view name) {
   if (ledger_.Sent('C', Reply::kSwallow) != 0) MessageBuilder(out, 'C').Byte('S').CString(name);
 }
 
-void ServerConnection::AddStatement(std::uint64_t id, StatementRef statement) {
+void ServerConnection::AddStatement(std::uint64_t id, StatementRef statement, std::uint64_t sequence) {
   statement_bytes += statement->sql->text.size();
-  statements[id] = {std::move(statement)};
+  statements[id] = {.as = std::move(statement), .parsed = sequence};
+}
+
+void ServerConnection::ForgetStatements(std::uint64_t sequence) {
+  std::erase_if(statements, [&](const auto& entry) { return entry.second.parsed < sequence; });
+  std::erase_if(own_names, [&](const auto& entry) { return entry.second < sequence; });
 }
 
 void ServerConnection::PauseReading(bool pause, Stream::PauseReason reason) {

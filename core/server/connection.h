@@ -91,8 +91,10 @@ class ServerConnection final : public PooledConnection, public StreamUser {
   std::uint64_t AskAside(std::string& out, std::string_view sql);
   // A Close of ours of the prepared statement `name`; swallowed too.
   void CloseAside(std::string& out, std::string_view name);
-  // A Parse that makes `statement` is on its way.
-  void AddStatement(std::uint64_t id, StatementRef statement);
+  // The Parse `sequence`, which makes `statement`, is on its way.
+  void AddStatement(std::uint64_t id, StatementRef statement, std::uint64_t sequence);
+  // What was parsed before the message `sequence` is no more.
+  void ForgetStatements(std::uint64_t sequence);
   // The client does not take what comes: stop or go on reading.
   void PauseReading(bool pause, Stream::PauseReason reason = Stream::kPeerSlow);
   // Answers that we give ourselves and that nothing from the server will bring up.
@@ -125,6 +127,9 @@ class ServerConnection final : public PooledConnection, public StreamUser {
   StatementRef unnamed;                         // what its unnamed statement is, if it is known,
   std::uint64_t unnamed_asked = 0;              // and, in the ledger, a Describe of it that is not answered yet
   std::unordered_map<std::uint64_t, ParsedThere> statements;  // the prepared statements that it has, by id
+  // Where they bear the names that one client gave them, see Session::TakeOwnNames: all that may be there, and, in the ledger,
+  // the Parse that made each; 0: it may be none. Empty: they bear ours.
+  std::unordered_map<std::string, std::uint64_t> own_names;
   std::size_t statement_bytes = 0;  // of the texts of all that were parsed since it had none
 
   void OnConnected() noexcept override;

@@ -103,6 +103,7 @@ void Session::SendAudit() {
   audit_ = {};
   audit_failed_ = false;
   std::string out;
+  if (own_names_) CloseStatements(out);  // what bears a name of the client's is none of its PREPAREs
   connection_->AskAside(out, AuditSql(unseen_ ? AuditScope::kEverything : AuditScope::kObjects, env_.statements().prefix()));
   env_.metrics().Count(Counter::kSessionAudits);
   SendToServer(AsBytes(out));

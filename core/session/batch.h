@@ -42,6 +42,7 @@ struct Effect {
     kRan,       // Q, E: the facts of `sql`, one a CommandComplete
     kParsed,    // P: `name` is `statement` now
     kInjected,  // our own P: only undone if it fails
+    kTried,     // the same, in a series of its own: nothing else is skipped if it fails
     kClosed,    // C: `name` is no more; empty: the unnamed statement
     kDescribed,  // D, the client's or our own: `statement`, named so, takes and returns what the answer says
   };
@@ -160,6 +161,7 @@ struct BatchFlags {
   bool writes = false;           // it may take values from sequences, at least by a trigger,
   bool advances = false;         // and is likely to
   bool reads_sequence = false;   // currval(), lastval()
+  bool lists_prepared = false;   // pg_prepared_statements
   bool stays = false;            // it may leave something in its block that lives on its server
   bool audit = false;            // it may have begun or ended what ties the session
   bool resets = false;           // RESET, DISCARD ALL: back to the start-up values

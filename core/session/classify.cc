@@ -138,6 +138,7 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
   b.stays = b.stays || LeavesSomething(found);
   if (!found.verdict.repeatable && !again) b.facts.repeatable = false;
   if (LooksAtData(found)) b.facts.needs_fence = true;
+  b.lists_prepared = b.lists_prepared || found.verdict.lists_prepared;
   // What EXECUTE runs may be a read.
   for (const auto& facts : found.facts()) b.facts.reads_by_form &= !facts.writes_by_form || facts.kind == StatementKind::kExecute;
   if (found.facts().empty()) return;
@@ -186,6 +187,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (MayEndPin(found.facts())) b.audit = true;
       if (!found.facts().empty()) NoteRun(NoteOf(found));
       if (ChangesSession(found.facts())) message.sql = found.sql;
+      if (message.sql) b.lists_prepared = b.lists_prepared || ExecutesListing(*message.sql->facts);
       return;
     }
     case 'P':
@@ -244,6 +246,7 @@ void Session::ClassifyParse(BatchMessage& message, Bytes body) {
   if (!Treat(message, found, false)) return;
   ClassifyStatement(found, false);
   const auto sql = SqlCache::Keep(found, parse->sql);
+  b.lists_prepared = b.lists_prepared || ExecutesListing(*sql->facts);
   // Parsed behind a SET of the same batch, it means what those settings make of it: nobody else may share it.
   const auto& parsing = settings_.parsing();
   const auto settings = b.changes_settings ? std::make_shared<const SettingSet>(*parsing) : parsing;
@@ -267,6 +270,7 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   if (auto error = WhyNoPortal(bind->portal); !error.empty()) return RefuseTooMuch(message, std::move(error));
   b.portals.Bind(bind->portal, {ChangesSession(found.facts()) ? message.statement->sql : SqlRef(), found.verdict.pin,
                                 Unlisted(found, message.statement->sql->text), MayEndPin(found.facts()), NoteOf(found)});
+  b.lists_prepared = b.lists_prepared || ExecutesListing(*message.statement->sql->facts);
 }
 
 void Session::ClassifyClosePortal(std::string_view name) {

@@ -34,7 +34,8 @@ bool Session::RunEffects(const Answer& answer, char type, Bytes body) {
   auto& effect = b.effects[b.effect];
   if (type == 'E') {
     const auto failed = b.effect++;
-    UndoSkipped(b.effects.size());  // what was sent behind it, up to the end of the batch
+    // What was sent behind it, up to the end of the batch, is skipped.
+    if (b.effects[failed].kind != Effect::Kind::kTried) UndoSkipped(b.effects.size());
     Undo(b.effects[failed], true);
     return true;
   }
@@ -61,13 +62,15 @@ bool Session::RunEffects(const Answer& answer, char type, Bytes body) {
       }
       break;
     case Effect::Kind::kClosed:
-      if (!effect.name.empty()) names_.Set(effect.name, nullptr);
+      if (effect.name.empty()) break;
+      names_.Set(effect.name, nullptr);
+      ForgetOwnName(effect.name);
       break;
     case Effect::Kind::kDescribed:
       if (type == 't') effect.types = AsText(body);
       else if (type == 'T' || type == 'n') Described(effect, type, body);
       break;
-    case Effect::Kind::kInjected:
+    case Effect::Kind::kInjected: case Effect::Kind::kTried:
       break;
   }
   if (answer.completes) ++b.effect;
@@ -90,6 +93,11 @@ void Session::Undo(Effect& effect, bool failed) {
   if (!effect.sent) return;
   if (effect.taints) connection_->tainted = true;
   if (!effect.OfUnnamed()) {
+    if (const auto own = connection_->own_names.find(std::string(KeptName(effect.name))); own != connection_->own_names.end()) {
+      // Another name may mean the same.
+      if (own->second == effect.sequence) own->second = 0;
+      failed = false;
+    }
     if (failed || !effect.before) connection_->statements.erase(effect.statement->id);
     else connection_->statements[effect.statement->id] = *effect.before;
   } else if (failed) {
@@ -114,6 +122,7 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
       break;
     case StatementKind::kPrepare:
       names_.Set(facts.object, PreparedBySql(sql, facts.object, settings_.parsing()));
+      ForgetOwnName(facts.object);
       break;
     case StatementKind::kDiscard:
       if (facts.object == "sequences") ForgetSequences();
@@ -189,13 +198,15 @@ void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
 void Session::ApplyDeallocate(const Facts& facts) {
   if (facts.object.empty()) {
     names_.Clear();
-    connection_->statements.clear();
+    connection_->ForgetStatements(Answered());
     return;
   }
   const auto statement = names_.FindAt(facts.object, 0);
   if (!statement) return;
-  connection_->statements.erase(statement->id);
+  const auto there = connection_->statements.find(statement->id);
+  if (!own_names_ && there != connection_->statements.end() && there->second.parsed < Answered()) connection_->statements.erase(there);
   names_.Set(facts.object, nullptr);
+  ForgetOwnName(facts.object);
 }
 
 // A series of changes is applied at once: each copies all that is set.
@@ -212,7 +223,7 @@ void Session::ApplySetting(SettingEffect effect) {
   if (effect.kind == SettingEffect::Kind::kDiscardAll) {
     names_.Clear();
     names_.SetUnnamed(nullptr);
-    connection_->statements.clear();
+    connection_->ForgetStatements(Answered());
     connection_->unnamed.reset();
     ForgetSequences();
     unpin_ = true;

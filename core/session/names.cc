@@ -128,7 +128,8 @@ std::vector<TextEdit> Session::ServerNamesIn(std::string& out, const BatchMessag
     const auto name = token.kind == Token::Kind::kWord ? AsciiLower(token.text) : Unquoted(token.text);
     const auto statement = names_.FindAt(ClippedName(name), message.place);
     if (!statement || statement->by_sql()) continue;
-    EnsureStatement(out, statement);
+    EnsureStatement(out, statement, ClippedName(name));
+    if (own_names_) continue;
     edits.push_back({static_cast<std::size_t>(token.text.data() - text.data()), token.text.size(), QuotedName(statement->server_name)});
   }
   return edits;

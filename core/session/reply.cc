@@ -141,6 +141,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
     env_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
     return Relayed::kSkip;
   }
+  if (answer.reply == Reply::kTry) return Relayed::kSkip;  // nobody has asked for it
   // What was sent to ask is skipped.
   if (batch_ && batch_->shape_wait == ShapeWait::kAsked) batch_->shape_wait = ShapeWait::kAnswered;
   if (Comparing() && (answer.reply != Reply::kSwallow || held_.ended())) {  // the client gets the answer at hand

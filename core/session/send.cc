@@ -30,7 +30,9 @@ void Session::Send() {
     b.begun = true;
     // A batch that was kept waiting is older than its sending.
     b.sent_at = b.waited ? env_.ExactNow() : b.started;
+    const bool idle = connection_->ledger().Idle();
     TrimStatements(out);
+    if (b.lists_prepared && idle) TakeOwnNames(out);
     ParseAsBefore(out);
     AppendSettings(out);
     AppendSequences(out);
@@ -68,13 +70,22 @@ void Session::AddEffect(Effect effect) {
 }
 
 // A server connection outlives its clients and what they close: it begins anew from time to time. In a failed block nothing
-// that is gone could be parsed again.
+// that is gone could be parsed again. What bears another client's names goes at once.
 void Session::TrimStatements(std::string& out) {
   auto& connection = *connection_;
   const bool enough = connection.statements.size() >= kMaxStatementsPerConnection ||
-                      connection.statement_bytes >= kMaxStatementBytesPerConnection;
-  if (!enough || !connection.ledger().Idle() || connection.status() == 'E') return;
-  for (const auto& [id, there] : connection.statements) connection.CloseAside(out, there.as->server_name);
+                      connection.statement_bytes >= kMaxStatementBytesPerConnection ||
+                      (!own_names_ && !connection.own_names.empty());
+  if (enough && connection.ledger().Idle() && connection.status() != 'E') CloseStatements(out);
+}
+
+void Session::CloseStatements(std::string& out) {
+  auto& connection = *connection_;
+  if (connection.own_names.empty() && !own_names_)
+    for (const auto& [id, there] : connection.statements) connection.CloseAside(out, there.as->server_name);
+  for (const auto& [name, there] : connection.own_names) connection.CloseAside(out, name);
+  connection.own_names.clear();
+  own_names_ = false;
   connection.statements.clear();
   connection.statement_bytes = 0;
 }
@@ -155,13 +166,13 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
   if (message.existing) {
     // The server must say so itself: it is given the statement that it has under that name.
     const auto& old = message.existing;
-    EnsureStatement(out, old);
+    EnsureStatement(out, old, name);
     connection.ledger().Sent('P', Reply::kForward);
-    waypost::AppendParse(out, old->server_name, parse->sql, parse->types);
+    waypost::AppendParse(out, NameThere(*old, name), parse->sql, parse->types);
     return;
   }
   const auto known = Before(statement->id);
-  if (known && connection.status() == 'E') {  // a failed block refuses it, unless the batch has ended or mended that by then
+  if (known && !own_names_ && connection.status() == 'E') {  // a failed block refuses it, unless the batch has ended or mended that by then
     const auto sequence = connection.ledger().Sent('P', Reply::kForward);
     connection.unnamed.reset();
     waypost::AppendParse(out, "", parse->sql, parse->types);
@@ -169,41 +180,42 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
     return;
   }
   // What is there may have been parsed before DDL that changed what it returns, or that it can be parsed at all.
-  if (known) connection.CloseAside(out, statement->server_name);
+  if (own_names_ ? connection.own_names.contains(std::string(KeptName(name))) : known.has_value())
+    connection.CloseAside(out, NameThere(*statement, name));
   const auto sequence = connection.ledger().Sent('P', Reply::kForward);
-  if (sequence != 0) connection.AddStatement(statement->id, statement);
-  waypost::AppendParse(out, statement->server_name, parse->sql, parse->types);
+  if (sequence != 0) AddStatement(statement, name, sequence);
+  waypost::AppendParse(out, NameThere(*statement, name), parse->sql, parse->types);
   Effect effect{Effect::Kind::kParsed, sequence, 0, {}, name, statement, true};
   effect.before = known;
   AddEffect(std::move(effect));
   const auto* next = &message == &batch_->messages.back() ? nullptr : &message + 1;
   const bool asks = next != nullptr && next->type == 'D' && next->statement == statement && NameIn(*batch_, *next) == name;
-  if (sequence != 0 && !asks && WantsShape(*statement)) AskShape(out, statement, false, name);
+  if (sequence != 0 && !asks && WantsShape(*statement)) AskShape(out, statement, name, true);
 }
 
 // What the connection has of the statement `id`, should the server keep it.
 std::optional<ParsedThere> Session::Before(std::uint64_t id) const {
   const auto found = connection_->statements.find(id);
   if (found == connection_->statements.end()) return std::nullopt;
-  return ParsedThere{found->second.as, 0, found->second.stale};
+  return ParsedThere{found->second.as, 0, found->second.stale, found->second.parsed};
 }
 
 // `taints`: should it fail, the connection is not what it is taken for.
-void Session::EnsureStatement(std::string& out, const StatementRef& statement, bool taints) {
+void Session::EnsureStatement(std::string& out, const StatementRef& statement, std::string_view name, bool taints) {
   auto& connection = *connection_;
-  if (HasStatement(statement) || connection.ledger().Skipping()) return;
+  if (HasStatement(statement, name) || connection.ledger().Skipping()) return;
   auto known = Before(statement->id);
-  if (known) connection.CloseAside(out, statement->server_name);
+  if (known || own_names_) connection.CloseAside(out, NameThere(*statement, name));
   const auto sequence = connection.ledger().Sent('P', Reply::kSwallow);
   if (sequence == 0) return;  // the server skips what comes
   const bool unsure = MayBeReshaped(*statement);
-  connection.AddStatement(statement->id, unsure ? Open(statement) : statement);
-  waypost::AppendParse(out, statement->server_name, statement->sql->text, AsBytes(statement->parse_types()));
-  Effect effect{Effect::Kind::kInjected, sequence, 0, {}, {}, statement, true};
+  AddStatement(unsure ? Open(statement) : statement, name, sequence);
+  waypost::AppendParse(out, NameThere(*statement, name), statement->sql->text, AsBytes(statement->parse_types()));
+  Effect effect{Effect::Kind::kInjected, sequence, 0, {}, std::string(name), statement, true};
   effect.taints = taints;
   effect.before = std::move(known);
   AddEffect(std::move(effect));
-  if (unsure) AskShape(out, Open(statement), false, std::nullopt);
+  if (unsure) AskShape(out, Open(statement), name, false);
   env_.metrics().Count(Counter::kReprepares);
 }
 
@@ -220,7 +232,7 @@ void Session::EnsureUnnamed(std::string& out) {
     Effect effect{Effect::Kind::kInjected, sequence, 0, {}, {}, nullptr, true};
     effect.server_unnamed_before = std::move(before);
     AddEffect(std::move(effect));
-    if (unsure) AskShape(out, Open(unnamed), true, std::nullopt);
+    if (unsure) AskShape(out, Open(unnamed), {}, false);
     return;
   }
   // There is none, and what another client left there must not run.
@@ -263,16 +275,17 @@ void Session::AppendBind(std::string& out, BatchMessage& message, Bytes body) {
     out.append(batch_->bytes, message.offset, message.size);
     return;
   }
-  EnsureStatement(out, statement);
+  EnsureStatement(out, statement, bind->statement);
   ledger.Sent('B', Reply::kForward);
-  MessageBuilder(out, 'B').CString(bind->portal).CString(statement->server_name).Raw(bind->rest);
+  MessageBuilder(out, 'B').CString(bind->portal).CString(NameThere(*statement, bind->statement)).Raw(bind->rest);
 }
 
 void Session::AppendTarget(std::string& out, BatchMessage& message, Bytes body) {
   auto& ledger = connection_->ledger();
   const auto target = ReadTarget(body);
   const bool statement = target && target->kind == 'S';
-  if (statement && !target->name.empty() && message.type == 'C' && message.statement && message.statement->by_sql()) {
+  const bool by_own_name = own_names_ || (message.statement && message.statement->by_sql());
+  if (statement && !target->name.empty() && message.type == 'C' && by_own_name) {
     const auto sequence = ledger.Sent('C', Reply::kForward);
     out.append(batch_->bytes, message.offset, message.size);
     AddEffect({Effect::Kind::kClosed, sequence, 0, {}, std::string(target->name), nullptr});
@@ -313,9 +326,9 @@ void Session::AppendTarget(std::string& out, BatchMessage& message, Bytes body) 
     return;
   } else if (statement && message.statement) {
     const auto described = Retold(message.statement);
-    EnsureStatement(out, described);
+    EnsureStatement(out, described, target->name);
     const auto sequence = ledger.Sent('D', Reply::kForward);
-    MessageBuilder(out, 'D').Byte('S').CString(described->server_name);
+    MessageBuilder(out, 'D').Byte('S').CString(NameThere(*described, target->name));
     if (!described->by_sql() && WantsShape(*described)) NoteShape(described, false, target->name, sequence);
     return;
   }
@@ -353,9 +366,10 @@ void Session::StreamLarge(FrameHeader header, Bytes body) {
     const auto statement = fields.ok() ? names_.Find(statement_name) : nullptr;
     if (fields.ok() && statement_name.empty() && !(statement && Serves(connection_->unnamed, statement))) EnsureUnnamed(out);
     if (statement && !statement_name.empty() && !statement->by_sql()) {
-      EnsureStatement(out, statement);
-      names.append(portal).append(1, '\0').append(statement->server_name).append(1, '\0');
-      length = length + static_cast<std::uint32_t>(statement->server_name.size() - statement_name.size());
+      EnsureStatement(out, statement, statement_name);
+      const auto name = NameThere(*statement, statement_name);
+      names.append(portal).append(1, '\0').append(name).append(1, '\0');
+      length = length + static_cast<std::uint32_t>(name.size() - statement_name.size());
       body = fields.rest();
     }
   }

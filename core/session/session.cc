@@ -176,6 +176,7 @@ void Session::OnServerConnection(PooledConnection& pooled) noexcept {
     return;
   }
   connection_ = &connection;
+  own_names_ = false;
   connection.Lease(*this);
   if (client_full_) connection.PauseReading(true);
   common_.AddOutstanding(connection.id(), 1);

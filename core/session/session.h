@@ -17,6 +17,7 @@
 //   settings.cc    settings on a server connection: set ahead, and behind what resets them
 //   shape.cc       what statements return: as the client was told, or an error
 //   names.cc       the names of prepared statements, ours and the client's
+//   own_names.cc   pg_prepared_statements: under the client's names
 //   parameters.cc  ParameterStatus
 //   audit.cc       what ties the session to its server connection, asked of the server
 //   sequence.cc    currval() and lastval(): which session's values a server connection has
@@ -307,11 +308,13 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Send();
   void Append(std::string& out, BatchMessage& message);
   void TrimStatements(std::string& out);
+  void CloseStatements(std::string& out);
   void AppendQueryMessage(std::string& out, BatchMessage& message);
   void AppendParse(std::string& out, BatchMessage& message, Bytes body);
   void AppendBind(std::string& out, BatchMessage& message, Bytes body);
   void AppendTarget(std::string& out, BatchMessage& message, Bytes body);
-  void EnsureStatement(std::string& out, const StatementRef& statement, bool taints = false);
+  // `name`: what the client calls it.
+  void EnsureStatement(std::string& out, const StatementRef& statement, std::string_view name, bool taints = false);
   void EnsureUnnamed(std::string& out);
   [[nodiscard]] std::optional<ParsedThere> Before(std::uint64_t id) const;
   [[nodiscard]] bool DescribedAsRollback(const StatementRef& statement, bool unnamed) const;
@@ -323,6 +326,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // settings.cc
   void AppendSettings(std::string& out);
   void ParseAsBefore(std::string& out);
+  void SetAsBefore(std::string& out, const Statement& statement);
+  void SetAsNow(std::string& out);
   void AddRestores(const SqlText& sql, std::vector<TextEdit>& edits, std::vector<std::uint32_t>& aside) const;
   void AppendRestores(std::string& out, const SqlText& sql);
 
@@ -333,11 +338,11 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] Fate FateOfLarge(Bytes names);
   [[nodiscard]] bool AsksShape(std::size_t index) const;
   [[nodiscard]] StatementRef Retold(const StatementRef& statement) const;
-  [[nodiscard]] bool HasStatement(const StatementRef& statement) const;
+  [[nodiscard]] bool HasStatement(const StatementRef& statement, std::string_view name) const;
   [[nodiscard]] bool WantsShape(const Statement& statement) const;
   [[nodiscard]] static bool MayBeReshaped(const Statement& statement);
   [[nodiscard]] bool IsAsked(const StatementRef& statement) const;
-  void AskShape(std::string& out, const StatementRef& statement, bool unnamed, std::optional<std::string_view> told);
+  void AskShape(std::string& out, const StatementRef& statement, std::string_view name, bool tells);
   void NoteShape(const StatementRef& statement, bool unnamed, std::optional<std::string_view> told, std::uint64_t sequence);
   void Described(const Effect& effect, char type, Bytes body);
   void EndAsking(const Effect& effect);
@@ -352,6 +357,14 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void RenamedIn(std::uint64_t sequence);
   [[nodiscard]] std::string WithClientPosition(std::string_view error, const Answer& answer) const;
   [[nodiscard]] std::string WithClientNames(std::string_view error, const Answer& answer) const;
+
+  // own_names.cc
+  [[nodiscard]] bool ExecutesListing(const std::vector<Facts>& list);
+  void TakeOwnNames(std::string& out);
+  void TryStatement(std::string& out, const StatementRef& statement, std::string_view name);
+  [[nodiscard]] std::string_view NameThere(const Statement& statement, std::string_view name) const;
+  void AddStatement(const StatementRef& statement, std::string_view name, std::uint64_t sequence);
+  void ForgetOwnName(std::string_view name);
 
   // databases.cc
   void ClaimDatabases();
@@ -378,6 +391,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // effects.cc
   // False: the message answers a statement of ours within the client's text.
   bool RunEffects(const Answer& answer, char type, Bytes body);
+  [[nodiscard]] std::uint64_t Answered() const { return batch_->effects[batch_->effect].sequence; }
   void UndoSkipped(std::size_t end);
   void Undo(Effect& effect, bool failed);
   void Apply(const SqlRef& sql, const Facts& facts, std::string_view tag);
@@ -471,6 +485,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   Parameters only_at_start_;       // what it asked for that no statement can set: see PoolKey
   StatementNames names_;
   std::size_t named_bytes_ = 0;    // of what it named, at least
+  bool own_names_ = false;         // on the connection at hand they bear the client's names
   Portals portals_;                // of the transaction: named ones alone
   Lexing lexing_;
   std::string search_path_, role_;

@@ -39,7 +39,6 @@ void Session::ParseAsBefore(std::string& out) {
   const auto as_it_holds = [&](const Statement& statement) {
     return sure && (statement.settings == holds || Difference(*holds, *statement.settings).empty());
   };
-  auto& table = env_.settings();
   std::unordered_set<const Statement*> parsed_here;
   bool looked = false;
   const auto parses = [&](const StatementRef& statement) {
@@ -53,24 +52,31 @@ void Session::ParseAsBefore(std::string& out) {
     const auto& statement = batch_->messages[i].statement;
     const char type = batch_->messages[i].type;
     if ((type != 'B' && type != 'D') || !statement || statement->by_sql() || statement == names_.unnamed() ||
-        HasStatement(statement) || as_it_holds(*statement))
+        HasStatement(statement, NameIn(*batch_, batch_->messages[i])) || as_it_holds(*statement))
       continue;
     if (parses(statement)) continue;
-    if (block) {
-      const auto target = table.WithParsing(settings_.effective(), statement->settings);
-      if (moved) connection.AskAside(out, kBackToSavepoint);
-      connection.AskAside(out, std::string(kSavepoint) +
-                                   (unseen_ ? FromAnything(*target) : Difference(*settings_.effective(), *target)));
-      moved = true;
-    } else {
-      const auto target = table.WithParsing(connection.settings, statement->settings);
-      if (const auto sql = Difference(*connection.settings, *target); !sql.empty()) connection.AskAside(out, sql);
-      connection.settings = target;
-    }
-    EnsureStatement(out, statement, !block);  // should it fail, the server does not come to the settings behind it
+    if (moved) SetAsNow(out);
+    SetAsBefore(out, *statement);
+    moved = block;
+    EnsureStatement(out, statement, NameIn(*batch_, batch_->messages[i]), !block);  // should it fail, the server does not come to the settings behind it
   }
-  if (moved) connection.AskAside(out, kBackToSavepoint);
+  if (moved) SetAsNow(out);
 }
+
+// Sets what held when `statement` was parsed; in a block behind a savepoint, to which SetAsNow goes back.
+void Session::SetAsBefore(std::string& out, const Statement& statement) {
+  auto& connection = *connection_;
+  const auto& now = connection.status() == 'T' ? settings_.effective() : connection.settings;
+  const auto target = env_.settings().WithParsing(now, statement.settings);
+  if (connection.status() == 'T') {
+    connection.AskAside(out, std::string(kSavepoint) + (unseen_ ? FromAnything(*target) : Difference(*now, *target)));
+    return;
+  }
+  if (const auto sql = Difference(*now, *target); !sql.empty()) connection.AskAside(out, sql);
+  connection.settings = target;
+}
+
+void Session::SetAsNow(std::string& out) { connection_->AskAside(out, kBackToSavepoint); }
 
 // In a Query: behind each statement that takes settings back, within the same text. DISCARD ALL must stand alone; what it
 // takes back is set ahead of the next batch.

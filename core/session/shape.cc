@@ -68,8 +68,12 @@ StatementRef Session::Retold(const StatementRef& statement) const {
 
 // True if the connection at hand has it as the client knows it, or it will turn out whether it does. A failed block parses
 // nothing.
-bool Session::HasStatement(const StatementRef& statement) const {
+bool Session::HasStatement(const StatementRef& statement, std::string_view name) const {
   if (statement->by_sql()) return true;  // on the connection that the session is tied to
+  if (own_names_) {
+    const auto own = connection_->own_names.find(std::string(KeptName(name)));
+    if (own == connection_->own_names.end() || own->second == 0) return false;
+  }
   const auto found = connection_->statements.find(statement->id);
   if (found == connection_->statements.end()) return false;
   const auto& there = found->second;
@@ -85,14 +89,15 @@ void Session::NoteShape(const StatementRef& statement, bool unnamed, std::option
   AddEffect(std::move(effect));
 }
 
-// The same, asked behind the client's back.
-void Session::AskShape(std::string& out, const StatementRef& statement, bool unnamed, std::optional<std::string_view> told) {
+// The same, asked behind the client's back, which calls it `name`.
+void Session::AskShape(std::string& out, const StatementRef& statement, std::string_view name, bool tells) {
   auto& connection = *connection_;
   const auto sequence = connection.ledger().Sent('D', Reply::kSwallow);
   if (sequence == 0) return;  // the server skips it
-  MessageBuilder(out, 'D').Byte('S').CString(unnamed ? std::string_view() : statement->server_name);
+  const bool unnamed = name.empty();
+  MessageBuilder(out, 'D').Byte('S').CString(unnamed ? std::string_view() : NameThere(*statement, name));
   (unnamed ? connection.unnamed_asked : connection.statements[statement->id].asked) = sequence;
-  NoteShape(statement, unnamed, told, sequence);
+  NoteShape(statement, unnamed, tells ? std::optional(name) : std::nullopt, sequence);
 }
 
 // The answer to a Describe has come.
@@ -154,10 +159,10 @@ Session::Fate Session::FateOf(std::string& out, const StatementRef& wanted, std:
   if (!wanted->shape) return Fate::kSend;
   const bool unnamed = name.empty();
   if (!answered) {
-    if (unnamed ? Serves(connection.unnamed, wanted) : !IsAsked(wanted) && HasStatement(wanted)) return Fate::kSend;
+    if (unnamed ? Serves(connection.unnamed, wanted) : !IsAsked(wanted) && HasStatement(wanted, name)) return Fate::kSend;
     if (!MayBeReshaped(*wanted) || connection.status() == 'E' || connection.ledger().Skipping()) return Fate::kSend;
     if (unnamed) EnsureUnnamed(out);
-    else EnsureStatement(out, wanted);
+    else EnsureStatement(out, wanted, name);
     b.shape_asked = unnamed ? connection.unnamed_asked : connection.statements[wanted->id].asked;
     if (b.shape_asked == 0) return Fate::kSend;
     AppendEmpty(out, 'H');

@@ -37,6 +37,7 @@ std::string_view RelationWord(char kind) {
 ObjectGraph::Truth BuiltInTruth(const FunctionSpec& spec) {
   ObjectGraph::Truth truth;
   truth.fence = spec.volatility != 'i';
+  truth.lists_prepared = ListsPrepared(spec.name);
   truth.pin = PinOfBuiltIn(spec.name);
   // The session sees what its own statements set, not what is set within a function.
   if (spec.name == "set_config") truth.pin = PinReason::kUnknownState;
@@ -150,6 +151,7 @@ CatalogBuilder& CatalogBuilder::Relation(const RelationSpec& spec) {
       {.schema = std::string(spec.schema), .name = std::string(spec.name), .node = node});
   ObjectGraph::Truth& truth = graph_.truth(node);
   truth.fence = true;
+  truth.lists_prepared = spec.built_in && ListsPrepared(spec.name);
   const auto refuse = [&](Reason why, std::string words) {
     truth.why = why;
     truth.words = std::move(words);
@@ -388,6 +390,7 @@ Finding CatalogBuilder::FindingOf(Node node) {
   Finding finding{.known = true,
                   .user_made = graph_.user_made(node),
                   .needs_fence = truth.fence,
+                  .lists_prepared = truth.lists_prepared,
                   .why = truth.why,
                   .pin = truth.pin,
                   .step = 0};

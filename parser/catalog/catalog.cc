@@ -11,6 +11,7 @@ void Combine(Finding& all, const Finding& one) {
   all.known = true;
   all.user_made |= one.user_made;
   all.needs_fence |= one.needs_fence;
+  all.lists_prepared |= one.lists_prepared;
   if (all.why == Reason::kReadSafe && one.why != Reason::kReadSafe) {
     all.why = one.why;
     all.step = one.step;
@@ -44,6 +45,7 @@ NameTable::NameTable(std::vector<Object> objects) {
       row.why = all.why;
       row.pin = all.pin;
       row.needs_fence = all.needs_fence;
+      row.lists_prepared = all.lists_prepared;
       row.user_made = all.user_made;
       continue;
     }
@@ -70,6 +72,7 @@ NameTable::NameTable(std::vector<Object> objects) {
                      .why = finding.why,
                      .pin = finding.pin,
                      .needs_fence = finding.needs_fence,
+                     .lists_prepared = finding.lists_prepared,
                      .user_made = finding.user_made});
     last = &object;
   }

@@ -21,6 +21,7 @@ struct Finding {
   bool known = false;      // there is such an object
   bool user_made = false;  // at least one of them was not made by initdb
   bool needs_fence = false;
+  bool lists_prepared = false;  // see Verdict
   Reason why = Reason::kReadSafe;    // anything else: it must run on the primary
   PinReason pin = PinReason::kNone;  // what it may leave behind, reached through user-made objects
   std::uint32_t step = 0;            // for Catalog::Explain
@@ -58,11 +59,11 @@ class NameTable {
     std::uint8_t min_args, max_args;
     Reason why;
     PinReason pin;
-    bool needs_fence, user_made;
+    bool needs_fence, lists_prepared, user_made;
   };
   [[nodiscard]] static Finding FindingOf(const Row& row) {
     return {.known = true, .user_made = row.user_made, .needs_fence = row.needs_fence,
-            .why = row.why, .pin = row.pin, .step = row.step};
+            .lists_prepared = row.lists_prepared, .why = row.why, .pin = row.pin, .step = row.step};
   }
   [[nodiscard]] std::string_view NameOf(const Row& row) const {
     return {text_.data() + row.name_at, row.name_size};

@@ -53,6 +53,8 @@ void ObjectGraph::Close() {
          });
   Spread([](const Entry& entry) { return entry.truth.fence; },
          [this](Node from, Node) { return !std::exchange(nodes_[from].truth.fence, true); });
+  Spread([](const Entry& entry) { return entry.truth.lists_prepared; },
+         [this](Node from, Node) { return !std::exchange(nodes_[from].truth.lists_prepared, true); });
   // What may leave anything behind comes first: it covers the rest.
   std::vector<PinReason> pins = {PinReason::kUnknownState};
   for (const Entry& entry : nodes_) {

@@ -23,6 +23,7 @@ class ObjectGraph {
     std::string words;               // why so, to follow the object's name: " is volatile"
     PinReason pin = PinReason::kNone;  // what running it may leave behind in the session
     bool fence = false;                // its answer depends on the database
+    bool lists_prepared = false;       // and on the prepared statements of its session
   };
 
   ObjectGraph();

@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "parser/sql/server_local.h"
+
 namespace waypost {
 namespace {
 
@@ -112,6 +114,7 @@ class Resolution {
     if (ref.kind == NameRef::Kind::kRelation) verdict_.needs_fence = true;
     // What was made by a user can be replaced: its definition is data, whatever it says of itself.
     verdict_.needs_fence |= found.needs_fence || found.user_made;
+    verdict_.lists_prepared |= found.lists_prepared;
     Pin(found.pin);
     if (outlook_.stale && found.user_made && ref.kind != NameRef::Kind::kRelation)
       Pin(PinReason::kUnknownState);
@@ -152,6 +155,7 @@ Verdict WithoutCatalog(const Facts& facts) {
   verdict.why = ReasonOfForm(facts);
   verdict.path = PathOfForm(facts);
   verdict.pin = facts.pin;
+  verdict.lists_prepared = std::any_of(facts.names.begin(), facts.names.end(), [](const NameRef& ref) { return ListsPrepared(ref.name); });
   if (verdict.pin == PinReason::kNone && SetsByRule(facts)) verdict.pin = PinReason::kUnknownState;
   if (verdict.cls != Class::kRead) {
     verdict.repeatable = facts.repeatable && facts.names.empty();
@@ -194,6 +198,7 @@ Verdict CombineVerdicts(std::span<const Verdict> verdicts) {
     }
     if (all.pin == PinReason::kNone) all.pin = one.pin;
     all.needs_fence |= one.needs_fence;
+    all.lists_prepared |= one.lists_prepared;
     all.repeatable &= one.repeatable;
     all.path.insert(all.path.end(), one.path.begin(), one.path.end());
   }

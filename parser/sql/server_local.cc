@@ -200,6 +200,10 @@ std::string_view WhyServerLocalRelation(std::string_view name) {
   return Why(kRelations, name);
 }
 
+bool ListsPrepared(std::string_view name) {
+  return name == "pg_prepared_statements" || name == "pg_prepared_statement";
+}
+
 bool IsHarmlessVolatile(std::string_view name) {
   return std::find(std::begin(kHarmless), std::end(kHarmless), name) != std::end(kHarmless);
 }

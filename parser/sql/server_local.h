@@ -14,6 +14,9 @@ namespace waypost {
 // The same for a system table or view.
 [[nodiscard]] std::string_view WhyServerLocalRelation(std::string_view name);
 
+// The prepared statements of the session that asks: what tells of them, a view and a function.
+[[nodiscard]] bool ListsPrepared(std::string_view name);
+
 // Volatile in pg_proc, but it writes nothing, sets nothing, and no server has a better answer than
 // another.
 [[nodiscard]] bool IsHarmlessVolatile(std::string_view name);

@@ -90,6 +90,7 @@ struct Verdict {
   Reason why = Reason::kNotUnderstood;
   PinReason pin = PinReason::kNone;
   bool needs_fence = true;   // false: touches no relation and nothing that changes, e.g. SELECT 1
+  bool lists_prepared = false;  // it shows the prepared statements of its session
   bool repeatable = false;   // running it twice gives no other effect than running it once
   std::vector<std::string> path;  // how the verdict was reached, in words: "function f(int) is volatile"
 };

@@ -264,6 +264,21 @@ TEST_CASE("a pipeline that never runs empty keeps its count", "[routing][reply_l
   CHECK(ledger.Idle());
 }
 
+TEST_CASE("an error of what is only tried is nobody's, and skips no more than its own series", "[routing][reply_ledger]") {
+  Conversation talk;
+  talk.Try("P");
+  talk.SendOurs("DS");
+  CHECK(talk.ledger.Swallowing());
+  talk.Send("PBES");
+  CHECK(talk.Receive("EZ") == "p.s.");
+  CHECK_FALSE(talk.ledger.Skipping());
+  CHECK(talk.Receive("12CZ") == "P.B.E.S.");
+  talk.Try("P");
+  talk.SendOurs("DS");
+  CHECK(talk.Receive("1tTZ") == "p.dd.s.");
+  CHECK(talk.ledger.Idle());
+}
+
 TEST_CASE("a reply that was not asked for is not trusted", "[routing][reply_ledger]") {
   using Row = std::tuple<const char*, const char*>;
   const auto [sent, replies] = GENERATE(table<const char*, const char*>(

@@ -182,6 +182,31 @@ TEST_CASE("a place of a long batch is found without going through the others", "
   CHECK(names.Find("n0") == nullptr);
 }
 
+TEST_CASE("names come in the order in which they were given", "[routing][statement_names]") {
+  StatementNames names;
+  const auto one = Make("one");
+  const auto order = [&] {
+    std::string list;
+    for (const auto& [name, statement] : names.InOrder()) list += name;
+    return list;
+  };
+  CHECK(order().empty());
+  for (const auto* name : {"c", "a", "b"}) names.Set(name, one);
+  names.SetUnnamed(one);
+  CHECK(order() == "cab");
+  names.EndBatch();
+  names.Set("c", nullptr);
+  names.Set("a", Make("two"));  // told
+  names.Set("c", one);
+  CHECK(order() == "abc");
+  names.UndoBatch();
+  CHECK(order() == "cab");
+  names.Clear();
+  CHECK(order().empty());
+  names.UndoBatch();
+  CHECK(order() == "cab");
+}
+
 TEST_CASE("what a name returns is told where it still means what was asked", "[routing][statement_names]") {
   StatementNames names;
   const auto open = Make("one"), told = Make("one"), other = Make("other");

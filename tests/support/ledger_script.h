@@ -16,6 +16,8 @@ struct Conversation {
   void Send(std::string_view types) { SendAs(types, Reply::kForward); }
   void SendOurs(std::string_view types) { SendAs(types, Reply::kSwallow); }
   void Answer(std::string_view types) { SendAs(types, Reply::kSynthesise); }
+  // Ours as well, whose errors nobody sees either.
+  void Try(std::string_view types) { SendAs(types, Reply::kTry); }
 
   // For each reply the message that it answers: its type, small if nobody sees it, '-' if it
   // answers none; '.' behind it once that message is done; '?' if the ledger gave up.

@@ -408,4 +408,21 @@ TEST_CASE("every reason, class and pin has a name of its own", "[parser][verdict
   CHECK(ClassName(Class::kTransaction) == "transaction");
 }
 
+TEST_CASE("what shows the prepared statements of its session is known, also behind views and functions", "[parser][resolve]") {
+  CatalogBuilder builder;
+  builder.Relation({.id = 1, .schema = "pg_catalog", .name = "pg_prepared_statements", .kind = 'v', .built_in = true});
+  builder.Function({.id = 2, .schema = "pg_catalog", .name = "pg_prepared_statement", .volatility = 's', .built_in = true});
+  builder.Function({.id = 3, .schema = "public", .name = "count_them", .volatility = 'v', .language = Language::kPlpgsql,
+                    .source = "BEGIN RETURN (SELECT count(*) FROM pg_prepared_statements); END"});
+  builder.Relation({.id = 4, .schema = "public", .name = "other"});
+  const Catalog catalog = builder.Take();
+  const auto lists = [&](std::string_view sql) { return Judge(sql, &catalog).lists_prepared; };
+  CHECK(lists("SELECT * FROM pg_prepared_statements"));
+  CHECK(lists("SELECT 1; SELECT (pg_catalog.pg_prepared_statement()).name"));
+  CHECK(lists("SELECT count_them()"));
+  CHECK_FALSE(lists("SELECT * FROM other"));
+  CHECK(Judge("SELECT * FROM pg_prepared_statements", nullptr).lists_prepared);
+  CHECK_FALSE(Judge("SELECT * FROM other", nullptr).lists_prepared);
+}
+
 }  // namespace waypost
