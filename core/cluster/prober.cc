@@ -102,6 +102,7 @@ class Prober::Loop {
     std::string database;             // that it is connected to
     std::unique_ptr<ProbeLink> next;  // to `next_database`; takes the place of `link` with its first answer
     std::string next_database;
+    std::string refusal_told;         // why it is not believed to be the primary, as the log says
   };
 
   void Wake() const {
@@ -305,7 +306,16 @@ class Prober::Loop {
     publish_(std::move(view));
   }
 
-  static void LogChanges(const ClusterView* before, const ClusterView& after) {
+  // Once it has been seen twice: what the others say may be about to come.
+  void TellRefusal(std::size_t id, const ServerView& was, const ServerView& is) {
+    auto& told = servers_[id].refusal_told;
+    if (!is.up || is.error.empty()) return told.clear();
+    if (is.error == told || was.error != is.error || was.sampled == is.sampled) return;
+    told = is.error;
+    Log(LogLevel::kError, "primary_refused", {{"server", is.name}, {"error", is.error}});
+  }
+
+  void LogChanges(const ClusterView* before, const ClusterView& after) {
     if (before == nullptr) return;
     if (before->primary != after.primary)
       Log(after.primary ? LogLevel::kInfo : LogLevel::kWarn, "primary_changed",
@@ -321,8 +331,7 @@ class Prober::Loop {
       if (was.eligible != is.eligible)
         Log(LogLevel::kInfo, is.eligible ? "replica_eligible" : "replica_ineligible",
             {{"server", is.name}, {"why", is.ineligible_why}});
-      if (is.up && !is.error.empty() && was.error != is.error)
-        Log(LogLevel::kError, "primary_refused", {{"server", is.name}, {"error", is.error}});
+      TellRefusal(id, was, is);
     }
     if (before->sync_guarantee != after.sync_guarantee)
       Log(after.sync_guarantee ? LogLevel::kInfo : LogLevel::kWarn, "sync_guarantee",

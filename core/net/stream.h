@@ -38,6 +38,9 @@ class Stream {
   virtual void Resume(PauseReason reason) = 0;
   // No more calls to the user; what is queued is still sent, within `kLinger`, then the socket closes.
   virtual void Finish() = 0;
+  // How often in a row the same bytes were sent again because the peer acknowledges nothing. 0 while it does, also while it only
+  // has no room for more.
+  [[nodiscard]] virtual unsigned Retransmissions() const { return 0; }
 };
 
 }  // namespace waypost

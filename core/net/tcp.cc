@@ -15,8 +15,9 @@
 namespace waypost {
 namespace {
 
-constexpr unsigned kKeepaliveSeconds = 60;
-constexpr unsigned kUnackedMs = 60'000;  // a peer that acknowledges nothing for so long is gone
+// After so long in silence a client is asked whether it is there, and a server, which others wait for.
+constexpr unsigned kClientKeepaliveSeconds = 60;
+constexpr unsigned kServerKeepaliveSeconds = 5;
 constexpr milliseconds kLinger{5'000};  // how long a finished stream may go on sending what is queued
 
 }  // namespace
@@ -148,7 +149,7 @@ struct TcpStream::Handle {
             self->ConnectFailed(status);
             return;
           }
-          self->Connected();
+          self->Connected(kServerKeepaliveSeconds);
           if (self->user != nullptr) self->user->OnConnected();
         });
     if (failed != 0) ConnectFailed(failed);
@@ -174,13 +175,12 @@ struct TcpStream::Handle {
     });
   }
 
-  void Connected() {
+  // No TCP_USER_TIMEOUT: it also ends a connection whose peer does not read for so long, as a client does that is in no hurry,
+  // and a server whose COPY waits for a lock. See Retransmissions().
+  void Connected(unsigned keepalive_seconds) {
     connected = true;
     uv_tcp_nodelay(&tcp, 1);
-    uv_tcp_keepalive(&tcp, 1, kKeepaliveSeconds);
-    uv_os_fd_t fd = -1;
-    if (uv_fileno(reinterpret_cast<uv_handle_t*>(&tcp), &fd) == 0)
-      setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnackedMs, sizeof kUnackedMs);
+    uv_tcp_keepalive(&tcp, 1, keepalive_seconds);
     ReadStart();
   }
 
@@ -247,7 +247,7 @@ std::unique_ptr<TcpStream> TcpStream::Adopt(Loop& loop, int fd) {
 
 void TcpStream::Start(StreamUser& user) {
   handle_->user = &user;
-  handle_->Connected();
+  handle_->Connected(kClientKeepaliveSeconds);
 }
 
 bool TcpStream::Write(Bytes bytes) {
@@ -306,6 +306,16 @@ std::string TcpStream::PeerName() const {
                   sizeof host, service, sizeof service, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
     return "";
   return std::string(host) + ":" + service;
+}
+
+unsigned TcpStream::Retransmissions() const {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  uv_os_fd_t fd = -1;
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(&handle_->tcp), &fd) != 0 ||
+      getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+    return 0;
+  return info.tcpi_retransmits;
 }
 
 }  // namespace waypost

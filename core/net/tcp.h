@@ -28,6 +28,7 @@ class TcpStream final : public Stream {
   void Pause(PauseReason reason) override;
   void Resume(PauseReason reason) override;
   void Finish() override;
+  [[nodiscard]] unsigned Retransmissions() const override;
 
   // "127.0.0.1:40022", or empty if the peer is gone.
   [[nodiscard]] std::string PeerName() const;

@@ -114,6 +114,8 @@ class ServerConnection final : public PooledConnection, public StreamUser {
   [[nodiscard]] const SettingSet* settings_left() const override { return settings.get(); }
   [[nodiscard]] LoginFailure WhyLoginFailed() const override;
   void GiveUp(const std::string& why) noexcept override { OnClosed(why); }
+  // See Stream.
+  [[nodiscard]] unsigned Retransmissions() const { return stream_ == nullptr ? 0 : stream_->Retransmissions(); }
 
   // A cancel request for this connection is on its way, or has ended.
   void CancelStarted() { ++cancels_; }

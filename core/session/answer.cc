@@ -203,7 +203,7 @@ void Session::Lost(bool ready_due, bool partial) {
   const bool unheard = RunsAgain();
   const bool unseen = held_.holding() || unheard;
   const bool moves = (In<InBlock>() || In<FencingHere>()) && !partial && BlockMayMove();
-  if (unheard) batch_->holds_off = ending_ != ServerEnding::kIdle && env_.view().primary == connection_->id();
+  if (unheard) batch_->holds_off = ending_ != ServerEnding::kIdle && !OnReplica();
   LoseConnection();
   LeaveFence();
   held_.Drop();

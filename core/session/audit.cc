@@ -25,10 +25,9 @@ PinReason Session::pinned_by() const {
   return PinReason::kNone;
 }
 
-// While there is no primary nobody knows.
+// As it was leased, unless it was promoted since. A primary does not become a replica by not being heard for a moment.
 bool Session::OnReplica() const {
-  const auto& primary = env_.view().primary;
-  return connection_ != nullptr && primary && *primary != connection_->id();
+  return connection_ != nullptr && leased_as_replica_ && env_.view().primary != connection_->id();
 }
 
 bool Session::MayEndPin(const std::vector<Facts>& list) {

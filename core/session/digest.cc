@@ -54,7 +54,7 @@ void Session::CountBatch(const Decision& decision, Duration took) {
   if (b.ran.empty()) return;
   const auto runs = b.failed ? std::min(b.ran_at + 1, b.ran.size()) : b.ran.size();
   const auto each = took / static_cast<Duration::rep>(runs);
-  const bool primary = env_.view().primary == connection_->id();
+  const bool primary = !OnReplica();
   const bool fell_back = IsFallback(decision.reason);
   for (std::size_t i = 0; i < runs; ++i) {
     auto* digest = common_.digests.Find(b.ran[i].note);

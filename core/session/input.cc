@@ -413,7 +413,7 @@ SessionFacts Session::FactsOfSession() const {
                                                                               : Reason::kSessionPinned)
                       : read_only_block_ ? Reason::kReadOnlyTransaction
                                          : Reason::kInTransaction;
-  session.held_by_replica = connection_ != nullptr && env_.view().primary != connection_->id();
+  session.held_by_replica = OnReplica();
   // Behind COMMIT AND CHAIN there is another.
   session.snapshot_taken = snapshot_taken_ && !(batch_ && batch_->ends_block);
   session.serializable_default = serializable_default_;

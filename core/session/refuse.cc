@@ -55,7 +55,7 @@ std::string Session::WhyNoPin(PinReason pin) const {
                          .message = what + " is not allowed here: it would tie the session to one server connection",
                          .detail = "Waypost is configured with pins = \"refuse\" for this user or database.",
                          .hint = "Set pins = \"allow\" in [pool], [[database]] or [[user]], or use pool mode \"session\"."});
-  if (connection_ == nullptr || env_.view().primary == connection_->id()) return {};
+  if (!OnReplica()) return {};
   return ErrorMessage({.sqlstate = "0A000",
                        .message = what + " is not possible in a READ ONLY transaction that runs on a replica",
                        .hint = "Run it in a READ WRITE transaction, or as the first statement of this one."});

@@ -124,7 +124,7 @@ void Session::CountDecision(const Decision& decision) {
   auto& metrics = env_.metrics();
   auto target = decision.target;
   if (target == Target::kHeld)
-    target = env_.view().primary == connection_->id() ? Target::kPrimary : Target::kReplica;
+    target = OnReplica() ? Target::kReplica : Target::kPrimary;
   metrics.Count(Counter::kQueries, target, decision.reason);
   for (auto rules = batch_->rules; rules != 0; rules &= rules - 1)
     metrics.Count(Counter::kRuleMatches, env_.RuleId(*RuleSet::First(rules)));
@@ -177,6 +177,7 @@ void Session::OnServerConnection(PooledConnection& pooled) noexcept {
   }
   connection_ = &connection;
   own_names_ = false;
+  leased_as_replica_ = std::get<Acquiring>(state_).decision.target == Target::kReplica;
   connection.Lease(*this);
   if (client_full_) connection.PauseReading(true);
   common_.AddOutstanding(connection.id(), 1);
@@ -377,7 +378,23 @@ void Session::Cancel() {
   }
 }
 
+// True if its client or its server is gone without a word: it acknowledges nothing of what was sent to it.
+bool Session::LeavesTheUnreachable() {
+  // The waits double: from 200 ms in a local network these are 3 s, for a server that the monitor cannot reach either, and 51 s.
+  constexpr unsigned kTimesIfDown = 4, kTimes = 8;
+  if (connection_ == nullptr) return false;
+  if (stream_->Retransmissions() >= kTimes) {
+    Close("", ClientOutcome::kTimeout);
+    return true;
+  }
+  const bool down = !env_.view().servers[connection_->id()].up;
+  if (connection_->Retransmissions() < (down ? kTimesIfDown : kTimes)) return false;
+  connection_->GiveUp("the server acknowledges nothing");
+  return true;
+}
+
 void Session::Sweep(TimePoint now) {
+  if (LeavesTheUnreachable()) return;
   const auto& limits = env_.config().limits;
   const auto idle = now - last_active_;
   const auto expired = [&](milliseconds limit) { return limit.count() > 0 && idle > limit; };

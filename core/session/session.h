@@ -138,6 +138,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void Carry(Do verb);
   void Acquire();
   void AwaitPrimary();
+  [[nodiscard]] bool LeavesTheUnreachable();
   void RefuseHeld(HoldOutcome outcome, std::string_view message);
   void StopWaiting(std::string_view why);
   [[nodiscard]] bool MidMessage() const;
@@ -440,6 +441,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
 
   State state_ = Idle{};
   ServerConnection* connection_ = nullptr;
+  bool leased_as_replica_ = false;  // see OnReplica()
   Pool* waiting_in_ = nullptr;
   bool homeless_ = false;          // acquiring, but there is no server to ask: waits for a new view
   TimePoint homeless_since_{};     // or since it was tried last

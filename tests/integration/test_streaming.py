@@ -1,6 +1,7 @@
 """Messages of any legal size stream with bounded memory."""
 
 import threading
+import time
 
 import pytest
 import wire
@@ -144,3 +145,34 @@ def test_pipelined_copy_both_ways(waypost):
         replies = conn.until("Z", 2)
         sender.join(30)
         assert wire.types(replies) == "GCZT" + "D" * 3000 + "CZ"
+
+
+@pytest.mark.long
+def test_a_client_in_no_hurry(waypost):
+    """It takes nothing for more than a minute, and then all: no more is asked of it than PostgreSQL does."""
+    with waypost.connect() as conn:
+        conn.sock.settimeout(120)
+        conn.send(wire.query("SELECT repeat('x', 1000) FROM generate_series(1, 100000)"))
+        time.sleep(75)
+        assert len(wire.rows(conn.until())) == 100000
+
+
+@pytest.mark.long
+def test_a_copy_that_waits_for_a_lock(cluster, waypost):
+    """The server takes nothing for more than a minute."""
+    cluster.sql("CREATE TABLE IF NOT EXISTS locked (t text)", user="openfire")
+    try:
+        with cluster.connect(user="openfire", password="openfire") as holder, waypost.connect() as conn:
+            holder.simple("BEGIN")
+            holder.simple("LOCK TABLE locked")
+            conn.sock.settimeout(120)
+            rows = [wire.copy_data("x" * 999 + "\n")] * 40000
+            sent = threading.Thread(target=conn.send, args=(wire.query("COPY locked FROM STDIN"), *rows, wire.copy_done()))
+            sent.start()
+            time.sleep(75)
+            holder.simple("COMMIT")
+            assert wire.sqlstates(conn.until()) == []
+            sent.join()
+            assert conn.value("SELECT count(*) FROM locked") == "40000"
+    finally:
+        cluster.sql("DROP TABLE locked", user="openfire")

@@ -66,6 +66,7 @@ class Peer {
   bool Deliver(std::size_t most);
 
   std::size_t cut_at = std::string::npos;  // in what is sent from now on
+  unsigned retransmissions = 0;            // see Stream
 
  protected:
   // Waypost has written it.
@@ -292,6 +293,7 @@ class Peer::End_ final : public Stream {
     peer_->finished_ = true;
     peer_->user_ = nullptr;
   }
+  [[nodiscard]] unsigned Retransmissions() const override { return peer_ == nullptr ? 0 : peer_->retransmissions; }
   Peer* peer_;  // nullptr: gone
 };
 

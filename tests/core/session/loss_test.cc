@@ -373,6 +373,41 @@ TEST_CASE("fail-over: of pipelined batches those not sent wait for the new prima
   CHECK(world.b.TimesRun(kInsert) == 1);
 }
 
+TEST_CASE("fail-over: a block goes on where the primary was only not heard for a moment", "[core][session][failover]") {
+  Flight flight(GENERATE(Consistency::kStrict, Consistency::kEventual));
+  auto& [world, client] = flight;
+  client.Hold({Query("BEGIN"), Query(kInsert)});
+  world.Show(std::nullopt);
+  world.Run();
+  const auto said = GENERATE(as<std::string>{}, Query("SELECT 1"), ExtendedBatch("SELECT 1"), Query(kInsert), Query("COMMIT"));
+  client.Say(said);
+  world.Pass(milliseconds{1000});
+  const auto heard = client.Hears();
+  CAPTURE(heard);
+  CHECK(heard.find("E(") == std::string::npos);
+  CHECK((heard.ends_with("Z(T)") || heard.ends_with("Z(I)")));
+  CHECK(world.b.ran.empty());
+}
+
+TEST_CASE("a server that acknowledges nothing is lost", "[core][session][failover]") {
+  Flight flight;
+  auto& [world, client] = flight;
+  world.a.hangs = true;
+  client.Say(Query(kInsert));
+  const auto retransmit = [&](unsigned times) { world.a.serving().front()->retransmissions = times; };
+  retransmit(7);
+  world.Pass(milliseconds{1000});
+  CHECK(client.Hears() == "");
+  SECTION("after long") { retransmit(8); }
+  SECTION("or after less, if the monitor finds it down as well") {
+    world.a.up = false;
+    world.Show(std::nullopt);
+    retransmit(4);
+  }
+  world.Pass(milliseconds{1000});
+  CHECK(client.Hears() == "E(08007) Z(I)");
+}
+
 TEST_CASE("fail-over: a block on a replica goes on", "[core][session][failover]") {
   const FailOver fail_over{GENERATE(false, true)};
   Flight flight;
