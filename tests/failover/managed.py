@@ -38,12 +38,18 @@ SETTINGS = {
 }
 
 
+def alive(pid):
+    """Not if nobody has reaped it yet."""
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
 def pid_in(path):
     """The process of a pid file, 0 if there is none or it has ended."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         pid = int(path.read_text().split()[0])
-        if pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
-            return pid
+        return pid if alive(pid) else 0
     return 0
 
 
@@ -70,7 +76,7 @@ class ManagedServers:
         self.synchronous = synchronous
         self.bin = clusters.programs()
         self.ports, self.others = {}, {}
-        self.reaped = []  # processes that this program has started
+        self.started = []  # by this program, which has to reap them
         with contextlib.suppress(FileNotFoundError):
             known = json.loads((self.dir / "ports.json").read_text())
             self.ports, self.others, self.synchronous = known["servers"], known["others"], known["synchronous"]
@@ -105,25 +111,25 @@ class ManagedServers:
         assert not check or done.returncode == 0, f"{program} {args}: {done.stdout[-2000:]}"
         return done.stdout
 
-    def pg_ctl(self, server, *args, **options):
+    def pg_ctl(self, server, *args, check=True):
         with open(self.dir / f"{server}.log", "a", encoding="utf-8"):
             shutil.chown(self.dir / f"{server}.log", OWNER)
-        # pg_ctl's children keep its output open: a pipe would never end.
+        # The server would keep a pipe open.
         done = subprocess.run(
             [self.bin / "pg_ctl", "-D", self.dir / server, "-w", "-t", "60", *map(str, args)], stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, timeout=90, check=False, **self.as_owner())  # fmt: skip
-        assert done.returncode == 0 or not options.get("check", True), f"pg_ctl {server} {args}: {self.log(server)[-2000:]}"
+        assert done.returncode == 0 or not check, f"pg_ctl {server} {args}: {self.log(server)[-2000:]}"
 
     def spawn(self, name, *command):
         """Starts a program that stays: its pid in DIR/NAME.pid, what it says in DIR/NAME.log."""
         with open(self.dir / f"{name}.log", "ab") as log:
             made = subprocess.Popen([str(c) for c in command], stdout=log, stderr=log, start_new_session=True, **self.as_owner())
         (self.dir / f"{name}.pid").write_text(f"{made.pid}\n")
-        self.reaped.append(made)
+        self.started.append(made)
         return made.pid
 
     def process(self, name):
-        for made in self.reaped:
+        for made in self.started:
             made.poll()
         return pid_in(self.dir / f"{name}.pid")
 
@@ -151,11 +157,15 @@ class ManagedServers:
         return [parent, *children(parent)] if parent else []
 
     def kill(self, server):
-        """The postmaster alone, as kill -9 does; its children notice."""
+        """kill -9 of the postmaster alone; its children notice."""
         family = self.family(server)
         signal_all(family[:1], signal.SIGKILL)
-        eventually(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in family[1:]) or not self.postmaster(server), 20,
-                   f"{server} is gone")
+        eventually(lambda: not any(map(alive, family)), 20, f"{server} is gone")
+
+    def bury(self, server):
+        """To PostgreSQL a postmaster lives until somebody reaps it, which init may do late or never."""
+        if not self.postmaster(server):
+            (self.dir / server / "postmaster.pid").unlink(missing_ok=True)
 
     def pause(self, server):
         signal_all(self.family(server), signal.SIGSTOP)
@@ -165,6 +175,7 @@ class ManagedServers:
 
     def start_as_is(self, server):
         """Just as it stands: one that was deposed in its absence starts as a primary that knows nothing of it."""
+        self.bury(server)
         self.pg_ctl(server, "-l", self.dir / f"{server}.log", "-o", f"-p {self.ports[server]}", "start")
 
     def stop_server(self, server, mode="fast"):

@@ -126,6 +126,7 @@ class RepmgrServers(managed.ManagedServers):
         assert not self.postmaster(server), f"{server} runs"
         self.wait_for_primary([primary])
         self.wait_until_known(primary)
+        self.bury(server)
         state = self.run(self.bin / "pg_controldata", self.dir / server)
         if "shut down\n" not in state.replace("shut down in recovery", ""):
             # repmgr and pg_rewind want an orderly end: replay what a kill -9 left, without letting anyone in.
