@@ -43,6 +43,8 @@ port = $admin_port
 [monitor]
 user = "postgres"
 password = "secret"
+[cluster]
+state_file = "$dir/state"
 [[server]]
 name = "pg0"
 host = "127.0.0.1"

@@ -19,13 +19,22 @@ std::string Quoted(std::string_view value) {
   return quoted + "'";
 }
 
+}  // namespace
+
 bool IsAddress(const std::string& host) {
   std::array<unsigned char, sizeof(in6_addr)> parsed{};
   return inet_pton(AF_INET, host.c_str(), parsed.data()) == 1 ||
          inet_pton(AF_INET6, host.c_str(), parsed.data()) == 1;
 }
 
-}  // namespace
+std::string AtAddresses(const std::string& host, const std::vector<std::string>& addresses) {
+  std::string hosts, numbers;
+  for (const auto& address : addresses) {
+    hosts += (hosts.empty() ? "" : ",") + host;
+    numbers += (numbers.empty() ? "" : ",") + address;
+  }
+  return " host=" + Quoted(hosts) + " hostaddr=" + Quoted(numbers);
+}
 
 std::string MonitorConninfo(const MonitorConfig& monitor, std::string_view host, std::uint16_t port,
                             std::string_view database, milliseconds statement_timeout) {

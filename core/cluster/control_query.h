@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/time.h"
 #include "core/config/config.h"
@@ -16,6 +17,12 @@ namespace waypost {
 [[nodiscard]] std::string MonitorConninfo(const MonitorConfig& monitor, std::string_view host,
                                           std::uint16_t port, std::string_view database,
                                           milliseconds statement_timeout);
+
+// True for "192.0.2.1" or "2001:db8::1": nothing has to be looked up.
+[[nodiscard]] bool IsAddress(const std::string& host);
+
+// What goes behind MonitorConninfo() of a host name, so that these addresses of it are tried in turn and nothing is looked up.
+[[nodiscard]] std::string AtAddresses(const std::string& host, const std::vector<std::string>& addresses);
 
 // Keeps `message` fit for one line of log or JSON: its first line, without control characters, 300
 // bytes at most.

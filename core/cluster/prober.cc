@@ -155,12 +155,12 @@ class Prober::Loop {
     servers_[id] = {};
     servers_[id].conninfo = conninfo;
     servers_[id].database = monitor.database;
-    servers_[id].link = LinkTo(conninfo);
+    servers_[id].link = LinkTo(server.host, conninfo);
   }
 
-  [[nodiscard]] std::unique_ptr<ProbeLink> LinkTo(const std::string& conninfo) const {
+  [[nodiscard]] std::unique_ptr<ProbeLink> LinkTo(const std::string& host, const std::string& conninfo) const {
     const MonitorConfig& monitor = config_->monitor;
-    return std::make_unique<ProbeLink>(conninfo, ProbeLink::Timing{monitor.interval, monitor.timeout});
+    return std::make_unique<ProbeLink>(host, conninfo, ProbeLink::Timing{monitor.interval, monitor.timeout});
   }
 
   // Somebody wants the database that the links are in to himself, or does not any more. A link goes when another one has
@@ -175,7 +175,7 @@ class Prober::Loop {
       if (server.database == database) server.next.reset();
       if (server.database == database || (server.next && server.next_database == database)) continue;
       server.next_database = database;
-      server.next = LinkTo(MonitorConninfo(monitor, probes_[id].host, probes_[id].port, database, monitor.timeout));
+      server.next = LinkTo(probes_[id].host, MonitorConninfo(monitor, probes_[id].host, probes_[id].port, database, monitor.timeout));
     }
   }
 

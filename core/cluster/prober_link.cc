@@ -193,11 +193,12 @@ void ProbeLink::Closer::operator()(pg_conn* connection) const {
   PQfinish(connection);
 }
 
-ProbeLink::ProbeLink(std::string conninfo, Timing timing)
-    : conninfo_(std::move(conninfo)), timing_(timing) {}
+ProbeLink::ProbeLink(std::string host, std::string conninfo, Timing timing)
+    : host_(std::move(host)), conninfo_(std::move(conninfo)), timing_(timing) {}
 ProbeLink::~ProbeLink() = default;
 
 int ProbeLink::fd() const {
+  if (state_ == State::kLookingUp) return lookup_->fd();
   return connection_ ? PQsocket(connection_.get()) : -1;
 }
 short ProbeLink::events() const {
@@ -217,7 +218,9 @@ std::optional<ProbeLink::Outcome> ProbeLink::Step(TimePoint now, bool ready) {
   if (!ready && now < wake_at_) return std::nullopt;
   switch (state_) {
     case State::kClosed:
-      return Connect(now);
+      return Begin(now);
+    case State::kLookingUp:
+      return LookedUp(now);
     case State::kConnecting:
       if (!ready) return Fail(ProbeResult::kTimeout, "no connection in time", now);
       return Connecting(now);
@@ -235,10 +238,25 @@ std::optional<ProbeLink::Outcome> ProbeLink::Step(TimePoint now, bool ready) {
   return std::nullopt;
 }
 
-std::optional<ProbeLink::Outcome> ProbeLink::Connect(TimePoint now) {
+std::optional<ProbeLink::Outcome> ProbeLink::Begin(TimePoint now) {
   asked_at_ = now;
   wake_at_ = now + timing_.timeout * (suspect_ ? 1 : kConnectTimeouts);
-  connection_.reset(PQconnectStart(conninfo_.c_str()));
+  if (IsAddress(host_)) return Connect(conninfo_, now);
+  if (!lookup_) lookup_.emplace(host_);
+  state_ = State::kLookingUp;
+  poll_events_ = POLLIN;
+  return std::nullopt;
+}
+
+std::optional<ProbeLink::Outcome> ProbeLink::LookedUp(TimePoint now) {
+  if (!lookup_->done()) return Fail(ProbeResult::kTimeout, "its host name was not looked up in time", now);
+  const auto found = *std::exchange(lookup_, std::nullopt);
+  if (found.addresses().empty()) return Fail(ProbeResult::kConnectError, found.error(), now);
+  return Connect(conninfo_ + AtAddresses(host_, found.addresses()), now);
+}
+
+std::optional<ProbeLink::Outcome> ProbeLink::Connect(const std::string& conninfo, TimePoint now) {
+  connection_.reset(PQconnectStart(conninfo.c_str()));
   if (!connection_) return Fail(ProbeResult::kConnectError, "out of memory", now);
   // The SQLSTATE of a server's refusal is told only so.
   PQsetErrorVerbosity(connection_.get(), PQERRORS_VERBOSE);

@@ -1,7 +1,7 @@
 // The prober's connection to one server: libpq without blocking, a deadline on every step. Prober
 // thread only.
 //
-//   kClosed --retry_at--> kConnecting --> kReadingSource --> kPreparing --> kIdle <--next_at-->
+//   kClosed --retry_at--> kLookingUp --> kConnecting --> kReadingSource --> kPreparing --> kIdle <--next_at-->
 //   kAsking any failure or deadline --> kClosed
 //
 // A connection that had answered and is lost, or is late, is made anew at once and in silence: a server is down only if that
@@ -14,6 +14,7 @@
 #include <string>
 
 #include "core/base/time.h"
+#include "core/cluster/name_lookup.h"
 #include "metrics/labels.h"
 #include "routing/health.h"
 
@@ -38,7 +39,8 @@ class ProbeLink {
     int version = 0;                     // server_version_num, if kOk
   };
 
-  ProbeLink(std::string conninfo, Timing timing);
+  // `host`: that of `conninfo`; a name is looked up anew for each connection.
+  ProbeLink(std::string host, std::string conninfo, Timing timing);
   ~ProbeLink();
   ProbeLink(const ProbeLink&) = delete;
   ProbeLink& operator=(const ProbeLink&) = delete;
@@ -60,6 +62,7 @@ class ProbeLink {
  private:
   enum class State : std::uint8_t {
     kClosed,
+    kLookingUp,
     kConnecting,
     kReadingSource,
     kPreparing,
@@ -70,7 +73,9 @@ class ProbeLink {
     void operator()(pg_conn* connection) const;
   };
 
-  std::optional<Outcome> Connect(TimePoint now);
+  std::optional<Outcome> Begin(TimePoint now);
+  std::optional<Outcome> LookedUp(TimePoint now);
+  std::optional<Outcome> Connect(const std::string& conninfo, TimePoint now);
   std::optional<Outcome> Connecting(TimePoint now);
   std::optional<Outcome> Advance(TimePoint now);
   std::optional<Outcome> Ask(TimePoint now);
@@ -78,7 +83,8 @@ class ProbeLink {
   std::optional<Outcome> Fail(ProbeResult result, std::string error, TimePoint now);
   std::optional<Outcome> NotConnected(TimePoint now);
 
-  std::string conninfo_;
+  std::string host_, conninfo_;
+  std::optional<NameLookup> lookup_;  // it may outlast an attempt that it made too late
   Timing timing_;
   std::unique_ptr<pg_conn, Closer> connection_;
   State state_ = State::kClosed;

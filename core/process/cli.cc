@@ -56,6 +56,8 @@ int Check(const Arguments& arguments) {
     return kExitConfig;
   }
   std::printf("%s: ok\n", arguments.config.c_str());
+  if (config->servers.size() == 2 && config->cluster.state_file.empty())
+    std::printf("%s: cluster.state_file: not set. Of two servers both must then answer when Waypost starts\n", arguments.config.c_str());
   return kExitOk;
 }
 

@@ -1,6 +1,7 @@
 #include "core/cluster/prober.h"
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <string>
 
 #include "core/cluster/control_query.h"
+#include "core/cluster/name_lookup.h"
 
 namespace waypost {
 namespace {
@@ -96,6 +98,34 @@ TEST_CASE("a server that hangs delays none of the others", "[core][prober]") {
   CHECK(metrics->Read(Counter::kProbes, 0, ProbeResult::kTimeout) >= 1);
   CHECK(metrics->Read(Counter::kProbes, 1, ProbeResult::kRefused) >
         metrics->Read(Counter::kProbes, 0, ProbeResult::kTimeout));
+}
+
+TEST_CASE("a name is looked up without holding up anybody", "[core][prober]") {
+  const NameLookup known("localhost"), number("127.0.0.1"), unknown("no-such-name.invalid");
+  const auto wait = [](const NameLookup& lookup) {
+    pollfd polled{lookup.fd(), POLLIN, 0};
+    return poll(&polled, 1, 30'000) == 1 && lookup.done();
+  };
+  REQUIRE(wait(known));
+  CHECK_FALSE(known.addresses().empty());
+  REQUIRE(wait(number));
+  CHECK(number.addresses() == std::vector<std::string>{"127.0.0.1"});
+  NameLookup("no-such-name.invalid");  // nobody waits for this one
+  REQUIRE(wait(unknown));
+  CHECK(unknown.addresses().empty());
+  CHECK(unknown.error().starts_with("could not translate host name \"no-such-name.invalid\" to address: "));
+}
+
+TEST_CASE("a server with a name is reached at its addresses", "[core][prober]") {
+  const Port closed(false);
+  auto config = std::make_shared<Config>(*MakeConfig({{"named", closed.number()}}));
+  config->servers[0].host = "localhost";
+  const auto metrics = std::make_unique<WorkerMetrics>();
+  Views views;
+  Prober prober(config, *metrics, std::ref(views));
+  prober.Start();
+  CHECK(views.WaitFor([](const ClusterView& view) { return view.servers[0].error == "Connection refused"; }));
+  prober.Stop();
 }
 
 TEST_CASE("server ids stay by name over reloads", "[core][prober]") {
