@@ -193,7 +193,8 @@ class Client final : public Peer {
   // What Waypost told it since it was asked last: "T D(a) C(SELECT 1) Z(I)", "E(08006)", "E(57P01!)" if it is FATAL, "D~" for a
   // message that is not whole; "closed" at the end if it was closed.
   std::string Hears();
-  // Says one packet after the other, until it is closed; all that it hears, with a "|" ahead of what answers each.
+  // Says one packet after the other, until it is closed, and waits for an answer to each for a while; all that it hears, with a "|"
+  // ahead of what answers each.
   std::string Hold(const std::vector<std::string>& packets);
   // From the key that it was told.
   [[nodiscard]] std::string CancelPacket() const { return wire::Packet(wire::U32(wire::kCancelCode) + key_); }
@@ -572,7 +573,12 @@ inline std::string Client::Hold(const std::vector<std::string>& packets) {
   for (const auto& packet : packets) {
     if (!open()) break;
     Say(packet);
-    heard += (heard.empty() ? "| " : " | ") + Hears();
+    auto answer = Hears();
+    if (answer.empty() && open()) {
+      world_.Pass(milliseconds{1000});
+      answer = Hears();
+    }
+    heard += (heard.empty() ? "| " : " | ") + answer;
   }
   return heard;
 }

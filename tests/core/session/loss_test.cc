@@ -2,6 +2,7 @@
 // tests/support/session_world.h.
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <functional>
 #include <string>
 
 #include "tests/support/conversations.h"
@@ -16,6 +17,36 @@ using session_world::World;
 using wire::Query;
 
 const std::string kInsert = "INSERT INTO t VALUES (1)";
+
+// What changes the way of a batch through the session.
+struct Mode {
+  std::string name;
+  std::function<void(Config&)> configure;
+  bool quiet = false;  // nothing was written for a while: reads are sent at once, and held until they are proved
+  std::size_t step = 7;  // not each byte: it takes its time
+};
+std::vector<Mode> Modes() {
+  return {
+      {"as by default", [](Config&) {}, false, 1},
+      {"sent at once", [](Config&) {}, true, 3},
+      {"eager BEGIN", [](Config& config) { config.routing.lazy_begin = false; }},
+      {"session pooling", [](Config& config) { config.pool.mode = PoolMode::kSession; }},
+      {"all reads checked", [](Config& config) { config.routing.self_check = 1; }},
+      {"eventual", [](Config& config) { config.routing.consistency = Consistency::kEventual; }},
+      {"the primary alone", [](Config& config) { config.routing.consistency = Consistency::kPrimary; }},
+  };
+}
+Client& Begin(World& world, const Mode& mode) {
+  auto& client = world.Connect();
+  if (!mode.quiet) return client;
+  for (int i = 0; i < 2; ++i) {
+    world.Pass(milliseconds{500});
+    client.Say(Query("SELECT * FROM t"));
+  }
+  client.Hears();
+  world.a.answered = world.b.answered = 0;
+  return client;
+}
 
 // How many messages that end a batch there are.
 std::size_t Ends(const std::vector<std::string>& packets) {
@@ -46,34 +77,41 @@ void CheckNothingLeft(World& world) {
   if (!world.a.up) return;
   auto& next = world.Connect();
   next.Say(Query("SELECT 1") + Query(kInsert));
-  CHECK(next.Hears() == "T D(b) C(SELECT 1) Z(I) C(INSERT 0 1) Z(I)");
+  const auto heard = next.Hears();
+  CHECK((heard == "T D(a) C(SELECT 1) Z(I) C(INSERT 0 1) Z(I)" || heard == "T D(b) C(SELECT 1) Z(I) C(INSERT 0 1) Z(I)"));
 }
 
 }  // namespace
 
 TEST_CASE("a server may be lost at every byte of its answers", "[core][session][loss]") {
+  const auto mode = GENERATE(from_range(Modes()));
   for (const auto& conversation : Conversations()) {
-    SECTION(conversation.name) {
+    SECTION(conversation.name + ", " + mode.name) {
       std::size_t length = 0;
       {
-        World world;
-        world.Connect().Hold(conversation.packets);
+        World world(mode.configure);
+        Begin(world, mode).Hold(conversation.packets);
         length = world.a.answered + world.b.answered;
       }
       for (const bool primary : {true, false}) {
-        for (std::size_t after = 1; after <= length; ++after) {
-          CAPTURE(conversation.name, primary, after);
-          World world;
-          auto& client = world.Connect();
+        for (std::size_t after = 1; after <= length; after += mode.step) {
+          CAPTURE(mode.name, conversation.name, primary, after);
+          World world(mode.configure);
+          auto& client = Begin(world, mode);
           auto& server = primary ? world.a : world.b;
           server.answers_left = after;
-          const auto heard = client.Hold(conversation.packets);
+          auto heard = client.Hold(conversation.packets);
+          const auto ends = Ends(conversation.packets);
+          if (client.open() && CountOf(heard, "Z(") < ends) {  // a read waits before it is tried again where its server was lost
+            world.Pass(milliseconds{1000});
+            heard += client.Hears();
+          }
           CAPTURE(heard);
           if (server.answers_left) break;  // it did not say so much
           const bool open = client.open();
           const auto copy = conversation.name == "copy";
           // Each batch is answered to its end, or the client is closed.
-          if (open && !copy) CHECK(CountOf(heard, "Z(") == Ends(conversation.packets));
+          if (open && !copy) CHECK(CountOf(heard, "Z(") == ends);
           if (open) CHECK(heard.find('~') == std::string::npos);
           // Nothing that writes is sent twice, and what was acknowledged was done.
           const auto inserts = world.a.TimesRun("INSERT") + world.b.TimesRun("INSERT");
