@@ -1,5 +1,7 @@
 #include "routing/session_machine.h"
 
+#include <iterator>
+
 namespace waypost {
 namespace {
 
@@ -224,7 +226,7 @@ struct Transition {
 
   template <class S, class E>
   Step operator()(const S& s, const E&) const {
-    return {s};
+    return {.next = s, .expected = false};
   }
 };
 
@@ -236,6 +238,15 @@ std::string_view StateName(const State& state) {
   static constexpr std::string_view kNames[] = {"idle",   "begun",    "fencing",      "acquiring",    "relaying", "discarding",
                                                 "inblock", "pinned", "auditing", "fencing_here", "settling", "failed_block", "closed"};
   return kNames[state.index()];
+}
+
+std::string_view EventName(const Event& event) {
+  static constexpr std::string_view kNames[] = {
+      "batch_ready", "kept",      "proven",     "unproven",  "settled",    "gave_up",    "behind",
+      "leased",      "no_lease",  "rerouted",   "refuted",   "check_due",  "held_error", "continued",
+      "forwarding",  "batch_done", "audited",   "server_lost", "block_ended", "moved",   "client_gone"};
+  static_assert(std::size(kNames) == std::variant_size_v<Event>);
+  return kNames[event.index()];
 }
 
 }  // namespace waypost

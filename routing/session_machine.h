@@ -165,11 +165,13 @@ enum class Do : std::uint8_t {
 struct Step {
   State next;
   std::array<Do, 2> todo{Do::kNothing, Do::kNothing};
+  bool expected = true;  // false: the table has no row for it, which is a bug of ours
 };
 
 // An event that has no row for the state changes nothing.
 [[nodiscard]] Step Advance(const State& state, const Event& event);
 
 [[nodiscard]] std::string_view StateName(const State& state);
+[[nodiscard]] std::string_view EventName(const Event& event);
 
 }  // namespace waypost

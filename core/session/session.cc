@@ -77,8 +77,14 @@ void Session::OnDrained() noexcept {
 
 void Session::Take(const Event& event) {
   const auto step = Advance(state_, event);
+  if (!step.expected) NoteUnexpected(event);
   state_ = step.next;
   for (const auto verb : step.todo) Carry(verb);
+}
+
+void Session::NoteUnexpected(const Event& event) {
+  env_.metrics().Count(Counter::kUnexpectedEvents);
+  Log(LogLevel::kError, "session_event_unexpected", {{"state", StateName(state_)}, {"event", EventName(event)}});
 }
 
 void Session::Carry(Do verb) {

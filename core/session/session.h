@@ -135,6 +135,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
  private:
   // session.cc
   void Take(const Event& event);
+  void NoteUnexpected(const Event& event);
   void Carry(Do verb);
   void Acquire();
   void AwaitPrimary();

@@ -147,6 +147,10 @@ const std::vector<Row>& Rows() {
       {FencingHere{kFenceHere, true, kTemp}, ServerLost{}, Closed{}, {Do::kCloseClient}},
       {FencingHere{kFenceHere, true}, ServerLost{true}, Closed{}, {Do::kCloseClient}},
       {FencingHere{kFenceHere, true}, ClientGone{}, Closed{}, {Do::kCloseServer}},
+      {FencingHere{kFenceHere, true}, Moved{}, Begun{}, {Do::kCloseServer}},
+      {FencingHere{kFenceHere, true, kTemp}, Moved{}, FencingHere{kFenceHere, true, kTemp}, {}},
+      {InBlock{}, Moved{}, Begun{}, {Do::kCloseServer}},
+      {InBlock{kTemp}, Moved{}, InBlock{kTemp}, {}},
       {InBlock{}, BatchReady{Settles(kHeld)}, FencingHere{Settles(kHeld), true}, {Do::kSettle}},
       {Pinned{kTemp}, BatchReady{Settles(kHeld)}, FencingHere{Settles(kHeld), false, kTemp}, {Do::kSettle}},
       {FencingHere{Settles(kHeld), true}, Settled{}, Relaying{kHeld, false, true}, {Do::kSend}},
@@ -263,7 +267,7 @@ const std::vector<Event>& EveryEvent() {
   static const std::vector<Event> kEvents = {
       Proven{2}, Unproven{}, Settled{}, GaveUp{}, Behind{}, Refuted{}, CheckDue{},
       BatchReady{kRead}, Kept{},      Leased{},     NoLease{},    Rerouted{kWrite}, HeldError{},
-      Continued{}, Forwarding{}, BatchDone{}, Audited{}, ServerLost{}, BlockEnded{},     ClientGone{}};
+      Continued{}, Forwarding{}, BatchDone{}, Audited{}, ServerLost{}, BlockEnded{}, Moved{}, ClientGone{}};
   return kEvents;
 }
 
@@ -399,10 +403,11 @@ TEST_CASE("each row of the transition table holds", "[routing][session_machine]"
     const auto step = Advance(row.state, row.event);
     CHECK(Text(step.next) == Text(row.next));
     CHECK(Todo(step) == row.todo);
+    CHECK(step.expected);
   }
 }
 
-TEST_CASE("an event without a row changes nothing", "[routing][session_machine]") {
+TEST_CASE("an event without a row changes nothing, and is told from one that has one", "[routing][session_machine]") {
   std::set<std::pair<std::size_t, std::size_t>> rows;
   for (const Row& row : Rows()) rows.insert({row.state.index(), row.event.index()});
   std::size_t without = 0;
@@ -413,10 +418,18 @@ TEST_CASE("an event without a row changes nothing", "[routing][session_machine]"
       const auto step = Advance(state, event);
       CHECK(Text(step.next) == Text(state));
       CHECK(Todo(step).empty());
+      // A client may be lost while it is being closed.
+      CHECK(step.expected == (std::holds_alternative<Closed>(state) && std::holds_alternative<ClientGone>(event)));
       ++without;
     }
   }
   CHECK(rows.size() + without == EveryState().size() * EveryEvent().size());
+}
+
+TEST_CASE("every event has a name of its own", "[routing][session_machine]") {
+  std::set<std::string_view> names;
+  for (const Event& event : EveryEvent()) names.insert(EventName(event));
+  CHECK(names.size() == std::variant_size_v<Event>);
 }
 
 TEST_CASE("every state has a name of its own", "[routing][session_machine]") {

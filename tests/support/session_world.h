@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <catch2/catch.hpp>
 #include <cctype>
 #include <cstdint>
 #include <deque>
@@ -214,7 +215,11 @@ class Client final : public Peer {
 class World {
  public:
   explicit World(const std::function<void(Config&)>& configure = [](Config&) {});
-  ~World() { clients.clear(); }
+  // No session was told anything that its state has no rule for.
+  ~World() {
+    CHECK(worker->metrics().Read(Counter::kUnexpectedEvents) == 0);
+    clients.clear();
+  }
 
   // Everything that can happen without time passing.
   void Run();
