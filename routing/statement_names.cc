@@ -1,6 +1,7 @@
 #include "routing/statement_names.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace waypost {
 namespace {
@@ -73,9 +74,7 @@ void StatementNames::Index(Place place) {
 void StatementNames::Add(Entry plan) {
   plan_.push_back(std::move(plan));
   if (index_) return Index(place() - 1);
-  if (plan_.size() <= kShortPlan) return;
-  index_ = std::make_unique<ByName<std::vector<Place>>>();
-  for (Place i = 0; i < place(); ++i) Index(i);
+  if (plan_.size() > kShortPlan) IndexAll();
 }
 
 void StatementNames::Plan(std::string_view name, StatementRef statement) { Add({std::string(KeptName(name)), std::move(statement)}); }
@@ -87,6 +86,29 @@ void StatementNames::Unplan(Place place) {
     if (index_) (plan_[i].all ? clears_ : index_->find(plan_[i].name)->second).pop_back();
     plan_.pop_back();
   }
+}
+
+void StatementNames::ForgetPlaces() {
+  if (plan_.size() < std::max(forget_at_, kShortPlan)) return;
+  std::vector<Entry> kept;
+  std::unordered_set<std::string_view> seen;
+  bool cleared = false;
+  for (auto plan = plan_.rbegin(); plan != plan_.rend(); ++plan) {
+    if (plan->all ? cleared : (cleared && !plan->name.empty()) || !seen.insert(plan->name).second) continue;
+    cleared = cleared || plan->all;
+    kept.push_back(*plan);
+  }
+  std::reverse(kept.begin(), kept.end());
+  plan_ = std::move(kept);
+  forget_at_ = plan_.size() * 2;
+  index_.reset();
+  clears_.clear();
+  if (plan_.size() > kShortPlan) IndexAll();
+}
+
+void StatementNames::IndexAll() {
+  index_ = std::make_unique<ByName<std::vector<Place>>>();
+  for (Place i = 0; i < place(); ++i) Index(i);
 }
 
 std::string StatementNames::NameOf(std::string_view server_name) const {
@@ -146,6 +168,7 @@ void StatementNames::EndBatch() {
   ClearWithinReason(plan_);
   ClearWithinReason(before_);
   ClearWithinReason(clears_);
+  forget_at_ = 0;
   index_.reset();
 }
 

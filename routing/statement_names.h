@@ -54,6 +54,9 @@ class StatementNames {
   void Plan(std::string_view name, StatementRef statement);
   // From here on no name but "" means anything: DEALLOCATE ALL.
   void PlanNone();
+  // Nobody will ask for a place before this one: of what was planned for a name, only the last stays. From time to time, so
+  // that it costs a plan no more than a constant.
+  void ForgetPlaces();
   // What was planned from `place` on is not.
   void Unplan(Place place);
 
@@ -95,11 +98,13 @@ class StatementNames {
   void Add(Entry plan);
   void Put(std::string_view name, Named named);
   void Index(Place place);
+  void IndexAll();
 
   std::unique_ptr<Names> named_;  // few clients name any
   std::uint64_t ever_named_ = 0;
   StatementRef unnamed_;
   std::vector<Entry> plan_;
+  std::size_t forget_at_ = 0;  // ForgetPlaces does nothing for a plan shorter than this; 0: than kShortPlan
   std::vector<Entry> before_;  // what the batch has changed, the oldest first
   // Of a long plan: the places that change each name, in order; and those that clear all.
   std::unique_ptr<ByName<std::vector<Place>>> index_;

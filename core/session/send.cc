@@ -55,6 +55,7 @@ void Session::Send() {
     b.bytes.clear();
     b.messages.clear();
     b.sent = 0;
+    names_.ForgetPlaces();
   }
   if (connection_ != nullptr && connection_->ledger().ReadyForQueryDue() == 0) connection_->FlushSynthesised();
 }

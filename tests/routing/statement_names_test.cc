@@ -182,6 +182,31 @@ TEST_CASE("a place of a long batch is found without going through the others", "
   CHECK(names.Find("n0") == nullptr);
 }
 
+TEST_CASE("a batch without an end plans no more than it has names", "[routing][statement_names]") {
+  StatementNames names;
+  const auto one = Make("one"), two = Make("two");
+  names.Set("kept", one);
+  for (int i = 0; i < 10'000; ++i) {
+    names.Plan("", i % 2 == 0 ? one : two);
+    names.Plan("n" + std::to_string(i % 30), one);
+    if (i == 5'000) names.PlanNone();
+    names.Plan("gone", nullptr);
+    names.ForgetPlaces();
+    REQUIRE(names.place() < 100);
+  }
+  CHECK(names.Find("") == two);
+  CHECK(names.Find("n29") == one);
+  CHECK(names.Find("kept") == nullptr);
+  CHECK(names.Find("gone") == nullptr);
+  names.Plan("n29", nullptr);
+  CHECK(names.Find("n29") == nullptr);
+  CHECK(names.FindAt("n29", names.place() - 1) == one);
+  names.KeepBatch();
+  names.EndBatch();
+  CHECK(names.Find("n28") == one);
+  CHECK(names.Find("kept") == nullptr);
+}
+
 TEST_CASE("names come in the order in which they were given", "[routing][statement_names]") {
   StatementNames names;
   const auto one = Make("one");
