@@ -10,7 +10,7 @@
 
 namespace waypost {
 
-void MarkText(std::string_view text, Lexing lexing, const std::vector<Facts>& facts, const RuleSet& rules,
+void MarkText(std::string_view text, Lexing lexing, const std::vector<Facts>& facts, const Catalog* catalog, const RuleSet& rules,
               bool comment_hints, TextMarks& marks) {
   const auto hint = comment_hints ? HintIn(text, lexing) : std::string();
   marks.hint = HintOf(hint);
@@ -26,7 +26,7 @@ void MarkText(std::string_view text, Lexing lexing, const std::vector<Facts>& fa
   const auto texts = facts.size() > 1 ? SplitStatements(text) : std::vector<std::string_view>();
   for (std::size_t i = 0; i < facts.size(); ++i) {
     const auto count = texts.size() == facts.size() ? add(whole, texts[i]) : whole;
-    marks.rules.push_back(rules.StatementMask(facts[i], {fingerprints.data(), count}, hint));
+    marks.rules.push_back(rules.StatementMask(facts[i], catalog, {fingerprints.data(), count}, hint));
   }
 }
 

@@ -10,8 +10,8 @@
 
 namespace waypost {
 
-// Sets hint and rules of `marks` for `text`, whose statements are `facts`. `comment_hints`: whether its comments count.
-void MarkText(std::string_view text, Lexing lexing, const std::vector<Facts>& facts, const RuleSet& rules,
+// Sets hint and rules of `marks` for `text`, whose statements are `facts` under `catalog` (may be null). `comment_hints`: whether its comments count.
+void MarkText(std::string_view text, Lexing lexing, const std::vector<Facts>& facts, const Catalog* catalog, const RuleSet& rules,
               bool comment_hints, TextMarks& marks);
 
 }  // namespace waypost

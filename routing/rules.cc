@@ -27,15 +27,32 @@ bool Names(std::string_view pattern, const NameRef& ref) {
   return MatchesGlob(pattern.substr(0, dot), ref.schema) && MatchesGlob(name, ref.name);
 }
 
-bool HoldsFor(const std::vector<std::string>& patterns, const Facts& facts, NameRef::Kind kind) {
-  if (patterns.empty()) return true;
-  const auto named = [&](const NameRef& ref) {
-    return ref.kind == kind && std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-             return Names(pattern, ref);
-           });
-  };
+template <class Named>
+bool AnyName(const Facts& facts, Named named) {
   return std::any_of(facts.names.begin(), facts.names.end(), named) ||
          std::any_of(facts.touched.begin(), facts.touched.end(), named);
+}
+
+bool NamesFunction(const std::vector<std::string>& patterns, const Facts& facts) {
+  const auto names = [&](const NameRef& ref) {
+    return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return Names(pattern, ref); });
+  };
+  return patterns.empty() || AnyName(facts, [&](const NameRef& ref) { return ref.kind == NameRef::Kind::kFunction && names(ref); });
+}
+
+// Each relation has a type of its name, that of its rows.
+bool NamesTable(const std::vector<std::string>& patterns, const Facts& facts, const Catalog* catalog) {
+  if (patterns.empty()) return true;
+  return AnyName(facts, [&](const NameRef& ref) {
+    const bool type = ref.kind == NameRef::Kind::kType;
+    if (!type && ref.kind != NameRef::Kind::kRelation) return false;
+    const auto names = [&](const std::string& pattern) {
+      return Names(pattern, ref) && (!type || catalog != nullptr || pattern.find('*') == std::string::npos);
+    };
+    if (std::none_of(patterns.begin(), patterns.end(), names)) return false;
+    return !type || catalog == nullptr ||
+           catalog->Find({.kind = NameRef::Kind::kRelation, .schema = ref.schema, .name = ref.name}, nullptr).known;
+  });
 }
 
 // The stricter the higher.
@@ -108,7 +125,7 @@ RuleSet::RuleSet(std::vector<Rule> rules) : rules_(std::move(rules)) {
       std::any_of(rules_.begin(), rules_.end(), [](const Rule& rule) { return !rule.fingerprints.empty(); });
 }
 
-RuleMask RuleSet::StatementMask(const Facts& facts, std::span<const std::uint64_t> fingerprints,
+RuleMask RuleSet::StatementMask(const Facts& facts, const Catalog* catalog, std::span<const std::uint64_t> fingerprints,
                                 std::string_view hint) const {
   RuleMask mask = 0;
   for (std::size_t i = 0; i < rules_.size(); ++i) {
@@ -116,8 +133,7 @@ RuleMask RuleSet::StatementMask(const Facts& facts, std::span<const std::uint64_
     const bool known = rule.fingerprints.empty() ||
                        std::find_first_of(rule.fingerprints.begin(), rule.fingerprints.end(),
                                           fingerprints.begin(), fingerprints.end()) != rule.fingerprints.end();
-    if (known && HoldsFor(rule.tables, facts, NameRef::Kind::kRelation) &&
-        HoldsFor(rule.functions, facts, NameRef::Kind::kFunction) &&
+    if (known && NamesTable(rule.tables, facts, catalog) && NamesFunction(rule.functions, facts) &&
         (rule.hints.empty() || (!hint.empty() && MatchesAny(rule.hints, hint))))
       mask |= RuleMask{1} << i;
   }

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "parser/catalog/catalog.h"
 #include "parser/sql/facts.h"
 #include "parser/sql/hints.h"
 #include "parser/sql/verdict.h"
@@ -51,7 +52,8 @@ class RuleSet {
 
   // The rules whose conditions on statements hold. `fingerprints`: those that apply to it.
   // An unqualified name in the statement matches "schema.name" whatever search_path says, but never "schema.*".
-  [[nodiscard]] RuleMask StatementMask(const Facts& facts,
+  // The name of a type is that of a table where `catalog` has a relation of that name; null: where a rule names it without '*'.
+  [[nodiscard]] RuleMask StatementMask(const Facts& facts, const Catalog* catalog,
                                        std::span<const std::uint64_t> fingerprints,
                                        std::string_view hint) const;
   // The rules whose conditions on sessions hold.

@@ -65,13 +65,13 @@ struct RulesSay {
 };
 
 // What rules and hints make of the statements, and says so in their verdicts.
-RulesSay ApplyRules(std::string_view sql, const std::vector<Facts>& facts, const Config& config, const Asker& asker,
-                    std::vector<Verdict>& verdicts) {
+RulesSay ApplyRules(std::string_view sql, const std::vector<Facts>& facts, const Catalog* catalog, const Config& config,
+                    const Asker& asker, std::vector<Verdict>& verdicts) {
   const auto policy = config.RoutingFor(asker);
   RulesSay say;
   say.handling.policy = policy;
   TextMarks marks;
-  MarkText(sql, Lexing{}, facts, config.rules, config.comment_hints, marks);
+  MarkText(sql, Lexing{}, facts, catalog, config.rules, config.comment_hints, marks);
   const auto session = config.rules.SessionMask(asker);
   for (std::size_t i = 0; i < facts.size(); ++i) {
     const auto first = RuleSet::First(marks.rules[i] & session);
@@ -117,7 +117,7 @@ RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config,
   else if (catalog != nullptr) path = catalog->DefaultPath(question.user, question.user);
   auto verdicts = ResolveEach(*list, catalog, {.path = &path});
   const Asker asker{.user = question.user, .database = question.database, .application = question.application_name};
-  const auto rules = ApplyRules(question.sql, *list, config, asker, verdicts);
+  const auto rules = ApplyRules(question.sql, *list, catalog, config, asker, verdicts);
   const Verdict whole = CombineVerdicts(verdicts);
   BatchFacts batch;
   batch.cls = whole.cls;

@@ -22,7 +22,7 @@ const TextMarks& Session::MarksOf(const CachedStatement& found) {
   if (marks.generation == generation) return marks;
   marks.generation = generation;
   const auto& config = env_.config();
-  MarkText(found.sql->text, lexing_, found.facts(), config.rules, config.comment_hints, marks);
+  MarkText(found.sql->text, lexing_, found.facts(), catalog_, config.rules, config.comment_hints, marks);
   return marks;
 }
 

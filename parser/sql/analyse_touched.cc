@@ -1,4 +1,4 @@
-// Which relations and functions a statement that is no query names: for rules. What becomes of them
+// Which relations, functions and types a statement that is no query names: for rules. What becomes of them
 // is nothing that routing asks. The walk sees every node; what is said here is only where a name
 // stands that is not a RangeVar.
 #include <algorithm>
@@ -10,6 +10,7 @@ namespace {
 
 constexpr auto kRelation = NameRef::Kind::kRelation;
 constexpr auto kFunction = NameRef::Kind::kFunction;
+constexpr auto kType = NameRef::Kind::kType;
 constexpr int kNoRelation = -1;
 
 bool IsQuery(const Node* node) {
@@ -23,6 +24,13 @@ bool IsQuery(const Node* node) {
     default:
       return false;
   }
+}
+
+// What DROP TYPE names is no table: a table's type goes with the table.
+bool IsDropOfTypes(const Node* node) {
+  if (node->type != T_DropStmt) return false;
+  const auto type = As<DropStmt>(node)->removeType;
+  return type == OBJECT_TYPE || type == OBJECT_DOMAIN;
 }
 
 // The query that is all there is to `stmt`; null if there is none.
@@ -94,6 +102,7 @@ std::vector<NameRef> TouchedWalk::Walk(const Node* stmt) {
       continue;
     }
     Visit(node);
+    if (IsDropOfTypes(node)) continue;
     AppendEveryChild(node, stack_);
   }
   std::sort(names_.begin(), names_.end());
@@ -107,7 +116,7 @@ void TouchedWalk::Query(const Node* query) {
   QueryWalk walk(facts);
   walk.Query(query, false);
   for (NameRef& name : facts.names)
-    if (name.kind == kRelation || name.kind == kFunction) names_.push_back(std::move(name));
+    if (name.kind == kRelation || name.kind == kFunction || name.kind == kType) names_.push_back(std::move(name));
 }
 
 void TouchedWalk::Visit(const Node* node) {
@@ -124,9 +133,10 @@ void TouchedWalk::Visit(const Node* node) {
       return Name(kFunction, As<CreateTrigStmt>(node)->funcname);
     case T_CreateEventTrigStmt:
       return Name(kFunction, As<CreateEventTrigStmt>(node)->funcname);
-    case T_TypeName:  // payroll.id%TYPE
-      if (As<TypeName>(node)->pct_type) Name(kRelation, As<TypeName>(node)->names, 1);
-      return;
+    case T_TypeName: {
+      const auto* type = As<TypeName>(node);
+      return type->pct_type ? Name(kRelation, type->names, 1) : Name(kType, type->names);  // payroll.id%TYPE
+    }
     case T_DefElem:
       return Option(As<DefElem>(node));
     case T_DropStmt: {
@@ -186,7 +196,11 @@ void TouchedWalk::Add(NameRef::Kind kind, const char* schema, const char* name) 
 
 std::vector<NameRef> NamesTouchedBy(const Node* stmt) {
   const Node* held = HeldQuery(stmt);
-  if (IsQuery(stmt) || (held != nullptr && IsQuery(held))) return {};
+  if (IsQuery(stmt)) return {};
+  if (held != nullptr && IsQuery(held)) {
+    const List* types = stmt->type == T_PrepareStmt ? As<PrepareStmt>(stmt)->argtypes : nullptr;
+    return types == nullptr ? std::vector<NameRef>() : TouchedWalk().Walk(reinterpret_cast<const Node*>(types));
+  }
   return TouchedWalk().Walk(stmt);
 }
 

@@ -77,8 +77,8 @@ class QueryWalk {
 // "SET name TO value, ..." from constants; empty when a value cannot be written down.
 [[nodiscard]] std::string SetStatement(std::string_view name, const List* values, bool local);
 
-// The relations and functions that a statement other than a query names, wherever they stand in it;
-// sorted, no duplicates. Nothing for a query, and for what only holds one (EXPLAIN, PREPARE,
+// The relations, functions and types that a statement other than a query names, wherever they stand in it;
+// sorted, no duplicates. Nothing for a query, and the types alone for what only holds one (EXPLAIN, PREPARE,
 // DECLARE): the walk over it has them all.
 [[nodiscard]] std::vector<NameRef> NamesTouchedBy(const Node* stmt);
 

@@ -115,7 +115,7 @@ struct Facts {
   bool state_unknown = false;   // may change session state that the tree does not show (DO, CALL, unparsed)
   PinReason pin = PinReason::kNone;  // by form: CREATE TEMP, LISTEN, DECLARE WITH HOLD, PREPARE, LOAD
   std::vector<NameRef> names;   // sorted, no duplicates
-  std::vector<NameRef> touched; // relations and functions that a statement other than a query names (TRUNCATE, CREATE VIEW, COMMENT ...); for rules
+  std::vector<NameRef> touched; // relations, functions and types that a statement other than a query names (TRUNCATE, CREATE VIEW, COMMENT ...); for rules
   std::vector<SettingEffect> settings;  // also set_config('x', 'constant', ...) in a SELECT list
   CatalogChange catalog = CatalogChange::kNone;
   std::shared_ptr<const DatabaseUse> databases;  // DROP DATABASE and the like; else null

@@ -54,6 +54,16 @@ def status(messages):
     return messages[-1].body.decode() if messages[-1].type == "Z" else None
 
 
+def test_the_type_of_a_tables_rows_is_its_name(proxy):
+    with proxy.connect() as conn:
+        for sql in ("SELECT NULL::secret", "SELECT NULL::public.secret[]", "CREATE FUNCTION f() RETURNS secret LANGUAGE sql AS ''"):
+            assert denied(conn.simple(sql)), sql
+            assert conn.value("EXPLAIN ROUTE " + sql) is not None
+        conn.send(wire.parse("", "SELECT $1::secret"), wire.sync())
+        assert denied(conn.until())
+        assert conn.rows("SELECT 'secret'::text, NULL::probe_me") == [["secret", None]]
+
+
 def test_denied_by_simple_query(proxy, cluster):
     with proxy.connect() as conn:
         for sql in ("SELECT * FROM secret", "DELETE FROM public.secret", "SELECT 1; SELECT * FROM hidden.x",

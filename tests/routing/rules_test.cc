@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "parser/catalog/builder.h"
 #include "parser/sql/fingerprint.h"
 
 using namespace waypost;
@@ -12,11 +13,12 @@ using namespace waypost;
 namespace {
 
 // The name of the first rule that matches; "" if none does.
-std::string FirstOf(const RuleSet& rules, const std::string& sql, const Asker& asker = {}, const std::string& hint = "") {
+std::string FirstOf(const RuleSet& rules, const std::string& sql, const Asker& asker = {}, const std::string& hint = "",
+                    const Catalog* catalog = nullptr) {
   const auto facts = Analyse(sql, {});
   std::vector<std::uint64_t> fingerprints;
   if (const auto found = Fingerprint(sql)) fingerprints.push_back(*found);
-  const auto mask = rules.StatementMask(facts->front(), fingerprints, hint) & rules.SessionMask(asker);
+  const auto mask = rules.StatementMask(facts->front(), catalog, fingerprints, hint) & rules.SessionMask(asker);
   const auto first = RuleSet::First(mask);
   return first ? rules.rules()[*first].name : "";
 }
@@ -28,6 +30,33 @@ Rule Named(std::string name) {
 }
 
 }  // namespace
+
+TEST_CASE("the type of a table's rows names the table", "[routing][rules]") {
+  auto named = Named("named"), any = Named("any");
+  named.tables = {"payroll", "hr.salary"};
+  any.tables = {"p*", "audit.*"};
+  const RuleSet rules({named, any});
+  CatalogBuilder builder;
+  for (const auto* name : {"payroll", "pensions"}) builder.Relation({.schema = "public", .name = name});
+  builder.Relation({.schema = "hr", .name = "salary"}).Relation({.schema = "audit", .name = "log"});
+  builder.Type({.schema = "public", .name = "point3"}).Type({.schema = "audit", .name = "level"});
+  const Catalog catalog = builder.Take();
+  const auto [sql, known, unknown] = GENERATE(table<std::string, std::string, std::string>({
+      {"SELECT NULL::payroll", "named", "named"},
+      {"SELECT x::payroll[] FROM t", "named", "named"},
+      {"SELECT * FROM json_to_record('{}') AS x (a hr.salary)", "named", "named"},
+      {"CREATE TABLE t (x payroll)", "named", "named"},
+      {"CREATE FUNCTION f(a int) RETURNS SETOF public.payroll LANGUAGE sql AS ''", "named", "named"},
+      {"SELECT NULL::pensions", "any", ""},
+      {"SELECT NULL::audit.log", "any", ""},
+      {"SELECT NULL::point3", "", ""},
+      {"SELECT NULL::audit.level", "", ""},
+      {"SELECT 'p'::text, 1::int, now()::pg_catalog.timestamptz", "", ""},
+  }));
+  CAPTURE(sql);
+  CHECK(FirstOf(rules, sql, {}, "", &catalog) == known);
+  CHECK(FirstOf(rules, sql) == unknown);
+}
 
 TEST_CASE("'*' stands for any run of characters", "[routing][rules]") {
   const auto [pattern, text, matches] = GENERATE(table<std::string, std::string, bool>({

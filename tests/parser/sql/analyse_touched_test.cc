@@ -97,6 +97,29 @@ const Examples kNaming = {
     {"ColumnDef", {"CREATE TABLE a (x int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME payroll))"}},
 };
 
+// Statements that name the type payroll, which may be that of a table's rows; under the struct that holds its name.
+const Examples kNamingType = {
+    {"TypeCast", {"SELECT NULL::payroll", "SELECT x::payroll[] FROM a", "CREATE VIEW v AS SELECT CAST(NULL AS x.payroll)",
+                  "CREATE INDEX ON a ((x::payroll))"}},
+    {"ColumnDef", {"CREATE TABLE a (x payroll)", "ALTER TABLE a ADD x payroll[]", "ALTER TABLE a ALTER x TYPE payroll",
+                   "SELECT * FROM f() AS a (x payroll)", "CREATE TYPE t AS (x payroll)"}},
+    {"RangeTableFuncCol", {"SELECT * FROM XMLTABLE('/' PASSING x COLUMNS y payroll) t"}},
+    {"CreateFunctionStmt", {"CREATE FUNCTION f() RETURNS payroll LANGUAGE sql AS ''",
+                            "CREATE FUNCTION f() RETURNS SETOF payroll LANGUAGE sql AS ''"}},
+    {"FunctionParameter", {"CREATE FUNCTION f(a payroll) RETURNS int LANGUAGE sql AS ''",
+                           "CREATE FUNCTION f() RETURNS TABLE (x payroll) LANGUAGE sql AS ''"}},
+    {"ObjectWithArgs", {"DROP FUNCTION f(payroll)", "COMMENT ON FUNCTION f(payroll) IS ''"}},
+    {"CreateDomainStmt", {"CREATE DOMAIN d AS payroll"}},
+    {"CreateOpClassItem", {"CREATE OPERATOR CLASS o FOR TYPE int USING btree AS STORAGE payroll"}},
+    {"CreateOpClassStmt", {"CREATE OPERATOR CLASS o FOR TYPE payroll USING btree AS STORAGE int"}},
+    {"CreateCastStmt", {"CREATE CAST (payroll AS int) WITH INOUT", "CREATE CAST (int AS payroll) WITH INOUT"}},
+    {"CreateTransformStmt", {"CREATE TRANSFORM FOR payroll LANGUAGE l (FROM SQL WITH FUNCTION f(internal), TO SQL WITH FUNCTION g(internal))"}},
+    {"CreateStmt", {"CREATE TABLE a OF payroll"}},
+    {"DefineStmt", {"CREATE AGGREGATE a (payroll) (SFUNC = f, STYPE = int)", "CREATE AGGREGATE a (int) (SFUNC = f, STYPE = payroll)"}},
+    {"XmlSerialize", {"SELECT XMLSERIALIZE(CONTENT x AS payroll)"}},
+    {"PrepareStmt", {"PREPARE p (payroll) AS SELECT $1"}},
+};
+
 // Statements that can name no relation; some of them something else of that name.
 const Examples kNotNaming = {
     {"GrantRoleStmt", {"GRANT payroll TO x"}},
@@ -218,6 +241,12 @@ bool NamesPayroll(const Facts& facts) {
          std::any_of(facts.touched.begin(), facts.touched.end(), is);
 }
 
+bool NamesPayrollType(const Facts& facts) {
+  const auto is = [](const NameRef& ref) { return ref.kind == NameRef::Kind::kType && ref.name == "payroll"; };
+  return std::any_of(facts.names.begin(), facts.names.end(), is) ||
+         std::any_of(facts.touched.begin(), facts.touched.end(), is);
+}
+
 // Every relation that stands in the library's own dump of the tree.
 void CollectRelations(const nlohmann::json& tree, Names& relations) {
   if (tree.is_object() && tree.contains("relname") && tree.contains("relpersistence"))
@@ -245,6 +274,18 @@ TEST_CASE("a table is seen wherever a statement names it", "[parser][analyse][to
       REQUIRE(facts->size() == 1);
       REQUIRE(facts->front().kind != StatementKind::kUnknown);
       CHECK(NamesPayroll(facts->front()));
+    }
+  }
+}
+
+TEST_CASE("a type is seen wherever a statement names it", "[parser][analyse][touched]") {
+  for (const auto& [node, statements] : kNamingType) {
+    for (const auto& sql : statements) {
+      CAPTURE(node, sql);
+      const auto facts = Analyse(sql, {});
+      REQUIRE(facts->size() == 1);
+      REQUIRE(facts->front().kind != StatementKind::kUnknown);
+      CHECK(NamesPayrollType(facts->front()));
     }
   }
 }
@@ -298,6 +339,17 @@ TEST_CASE("every statement of the headers was thought of", "[parser][analyse][to
   for (const auto& statement : statements) {
     CAPTURE(statement);
     CHECK((kNaming.contains(statement) || kNotNaming.contains(statement) || kWithout.contains(statement)));
+  }
+}
+
+TEST_CASE("every node of the headers that holds a type has an example", "[parser][analyse][touched]") {
+  Names holders;
+  for (const auto* header : {"parsenodes.h", "primnodes.h"})
+    holders.merge(StructsWith(Header(header), R"(^\s+(TypeName\s*\*|List\s.*\bTypeName))"));
+  REQUIRE(holders.size() > 8);
+  for (const auto& holder : holders) {
+    CAPTURE(holder);
+    CHECK(kNamingType.contains(holder));
   }
 }
 
