@@ -41,7 +41,7 @@ struct MonitorConfig {
 };
 
 struct ClusterConfig {
-  std::string state_file;  // what was accepted as primary is kept there; empty: nowhere
+  std::string state_file;  // what was accepted as primary is kept there; found from the working directory; empty: nowhere
   // WAL that a new primary may lack, in bytes, before it must be accepted by hand; nothing: any.
   std::optional<std::uint64_t> max_lost_bytes;
   bool strict_commit = false;  // a commit whose wait for standbys was cancelled is an error

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <filesystem>
 
 #include "core/config/keys.h"
 #include "core/config/rules.h"
@@ -128,6 +129,9 @@ class ConfigLoad {
   void ReadCluster() {
     ConfigSection cluster = Section("cluster");
     cluster.Text("state_file", config_.cluster.state_file, 4096);
+    if (!config_.cluster.state_file.empty())
+      config_.cluster.state_file =
+          (std::filesystem::path(config_.path).parent_path() / config_.cluster.state_file).string();  // as it is if absolute
     cluster.Size("max_lost_bytes", config_.cluster.max_lost_bytes);
     cluster.Flag("strict_commit", config_.cluster.strict_commit);
     cluster.Span("failover_hold", config_.cluster.failover_hold, kNone, kMonth);

@@ -237,6 +237,16 @@ TEST_CASE("durations carry a unit, or are milliseconds", "[core][config]") {
   CHECK(config->drain_timeout == expected);
 }
 
+TEST_CASE("the state file is beside the configuration, unless its path is absolute", "[core][config]") {
+  const auto at = [](const std::string& path) {
+    const auto config = ParseConfig(std::string(kWhole) + "[cluster]\nstate_file = \"" + path + "\"\n", "/etc/waypost/waypost.toml");
+    REQUIRE(config.ok());
+    return config->cluster.state_file;
+  };
+  CHECK(at("waypost.state") == "/etc/waypost/waypost.state");
+  CHECK(at("/var/lib/waypost/state") == "/var/lib/waypost/state");
+}
+
 TEST_CASE("secrets come from the environment or a file", "[core][config]") {
   const auto folder =
       std::filesystem::temp_directory_path() / ("waypost_config_" + std::to_string(getpid()));
