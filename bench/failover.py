@@ -5,7 +5,8 @@
 
 Two servers, one Waypost with default settings, clients that write and read all the time. In each round the primary is stopped, or
 left running, and the other is told to promote itself; what counts is the time from the return of pg_promote() to the first write
-that a client was acknowledged by it; less than nothing if the write came first, since pg_promote() looks every 100 ms. Then the primary is frozen (SIGSTOP): the time until Waypost says that it is down.
+that a client was acknowledged by it; less than nothing if the write came first, since pg_promote() looks every 100 ms. Then the
+primary is frozen (SIGSTOP): the time until Waypost says that it is down.
 Needs `deploy/install.sh failover` and the release build (or WAYPOST_BINARY).
 """
 
