@@ -281,8 +281,8 @@ void App::Reload() {
   if (!std::equal(loaded->listeners.begin(), loaded->listeners.end(), old.listeners.begin(), old.listeners.end(),
                   same_place) ||
       loaded->admin.port != old.admin.port || loaded->admin.address != old.admin.address ||
-      loaded->workers != old.workers)
-    Log(LogLevel::kWarn, "reload_partial", {{"kept", "listen, admin and workers need a restart"}});
+      loaded->workers != old.workers || loaded->cluster.state_file != old.cluster.state_file)
+    Log(LogLevel::kWarn, "reload_partial", {{"kept", "listen, admin, workers and state_file need a restart"}});
   config_ = std::make_shared<const Config>(Fitted(std::move(*loaded)));
   (void)ConfigureLog(config_->log_level, config_->log_file);  // a log that cannot be opened stays as it is
   shared_.credentials.Load(*config_);
