@@ -392,12 +392,11 @@ Decision Session::DecideBatch() {
     running.facts.why = Reason::kProtocol;
   }
   const auto session = FactsOfSession();
-  if (pool_policy_.mode == PoolMode::kSession && connection_ == nullptr) {
-    running.facts.cls = Class::kSession;
-    running.facts.why = Reason::kSessionMode;
+  if (running.handling) running.facts.to_primary = running.handling->to_primary;
+  if (pool_policy_.mode == PoolMode::kSession && connection_ == nullptr) {  // it stays where its first batch runs
+    running.facts.to_primary = running.facts.why = Reason::kSessionMode;
     running.facts.begins_read_only = false;
   }
-  if (running.handling) running.facts.to_primary = running.handling->to_primary;
   const auto decision = Decide(running.facts, session, env_.view(), Policy(), common_.LoadFor(database_, user_), env_.Now());
   if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
   // Nothing stands before it that a server would answer, and no block fails by it.

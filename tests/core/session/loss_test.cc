@@ -427,6 +427,18 @@ TEST_CASE("fail-over: a block goes on where the primary was only not heard for a
   CHECK(world.b.ran.empty());
 }
 
+TEST_CASE("fail-over: the first read of a session under session pooling runs again", "[core][session][failover]") {
+  const FailOver fail_over{GENERATE(false, true)};
+  World world([](Config& config) { config.pool.mode = PoolMode::kSession; });
+  auto& client = world.Connect();
+  world.a.hangs = true;
+  client.Say(Query("SELECT 1"));
+  REQUIRE(world.a.TimesRun("SELECT 1") == 1);
+  fail_over(world);
+  world.Pass(milliseconds{1000});
+  CHECK(client.Hears() == "T D(b) C(SELECT 1) Z(I)");
+}
+
 TEST_CASE("a server that acknowledges nothing is lost", "[core][session][failover]") {
   Flight flight;
   auto& [world, client] = flight;
