@@ -245,7 +245,7 @@ def test_no_server_can_be_reached(cluster):
     """Login is held or refused with a clear error, never served; nothing crashes, and it stops when told."""
     servers = [{"name": "gone", "host": "127.0.0.1", "port": waypost_process.free_port()}]
     proxy = waypost_process.Waypost(
-        cluster, servers=servers, sections={"limits": {"login_timeout": "2s"}, "pool": {"query_wait_timeout": "1s"}}
+        cluster, servers=servers, sections={"limits": {"login_timeout": "2s"}, "cluster": {"failover_hold": "1s"}}
     )
     try:
         proxy.start(wait=False)
