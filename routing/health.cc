@@ -17,12 +17,6 @@ constexpr std::array<std::string_view, 3> kRoleNames = {"unknown", "primary", "r
 constexpr std::array<std::string_view, 5> kSyncStateNames = {"none", "async", "potential", "sync",
                                                              "quorum"};
 
-const PrimarySample* AsPrimary(const ServerProbe& probe) {
-  return probe.up && !probe.removed && probe.sample
-             ? std::get_if<PrimarySample>(&probe.sample->role)
-             : nullptr;
-}
-
 ServerView FirstView(const ServerProbe& probe) {
   ServerView view;
   view.name = probe.name;

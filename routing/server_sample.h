@@ -64,4 +64,9 @@ struct ServerProbe {
   std::optional<ServerSample> sample;  // the last answer, also while not up
 };
 
+// What it says as a primary; nullptr if it does not answer, or is in recovery.
+[[nodiscard]] inline const PrimarySample* AsPrimary(const ServerProbe& probe) {
+  return probe.up && !probe.removed && probe.sample ? std::get_if<PrimarySample>(&probe.sample->role) : nullptr;
+}
+
 }  // namespace waypost

@@ -5,10 +5,6 @@
 namespace waypost {
 namespace {
 
-const PrimarySample* AsPrimary(const ServerProbe& probe) {
-  return probe.up && !probe.removed && probe.sample ? std::get_if<PrimarySample>(&probe.sample->role) : nullptr;
-}
-
 Term TermOf(const ServerSample& sample) { return {sample.system_identifier, sample.timeline}; }
 
 // True if it follows a primary on timeline `term`.

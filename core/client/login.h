@@ -81,7 +81,8 @@ class ClientLogin final : public StartupUser, public CatalogUser {
   void OnData(Bytes data);
   // Others come in, and of those that have not logged in this one is the oldest: it gets 53300.
   void TurnAway();
-  // Ends a login that has taken longer than login_timeout or, once proved and waiting for a primary, query_wait_timeout, or failover_hold while there is none.
+  // Ends a login that has taken longer than login_timeout or, once proved, has waited for the primary for longer than
+  // query_wait_timeout, or for longer than failover_hold while there is none.
   void Sweep(TimePoint now);
   // The client goes: no more calls.
   void Abandon();

@@ -55,11 +55,8 @@ class Prober::Loop {
   Loop& operator=(const Loop&) = delete;
 
   void KeepState(StateFile file) {
+    Heed(file.saved());
     keeper_ = std::make_unique<StateKeeper>(std::move(file));
-    const auto saved = keeper_->Saved();
-    if (!saved) return;
-    if (saved->by_operator) health_.succession().Override(saved->accepted);
-    else health_.succession().Remember(saved->accepted);
   }
 
   void Start() {
@@ -218,7 +215,7 @@ class Prober::Loop {
     const bool reloaded = config != nullptr;
     if (reloaded) {
       Apply(std::move(config));
-      HearOperator();
+      if (keeper_) Heed(keeper_->Reread());
     }
     if (hurry_.exchange(false))
       for (Server& server : servers_)
@@ -269,10 +266,11 @@ class Prober::Loop {
           {{"server", probe.name}, {"version_num", version}, {"remark", remark}});
   }
 
-  // He may have written down another primary than the one at hand.
-  void HearOperator() {
-    const auto saved = keeper_ ? keeper_->Reread() : std::nullopt;
-    if (saved && saved->by_operator) health_.succession().Override(saved->accepted);
+  // What was written down, by an earlier process or, at any time, by an operator.
+  void Heed(const std::optional<SavedState>& saved) {
+    if (!saved) return;
+    if (saved->by_operator) health_.succession().Override(saved->accepted);
+    else health_.succession().Remember(saved->accepted);
   }
 
   // What was accepted is on disk before anybody hears of it, unless the disk is slow or full: fail-over does not wait for that.

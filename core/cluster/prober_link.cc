@@ -358,7 +358,7 @@ std::optional<ProbeLink::Outcome> ProbeLink::NotConnected(TimePoint now) {
   constexpr std::string_view kCannotConnectNow = "57P03: ";
   std::string error = PQerrorMessage(connection_.get());
   auto result = ProbeResult::kConnectError;
-  if (const auto at = error.find(kCannotConnectNow); at != std::string::npos) result = ProbeResult::kStarting;
+  if (error.find(kCannotConnectNow) != std::string::npos) result = ProbeResult::kStarting;
   if (error.find(std::strerror(ECONNREFUSED)) != std::string::npos) result = ProbeResult::kRefused;
   return Fail(result, WithoutSqlstate(std::move(error)), now);
 }

@@ -11,7 +11,7 @@ constexpr seconds kRetryAfter{1};
 
 }  // namespace
 
-StateKeeper::StateKeeper(StateFile file) : file_(std::move(file)), saved_(file_.saved()), thread_([this] { Run(); }) {}
+StateKeeper::StateKeeper(StateFile file) : file_(std::move(file)), thread_([this] { Run(); }) {}
 
 StateKeeper::~StateKeeper() {
   {
@@ -22,17 +22,14 @@ StateKeeper::~StateKeeper() {
   thread_.join();
 }
 
-std::optional<SavedState> StateKeeper::Saved() const {
-  const std::scoped_lock lock(mutex_);
-  return saved_;
-}
-
 std::optional<SavedState> StateKeeper::Reread() {
   const std::scoped_lock lock(mutex_);
-  if (writing_ || wanted_) return saved_;  // what is to be written is newer
-  if (const auto read = file_.Read(); !read) Log(LogLevel::kError, "state_not_read", {{"error", read.error()}});
-  else saved_ = file_.saved();
-  return saved_;
+  if (writing_ || wanted_) return std::nullopt;
+  if (const auto read = file_.Read(); !read) {
+    Log(LogLevel::kError, "state_not_read", {{"error", read.error()}});
+    return std::nullopt;
+  }
+  return file_.saved();
 }
 
 void StateKeeper::Save(const SavedState& state, milliseconds patience) {
@@ -62,8 +59,7 @@ void StateKeeper::Run() {
     error_ = error;
     lock.lock();
     writing_ = false;
-    if (done) saved_ = state;
-    else if (!wanted_) wanted_ = state;
+    if (!done && !wanted_) wanted_ = state;
     changed_.notify_all();
     if (done) continue;
     changed_.wait_for(lock, kRetryAfter, [&] { return stopping_; });

@@ -20,9 +20,7 @@ class StateKeeper {
   StateKeeper(const StateKeeper&) = delete;
   StateKeeper& operator=(const StateKeeper&) = delete;
 
-  // As it is on disk.
-  [[nodiscard]] std::optional<SavedState> Saved() const;
-  // The same, read from the disk: an operator's command may have written it.
+  // As it is on disk now: an operator's command may have written it. Nothing while something newer is to be written.
   [[nodiscard]] std::optional<SavedState> Reread();
   // Returns when it is on disk, or after `patience`: then it is tried until it succeeds, which the log says.
   void Save(const SavedState& state, milliseconds patience);
@@ -36,7 +34,6 @@ class StateKeeper {
   std::condition_variable changed_;
   StateFile file_;                    // under mutex_, but for the writing itself
   std::optional<SavedState> wanted_;  // under mutex_: not on disk yet
-  std::optional<SavedState> saved_;   // under mutex_
   bool writing_ = false;              // under mutex_
   bool stopping_ = false;             // under mutex_
   std::string error_;                 // of the last attempt; the thread's only

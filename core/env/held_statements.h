@@ -1,4 +1,4 @@
-// The statements, and log-ins, that wait because there is no primary: how many may, over all workers, and for how long each.
+// The statements that wait because there is no primary: how many may, over all workers, and for how long each.
 #pragma once
 
 #include <atomic>
