@@ -61,8 +61,8 @@ class Scrape {
     const std::vector<std::string> second = Values(info.labels[1]);
     for (std::size_t i = 0; i < first.size(); ++i) {
       for (std::size_t j = 0; j < second.size(); ++j) {
-        const bool unnamed = (info.labels[0] != Label::kNone && first[i].empty()) ||
-                             (info.labels[1] != Label::kNone && second[j].empty());
+        const bool unnamed =
+            (info.labels[0] != Label::kNone && first[i].empty()) || (info.labels[1] != Label::kNone && second[j].empty());
         if (unnamed) continue;
         ClientMetric metric;
         AddLabel(metric, info.labels[0], first[i]);
@@ -98,8 +98,7 @@ class Scrape {
 
   void AddHistograms(std::vector<MetricFamily>& families) const {
     for (std::size_t id = 0; id < kHistograms.size(); ++id) {
-      MetricFamily family =
-          Family(kHistograms[id].name, kHistograms[id].help, MetricType::Histogram);
+      MetricFamily family = Family(kHistograms[id].name, kHistograms[id].help, MetricType::Histogram);
       EachSeries(kHistograms[id], [&](ClientMetric metric, std::size_t i, std::size_t) {
         FillHistogram(metric.histogram, static_cast<Histogram>(id), i);
         family.metric.push_back(std::move(metric));
@@ -111,20 +110,13 @@ class Scrape {
  private:
   [[nodiscard]] std::vector<std::string> Values(Label label) const {
     switch (label) {
-      case Label::kNone:
-        return {""};
-      case Label::kTarget:
-        return tables_.targets;
-      case Label::kReason:
-        return tables_.reasons;
-      case Label::kPin:
-        return tables_.pins;
-      case Label::kServer:
-        return servers_;
-      case Label::kRule:
-        return rules_;
-      default:
-        break;  // the others are fixed
+      case Label::kNone: return {""};
+      case Label::kTarget: return tables_.targets;
+      case Label::kReason: return tables_.reasons;
+      case Label::kPin: return tables_.pins;
+      case Label::kServer: return servers_;
+      case Label::kRule: return rules_;
+      default: break;  // the others are fixed
     }
     std::vector<std::string> values;
     for (const std::string_view value : InfoOf(label).values) values.emplace_back(value);
@@ -146,8 +138,7 @@ class Scrape {
     const Bounds& bounds = BoundsOf(kHistograms[static_cast<std::size_t>(id)].buckets);
     for (std::size_t i = 0; i <= kBoundCount; ++i) {
       histogram.sample_count += cells[i];
-      if (i < kBoundCount)
-        histogram.bucket.push_back({histogram.sample_count, static_cast<double>(bounds[i]) / 1e9});
+      if (i < kBoundCount) histogram.bucket.push_back({histogram.sample_count, static_cast<double>(bounds[i]) / 1e9});
     }
     histogram.sample_sum = static_cast<double>(cells[kBoundCount + 1]) / 1e9;
   }
@@ -165,8 +156,7 @@ void AddScraped(const ScrapeOutput& output, std::vector<MetricFamily>& families)
     for (const auto& sample : output.Of(static_cast<Scraped>(id))) {
       if (sample.labels.size() != names.size()) continue;
       ClientMetric metric;
-      for (std::size_t i = 0; i < names.size(); ++i)
-        metric.label.push_back({names[i], sample.labels[i]});
+      for (std::size_t i = 0; i < names.size(); ++i) metric.label.push_back({names[i], sample.labels[i]});
       (info.type == kCounter ? metric.counter.value : metric.gauge.value) = sample.value;
       family.metric.push_back(std::move(metric));
     }
@@ -176,8 +166,7 @@ void AddScraped(const ScrapeOutput& output, std::vector<MetricFamily>& families)
 
 }  // namespace
 
-Exporter::Exporter(LabelTables tables, std::vector<const WorkerMetrics*> threads,
-                   std::vector<Source> sources)
+Exporter::Exporter(LabelTables tables, std::vector<const WorkerMetrics*> threads, std::vector<Source> sources)
     : tables_(std::move(tables)), threads_(std::move(threads)), sources_(std::move(sources)) {}
 
 std::string Exporter::Text() const {

@@ -29,9 +29,7 @@ class ScrapeOutput {
   void Add(Scraped metric, double value, std::vector<std::string> labels = {}) {
     samples_[static_cast<std::size_t>(metric)].push_back({std::move(labels), value});
   }
-  [[nodiscard]] const std::vector<Sample>& Of(Scraped metric) const {
-    return samples_[static_cast<std::size_t>(metric)];
-  }
+  [[nodiscard]] const std::vector<Sample>& Of(Scraped metric) const { return samples_[static_cast<std::size_t>(metric)]; }
 
  private:
   std::vector<std::vector<Sample>> samples_;
@@ -41,8 +39,7 @@ class ScrapeOutput {
 // shown.
 struct LabelTables {
   std::vector<std::string> targets, reasons, pins;
-  std::function<std::vector<std::string>()>
-      servers, rules;  // asked at every scrape: a reload may add some
+  std::function<std::vector<std::string>()> servers, rules;  // asked at every scrape: a reload may add some
 };
 
 class Exporter {
@@ -50,8 +47,7 @@ class Exporter {
   using Source = std::function<void(ScrapeOutput&)>;
 
   // `threads` must outlive this; their sum is shown. Each of `sources` is called at every scrape.
-  Exporter(LabelTables tables, std::vector<const WorkerMetrics*> threads,
-           std::vector<Source> sources);
+  Exporter(LabelTables tables, std::vector<const WorkerMetrics*> threads, std::vector<Source> sources);
 
   // Everything, in Prometheus' text format 0.0.4. Series of small label sets
   // exist from the start, at 0.

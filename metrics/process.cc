@@ -17,8 +17,7 @@ namespace waypost {
 namespace {
 
 // Fields of /proc/self/stat by their number in proc(5), counted from 1.
-constexpr std::size_t kUserTicks = 14, kSystemTicks = 15, kThreads = 20, kStartTicks = 22,
-                      kVirtual = 23, kResident = 24;
+constexpr std::size_t kUserTicks = 14, kSystemTicks = 15, kThreads = 20, kStartTicks = 22, kVirtual = 23, kResident = 24;
 constexpr std::size_t kFirstAfterName = 3;
 
 std::string ReadAll(const char* path) {
@@ -49,9 +48,7 @@ double BootTime() {
 double CountOpen() {
   std::error_code error;
   double open = 0;
-  for (std::filesystem::directory_iterator it("/proc/self/fd", error), end; !error && it != end;
-       it.increment(error))
-    ++open;
+  for (std::filesystem::directory_iterator it("/proc/self/fd", error), end; !error && it != end; it.increment(error)) ++open;
   return open > 0 ? open - 1 : 0;  // the one that lists
 }
 
@@ -64,14 +61,12 @@ void AddProcessMetrics(ScrapeOutput& output) {
     output.Add(Scraped::kProcessCpu, (stat[kUserTicks] + stat[kSystemTicks]) / ticks);
     output.Add(Scraped::kProcessThreads, stat[kThreads]);
     output.Add(Scraped::kProcessVirtual, stat[kVirtual]);
-    output.Add(Scraped::kProcessResident,
-               stat[kResident] * static_cast<double>(sysconf(_SC_PAGESIZE)));
+    output.Add(Scraped::kProcessResident, stat[kResident] * static_cast<double>(sysconf(_SC_PAGESIZE)));
     output.Add(Scraped::kProcessStart, BootTime() + stat[kStartTicks] / ticks);
   }
   output.Add(Scraped::kProcessOpenFds, CountOpen());
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-    output.Add(Scraped::kProcessMaxFds, static_cast<double>(limit.rlim_cur));
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) output.Add(Scraped::kProcessMaxFds, static_cast<double>(limit.rlim_cur));
 }
 
 }  // namespace waypost

@@ -17,14 +17,12 @@ std::int64_t WorkerMetrics::Read(Gauge gauge, LabelIndex first, LabelIndex secon
   return static_cast<std::int64_t>(cells_[at].load(std::memory_order_relaxed));
 }
 
-std::array<std::uint64_t, m::kHistogramCells> WorkerMetrics::Read(Histogram histogram,
-                                                                  LabelIndex label) const {
+std::array<std::uint64_t, m::kHistogramCells> WorkerMetrics::Read(Histogram histogram, LabelIndex label) const {
   std::array<std::uint64_t, m::kHistogramCells> values{};
   const auto id = static_cast<std::size_t>(histogram);
   if (label.index >= m::kHistogramShape[id].series()) return values;
   const std::size_t at = m::kHistogramAt[id] + label.index * m::kHistogramCells;
-  for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] = cells_[at + i].load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = cells_[at + i].load(std::memory_order_relaxed);
   return values;
 }
 

@@ -37,13 +37,11 @@ enum class Buckets : std::uint8_t { kQuery, kFine };
 // Upper bounds, inclusive, in ns. One more bucket, without a bound, follows.
 inline constexpr std::size_t kBoundCount = 16;
 using Bounds = std::array<std::int64_t, kBoundCount>;
-inline constexpr Bounds kQueryBounds = {
-    100'000,       250'000,       500'000,       1'000'000,     2'500'000,   5'000'000,
-    10'000'000,    25'000'000,    50'000'000,    100'000'000,   250'000'000, 500'000'000,
-    1'000'000'000, 2'500'000'000, 5'000'000'000, 10'000'000'000};
-inline constexpr Bounds kFineBounds = {1'000,      5'000,       10'000,      25'000,
-                                       50'000,     100'000,     250'000,     500'000,
-                                       1'000'000,  2'500'000,   5'000'000,   10'000'000,
+inline constexpr Bounds kQueryBounds = {100'000,       250'000,       500'000,       1'000'000,     2'500'000,   5'000'000,
+                                        10'000'000,    25'000'000,    50'000'000,    100'000'000,   250'000'000, 500'000'000,
+                                        1'000'000'000, 2'500'000'000, 5'000'000'000, 10'000'000'000};
+inline constexpr Bounds kFineBounds = {1'000,      5'000,       10'000,      25'000,       50'000,    100'000,
+                                       250'000,    500'000,     1'000'000,   2'500'000,    5'000'000, 10'000'000,
                                        50'000'000, 100'000'000, 500'000'000, 1'000'000'000};
 [[nodiscard]] constexpr const Bounds& BoundsOf(Buckets buckets) {
   return buckets == Buckets::kQuery ? kQueryBounds : kFineBounds;
@@ -55,33 +53,29 @@ struct MetricInfo {
   Buckets buckets;  // histograms only
 };
 inline constexpr auto kCounters = std::to_array<MetricInfo>({
-#define WAYPOST_COUNTER(id, name, label1, label2, help) \
-  {name, help, {Label::label1, Label::label2}, Buckets::kQuery},
+#define WAYPOST_COUNTER(id, name, label1, label2, help) {name, help, {Label::label1, Label::label2}, Buckets::kQuery},
 #include "metrics/metrics.def"
 });
 inline constexpr auto kGauges = std::to_array<MetricInfo>({
-#define WAYPOST_GAUGE(id, name, label1, label2, help) \
-  {name, help, {Label::label1, Label::label2}, Buckets::kQuery},
+#define WAYPOST_GAUGE(id, name, label1, label2, help) {name, help, {Label::label1, Label::label2}, Buckets::kQuery},
 #include "metrics/metrics.def"
 });
 inline constexpr auto kHistograms = std::to_array<MetricInfo>({
-#define WAYPOST_HISTOGRAM(id, name, buckets, label, help) \
-  {name, help, {Label::label, Label::kNone}, Buckets::buckets},
+#define WAYPOST_HISTOGRAM(id, name, buckets, label, help) {name, help, {Label::label, Label::kNone}, Buckets::buckets},
 #include "metrics/metrics.def"
 });
 
 // A value of a label: its enumerator, or its index (a ServerId, a class of SQLSTATE).
 struct LabelIndex {
   template <class T>
-  requires(std::is_enum_v<T> || std::is_integral_v<T>) constexpr LabelIndex(T value)
-      : index(static_cast<std::size_t>(value)) {}  // NOLINT: meant to convert
+    requires(std::is_enum_v<T> || std::is_integral_v<T>)
+  constexpr LabelIndex(T value) : index(static_cast<std::size_t>(value)) {}  // NOLINT: meant to convert
   std::size_t index;
 };
 
 namespace metrics_layout {
 
-inline constexpr std::size_t kHistogramCells =
-    kBoundCount + 2;  // buckets, the unbounded one, the sum in ns
+inline constexpr std::size_t kHistogramCells = kBoundCount + 2;  // buckets, the unbounded one, the sum in ns
 
 // Rows and columns of a metric's series: the capacities of its labels.
 struct Shape {
@@ -101,12 +95,11 @@ inline constexpr auto kCounterShape = Shapes(kCounters);
 inline constexpr auto kGaugeShape = Shapes(kGauges);
 inline constexpr auto kHistogramShape = Shapes(kHistograms);
 template <std::size_t N>
-[[nodiscard]] constexpr std::array<std::size_t, N + 1> Offsets(
-    const std::array<MetricInfo, N>& infos, std::size_t cells_per_series, std::size_t first) {
+[[nodiscard]] constexpr std::array<std::size_t, N + 1> Offsets(const std::array<MetricInfo, N>& infos,
+                                                               std::size_t cells_per_series, std::size_t first) {
   std::array<std::size_t, N + 1> offsets{};
   offsets[0] = first;
-  for (std::size_t i = 0; i < N; ++i)
-    offsets[i + 1] = offsets[i] + ShapeOf(infos[i]).series() * cells_per_series;
+  for (std::size_t i = 0; i < N; ++i) offsets[i + 1] = offsets[i] + ShapeOf(infos[i]).series() * cells_per_series;
   return offsets;
 }
 inline constexpr auto kCounterAt = Offsets(kCounters, 1, 0);
@@ -116,8 +109,7 @@ inline constexpr std::size_t kCells = kHistogramAt.back();
 
 // The place of a series within its metric; capacity of the whole if a label value is out of range.
 [[nodiscard]] constexpr std::size_t Place(Shape shape, std::size_t first, std::size_t second) {
-  return first < shape.rows && second < shape.columns ? first * shape.columns + second
-                                                      : shape.series();
+  return first < shape.rows && second < shape.columns ? first * shape.columns + second : shape.series();
 }
 
 }  // namespace metrics_layout
@@ -130,9 +122,7 @@ class alignas(64) WorkerMetrics {
 
   // Owner thread only. Labels in the order of metrics.def; a label value out of range is not
   // counted.
-  void Count(Counter counter, LabelIndex first = 0, LabelIndex second = 0) {
-    CountMany(counter, 1, first, second);
-  }
+  void Count(Counter counter, LabelIndex first = 0, LabelIndex second = 0) { CountMany(counter, 1, first, second); }
   void CountMany(Counter counter, std::uint64_t n, LabelIndex first = 0, LabelIndex second = 0) {
     namespace m = metrics_layout;
     const auto id = static_cast<std::size_t>(counter);
@@ -141,8 +131,7 @@ class alignas(64) WorkerMetrics {
   }
   void SetGauge(Gauge gauge, std::int64_t value, LabelIndex first = 0, LabelIndex second = 0) {
     const std::size_t at = GaugeCell(gauge, first, second);
-    if (at < metrics_layout::kCells)
-      cells_[at].store(static_cast<std::uint64_t>(value), std::memory_order_relaxed);
+    if (at < metrics_layout::kCells) cells_[at].store(static_cast<std::uint64_t>(value), std::memory_order_relaxed);
   }
   void AddGauge(Gauge gauge, std::int64_t delta, LabelIndex first = 0, LabelIndex second = 0) {
     const std::size_t at = GaugeCell(gauge, first, second);
@@ -165,11 +154,9 @@ class alignas(64) WorkerMetrics {
 
   // Any thread: the present value of a series. Histogram: buckets (not cumulated), then the sum in
   // ns.
-  [[nodiscard]] std::uint64_t Read(Counter counter, LabelIndex first = 0,
-                                   LabelIndex second = 0) const;
+  [[nodiscard]] std::uint64_t Read(Counter counter, LabelIndex first = 0, LabelIndex second = 0) const;
   [[nodiscard]] std::int64_t Read(Gauge gauge, LabelIndex first = 0, LabelIndex second = 0) const;
-  [[nodiscard]] std::array<std::uint64_t, metrics_layout::kHistogramCells> Read(
-      Histogram histogram, LabelIndex label = 0) const;
+  [[nodiscard]] std::array<std::uint64_t, metrics_layout::kHistogramCells> Read(Histogram histogram, LabelIndex label = 0) const;
 
  private:
   static constexpr std::size_t GaugeCell(Gauge gauge, LabelIndex first, LabelIndex second) {

@@ -96,11 +96,13 @@ std::string AuditSql(AuditScope scope, std::string_view own_prefix) {
            std::string(where) + ")";
   };
   static constexpr std::string_view kUnion = " UNION ALL ";
-  std::string sql = row("t", "pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
-                             " AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()");
+  std::string sql = row("t",
+                        "pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+                        " AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()");
   sql += kUnion;
-  sql += row("l", "pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=)"
-                  " pg_catalog.pg_backend_pid()");
+  sql += row("l",
+             "pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=)"
+             " pg_catalog.pg_backend_pid()");
   sql += kUnion;
   sql += row("n", "pg_listening_channels()");
   sql += kUnion;
@@ -109,22 +111,24 @@ std::string AuditSql(AuditScope scope, std::string_view own_prefix) {
   sql += row("p", "pg_prepared_statements WHERE NOT pg_catalog.starts_with(name, " + Quoted(own_prefix) + ")");
   if (scope == AuditScope::kObjects) return sql;
   sql += kUnion;
-  sql += "SELECT 's', pg_catalog.lower(name), setting FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=)"
-         " 'session' AND NOT pg_catalog.starts_with(name, 'transaction_')";
+  sql +=
+      "SELECT 's', pg_catalog.lower(name), setting FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=)"
+      " 'session' AND NOT pg_catalog.starts_with(name, 'transaction_')";
   for (const std::string_view name : {"role", "session_authorization"}) {
     sql += kUnion;
     sql += "SELECT 's', '" + std::string(name) + "', pg_catalog.current_setting('" + std::string(name) + "')";
   }
   sql += kUnion;
   // What extensions bring is taken at its word, and so are compiled functions.
-  sql += row("x", "pg_proc p JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang"
-                  " WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid"
-                  " AND l.lanname::text OPERATOR(pg_catalog.<>) 'c' AND l.lanname::text OPERATOR(pg_catalog.<>) 'internal'"
-                  " AND (p.prosrc || coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), '')) OPERATOR(pg_catalog.~*) " +
-                      Quoted(kUnlistedPattern) +
-                      " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid OPERATOR(pg_catalog.=)"
-                      " 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) p.oid"
-                      " AND d.deptype OPERATOR(pg_catalog.=) 'e'::\"char\")");
+  sql += row("x",
+             "pg_proc p JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang"
+             " WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid"
+             " AND l.lanname::text OPERATOR(pg_catalog.<>) 'c' AND l.lanname::text OPERATOR(pg_catalog.<>) 'internal'"
+             " AND (p.prosrc || coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), '')) OPERATOR(pg_catalog.~*) " +
+                 Quoted(kUnlistedPattern) +
+                 " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid OPERATOR(pg_catalog.=)"
+                 " 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) p.oid"
+                 " AND d.deptype OPERATOR(pg_catalog.=) 'e'::\"char\")");
   return sql;
 }
 

@@ -38,21 +38,18 @@ std::optional<ServerId> LeastOutstanding(const ClusterView& view, Load load, May
     if (share(id) == least && left-- == 0) return id;
 }
 
-std::optional<Reason> ForbidsReplicas(const BatchFacts& batch, const SessionFacts& session,
-                                      const RoutingPolicy& policy) {
+std::optional<Reason> ForbidsReplicas(const BatchFacts& batch, const SessionFacts& session, const RoutingPolicy& policy) {
   if (!batch.end_known) return Reason::kOpenEnded;
   if (!batch.retained) return Reason::kTooLarge;
   if (batch.to_primary) return batch.to_primary;
-  if (policy.consistency == Consistency::kPrimary || policy.read_from == ReadFrom::kNone)
-    return Reason::kConsistencyPrimary;
+  if (policy.consistency == Consistency::kPrimary || policy.read_from == ReadFrom::kNone) return Reason::kConsistencyPrimary;
   if (session.serializable_default) return Reason::kSerializable;
   return std::nullopt;
 }
 
 bool IsOf(ReadFrom read_from, const ServerView& server) {
   if (read_from == ReadFrom::kNone) return false;
-  return read_from == ReadFrom::kStreaming || server.sync_state == SyncState::kSync ||
-         server.sync_state == SyncState::kQuorum;
+  return read_from == ReadFrom::kStreaming || server.sync_state == SyncState::kSync || server.sync_state == SyncState::kQuorum;
 }
 
 ClusterView OneGoodReplica() {
@@ -66,9 +63,7 @@ ClusterView OneGoodReplica() {
 
 }  // namespace
 
-bool IsFallback(Reason reason) {
-  return reason == Reason::kNoEligibleReplica || reason == Reason::kReplicaBehind;
-}
+bool IsFallback(Reason reason) { return reason == Reason::kNoEligibleReplica || reason == Reason::kReplicaBehind; }
 
 std::string_view TargetName(Target target) {
   switch (target) {
@@ -81,8 +76,7 @@ std::string_view TargetName(Target target) {
   return "?";
 }
 
-bool MayReadFrom(const ServerView& server, const ClusterView& view, const RoutingPolicy& policy,
-                 TimePoint now) {
+bool MayReadFrom(const ServerView& server, const ClusterView& view, const RoutingPolicy& policy, TimePoint now) {
   if (server.removed || !server.up || server.role != Role::kReplica || server.weight == 0) return false;
   if (!FreshEnough(server, view, now)) return false;
   const bool stale_will_do = policy.consistency == Consistency::kEventual || policy.consistency == Consistency::kBounded;
@@ -90,8 +84,7 @@ bool MayReadFrom(const ServerView& server, const ClusterView& view, const Routin
   return IsOf(policy.read_from, server);
 }
 
-std::string WhyNotReadFrom(const ServerView& server, const ClusterView& view, const RoutingPolicy& policy,
-                           TimePoint now) {
+std::string WhyNotReadFrom(const ServerView& server, const ClusterView& view, const RoutingPolicy& policy, TimePoint now) {
   if (MayReadFrom(server, view, policy, now)) return "";
   const bool judged = !server.removed && server.up && server.role == Role::kReplica;
   if (judged && server.weight == 0) return "its weight is 0";
@@ -127,8 +120,7 @@ bool HasReached(Lsn index, ServerId id, const ClusterView& view, const RoutingPo
 
 }  // namespace
 
-std::optional<ServerId> ReplicaBehind(Lsn index, const ClusterView& view, const RoutingPolicy& policy, Load load,
-                                      TimePoint now) {
+std::optional<ServerId> ReplicaBehind(Lsn index, const ClusterView& view, const RoutingPolicy& policy, Load load, TimePoint now) {
   return LeastOutstanding(view, load, [&](ServerId id) { return HasReached(index, id, view, policy, load, now); });
 }
 
@@ -143,7 +135,8 @@ namespace {
 // How a read that a replica may take is proved to see all it must.
 FencePlan PlanFor(const Decision& decision, bool block, Load load, TimePoint now) {
   if (load.fence == nullptr) return FencePlan::kNone;
-  const bool likely = load.fence->Quiet(now, load.last_write) && load.fence->SeenOf(decision.server).replay >= load.fence->position();
+  const bool likely =
+      load.fence->Quiet(now, load.last_write) && load.fence->SeenOf(decision.server).replay >= load.fence->position();
   return decision.may_rerun && !block && likely ? FencePlan::kOptimistic : FencePlan::kProbeFirst;
 }
 
@@ -162,8 +155,8 @@ bool MustSettle(const BatchFacts& batch, const SessionFacts& session, const Clus
 
 Decision Place(const BatchFacts& batch, const SessionFacts& session, const ClusterView& view, const RoutingPolicy& policy,
                Load load, TimePoint now) {
-  const bool fenced = batch.needs_fence && (policy.consistency == Consistency::kStrict ||
-                                            policy.consistency == Consistency::kBounded);
+  const bool fenced =
+      batch.needs_fence && (policy.consistency == Consistency::kStrict || policy.consistency == Consistency::kBounded);
   if (session.holds_connection) {
     Decision held{Target::kHeld, session.holds_why};
     if (fenced && session.held_by_replica && !session.snapshot_taken) held.fence = FencePlan::kProbeFirst;
@@ -194,14 +187,12 @@ Decision Place(const BatchFacts& batch, const SessionFacts& session, const Clust
   }
   if (!server && fenced && load.fence != nullptr && load.fence->Quiet(now, load.last_write)) {
     const auto index = load.fence->position();
-    server = LeastOutstanding(view, load, [&](ServerId id) {
-      return primary_too(id) || HasReached(index, id, view, policy, load, now);
-    });
+    server = LeastOutstanding(view, load,
+                              [&](ServerId id) { return primary_too(id) || HasReached(index, id, view, policy, load, now); });
   }
   if (!server)
     server = LeastOutstanding(view, load, [&](ServerId id) { return primary_too(id) || (fenced ? known(id) : open(id)); });
-  if (!server && policy.read_from_primary == ReadFromPrimary::kNever)
-    return {Target::kRefuse, Reason::kNoEligibleReplica};
+  if (!server && policy.read_from_primary == ReadFromPrimary::kNever) return {Target::kRefuse, Reason::kNoEligibleReplica};
   if (!server) return {Target::kPrimary, Reason::kNoEligibleReplica};
   if (view.primary == *server) return {Target::kPrimary, Reason::kPrimaryShare};
   Decision decision{Target::kReplica, read_only_block ? Reason::kReadOnlyTransaction : Reason::kReadSafe, *server,
@@ -212,8 +203,8 @@ Decision Place(const BatchFacts& batch, const SessionFacts& session, const Clust
 
 }  // namespace
 
-Decision Decide(const BatchFacts& batch, const SessionFacts& session, const ClusterView& view,
-                const RoutingPolicy& policy, Load load, TimePoint now) {
+Decision Decide(const BatchFacts& batch, const SessionFacts& session, const ClusterView& view, const RoutingPolicy& policy,
+                Load load, TimePoint now) {
   auto decision = Place(batch, session, view, policy, load, now);
   decision.settles = MustSettle(batch, session, view, policy, load.fence);
   return decision;

@@ -79,14 +79,13 @@ struct Load {
   [[nodiscard]] bool Refused(ServerId id) const { return id < 64 && (refused >> id & 1U) != 0; }
 };
 
-[[nodiscard]] Decision Decide(const BatchFacts& batch, const SessionFacts& session,
-                              const ClusterView& view, const RoutingPolicy& policy, Load load,
-                              TimePoint now);
+[[nodiscard]] Decision Decide(const BatchFacts& batch, const SessionFacts& session, const ClusterView& view,
+                              const RoutingPolicy& policy, Load load, TimePoint now);
 
 // The replica to send a read to that must see `index`: the least busy of those that the policy allows and that have
 // replayed it. Nothing if there is none.
-[[nodiscard]] std::optional<ServerId> ReplicaBehind(Lsn index, const ClusterView& view, const RoutingPolicy& policy,
-                                                    Load load, TimePoint now);
+[[nodiscard]] std::optional<ServerId> ReplicaBehind(Lsn index, const ClusterView& view, const RoutingPolicy& policy, Load load,
+                                                    TimePoint now);
 
 // What Decide() would say if replicas were allowed and there was one: `read_from = "none"` shows by it what share of the
 // statements could move, and why the rest could not. Only target (kPrimary, kReplica) and reason are set.
@@ -100,8 +99,7 @@ struct Load {
 
 // True if a replica of this policy may be read from at `now`, once the fence lets it: seen at most two probe intervals
 // ago, and one of those that read_from names.
-[[nodiscard]] bool MayReadFrom(const ServerView& server, const ClusterView& view,
-                               const RoutingPolicy& policy, TimePoint now);
+[[nodiscard]] bool MayReadFrom(const ServerView& server, const ClusterView& view, const RoutingPolicy& policy, TimePoint now);
 
 // Why MayReadFrom() is false, in words for an administrator; "" if it is true.
 [[nodiscard]] std::string WhyNotReadFrom(const ServerView& server, const ClusterView& view, const RoutingPolicy& policy,

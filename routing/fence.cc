@@ -95,9 +95,7 @@ void Fence::CloseReplica(ServerId replica) {
   if (replica < replicas_.size()) replicas_[replica] = {};
 }
 
-bool Fence::Knows(ServerId replica) const {
-  return replica < replicas_.size() && replicas_[replica].incarnation != 0;
-}
+bool Fence::Knows(ServerId replica) const { return replica < replicas_.size() && replicas_[replica].incarnation != 0; }
 
 bool Fence::KnowsAny() const {
   return std::any_of(replicas_.begin(), replicas_.end(), [](const Replica& replica) { return replica.incarnation != 0; });
@@ -152,9 +150,7 @@ bool Fence::Quiet(TimePoint now, TimePoint last_write) const {
   return open_ && position_.value != 0 && now - moved_at_ >= kQuiet && asked_at_ > last_write;
 }
 
-TimePoint Fence::FreshAsOf(ServerId replica) const {
-  return Knows(replica) ? replicas_[replica].fresh_as_of : TimePoint{};
-}
+TimePoint Fence::FreshAsOf(ServerId replica) const { return Knows(replica) ? replicas_[replica].fresh_as_of : TimePoint{}; }
 
 bool Nudge::OnFlush(Lsn flush, Lsn needed, TimePoint now) {
   if (flush != last_) {

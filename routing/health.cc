@@ -14,8 +14,7 @@ namespace {
 constexpr std::size_t kPositions = 256;
 
 constexpr std::array<std::string_view, 3> kRoleNames = {"unknown", "primary", "replica"};
-constexpr std::array<std::string_view, 5> kSyncStateNames = {"none", "async", "potential", "sync",
-                                                             "quorum"};
+constexpr std::array<std::string_view, 5> kSyncStateNames = {"none", "async", "potential", "sync", "quorum"};
 
 ServerView FirstView(const ServerProbe& probe) {
   ServerView view;
@@ -51,15 +50,13 @@ std::string WhyNoGuarantee(const PrimarySample& primary) {
   const auto names = ParseStandbyNames(primary.synchronous_standby_names);
   if (!names) return "Waypost does not understand synchronous_standby_names";
   if (names->count == 0) return "synchronous_standby_names is empty";
-  if (primary.synchronous_commit_source == "user" ||
-      primary.synchronous_commit_source == "database" ||
+  if (primary.synchronous_commit_source == "user" || primary.synchronous_commit_source == "database" ||
       primary.synchronous_commit_source == "database user")
     return "synchronous_commit is set for the monitor's own role or database, which hides the "
            "server's own value";
   if (primary.synchronous_commit != "remote_apply")
     return "synchronous_commit is " + primary.synchronous_commit + ", not remote_apply";
-  if (!primary.lowered_by.empty())
-    return "synchronous_commit is lowered by " + primary.lowered_by.front();
+  if (!primary.lowered_by.empty()) return "synchronous_commit is lowered by " + primary.lowered_by.front();
   if (!names->AllConfirm())
     return "synchronous_standby_names lets a commit return before every standby that it names has "
            "confirmed it";
@@ -69,8 +66,7 @@ std::string WhyNoGuarantee(const PrimarySample& primary) {
 // "" if as many synchronous standbys stream as each commit waits for.
 std::string WhyCommitsWait(const PrimarySample& primary) {
   const auto names = ParseStandbyNames(primary.synchronous_standby_names);
-  if (!names || names->count == 0 || primary.synchronous_commit == "off" || primary.synchronous_commit == "local")
-    return "";
+  if (!names || names->count == 0 || primary.synchronous_commit == "off" || primary.synchronous_commit == "local") return "";
   const auto there = std::count_if(primary.standbys.begin(), primary.standbys.end(), [&](const ReplicationRow& row) {
     return row.state == "streaming" && names->Lists(row.application_name);
   });
@@ -80,23 +76,16 @@ std::string WhyCommitsWait(const PrimarySample& primary) {
          (there == 1 ? " streams" : " stream");
 }
 
-std::uint64_t Behind(Lsn primary, Lsn replica) {
-  return primary > replica ? primary.value - replica.value : 0;
-}
+std::uint64_t Behind(Lsn primary, Lsn replica) { return primary > replica ? primary.value - replica.value : 0; }
 
 }  // namespace
 
-std::string_view RoleName(Role role) {
-  return kRoleNames[static_cast<std::size_t>(role)];
-}
-std::string_view SyncStateName(SyncState state) {
-  return kSyncStateNames[static_cast<std::size_t>(state)];
-}
+std::string_view RoleName(Role role) { return kRoleNames[static_cast<std::size_t>(role)]; }
+std::string_view SyncStateName(SyncState state) { return kSyncStateNames[static_cast<std::size_t>(state)]; }
 
 SyncState ParseSyncState(std::string_view name) {
   const auto at = std::find(kSyncStateNames.begin(), kSyncStateNames.end(), name);
-  return at == kSyncStateNames.end() ? SyncState::kNone
-                                     : static_cast<SyncState>(at - kSyncStateNames.begin());
+  return at == kSyncStateNames.end() ? SyncState::kNone : static_cast<SyncState>(at - kSyncStateNames.begin());
 }
 
 std::string WhyNoPrimary(const ClusterView& view) {
@@ -105,7 +94,9 @@ std::string WhyNoPrimary(const ClusterView& view) {
   for (const ServerView& server : view.servers) {
     if (server.removed) continue;
     why += before + server.name + ": " +
-           (server.up && server.role == Role::kReplica ? "a replica" : server.up ? server.error : "down: " + server.error);
+           (server.up && server.role == Role::kReplica ? "a replica"
+            : server.up                                ? server.error
+                                                       : "down: " + server.error);
     before = "; ";
   }
   return why;
@@ -115,8 +106,7 @@ bool FreshEnough(const ServerView& server, const ClusterView& view, TimePoint no
   return now - server.sampled <= 2 * view.probe_interval;
 }
 
-ClusterView ClusterHealth::Judge(std::span<const ServerProbe> servers,
-                                 milliseconds probe_interval) {
+ClusterView ClusterHealth::Judge(std::span<const ServerProbe> servers, milliseconds probe_interval) {
   ClusterView view;
   view.version = ++version_;
   view.probe_interval = probe_interval;
@@ -134,16 +124,11 @@ ClusterView ClusterHealth::Judge(std::span<const ServerProbe> servers,
     view.commits_wait_why = WhyCommitsWait(*AsPrimary(servers[*view.primary]));
   for (ServerId id = 0; id < servers.size(); ++id) {
     ServerView& server = view.servers[id];
-    if (server.removed)
-      server.ineligible_why = "removed from the configuration";
-    else if (!server.up)
-      server.ineligible_why = "down: " + server.error;
-    else if (server.role != Role::kReplica)
-      server.ineligible_why = "not a replica";
-    else if (!view.primary)
-      server.ineligible_why = "no primary is known";
-    else
-      server.ineligible_why = JudgeReplica(servers[id], servers[*view.primary], view, id);
+    if (server.removed) server.ineligible_why = "removed from the configuration";
+    else if (!server.up) server.ineligible_why = "down: " + server.error;
+    else if (server.role != Role::kReplica) server.ineligible_why = "not a replica";
+    else if (!view.primary) server.ineligible_why = "no primary is known";
+    else server.ineligible_why = JudgeReplica(servers[id], servers[*view.primary], view, id);
     server.eligible = server.ineligible_why.empty();
     if (server.up && server.role == Role::kReplica) JudgeAge(*servers[id].sample, server, id);
   }
@@ -203,18 +188,15 @@ void ClusterHealth::FindPrimary(std::span<const ServerProbe> servers, ClusterVie
 }
 
 // Why it is not to be read from; "" if it is.
-std::string ClusterHealth::JudgeReplica(const ServerProbe& probe, const ServerProbe& primary,
-                                 ClusterView& view, ServerId id) {
+std::string ClusterHealth::JudgeReplica(const ServerProbe& probe, const ServerProbe& primary, ClusterView& view, ServerId id) {
   ServerView& server = view.servers[id];
   const ServerSample& mine = *probe.sample;
   const auto& replica = std::get<ReplicaSample>(mine.role);
   const auto& upstream = std::get<PrimarySample>(primary.sample->role);
   server.sampled = std::min(mine.sent, primary.sample->sent);
-  if (mine.system_identifier != primary.sample->system_identifier)
-    return "it belongs to another cluster than the primary";
+  if (mine.system_identifier != primary.sample->system_identifier) return "it belongs to another cluster than the primary";
   server.lag_bytes = Behind(upstream.flush_lsn, replica.replay_lsn);
-  const std::string& name =
-      probe.application_name.empty() ? replica.application_name : probe.application_name;
+  const std::string& name = probe.application_name.empty() ? replica.application_name : probe.application_name;
   const ReplicationRow* row = nullptr;
   std::size_t rows = 0;
   for (const ReplicationRow& candidate : upstream.standbys) {
@@ -225,22 +207,17 @@ std::string ClusterHealth::JudgeReplica(const ServerProbe& probe, const ServerPr
   if (rows == 1) {
     server.sync_state = row->sync_state;
     server.lag_time = row->replay_lag;
-    server.streaming = replica.receiving && row->state == "streaming" &&
-                       mine.timeline == primary.sample->timeline;
+    server.streaming = replica.receiving && row->state == "streaming" && mine.timeline == primary.sample->timeline;
   }
-  const bool synchronous =
-      server.sync_state == SyncState::kSync || server.sync_state == SyncState::kQuorum;
+  const bool synchronous = server.sync_state == SyncState::kSync || server.sync_state == SyncState::kQuorum;
   server.sync_guarantee = view.sync_guarantee && server.streaming && synchronous;
   if (!mine.statistics_visible || !primary.sample->statistics_visible)
     return "the monitor's role may not see the replication state: GRANT pg_monitor to it";
   if (!replica.receiving) return "not streaming: its WAL receiver is not connected";
   if (mine.timeline != primary.sample->timeline)
-    return "on timeline " + std::to_string(mine.timeline) + ", the primary is on " +
-           std::to_string(primary.sample->timeline);
+    return "on timeline " + std::to_string(mine.timeline) + ", the primary is on " + std::to_string(primary.sample->timeline);
   if (rows == 0) return "the primary lists no standby called \"" + name + "\"";
-  if (rows > 1)
-    return std::to_string(rows) + " standbys are called \"" + name +
-           "\": give each its own application_name";
+  if (rows > 1) return std::to_string(rows) + " standbys are called \"" + name + "\": give each its own application_name";
   if (row->state != "streaming") return "the primary lists it as " + row->state;
   if (!synchronous) return "its sync_state is " + std::string(SyncStateName(row->sync_state));
   return "";

@@ -43,8 +43,7 @@ class ClusterHealth {
   [[nodiscard]] Succession& succession() { return succession_; }
   // `servers` by ServerId. Samples of different servers may have different ages; one that did not
   // change is harmless.
-  [[nodiscard]] ClusterView Judge(std::span<const ServerProbe> servers,
-                                  milliseconds probe_interval);
+  [[nodiscard]] ClusterView Judge(std::span<const ServerProbe> servers, milliseconds probe_interval);
 
  private:
   // A position of the primary, and when it was asked for.
@@ -61,8 +60,7 @@ class ClusterHealth {
   };
 
   void FindPrimary(std::span<const ServerProbe> servers, ClusterView& view);
-  [[nodiscard]] std::string JudgeReplica(const ServerProbe& probe, const ServerProbe& primary,
-                                         ClusterView& view, ServerId id);
+  [[nodiscard]] std::string JudgeReplica(const ServerProbe& probe, const ServerProbe& primary, ClusterView& view, ServerId id);
   void Remember(const ServerSample& primary);
   void JudgeAge(const ServerSample& replica, ServerView& server, ServerId id);
 

@@ -18,8 +18,7 @@ bool LagsForLong(const ServerView& server, const ClusterView& view, TimePoint no
   return now - server.fresh_as_of > std::max(kHopelesslyLate, 4 * view.probe_interval);
 }
 
-std::string WhyKept(const ClusterView& view, const RoutingPolicy& policy, std::span<const std::string> unproved,
-                    TimePoint now) {
+std::string WhyKept(const ClusterView& view, const RoutingPolicy& policy, std::span<const std::string> unproved, TimePoint now) {
   std::string why;
   for (ServerId id = 0; id < view.servers.size(); ++id) {
     const auto& server = view.servers[id];

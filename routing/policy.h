@@ -61,7 +61,7 @@ struct PoolPolicy {
 
 struct SessionLimits {
   milliseconds login_timeout{15'000};
-  milliseconds client_idle_timeout{0};          // 0: none
+  milliseconds client_idle_timeout{0};  // 0: none
   milliseconds idle_in_transaction_timeout{0};  // 0: none
 };
 

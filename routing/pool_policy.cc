@@ -13,9 +13,7 @@ bool MayGrow(std::optional<TimePoint> own, std::optional<TimePoint> others) {
   return !own || !others || *others + kHandOverAfter >= *own;
 }
 
-bool TooOld(const ConnectionAge& age, TimePoint now) {
-  return age.lifetime.count() > 0 && now - age.born > age.lifetime;
-}
+bool TooOld(const ConnectionAge& age, TimePoint now) { return age.lifetime.count() > 0 && now - age.born > age.lifetime; }
 
 bool IdleTooLong(const ConnectionAge& age, TimePoint now) {
   return age.idle_timeout.count() > 0 && now - age.idle_since > age.idle_timeout;

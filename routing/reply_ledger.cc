@@ -112,11 +112,18 @@ bool Ledger::Fits(char entry, char reply) {
     case '1': return entry == 'P';
     case '2': return entry == 'B';
     case '3': return entry == 'C';
-    case 't': case 'n': return entry == 'D';
+    case 't':
+    case 'n': return entry == 'D';
     case 'T': return entry == 'D' || entry == 'Q';
     case 's': return entry == 'E';
-    case 'D': case 'C': case 'I': case 'G': case 'H': case 'W': case 'd': case 'c':
-      return entry == 'E' || entry == 'Q';
+    case 'D':
+    case 'C':
+    case 'I':
+    case 'G':
+    case 'H':
+    case 'W':
+    case 'd':
+    case 'c': return entry == 'E' || entry == 'Q';
     case 'V': return entry == 'F';
     default: return false;
   }
@@ -124,9 +131,14 @@ bool Ledger::Fits(char entry, char reply) {
 
 bool Ledger::Completes(char entry, char reply) {
   switch (reply) {
-    case '1': case '2': case '3': case 'n': case 's': return true;
+    case '1':
+    case '2':
+    case '3':
+    case 'n':
+    case 's': return true;
     case 'T': return entry == 'D';
-    case 'C': case 'I': return entry == 'E';
+    case 'C':
+    case 'I': return entry == 'E';
     default: return false;
   }
 }

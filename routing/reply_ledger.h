@@ -49,9 +49,7 @@ class Ledger {
   // ReadyForQuery messages still to come.
   [[nodiscard]] std::size_t ReadyForQueryDue() const { return ready_due_; }
   // No answer is due, no extended series is open, no COPY runs: with status 'I' the connection may change hands.
-  [[nodiscard]] bool Idle() const {
-    return head_ == entries_.size() && !series_open_ && !skipping_ && !copy_in_;
-  }
+  [[nodiscard]] bool Idle() const { return head_ == entries_.size() && !series_open_ && !skipping_ && !copy_in_; }
   // The server waits for the client to go on with this very batch: a COPY, or a series without its Sync.
   [[nodiscard]] bool WantsMore() const { return ready_due_ == 0 && !Idle(); }
   // After an error: whatever is sent before a Sync is not read.

@@ -11,8 +11,7 @@ namespace waypost {
 namespace {
 
 bool MatchesAny(const std::vector<std::string>& patterns, std::string_view text) {
-  return std::any_of(patterns.begin(), patterns.end(),
-                     [&](const std::string& pattern) { return MatchesGlob(pattern, text); });
+  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return MatchesGlob(pattern, text); });
 }
 
 bool HoldsFor(const std::vector<std::string>& patterns, std::string_view text) {
@@ -37,7 +36,8 @@ bool NamesFunction(const std::vector<std::string>& patterns, const Facts& facts)
   const auto names = [&](const NameRef& ref) {
     return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return Names(pattern, ref); });
   };
-  return patterns.empty() || AnyName(facts, [&](const NameRef& ref) { return ref.kind == NameRef::Kind::kFunction && names(ref); });
+  return patterns.empty() ||
+         AnyName(facts, [&](const NameRef& ref) { return ref.kind == NameRef::Kind::kFunction && names(ref); });
 }
 
 // Each relation has a type of its name, that of its rows.
@@ -75,23 +75,13 @@ void AllowReplica(RoutingPolicy& policy) {
 void ApplyHint(Hint hint, Handling& handling) {
   auto& policy = handling.policy;
   switch (hint) {
-    case Hint::kPrimary:
-      handling.to_primary = Reason::kHint;
-      return;
-    case Hint::kReplica:
-      return AllowReplica(policy);
-    case Hint::kStrict:
-      policy.consistency = Consistency::kStrict;
-      return;
-    case Hint::kBounded:
-      policy.consistency = Consistency::kBounded;
-      return;
-    case Hint::kEventual:
-      policy.consistency = Consistency::kEventual;
-      return;
+    case Hint::kPrimary: handling.to_primary = Reason::kHint; return;
+    case Hint::kReplica: return AllowReplica(policy);
+    case Hint::kStrict: policy.consistency = Consistency::kStrict; return;
+    case Hint::kBounded: policy.consistency = Consistency::kBounded; return;
+    case Hint::kEventual: policy.consistency = Consistency::kEventual; return;
     case Hint::kNone:
-    case Hint::kOther:
-      return;
+    case Hint::kOther: return;
   }
 }
 
@@ -121,8 +111,7 @@ bool MatchesGlob(std::string_view pattern, std::string_view text) {
 
 RuleSet::RuleSet(std::vector<Rule> rules) : rules_(std::move(rules)) {
   WAYPOST_CHECK(rules_.size() <= kMaxRules);
-  asks_for_fingerprints_ =
-      std::any_of(rules_.begin(), rules_.end(), [](const Rule& rule) { return !rule.fingerprints.empty(); });
+  asks_for_fingerprints_ = std::any_of(rules_.begin(), rules_.end(), [](const Rule& rule) { return !rule.fingerprints.empty(); });
 }
 
 RuleMask RuleSet::StatementMask(const Facts& facts, const Catalog* catalog, std::span<const std::uint64_t> fingerprints,
@@ -130,9 +119,9 @@ RuleMask RuleSet::StatementMask(const Facts& facts, const Catalog* catalog, std:
   RuleMask mask = 0;
   for (std::size_t i = 0; i < rules_.size(); ++i) {
     const Rule& rule = rules_[i];
-    const bool known = rule.fingerprints.empty() ||
-                       std::find_first_of(rule.fingerprints.begin(), rule.fingerprints.end(),
-                                          fingerprints.begin(), fingerprints.end()) != rule.fingerprints.end();
+    const bool known =
+        rule.fingerprints.empty() || std::find_first_of(rule.fingerprints.begin(), rule.fingerprints.end(), fingerprints.begin(),
+                                                        fingerprints.end()) != rule.fingerprints.end();
     if (known && NamesTable(rule.tables, facts, catalog) && NamesFunction(rule.functions, facts) &&
         (rule.hints.empty() || (!hint.empty() && MatchesAny(rule.hints, hint))))
       mask |= RuleMask{1} << i;
@@ -196,8 +185,7 @@ Handling Both(const Handling& one, const Handling& other) {
     both.policy.max_lag_bytes = least(both.policy.max_lag_bytes, looser.policy.max_lag_bytes);
   }
   if (!both.to_primary) both.to_primary = looser.to_primary;
-  if (both.timeout.count() == 0 || (looser.timeout.count() != 0 && looser.timeout < both.timeout))
-    both.timeout = looser.timeout;
+  if (both.timeout.count() == 0 || (looser.timeout.count() != 0 && looser.timeout < both.timeout)) both.timeout = looser.timeout;
   return both;
 }
 

@@ -53,8 +53,7 @@ class RuleSet {
   // The rules whose conditions on statements hold. `fingerprints`: those that apply to it.
   // An unqualified name in the statement matches "schema.name" whatever search_path says, but never "schema.*".
   // The name of a type is that of a table where `catalog` has a relation of that name; null: where a rule names it without '*'.
-  [[nodiscard]] RuleMask StatementMask(const Facts& facts, const Catalog* catalog,
-                                       std::span<const std::uint64_t> fingerprints,
+  [[nodiscard]] RuleMask StatementMask(const Facts& facts, const Catalog* catalog, std::span<const std::uint64_t> fingerprints,
                                        std::string_view hint) const;
   // The rules whose conditions on sessions hold.
   [[nodiscard]] RuleMask SessionMask(const Asker& asker) const;
@@ -76,7 +75,7 @@ class RuleSet {
 struct Handling {
   RoutingPolicy policy;
   std::optional<Reason> to_primary;  // even if it is a read: why
-  milliseconds timeout{0};           // 0: none
+  milliseconds timeout{0};  // 0: none
 };
 
 // Of one statement: the session's policy, changed by its comment hint, then by its rule (null: none).

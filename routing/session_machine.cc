@@ -38,12 +38,9 @@ Step Acquire(const Decision& decision, bool opens, Do first = Do::kNothing) {
 // A batch that holds no server connection: to the fence first, or to the pool, or to both.
 Step Begin(const Decision& decision, bool opens) {
   switch (decision.fence) {
-    case FencePlan::kNone:
-      break;
-    case FencePlan::kProbeFirst:
-      return {Fencing{decision, opens}, {Do::kJoinFence}};
-    case FencePlan::kOptimistic:
-      return {Acquiring{decision, opens}, {Do::kJoinFence, Do::kAcquire}};
+    case FencePlan::kNone: break;
+    case FencePlan::kProbeFirst: return {Fencing{decision, opens}, {Do::kJoinFence}};
+    case FencePlan::kOptimistic: return {Acquiring{decision, opens}, {Do::kJoinFence, Do::kAcquire}};
   }
   return Acquire(decision, opens);
 }
@@ -63,9 +60,7 @@ Step Tie(PinReason pin, bool replica) {
 }
 
 struct Transition {
-  Step operator()(const Idle&, const BatchReady& e) const {
-    return Begin(e.decision, false);
-  }
+  Step operator()(const Idle&, const BatchReady& e) const { return Begin(e.decision, false); }
   Step operator()(const Idle&, const Kept&) const { return {Begun{}, {Do::kAnswerKept}}; }
 
   Step operator()(const Begun& s, const Kept&) const { return {s, {Do::kAnswerKept}}; }
@@ -85,9 +80,7 @@ struct Transition {
     return {Idle{}, {Do::kAnswerError}};
   }
 
-  Step operator()(const Settling& s, const Settled&) const {
-    return Acquire(AlreadySettled(s.decision), s.opens);
-  }
+  Step operator()(const Settling& s, const Settled&) const { return Acquire(AlreadySettled(s.decision), s.opens); }
   Step operator()(const Settling& s, const GaveUp&) const {
     if (s.opens) return {FailedBlock{}, {Do::kAnswerError}};
     return {Idle{}, {Do::kAnswerError}};
@@ -163,8 +156,7 @@ struct Transition {
   }
 
   Step operator()(const Discarding& s, const BatchDone& e) const {
-    if (s.refuted)
-      return {Fencing{s.decision, s.opens}, {e.status == 'I' ? Do::kRelease : Do::kCloseServer, Do::kJoinFence}};
+    if (s.refuted) return {Fencing{s.decision, s.opens}, {e.status == 'I' ? Do::kRelease : Do::kCloseServer, Do::kJoinFence}};
     return Acquire(OnPrimary(s.decision), s.opens, e.status == 'I' ? Do::kRelease : Do::kCloseServer);
   }
   Step operator()(const Discarding& s, const ServerLost&) const {
@@ -172,9 +164,7 @@ struct Transition {
     return Acquire(OnPrimary(s.decision), s.opens);
   }
 
-  Step operator()(const InBlock& s, const BatchReady& e) const {
-    return BeginHere(e.decision, true, s.pin);
-  }
+  Step operator()(const InBlock& s, const BatchReady& e) const { return BeginHere(e.decision, true, s.pin); }
   Step operator()(const InBlock& s, const Kept&) const {
     if (s.pin != PinReason::kNone) return {s};
     return {Begun{}, {Do::kCloseServer, Do::kAnswerKept}};
@@ -198,19 +188,11 @@ struct Transition {
   }
   Step operator()(const Auditing&, const ServerLost&) const { return {Closed{}, {Do::kCloseClient}}; }
 
-  Step operator()(const Pinned& s, const BatchReady& e) const {
-    return BeginHere(e.decision, false, s.why);
-  }
-  Step operator()(const Pinned&, const ServerLost&) const {
-    return {Closed{}, {Do::kCloseClient}};
-  }
+  Step operator()(const Pinned& s, const BatchReady& e) const { return BeginHere(e.decision, false, s.why); }
+  Step operator()(const Pinned&, const ServerLost&) const { return {Closed{}, {Do::kCloseClient}}; }
 
-  Step operator()(const FailedBlock& s, const BatchReady&) const {
-    return {s, {Do::kAnswerFailed}};
-  }
-  Step operator()(const FailedBlock&, const BlockEnded&) const {
-    return {Idle{}, {Do::kAnswerRollback}};
-  }
+  Step operator()(const FailedBlock& s, const BatchReady&) const { return {s, {Do::kAnswerFailed}}; }
+  Step operator()(const FailedBlock&, const BlockEnded&) const { return {Idle{}, {Do::kAnswerRollback}}; }
 
   Step operator()(const Closed& s, const ClientGone&) const { return {s}; }
   Step operator()(const Idle&, const ClientGone&) const { return {Closed{}}; }
@@ -235,16 +217,17 @@ struct Transition {
 Step Advance(const State& state, const Event& event) { return std::visit(Transition{}, state, event); }
 
 std::string_view StateName(const State& state) {
-  static constexpr std::string_view kNames[] = {"idle",   "begun",    "fencing",      "acquiring",    "relaying", "discarding",
-                                                "inblock", "pinned", "auditing", "fencing_here", "settling", "failed_block", "closed"};
+  static constexpr std::string_view kNames[] = {"idle",       "begun",        "fencing", "acquiring", "relaying",
+                                                "discarding", "inblock",      "pinned",  "auditing",  "fencing_here",
+                                                "settling",   "failed_block", "closed"};
   return kNames[state.index()];
 }
 
 std::string_view EventName(const Event& event) {
-  static constexpr std::string_view kNames[] = {
-      "batch_ready", "kept",      "proven",     "unproven",  "settled",    "gave_up",    "behind",
-      "leased",      "no_lease",  "rerouted",   "refuted",   "check_due",  "held_error", "continued",
-      "forwarding",  "batch_done", "audited",   "server_lost", "block_ended", "moved",   "client_gone"};
+  static constexpr std::string_view kNames[] = {"batch_ready", "kept",      "proven",     "unproven",   "settled", "gave_up",
+                                                "behind",      "leased",    "no_lease",   "rerouted",   "refuted", "check_due",
+                                                "held_error",  "continued", "forwarding", "batch_done", "audited", "server_lost",
+                                                "block_ended", "moved",     "client_gone"};
   static_assert(std::size(kNames) == std::variant_size_v<Event>);
   return kNames[event.index()];
 }

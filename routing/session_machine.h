@@ -77,19 +77,27 @@
 
 namespace waypost {
 
-struct BatchReady { Decision decision; };
+struct BatchReady {
+  Decision decision;
+};
 struct Kept {};                            // a batch that no server needs to see yet: BEGIN, SET TRANSACTION; see the table
 struct Leased {};
 struct NoLease {};
-struct Rerouted { Decision decision; };
-struct Proven { ServerId server = 0; };    // this replica has replayed what the batch must see
+struct Rerouted {
+  Decision decision;
+};
+struct Proven {
+  ServerId server = 0;
+};    // this replica has replayed what the batch must see
 struct Unproven {};                        // none has, in time
 struct Settled {};                         // the primary shows what the replicas have shown
 struct GaveUp {};                          // none has, and the batch cannot run elsewhere
 struct Behind {};                          // what was to be sent at once must be proved first
 struct Refuted {};                         // what was sent at once was sent too early
 // An error before anything was forwarded. `unbegun`: nothing of the batch ran, so it may be sent again whatever it is.
-struct HeldError { bool unbegun = false; };
+struct HeldError {
+  bool unbegun = false;
+};
 struct CheckDue {};                        // its whole answer is here and kept; the primary's is to be compared with it
 struct Continued {};                       // a later part of a batch without an end in sight is to be proved like the first
 struct Forwarding {};                      // the first byte of the answer goes to the client
@@ -102,7 +110,10 @@ struct BatchDone {
   bool audit = false;
   bool replica = false;
 };
-struct Audited { PinReason pin = PinReason::kNone; bool replica = false; };
+struct Audited {
+  PinReason pin = PinReason::kNone;
+  bool replica = false;
+};
 // `mid_message`: the client got a part of a message. `unheard`: it got nothing of its batch, which may run again.
 struct ServerLost {
   bool mid_message = false, unheard = false;
@@ -112,13 +123,17 @@ struct ServerLost {
 struct BlockEnded {};
 struct Moved {};                           // the block at hand may go on elsewhere, as if it had just begun
 struct ClientGone {};
-using Event = std::variant<BatchReady, Kept, Proven, Unproven, Settled, GaveUp, Behind, Leased, NoLease, Rerouted, Refuted,
-                           CheckDue, HeldError, Continued, Forwarding, BatchDone, Audited, ServerLost, BlockEnded, Moved, ClientGone>;
+using Event =
+    std::variant<BatchReady, Kept, Proven, Unproven, Settled, GaveUp, Behind, Leased, NoLease, Rerouted, Refuted, CheckDue,
+                 HeldError, Continued, Forwarding, BatchDone, Audited, ServerLost, BlockEnded, Moved, ClientGone>;
 
 struct Idle {};
 struct Begun {};  // in a transaction block that no server has heard of yet
 // `opens`: the batch is the first of a block that the client was told is begun; the BEGIN goes ahead of it.
-struct Acquiring { Decision decision; bool opens = false; };
+struct Acquiring {
+  Decision decision;
+  bool opens = false;
+};
 // `block`, `pin`: what the session was in when the batch was sent.
 struct Relaying {
   Decision decision;
@@ -130,18 +145,38 @@ struct Relaying {
   [[nodiscard]] bool MayRerun() const { return decision.may_rerun && !forwarded && (!block || opens); }
 };
 // `refuted`: it runs on a replica again.
-struct Discarding { Decision decision; bool opens = false; bool refuted = false; };
-struct InBlock { PinReason pin = PinReason::kNone; };
-struct Pinned { PinReason why; };
-struct Auditing { PinReason pin = PinReason::kNone; };  // `pin`: what ties it as far as is known
+struct Discarding {
+  Decision decision;
+  bool opens = false;
+  bool refuted = false;
+};
+struct InBlock {
+  PinReason pin = PinReason::kNone;
+};
+struct Pinned {
+  PinReason why;
+};
+struct Auditing {
+  PinReason pin = PinReason::kNone;
+};  // `pin`: what ties it as far as is known
 struct FailedBlock {};
 struct Closed {};
 // The batch waits for the proof that a replica shows what it must.
-struct Fencing { Decision decision; bool opens = false; };
+struct Fencing {
+  Decision decision;
+  bool opens = false;
+};
 // It waits for the primary to show what replicas have shown.
-struct Settling { Decision decision; bool opens = false; };
+struct Settling {
+  Decision decision;
+  bool opens = false;
+};
 // As Fencing (on a replica) or Settling, and it can run on the connection that the session holds, nowhere else.
-struct FencingHere { Decision decision; bool block = false; PinReason pin = PinReason::kNone; };
+struct FencingHere {
+  Decision decision;
+  bool block = false;
+  PinReason pin = PinReason::kNone;
+};
 using State = std::variant<Idle, Begun, Fencing, Acquiring, Relaying, Discarding, InBlock, Pinned, Auditing, FencingHere,
                            Settling, FailedBlock, Closed>;
 

@@ -41,12 +41,8 @@ Settings AfterEffect(SettingTable& table, const Settings& set, const SettingEffe
   const auto name = CanonicalSetting(effect.name);
   Settings after = set;
   switch (effect.kind) {
-    case Kind::kSet:
-      after = table.With(set, {std::string(name), effect.sql});
-      break;
-    case Kind::kReset:
-      after = table.Reset(set, name, startup);
-      break;
+    case Kind::kSet: after = table.With(set, {std::string(name), effect.sql}); break;
+    case Kind::kReset: after = table.Reset(set, name, startup); break;
     case Kind::kResetAll: {  // leaves alone who runs the statements
       SettingSet all;
       for (const auto& setting : *set)
@@ -55,10 +51,11 @@ Settings AfterEffect(SettingTable& table, const Settings& set, const SettingEffe
         if (!IsWho(setting.name)) all.push_back(setting);
       return table.Intern(std::move(all));
     }
-    case Kind::kDiscardAll:
-      return startup;
-    case Kind::kSetLocal: case Kind::kResetLocal: case Kind::kUnknownLocal: case Kind::kTransaction:
-      return set;
+    case Kind::kDiscardAll: return startup;
+    case Kind::kSetLocal:
+    case Kind::kResetLocal:
+    case Kind::kUnknownLocal:
+    case Kind::kTransaction: return set;
   }
   if (name != kUser) return after;
   return effect.kind == Kind::kReset ? table.Reset(after, kRole, startup) : table.Intern(WithoutRole(*after, *startup));
@@ -66,10 +63,14 @@ Settings AfterEffect(SettingTable& table, const Settings& set, const SettingEffe
 
 bool ChangesOneSetting(const SettingEffect& effect) {
   switch (effect.kind) {
-    case Kind::kSet: case Kind::kReset: case Kind::kSetLocal: case Kind::kResetLocal: case Kind::kUnknownLocal:
-      return CanonicalSetting(effect.name) != kUser;
-    case Kind::kResetAll: case Kind::kDiscardAll: case Kind::kTransaction:
-      return false;
+    case Kind::kSet:
+    case Kind::kReset:
+    case Kind::kSetLocal:
+    case Kind::kResetLocal:
+    case Kind::kUnknownLocal: return CanonicalSetting(effect.name) != kUser;
+    case Kind::kResetAll:
+    case Kind::kDiscardAll:
+    case Kind::kTransaction: return false;
   }
   return false;
 }
@@ -126,7 +127,8 @@ void SessionSettings::ApplyAll(std::span<const SettingEffect> effects) {
 void SessionSettings::Apply(const SettingEffect& effect) {
   const auto name = CanonicalSetting(effect.name);
   switch (effect.kind) {
-    case Kind::kSet: case Kind::kReset:
+    case Kind::kSet:
+    case Kind::kReset:
       now_.local = table_.Intern(WithoutName(*now_.local, name));
       if (name == kUser) now_.local = table_.Intern(WithoutName(*now_.local, kRole));
       break;
@@ -148,11 +150,8 @@ void SessionSettings::Apply(const SettingEffect& effect) {
       ResetLocal(name);
       if (name == kUser) ResetLocal(kRole);
       break;
-    case Kind::kUnknownLocal:
-      SetLocal(name, {});
-      break;
-    case Kind::kTransaction:
-      return;
+    case Kind::kUnknownLocal: SetLocal(name, {}); break;
+    case Kind::kTransaction: return;
   }
   now_.session = AfterEffect(table_, now_.session, effect, startup_);
   if (effect.kind == Kind::kDiscardAll) Commit();
@@ -205,14 +204,14 @@ void SessionSettings::Release(std::string_view savepoint) { saved_.resize(Find(s
 // `effect`, of the setting `name`, takes back `setting`, one of those at start-up.
 bool SessionSettings::Restores(const Setting& setting, const SettingEffect& effect, std::string_view name) {
   switch (effect.kind) {
-    case Kind::kResetAll:
-      return !IsWho(setting.name);
-    case Kind::kDiscardAll:
-      return true;
-    case Kind::kReset: case Kind::kResetLocal:
-      return setting.name == name || (name == kUser && setting.name == kRole);
-    case Kind::kSet: case Kind::kSetLocal: case Kind::kUnknownLocal: case Kind::kTransaction:
-      return false;
+    case Kind::kResetAll: return !IsWho(setting.name);
+    case Kind::kDiscardAll: return true;
+    case Kind::kReset:
+    case Kind::kResetLocal: return setting.name == name || (name == kUser && setting.name == kRole);
+    case Kind::kSet:
+    case Kind::kSetLocal:
+    case Kind::kUnknownLocal:
+    case Kind::kTransaction: return false;
   }
   return false;
 }
@@ -230,7 +229,8 @@ std::size_t SessionSettings::RestoringBytes(const SettingEffect& effect) const {
   std::size_t bytes = 0;
   const auto name = CanonicalSetting(effect.name);
   if (ChangesOneSetting(effect)) {
-    const auto* initial = effect.kind == Kind::kReset || effect.kind == Kind::kResetLocal ? FindSetting(*startup_, name) : nullptr;
+    const auto* initial =
+        effect.kind == Kind::kReset || effect.kind == Kind::kResetLocal ? FindSetting(*startup_, name) : nullptr;
     return initial == nullptr ? 0 : sizeof(Setting) + initial->sql.size();
   }
   for (const auto& setting : *startup_)

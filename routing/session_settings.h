@@ -20,7 +20,8 @@ namespace waypost {
 
 // What `effect`, which succeeded, makes of the session level `set`, where RESET goes back to `startup`. SET LOCAL and SET
 // TRANSACTION change nothing here.
-[[nodiscard]] Settings AfterEffect(SettingTable& table, const Settings& set, const SettingEffect& effect, const Settings& startup);
+[[nodiscard]] Settings AfterEffect(SettingTable& table, const Settings& set, const SettingEffect& effect,
+                                   const Settings& startup);
 
 // True for what changes one setting and nothing beside it: a series of these can be applied at once.
 [[nodiscard]] bool ChangesOneSetting(const SettingEffect& effect);

@@ -64,8 +64,7 @@ std::size_t BytesOf(const SettingSet& set) {
 SettingTable::SettingTable() : none_(std::make_shared<const SettingSet>()) {}
 
 Settings SettingTable::Intern(SettingSet set) {
-  std::stable_sort(set.begin(), set.end(),
-                   [](const Setting& a, const Setting& b) { return a.name < b.name; });
+  std::stable_sort(set.begin(), set.end(), [](const Setting& a, const Setting& b) { return a.name < b.name; });
   SettingSet unique;
   for (auto& setting : set) {
     if (!unique.empty() && unique.back().name == setting.name) unique.back() = std::move(setting);
@@ -155,8 +154,7 @@ Setting StartupSetting(std::string_view name, std::string_view value) {
   const auto lower = AsciiLower(name);
   setting.name = CanonicalSetting(lower);
   setting.sql = SetStatementShownAs(lower, value);
-  if (setting.sql.empty())
-    setting.sql = "SELECT pg_catalog.set_config(" + Quote(name) + "," + Quote(value) + ",false)";
+  if (setting.sql.empty()) setting.sql = "SELECT pg_catalog.set_config(" + Quote(name) + "," + Quote(value) + ",false)";
   return setting;
 }
 
@@ -194,8 +192,8 @@ std::string FullDateStyle(std::string_view base, std::string_view change) {
 }
 
 std::string_view CanonicalSetting(std::string_view name) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kOld = {{
-      {"sort_mem", "work_mem"}, {"vacuum_mem", "maintenance_work_mem"}, {"debug_parallel_query", "force_parallel_mode"}}};
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kOld = {
+      {{"sort_mem", "work_mem"}, {"vacuum_mem", "maintenance_work_mem"}, {"debug_parallel_query", "force_parallel_mode"}}};
   for (const auto& [old, now] : kOld)
     if (old == name) return now;
   return name;
@@ -203,9 +201,10 @@ std::string_view CanonicalSetting(std::string_view name) {
 
 bool MattersToParsing(std::string_view name) {
   constexpr std::array<std::string_view, 12> kNever = {
-      "application_name", "client_min_messages", "idle_in_transaction_session_timeout", "idle_session_timeout",
-      "lock_timeout", "log_min_duration_statement", "log_min_error_statement", "log_statement", "role",
-      "session_authorization", "statement_timeout", "transaction_timeout"};
+      "application_name",        "client_min_messages", "idle_in_transaction_session_timeout",
+      "idle_session_timeout",    "lock_timeout",        "log_min_duration_statement",
+      "log_min_error_statement", "log_statement",       "role",
+      "session_authorization",   "statement_timeout",   "transaction_timeout"};
   return std::find(kNever.begin(), kNever.end(), name) == kNever.end();
 }
 
@@ -217,9 +216,8 @@ std::string AsLocal(std::string_view sql) {
 }
 
 const Setting* FindSetting(const SettingSet& set, std::string_view name) {
-  const auto found = std::lower_bound(
-      set.begin(), set.end(), name,
-      [](const Setting& setting, std::string_view wanted) { return setting.name < wanted; });
+  const auto found = std::lower_bound(set.begin(), set.end(), name,
+                                      [](const Setting& setting, std::string_view wanted) { return setting.name < wanted; });
   return found != set.end() && found->name == name ? &*found : nullptr;
 }
 

@@ -12,9 +12,7 @@ constexpr std::chrono::microseconds kMaxPollGap{1'600};
 
 }  // namespace
 
-bool Running::MayInclude(Xid xid) const {
-  return xid >= from || std::binary_search(listed.begin(), listed.end(), xid);
-}
+bool Running::MayInclude(Xid xid) const { return xid >= from || std::binary_search(listed.begin(), listed.end(), xid); }
 
 Xid NextXid(std::int32_t age, Xid near) {
   constexpr std::uint32_t kFirstNormal = 3;
@@ -82,8 +80,8 @@ void Settle::ReplicaAsked(ServerId replica) {
 }
 
 void Settle::OnShown(ServerId replica, std::span<const Xid> shown, bool more, TimePoint now) {
-  const auto owed = std::find_if(debts_.begin(), debts_.end(),
-                                 [&](const Debt& debt) { return debt.replica == replica && debt.asked; });
+  const auto owed =
+      std::find_if(debts_.begin(), debts_.end(), [&](const Debt& debt) { return debt.replica == replica && debt.asked; });
   if (owed == debts_.end()) return;  // of a round that is over
   // An answer that is cut short leaves its round unconfirmed: what later rounds find is its business too.
   const auto first = confirmed_ + 1;

@@ -9,17 +9,13 @@ namespace waypost {
 namespace {
 
 bool SameName(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return AsciiLower(x) == AsciiLower(y); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return AsciiLower(x) == AsciiLower(y); });
 }
 
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsNameByte(char c) {
   const char lower = AsciiLower(c);
-  return (lower >= 'a' && lower <= 'z') || c == '_' || c == '$' || IsDigit(c) ||
-         static_cast<unsigned char>(c) >= 0x80;
+  return (lower >= 'a' && lower <= 'z') || c == '_' || c == '$' || IsDigit(c) || static_cast<unsigned char>(c) >= 0x80;
 }
 
 struct Token {
@@ -32,17 +28,13 @@ class Tokens {
  public:
   explicit Tokens(std::string_view text) : rest_(text) { Advance(); }
   [[nodiscard]] const Token& head() const { return head_; }
-  [[nodiscard]] bool Is(char c) const {
-    return head_.kind == Token::Kind::kPunctuation && head_.text[0] == c;
-  }
+  [[nodiscard]] bool Is(char c) const { return head_.kind == Token::Kind::kPunctuation && head_.text[0] == c; }
   [[nodiscard]] bool IsWord(std::string_view word) const {
     return head_.kind == Token::Kind::kName && !head_.quoted && SameName(head_.text, word);
   }
 
   void Advance() {
-    while (!rest_.empty() &&
-           std::string_view(" \t\n\r\f\v").find(rest_[0]) != std::string_view::npos)
-      rest_.remove_prefix(1);
+    while (!rest_.empty() && std::string_view(" \t\n\r\f\v").find(rest_[0]) != std::string_view::npos) rest_.remove_prefix(1);
     head_ = Token{};
     if (rest_.empty()) return;
     if (rest_[0] == '"') {
@@ -52,14 +44,10 @@ class Tokens {
     } else if (IsNameByte(rest_[0]) && rest_[0] != '$') {
       std::size_t length = 1;
       const bool number = IsDigit(rest_[0]);
-      while (length < rest_.size() && (number ? IsDigit(rest_[length]) : IsNameByte(rest_[length])))
-        ++length;
+      while (length < rest_.size() && (number ? IsDigit(rest_[length]) : IsNameByte(rest_[length]))) ++length;
       Take(number ? Token::Kind::kNumber : Token::Kind::kName, length);
     } else {
-      Take(std::string_view("(),").find(rest_[0]) != std::string_view::npos
-               ? Token::Kind::kPunctuation
-               : Token::Kind::kBad,
-           1);
+      Take(std::string_view("(),").find(rest_[0]) != std::string_view::npos ? Token::Kind::kPunctuation : Token::Kind::kBad, 1);
     }
   }
 
@@ -103,8 +91,7 @@ bool ReadList(Tokens& tokens, std::vector<std::string>& names) {
 bool ReadCounted(Tokens& tokens, StandbyNames& result) {
   const std::string digits = tokens.head().text;
   if (tokens.head().kind != Token::Kind::kNumber) return false;
-  const auto [end, error] =
-      std::from_chars(digits.data(), digits.data() + digits.size(), result.count);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), result.count);
   if (error != std::errc{} || result.count == 0) return false;
   tokens.Advance();
   if (!tokens.Is('(')) return false;
@@ -158,14 +145,12 @@ std::string Shortened(std::string_view name) {
 }  // namespace
 
 bool StandbyNames::AllConfirm() const {
-  return count >= names.size() && count > 0 &&
-         std::find(names.begin(), names.end(), "*") == names.end();
+  return count >= names.size() && count > 0 && std::find(names.begin(), names.end(), "*") == names.end();
 }
 
 bool StandbyNames::Lists(std::string_view application_name) const {
-  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-    return name == "*" || SameName(name, application_name);
-  });
+  return std::any_of(names.begin(), names.end(),
+                     [&](const std::string& name) { return name == "*" || SameName(name, application_name); });
 }
 
 std::optional<StandbyNames> ParseStandbyNames(std::string_view text) {
@@ -184,8 +169,7 @@ std::string StandbyNameIn(std::string_view conninfo) {
   // WAL receiver always sets, right behind the name: so it ends the name.
   if (fallback != std::string_view::npos && fallback > kFallback.size()) {
     const auto before = conninfo.substr(0, fallback - kFallback.size() - 1);
-    if (const auto name = BehindOption(before, kName); name != std::string_view::npos)
-      return Shortened(before.substr(name));
+    if (const auto name = BehindOption(before, kName); name != std::string_view::npos) return Shortened(before.substr(name));
   }
   if (const auto name = BehindOption(conninfo, kName); name != std::string_view::npos)
     return Shortened(UpToNextOption(conninfo.substr(name)));

@@ -77,7 +77,9 @@ void StatementNames::Add(Entry plan) {
   if (plan_.size() > kShortPlan) IndexAll();
 }
 
-void StatementNames::Plan(std::string_view name, StatementRef statement) { Add({std::string(KeptName(name)), std::move(statement)}); }
+void StatementNames::Plan(std::string_view name, StatementRef statement) {
+  Add({std::string(KeptName(name)), std::move(statement)});
+}
 
 void StatementNames::PlanNone() { Add({{}, nullptr, true}); }
 

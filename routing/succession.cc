@@ -113,13 +113,13 @@ std::string Succession::LeftAlone(ServerId claim, std::span<const ServerProbe> s
     const auto theirs = TermOf(*servers[old].sample);
     if (theirs.system_identifier != mine.system_identifier)
       return "two primaries of different clusters: " + servers[old].name + " has another system identifier";
-    const auto followers = static_cast<std::size_t>(std::count_if(
-        servers.begin(), servers.end(), [&](const ServerProbe& server) { return Follows(server, theirs); }));
+    const auto followers = static_cast<std::size_t>(
+        std::count_if(servers.begin(), servers.end(), [&](const ServerProbe& server) { return Follows(server, theirs); }));
     const auto others = Configured(servers) - 2;
     if (2 * followers > others)
       return "promoted beside " + servers[old].name + ", which is up and which " + std::to_string(followers) + " of " +
-             std::to_string(others) + " other servers follow: it is accepted when they follow it, or when " +
-             servers[old].name + " is gone" + kOverride;
+             std::to_string(others) + " other servers follow: it is accepted when they follow it, or when " + servers[old].name +
+             " is gone" + kOverride;
   }
   return "";
 }

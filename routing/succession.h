@@ -61,11 +61,11 @@ class Succession {
   AcceptedTerm accepted_;
   std::optional<Term> confirmed_;  // by an operator
   std::optional<std::uint64_t> max_lost_bytes_;
-  std::vector<bool> heard_;         // by ServerId: it has answered since the process began
-  bool quorate_ = false;            // a primary was accepted in this process
+  std::vector<bool> heard_;  // by ServerId: it has answered since the process began
+  bool quorate_ = false;  // a primary was accepted in this process
   std::optional<ServerId> primary_;  // the last
-  Lsn flushed_;                      // by it, as its last answer showed
-  std::vector<bool> confirming_;     // by ServerId: no commit on it returned before this standby had it
+  Lsn flushed_;  // by it, as its last answer showed
+  std::vector<bool> confirming_;  // by ServerId: no commit on it returned before this standby had it
   std::uint64_t lost_bytes_ = 0, successions_ = 0;
 };
 

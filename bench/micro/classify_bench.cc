@@ -23,16 +23,14 @@ static_assert(kShort.size() == 56);
 static_assert(kLong.size() == 203);
 
 void Report(benchmark::State& state, std::uint64_t before) {
-  state.counters["allocs"] = benchmark::Counter(static_cast<double>(Allocations() - before),
-                                                benchmark::Counter::kAvgIterations);
+  state.counters["allocs"] = benchmark::Counter(static_cast<double>(Allocations() - before), benchmark::Counter::kAvgIterations);
 }
 
 void CachedExact(benchmark::State& state, std::string_view sql) {
   const Catalog catalog = DemoCatalog();
   SqlCache cache;
   // As many other statements as an application has.
-  for (int i = 0; i < 500; ++i)
-    (void)cache.Find("SELECT a" + std::to_string(i) + " FROM t", {}, 1, &catalog);
+  for (int i = 0; i < 500; ++i) (void)cache.Find("SELECT a" + std::to_string(i) + " FROM t", {}, 1, &catalog);
   (void)cache.Find(sql, {}, 1, &catalog);
   const std::uint64_t before = Allocations();
   for (auto _ : state) benchmark::DoNotOptimize(cache.Find(sql, {}, 1, &catalog));
@@ -43,8 +41,7 @@ void CachedExact(benchmark::State& state, std::string_view sql) {
 void CachedByLiterals(benchmark::State& state) {
   const Catalog catalog = DemoCatalog();
   SqlCache cache;
-  for (int i = 0; i < 500; ++i)
-    (void)cache.Find("SELECT a" + std::to_string(i) + " FROM t", {}, 1, &catalog);
+  for (int i = 0; i < 500; ++i) (void)cache.Find("SELECT a" + std::to_string(i) + " FROM t", {}, 1, &catalog);
   (void)cache.Find(kShort, {}, 1, &catalog);
   std::string sql(kShort);
   const std::size_t at = sql.find("12345");
@@ -52,8 +49,7 @@ void CachedByLiterals(benchmark::State& state) {
   const std::uint64_t before = Allocations();
   for (auto _ : state) {
     number = number * 1103515245U + 12345U;
-    for (std::size_t i = 0; i < 5; ++i)
-      sql[at + i] = static_cast<char>('0' + (number >> (3 * i)) % 8);
+    for (std::size_t i = 0; i < 5; ++i) sql[at + i] = static_cast<char>('0' + (number >> (3 * i)) % 8);
     benchmark::DoNotOptimize(cache.Find(sql, {}, 1, &catalog));
   }
   Report(state, before);
@@ -71,14 +67,12 @@ void Uncached(benchmark::State& state, std::string_view sql) {
   const Catalog catalog = DemoCatalog();
   SqlCache cache(SqlCacheLimits{.max_entries = 64});
   std::string text(sql);
-  const std::size_t at =
-      text.find("FROM") - 2;  // the last letter of a column's name: another statement each time
+  const std::size_t at = text.find("FROM") - 2;  // the last letter of a column's name: another statement each time
   std::uint64_t number = 0;
   const std::uint64_t before = Allocations();
   for (auto _ : state) {
     std::uint64_t digits = number++;
-    for (std::size_t i = 0; i < 6; ++i, digits /= 26)
-      text[at - i] = static_cast<char>('a' + digits % 26);
+    for (std::size_t i = 0; i < 6; ++i, digits /= 26) text[at - i] = static_cast<char>('a' + digits % 26);
     benchmark::DoNotOptimize(cache.Find(text, {}, 1, &catalog));
   }
   Report(state, before);

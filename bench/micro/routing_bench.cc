@@ -16,8 +16,7 @@ namespace waypost {
 namespace {
 
 void Report(benchmark::State& state, std::uint64_t before) {
-  state.counters["allocs"] = benchmark::Counter(static_cast<double>(Allocations() - before),
-                                                benchmark::Counter::kAvgIterations);
+  state.counters["allocs"] = benchmark::Counter(static_cast<double>(Allocations() - before), benchmark::Counter::kAvgIterations);
 }
 
 // The reply to a SELECT of one row: T, D, C, Z.
@@ -75,8 +74,7 @@ void MachineRound(benchmark::State& state) {
   State session = Idle{};
   const auto before = Allocations();
   for (auto _ : state) {
-    for (const Event& event : {Event(BatchReady{}), Event(Leased{}), Event(BatchDone{})})
-      session = Advance(session, event).next;
+    for (const Event& event : {Event(BatchReady{}), Event(Leased{}), Event(BatchDone{})}) session = Advance(session, event).next;
     benchmark::DoNotOptimize(session);
   }
   Report(state, before);

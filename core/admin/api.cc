@@ -15,9 +15,7 @@ constexpr const char* kJson = "application/json";
 constexpr const char* kProblem = "application/problem+json";
 constexpr const char* kText = "text/plain; charset=utf-8";
 
-AdminResponse Json(std::string body) {
-  return {200, kJson, std::move(body), ""};
-}
+AdminResponse Json(std::string body) { return {200, kJson, std::move(body), ""}; }
 
 double UnixSeconds(std::chrono::system_clock::time_point time) {
   return std::chrono::duration<double>(time.time_since_epoch()).count();
@@ -51,10 +49,8 @@ const std::vector<AdminApi::Route>& AdminApi::Routes() {
       {"GET", "/readyz", "200 while statements can be served, else 503 and why; ?verbose adds what keeps reads on the primary",
        &AdminApi::Ready},
       {"GET", "/api/v1/status", "a summary of the state", &AdminApi::Status},
-      {"GET", "/api/v1/servers", "each server: role, lag, whether it may be read from and why not",
-       &AdminApi::Servers},
-      {"GET", "/api/v1/digests",
-       "what ran, by class of statement: ?sort=calls|time|rows|errors|fallbacks&limit=n",
+      {"GET", "/api/v1/servers", "each server: role, lag, whether it may be read from and why not", &AdminApi::Servers},
+      {"GET", "/api/v1/digests", "what ran, by class of statement: ?sort=calls|time|rows|errors|fallbacks&limit=n",
        &AdminApi::AskDigests},
       {"GET", "/api/v1/shadow",
        "with read_from = \"none\": what share of the statements could move to replicas, and why "
@@ -87,35 +83,29 @@ AdminResponse AdminApi::Handle(const AdminRequest& request) noexcept {
         return (this->*route.handle)(request);
       allow = route.method == "GET" ? "GET, HEAD" : std::string(route.method);
     }
-    if (allow.empty())
-      return Problem(404, "Not found", "There is no such path; GET / lists all paths.");
+    if (allow.empty()) return Problem(404, "Not found", "There is no such path; GET / lists all paths.");
     AdminResponse response = Problem(405, "Method not allowed", "This path takes " + allow + ".");
     response.allow = allow;
     return response;
   } catch (...) {
-    return {500, kProblem,
-            "{\"type\":\"about:blank\",\"title\":\"Internal error\",\"status\":500}\n", ""};
+    return {500, kProblem, "{\"type\":\"about:blank\",\"title\":\"Internal error\",\"status\":500}\n", ""};
   }
 }
 
 void AdminApi::Count(std::string_view method, std::string_view path, int status) {
   const auto& routes = Routes();
-  const bool known =
-      std::any_of(routes.begin(), routes.end(), [&](const Route& r) { return r.path == path; });
-  const bool common = method == "GET" || method == "HEAD" || method == "POST" || method == "PUT" ||
-                      method == "PATCH" || method == "DELETE" || method == "OPTIONS";
+  const bool known = std::any_of(routes.begin(), routes.end(), [&](const Route& r) { return r.path == path; });
+  const bool common = method == "GET" || method == "HEAD" || method == "POST" || method == "PUT" || method == "PATCH" ||
+                      method == "DELETE" || method == "OPTIONS";
   const std::lock_guard lock(mutex_);
-  ++requests_[{known ? std::string(path) : "other", common ? std::string(method) : "other",
-               status}];
+  ++requests_[{known ? std::string(path) : "other", common ? std::string(method) : "other", status}];
 }
 
 AdminResponse AdminApi::Metrics(const AdminRequest&) {
   return {200, "text/plain; version=0.0.4; charset=utf-8", exporter_.Text(), ""};
 }
 
-AdminResponse AdminApi::Health(const AdminRequest&) {
-  return {200, kText, "ok\n", ""};
-}
+AdminResponse AdminApi::Health(const AdminRequest&) { return {200, kText, "ok\n", ""}; }
 
 AdminResponse AdminApi::Ready(const AdminRequest& request) {
   const std::string why = WhyNotReady(sources_.view(), sources_.run());
@@ -180,8 +170,7 @@ void AdminApi::AddOwnMetrics(ScrapeOutput& output) {
   const std::lock_guard lock(mutex_);
   for (const auto& [key, count] : requests_) {
     const auto& [path, method, status] = key;
-    output.Add(Scraped::kAdminRequests, static_cast<double>(count),
-               {path, method, std::to_string(status)});
+    output.Add(Scraped::kAdminRequests, static_cast<double>(count), {path, method, std::to_string(status)});
   }
 }
 

@@ -71,8 +71,7 @@ class AdminApi {
   void Count(std::string_view method, std::string_view path, int status);
 
   // An error answer: `title` is what is wrong in general, `detail` what is wrong here.
-  [[nodiscard]] static AdminResponse Problem(int status, std::string_view title,
-                                             std::string_view detail);
+  [[nodiscard]] static AdminResponse Problem(int status, std::string_view title, std::string_view detail);
 
  private:
   struct Route;

@@ -10,19 +10,14 @@
 namespace waypost {
 namespace {
 
-double Seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
+double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 void AddOneHot(const ServerView& server, ScrapeOutput& output) {
   for (const Role role : {Role::kUnknown, Role::kPrimary, Role::kReplica})
-    output.Add(Scraped::kServerRole, role == server.role ? 1 : 0,
-               {server.name, std::string(RoleName(role))});
+    output.Add(Scraped::kServerRole, role == server.role ? 1 : 0, {server.name, std::string(RoleName(role))});
   if (server.role != Role::kReplica) return;
-  for (const SyncState state : {SyncState::kNone, SyncState::kAsync, SyncState::kPotential,
-                                SyncState::kSync, SyncState::kQuorum})
-    output.Add(Scraped::kServerSyncState, state == server.sync_state ? 1 : 0,
-               {server.name, std::string(SyncStateName(state))});
+  for (const SyncState state : {SyncState::kNone, SyncState::kAsync, SyncState::kPotential, SyncState::kSync, SyncState::kQuorum})
+    output.Add(Scraped::kServerSyncState, state == server.sync_state ? 1 : 0, {server.name, std::string(SyncStateName(state))});
 }
 
 void AddLsn(const ServerView& server, const char* kind, Lsn lsn, ScrapeOutput& output) {
@@ -36,21 +31,16 @@ void AddReplica(const ServerView& server, const ClusterView& view, ScrapeOutput&
   AddLsn(server, "replay", server.replay_lsn, output);
   if (!view.primary) return;
   const Lsn flushed = view.servers[*view.primary].flush_lsn;
-  const auto behind = [&](Lsn lsn) {
-    return flushed > lsn ? static_cast<double>(flushed.value - lsn.value) : 0.0;
-  };
+  const auto behind = [&](Lsn lsn) { return flushed > lsn ? static_cast<double>(flushed.value - lsn.value) : 0.0; };
   output.Add(Scraped::kReplicationLagBytes, behind(server.receive_lsn), {server.name, "receive"});
-  output.Add(Scraped::kReplicationLagBytes, static_cast<double>(server.lag_bytes),
-             {server.name, "replay"});
-  output.Add(Scraped::kReplicationLagSeconds,
-             std::chrono::duration<double>(server.lag_time).count(), {server.name});
+  output.Add(Scraped::kReplicationLagBytes, static_cast<double>(server.lag_bytes), {server.name, "replay"});
+  output.Add(Scraped::kReplicationLagSeconds, std::chrono::duration<double>(server.lag_time).count(), {server.name});
 }
 
 template <class E, class Name>
 std::vector<std::string> Names(Name name) {
   std::vector<std::string> names;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(E::kCount); ++i)
-    names.emplace_back(name(static_cast<E>(i)));
+  for (std::size_t i = 0; i < static_cast<std::size_t>(E::kCount); ++i) names.emplace_back(name(static_cast<E>(i)));
   return names;
 }
 
@@ -81,9 +71,8 @@ void AddClusterMetrics(const ClusterView& view, TimePoint now, ScrapeOutput& out
   }
   if (!view.primary) return;
   const ServerView& primary = view.servers[*view.primary];
-  output.Add(
-      Scraped::kPrimaryInfo, 1,
-      {primary.name, std::to_string(primary.timeline), std::to_string(primary.system_identifier)});
+  output.Add(Scraped::kPrimaryInfo, 1,
+             {primary.name, std::to_string(primary.timeline), std::to_string(primary.system_identifier)});
 }
 
 LabelTables MakeLabelTables(std::function<View()> view, std::function<std::vector<std::string>()> rules) {

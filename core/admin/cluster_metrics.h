@@ -11,7 +11,6 @@ void AddClusterMetrics(const ClusterView& view, TimePoint now, ScrapeOutput& out
 
 // The names of targets, reasons and pins as metric labels, and of servers as `view` knows them at
 // each scrape.
-[[nodiscard]] LabelTables MakeLabelTables(std::function<View()> view,
-                                          std::function<std::vector<std::string>()> rules);
+[[nodiscard]] LabelTables MakeLabelTables(std::function<View()> view, std::function<std::vector<std::string>()> rules);
 
 }  // namespace waypost

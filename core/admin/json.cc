@@ -18,17 +18,14 @@ using nlohmann::json;
 
 // Bytes that are not UTF-8 (an error text of a server in another encoding) are replaced, not thrown
 // at.
-std::string Dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-}
+std::string Dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
 
 double UnixSeconds(std::chrono::system_clock::time_point time) {
   return std::chrono::duration<double>(time.time_since_epoch()).count();
 }
 
 template <class Metric>  // Gauge or Counter
-std::int64_t Sum(const std::vector<const WorkerMetrics*>& threads, Metric metric, LabelIndex first,
-                 LabelIndex second = 0) {
+std::int64_t Sum(const std::vector<const WorkerMetrics*>& threads, Metric metric, LabelIndex first, LabelIndex second = 0) {
   std::int64_t sum = 0;
   for (const WorkerMetrics* thread : threads) sum += static_cast<std::int64_t>(thread->Read(metric, first, second));
   return sum;
@@ -39,21 +36,19 @@ std::uint64_t SumAll(const std::vector<const WorkerMetrics*>& threads, Counter c
   std::uint64_t sum = 0;
   for (const WorkerMetrics* thread : threads)
     for (std::size_t i = 0; i < InfoOf(info.labels[0]).capacity; ++i)
-      for (std::size_t j = 0; j < InfoOf(info.labels[1]).capacity; ++j)
-        sum += thread->Read(counter, i, j);
+      for (std::size_t j = 0; j < InfoOf(info.labels[1]).capacity; ++j) sum += thread->Read(counter, i, j);
   return sum;
 }
 
-json TextOrNull(const std::string& value) {
-  return value.empty() ? json(nullptr) : json(value);
-}
+json TextOrNull(const std::string& value) { return value.empty() ? json(nullptr) : json(value); }
 
 // Why reads under each policy that tells replicas apart do not go there; null: they may. What is not proved to be within
 // the bounds of consistency = "bounded" is treated as strict.
 json WhyNot(const ServerView& server, const ClusterView& view, const std::string& unproved) {
   const auto now = Clock::now();
   json result = json::object();
-  for (const auto& [name, from] : {std::pair{"synchronous", ReadFrom::kSynchronous}, std::pair{"streaming", ReadFrom::kStreaming}}) {
+  for (const auto& [name, from] :
+       {std::pair{"synchronous", ReadFrom::kSynchronous}, std::pair{"streaming", ReadFrom::kStreaming}}) {
     auto strict = WhyNotReadFrom(server, view, {.read_from = from}, now);
     if (strict.empty()) strict = unproved;
     const auto eventual = WhyNotReadFrom(server, view, {.read_from = from, .consistency = Consistency::kEventual}, now);
@@ -71,26 +66,24 @@ void AddReplica(const ServerView& server, ServerId id, const ClusterView& view, 
   result["streaming"] = server.streaming;
   result["sync_state"] = SyncStateName(server.sync_state);
   result["lag_bytes"] = view.primary ? json(server.lag_bytes) : json(nullptr);
-  result["lag_ms"] =
-      view.primary ? json(static_cast<double>(server.lag_time.count()) / 1000) : json(nullptr);
+  result["lag_ms"] = view.primary ? json(static_cast<double>(server.lag_time.count()) / 1000) : json(nullptr);
   const auto position = report.position;
   result["read_index"] = report.open > 0 ? json(FormatLsn(position)) : json(nullptr);
   result["read_index_distance_bytes"] =
       report.open > 0 ? json(position > replay ? position.value - replay.value : 0) : json(nullptr);
-  result["fresh_age_ms"] =
-      server.fresh_as_of == TimePoint{}
-          ? json(nullptr)
-          : json(std::chrono::duration_cast<milliseconds>(now - server.fresh_as_of).count());
+  result["fresh_age_ms"] = server.fresh_as_of == TimePoint{}
+                               ? json(nullptr)
+                               : json(std::chrono::duration_cast<milliseconds>(now - server.fresh_as_of).count());
   result["workers_proving"] = fence.proving;
   auto& refuses = result["refuses"] = json::array();
   for (const auto& one : report.refusals)
     if (one.server == id) refuses.push_back({{"database", one.database}, {"user", one.user}, {"error", one.error}});
   result["why_not"] = WhyNot(server, view, report.WhyUnproved(id));
   result["sync_guarantee"] = server.sync_guarantee;
-  const auto why = server.sync_guarantee      ? ""
-                   : !view.sync_guarantee     ? view.sync_guarantee_why
-                   : !server.eligible         ? server.ineligible_why
-                                              : "not one of the synchronous standbys";
+  const auto why = server.sync_guarantee  ? ""
+                   : !view.sync_guarantee ? view.sync_guarantee_why
+                   : !server.eligible     ? server.ineligible_why
+                                          : "not one of the synchronous standbys";
   result["sync_guarantee_why"] = TextOrNull(why);
 }
 
@@ -98,8 +91,7 @@ json ServerJson(const ServerView& server, ServerId id, const ClusterView& view, 
                 const std::vector<const WorkerMetrics*>& threads) {
   json connections = json::object();
   for (std::size_t i = 0; i < label_values::kServerConnState.size(); ++i)
-    connections[std::string(label_values::kServerConnState[i])] =
-        Sum(threads, Gauge::kServerConnections, id, i);
+    connections[std::string(label_values::kServerConnState[i])] = Sum(threads, Gauge::kServerConnections, id, i);
   connections["max"] = server.max_connections;
   connections["waiting_sessions"] = Sum(threads, Gauge::kPoolWaiting, id);
   json result = {{"name", server.name},
@@ -114,13 +106,10 @@ json ServerJson(const ServerView& server, ServerId id, const ClusterView& view, 
   result["ineligible_why"] = server.eligible ? json(nullptr) : json(server.ineligible_why);
   const bool sampled = server.sampled != TimePoint{};
   result["sample_age_ms"] =
-      sampled
-          ? json(std::chrono::duration_cast<milliseconds>(Clock::now() - server.sampled).count())
-          : json(nullptr);
+      sampled ? json(std::chrono::duration_cast<milliseconds>(Clock::now() - server.sampled).count()) : json(nullptr);
   result["timeline"] = sampled ? json(server.timeline) : json(nullptr);
   // A string: JSON readers lose digits of a number this large.
-  result["system_identifier"] =
-      sampled ? json(std::to_string(server.system_identifier)) : json(nullptr);
+  result["system_identifier"] = sampled ? json(std::to_string(server.system_identifier)) : json(nullptr);
   if (server.role == Role::kPrimary) {
     result["insert_lsn"] = FormatLsn(server.insert_lsn);
     result["flush_lsn"] = FormatLsn(server.flush_lsn);
@@ -134,8 +123,7 @@ json ServerJson(const ServerView& server, ServerId id, const ClusterView& view, 
 }
 
 // The text under `key`; `fallback` if absent. Faults go to `problem`.
-std::string TextField(const json& body, const char* key, const std::string& fallback, bool required,
-                      std::string& problem) {
+std::string TextField(const json& body, const char* key, const std::string& fallback, bool required, std::string& problem) {
   const auto at = body.find(key);
   if (at == body.end()) {
     if (required) problem = std::string("found no \"") + key + "\", expected a string";
@@ -146,14 +134,11 @@ std::string TextField(const json& body, const char* key, const std::string& fall
     return fallback;
   }
   auto text = at->get<std::string>();
-  if (text.find('\0') != std::string::npos)
-    problem = std::string("\"") + key + "\" contains a NUL character";
+  if (text.find('\0') != std::string::npos) problem = std::string("\"") + key + "\" contains a NUL character";
   return text;
 }
 
-double Milliseconds(Duration duration) {
-  return std::chrono::duration<double, std::milli>(duration).count();
-}
+double Milliseconds(Duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
 
 double Share(std::uint64_t part, std::uint64_t all) {
   return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
@@ -164,34 +149,27 @@ std::string Percent(double share) {
   return (percent == 0 && share > 0 ? "less than 1" : std::to_string(percent)) + " %";
 }
 
-constexpr std::array<std::pair<std::string_view, DigestOrder>, 5> kOrders = {
-    {{"calls", DigestOrder::kCalls},
-     {"time", DigestOrder::kTime},
-     {"rows", DigestOrder::kRows},
-     {"errors", DigestOrder::kErrors},
-     {"fallbacks", DigestOrder::kFallbacks}}};
+constexpr std::array<std::pair<std::string_view, DigestOrder>, 5> kOrders = {{{"calls", DigestOrder::kCalls},
+                                                                              {"time", DigestOrder::kTime},
+                                                                              {"rows", DigestOrder::kRows},
+                                                                              {"errors", DigestOrder::kErrors},
+                                                                              {"fallbacks", DigestOrder::kFallbacks}}};
 constexpr std::size_t kMaxDigestsShown = 100'000;
 
 double OrderKey(const Digest& digest, DigestOrder order) {
   switch (order) {
-    case DigestOrder::kCalls:
-      return static_cast<double>(digest.calls);
-    case DigestOrder::kTime:
-      return Milliseconds(digest.total);
-    case DigestOrder::kRows:
-      return static_cast<double>(digest.rows);
-    case DigestOrder::kErrors:
-      return static_cast<double>(digest.errors);
-    case DigestOrder::kFallbacks:
-      return static_cast<double>(digest.fallbacks + digest.reruns);
+    case DigestOrder::kCalls: return static_cast<double>(digest.calls);
+    case DigestOrder::kTime: return Milliseconds(digest.total);
+    case DigestOrder::kRows: return static_cast<double>(digest.rows);
+    case DigestOrder::kErrors: return static_cast<double>(digest.errors);
+    case DigestOrder::kFallbacks: return static_cast<double>(digest.fallbacks + digest.reruns);
   }
   return 0;
 }
 
 json DigestJson(const Digest& digest) {
   const auto now = std::chrono::system_clock::now();
-  const auto seen = now - std::chrono::duration_cast<std::chrono::system_clock::duration>(
-                              Clock::now() - digest.last_seen);
+  const auto seen = now - std::chrono::duration_cast<std::chrono::system_clock::duration>(Clock::now() - digest.last_seen);
   const auto calls = std::max<std::uint64_t>(digest.calls, 1);
   return {{"fingerprint", digest.fingerprint ? json(FingerprintText(*digest.fingerprint)) : json(nullptr)},
           {"text", *digest.text},
@@ -227,13 +205,11 @@ std::string StatusJson(const StatusFacts& status) {
   const auto now = std::chrono::system_clock::now();
   json clients = {{"max", run.max_clients}};
   for (std::size_t i = 0; i < label_values::kClientState.size(); ++i)
-    clients[std::string(label_values::kClientState[i])] =
-        Sum(threads, Gauge::kClientConnections, i);
+    clients[std::string(label_values::kClientState[i])] = Sum(threads, Gauge::kClientConnections, i);
   json warnings = json::array();
   if (!not_ready.empty()) warnings.push_back(not_ready);
   if (!kept_reads.empty()) warnings.push_back(kept_reads);
-  if (!run.reload_ok)
-    warnings.push_back("the last reload failed; the old configuration stays in force: " + run.reload_error);
+  if (!run.reload_ok) warnings.push_back("the last reload failed; the old configuration stays in force: " + run.reload_error);
   json result = {{"version", WAYPOST_VERSION},
                  {"ready", not_ready.empty()},
                  {"draining", run.draining},
@@ -252,8 +228,7 @@ std::string StatusJson(const StatusFacts& status) {
     for (const ServerView& server : view->servers) {
       replicas += server.role == Role::kReplica && !server.removed ? 1 : 0;
       eligible += server.eligible ? 1 : 0;
-      if (!server.removed && !server.error.empty())
-        warnings.push_back(server.name + ": " + server.error);
+      if (!server.removed && !server.error.empty()) warnings.push_back(server.name + ": " + server.error);
     }
     if (!view->commits_wait_why.empty()) warnings.push_back(view->commits_wait_why);
     if (!view->accepted_saved) warnings.push_back("the accepted primary is not written to state_file yet; the log says why");
@@ -272,8 +247,7 @@ std::string StatusJson(const StatusFacts& status) {
   result["reads_on_primary_why"] = TextOrNull(kept_reads);
   result["sync_guarantee"] = view && view->sync_guarantee;
   result["sync_guarantee_why"] =
-      view && view->sync_guarantee ? json(nullptr)
-                                   : json(view ? view->sync_guarantee_why : "nothing is known yet");
+      view && view->sync_guarantee ? json(nullptr) : json(view ? view->sync_guarantee_why : "nothing is known yet");
   result["warnings"] = std::move(warnings);
   return Dump(result);
 }
@@ -282,16 +256,14 @@ std::string ServersJson(const View& view, const FenceReport& fence, const std::v
   json servers = json::array();
   if (view)
     for (ServerId id = 0; id < view->servers.size(); ++id)
-      if (!view->servers[id].removed)
-        servers.push_back(ServerJson(view->servers[id], id, *view, fence, threads));
+      if (!view->servers[id].removed) servers.push_back(ServerJson(view->servers[id], id, *view, fence, threads));
   return Dump({{"servers", std::move(servers)}});
 }
 
 Result<RouteQuestion> ReadRouteQuestion(const std::string& text, const std::string& default_database) {
   const json body = json::parse(text, nullptr, false);
   if (body.is_discarded()) return Error{"The body is not valid JSON."};
-  if (!body.is_object())
-    return Error{std::string("found ") + body.type_name() + ", expected an object"};
+  if (!body.is_object()) return Error{std::string("found ") + body.type_name() + ", expected an object"};
   std::string problem;
   RouteQuestion question;
   question.user = TextField(body, "user", "", false, problem);
@@ -300,8 +272,7 @@ Result<RouteQuestion> ReadRouteQuestion(const std::string& text, const std::stri
   question.search_path = TextField(body, "search_path", "", false, problem);
   question.application_name = TextField(body, "application_name", "", false, problem);
   for (const auto& [key, value] : body.items())
-    if (key != "sql" && key != "database" && key != "user" && key != "search_path" &&
-        key != "application_name")
+    if (key != "sql" && key != "database" && key != "user" && key != "search_path" && key != "application_name")
       problem = "unknown field \"" + key + "\"";
   if (!problem.empty()) return Error{problem};
   return question;
@@ -331,17 +302,15 @@ Result<DigestQuestion> ReadDigestQuestion(const std::map<std::string, std::strin
   DigestQuestion question;
   for (const auto& [key, value] : query) {
     if (key == "sort") {
-      const auto* found = std::find_if(kOrders.begin(), kOrders.end(),
-                                       [&value = value](const auto& order) { return order.first == value; });
-      if (found == kOrders.end())
-        return Error{"found sort = \"" + value + "\", expected calls, time, rows, errors or fallbacks"};
+      const auto* found =
+          std::find_if(kOrders.begin(), kOrders.end(), [&value = value](const auto& order) { return order.first == value; });
+      if (found == kOrders.end()) return Error{"found sort = \"" + value + "\", expected calls, time, rows, errors or fallbacks"};
       question.order = found->second;
     } else if (key == "limit") {
       const auto* end = value.data() + value.size();
       const auto [at, error] = std::from_chars(value.data(), end, question.limit);
       if (error != std::errc() || at != end || question.limit == 0 || question.limit > kMaxDigestsShown)
-        return Error{"found limit = \"" + value + "\", expected a number from 1 to " +
-                     std::to_string(kMaxDigestsShown)};
+        return Error{"found limit = \"" + value + "\", expected a number from 1 to " + std::to_string(kMaxDigestsShown)};
     } else {
       return Error{"unknown parameter \"" + key + "\", expected sort or limit"};
     }
@@ -351,9 +320,8 @@ Result<DigestQuestion> ReadDigestQuestion(const std::map<std::string, std::strin
 
 std::string DigestsJson(DigestReport report, DigestQuestion question) {
   auto& all = report.digests;
-  std::stable_sort(all.begin(), all.end(), [&](const Digest& a, const Digest& b) {
-    return OrderKey(a, question.order) > OrderKey(b, question.order);
-  });
+  std::stable_sort(all.begin(), all.end(),
+                   [&](const Digest& a, const Digest& b) { return OrderKey(a, question.order) > OrderKey(b, question.order); });
   json digests = json::array();
   for (std::size_t i = 0; i < std::min(question.limit, all.size()); ++i) digests.push_back(DigestJson(all[i]));
   return Dump({{"digests", std::move(digests)},

@@ -20,18 +20,12 @@ constexpr milliseconds kStartPoll{1};
 // What the HTTP layer refuses by itself.
 const char* Title(int status) {
   switch (status) {
-    case 400:
-      return "Bad request";
-    case 404:
-      return "Not found";
-    case 413:
-      return "Content too large";
-    case 414:
-      return "URI too long";
-    case 416:
-      return "Range not satisfiable";
-    default:
-      return "Error";
+    case 400: return "Bad request";
+    case 404: return "Not found";
+    case 413: return "Content too large";
+    case 414: return "URI too long";
+    case 416: return "Range not satisfiable";
+    default: return "Error";
   }
 }
 
@@ -40,9 +34,7 @@ const char* Title(int status) {
 class AdminServer::Listener {
  public:
   explicit Listener(AdminSources sources) : api_(std::move(sources)) {
-    server_.new_task_queue = [] {
-      return new httplib::ThreadPool(kThreads);
-    };  // NOLINT: httplib owns it
+    server_.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };  // NOLINT: httplib owns it
     server_.set_read_timeout(kReadTimeout);
     server_.set_write_timeout(kWriteTimeout);
     server_.set_keep_alive_max_count(kRequestsPerConnection);
@@ -55,23 +47,18 @@ class AdminServer::Listener {
       setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     });
     const auto answer = [this](const httplib::Request& request, httplib::Response& response) {
-      Send(api_.Handle({request.method, request.path, request.body,
-                        {request.params.begin(), request.params.end()}}),
-           response);
+      Send(api_.Handle({request.method, request.path, request.body, {request.params.begin(), request.params.end()}}), response);
     };
     server_.Get(".*", answer).Post(".*", answer).Put(".*", answer).Patch(".*", answer);
     server_.Delete(".*", answer).Options(".*", answer);
     server_.set_error_handler([](const httplib::Request&, httplib::Response& response) {
       if (response.body.empty())
-        Send(AdminApi::Problem(response.status, Title(response.status),
-                               "The request was not understood, or is too large."),
+        Send(AdminApi::Problem(response.status, Title(response.status), "The request was not understood, or is too large."),
              response);
     });
-    server_.set_exception_handler(
-        [](const httplib::Request&, httplib::Response& response, const std::exception_ptr&) {
-          Send(AdminApi::Problem(500, "Internal error", "A bug in Waypost; please report it."),
-               response);
-        });
+    server_.set_exception_handler([](const httplib::Request&, httplib::Response& response, const std::exception_ptr&) {
+      Send(AdminApi::Problem(500, "Internal error", "A bug in Waypost; please report it."), response);
+    });
     server_.set_logger([this](const httplib::Request& request, const httplib::Response& response) {
       api_.Count(request.method, request.path, response.status);
     });
@@ -82,14 +69,12 @@ class AdminServer::Listener {
 
   Result<std::uint16_t> Start(const std::string& address, std::uint16_t port) {
     errno = 0;
-    const int bound = port == 0 ? server_.bind_to_any_port(address)
-                                : (server_.bind_to_port(address, port) ? port : -1);
+    const int bound = port == 0 ? server_.bind_to_any_port(address) : (server_.bind_to_port(address, port) ? port : -1);
     if (bound <= 0)
       return Error{"admin: cannot listen on " + address + ":" + std::to_string(port) + ": " +
                    std::strerror(errno != 0 ? errno : EADDRNOTAVAIL)};
     thread_ = std::thread([this] { server_.listen_after_bind(); });
-    while (!server_.is_running())
-      std::this_thread::sleep_for(kStartPoll);  // Stop() is lost on it before
+    while (!server_.is_running()) std::this_thread::sleep_for(kStartPoll);  // Stop() is lost on it before
     return static_cast<std::uint16_t>(bound);
   }
 
@@ -113,14 +98,11 @@ class AdminServer::Listener {
   std::thread thread_;
 };
 
-AdminServer::AdminServer(AdminSources sources)
-    : listener_(std::make_unique<Listener>(std::move(sources))) {}
+AdminServer::AdminServer(AdminSources sources) : listener_(std::make_unique<Listener>(std::move(sources))) {}
 AdminServer::~AdminServer() = default;
 Result<std::uint16_t> AdminServer::Start(const std::string& address, std::uint16_t port) {
   return listener_->Start(address, port);
 }
-void AdminServer::Stop() {
-  listener_->Stop();
-}
+void AdminServer::Stop() { listener_->Stop(); }
 
 }  // namespace waypost

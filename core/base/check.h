@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define WAYPOST_CHECK(condition)                                                             \
-  do {                                                                                       \
-    if (!(condition)) {                                                                      \
-      std::fprintf(stderr, "waypost: bug at %s:%d: %s\n", __FILE__, __LINE__, #condition);   \
-      std::abort();                                                                          \
-    }                                                                                        \
+#define WAYPOST_CHECK(condition)                                                           \
+  do {                                                                                     \
+    if (!(condition)) {                                                                    \
+      std::fprintf(stderr, "waypost: bug at %s:%d: %s\n", __FILE__, __LINE__, #condition); \
+      std::abort();                                                                        \
+    }                                                                                      \
   } while (false)

@@ -56,8 +56,7 @@ void AppendQuoted(std::string& line, std::string_view text) {
 // The logger that ConfigureLog made, or one on standard error.
 std::shared_ptr<spdlog::logger> Logger() {
   if (auto logger = spdlog::get("waypost")) return logger;
-  auto logger = std::make_shared<spdlog::logger>("waypost",
-                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>("waypost", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
   logger->set_error_handler([](const std::string&) {});
   try {
@@ -121,8 +120,7 @@ bool ParseLogLevel(std::string_view name, LogLevel& level) {
 bool ConfigureLog(LogLevel level, const std::string& file) {
   if (!file.empty()) {
     try {
-      auto logger = std::make_shared<spdlog::logger>(
-          "waypost", std::make_shared<spdlog::sinks::basic_file_sink_mt>(file));
+      auto logger = std::make_shared<spdlog::logger>("waypost", std::make_shared<spdlog::sinks::basic_file_sink_mt>(file));
       logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
       logger->set_error_handler([](const std::string&) {});
       spdlog::drop("waypost");

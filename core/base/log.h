@@ -18,8 +18,7 @@ struct LogField {
   LogField(std::string_view k, const char* v) : key(k), text(v) {}
   LogField(std::string_view k, const std::string& v) : key(k), text(v) {}
   template <class N, class = std::enable_if_t<std::is_integral_v<N>>>
-  LogField(std::string_view k, N v)
-      : key(k), number(static_cast<std::int64_t>(v)), is_number(true) {}
+  LogField(std::string_view k, N v) : key(k), number(static_cast<std::int64_t>(v)), is_number(true) {}
 
   std::string_view key;
   std::string_view text;

@@ -18,8 +18,7 @@ namespace {
 constexpr milliseconds kRefresh{30'000};
 constexpr milliseconds kRetry{1'000};  // after a failure; twice that after the next, up to kRefresh
 constexpr unsigned kMaxDoublings = 5;
-constexpr unsigned kMaxFailures =
-    10;  // then a database that never loaded is forgotten until it is asked for again
+constexpr unsigned kMaxFailures = 10;  // then a database that never loaded is forgotten until it is asked for again
 constexpr milliseconds kNoPrimaryRetry{50};
 constexpr milliseconds kMinGap{100};  // between two loads of one database, whatever the DDL
 constexpr milliseconds kLoadTimeout{5'000};
@@ -29,12 +28,8 @@ constexpr std::size_t kMaxDatabases = 256;  // the one asked for longest ago is 
 
 class CatalogKeeper::Loop {
  public:
-  Loop(ConfigSnapshot config, std::function<View()> view, std::function<std::uint64_t()> clock,
-       Publish publish)
-      : view_(std::move(view)),
-        clock_(std::move(clock)),
-        publish_(std::move(publish)),
-        config_(std::move(config)) {}
+  Loop(ConfigSnapshot config, std::function<View()> view, std::function<std::uint64_t()> clock, Publish publish)
+      : view_(std::move(view)), clock_(std::move(clock)), publish_(std::move(publish)), config_(std::move(config)) {}
   ~Loop() { Stop(); }
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -77,8 +72,7 @@ class CatalogKeeper::Loop {
         at = databases_.emplace(std::string(database), Entry{}).first;
       }
       at->second.asked = Clock::now();
-      at->second.due =
-          std::min(at->second.due, std::max(at->second.asked, at->second.tried + kMinGap));
+      at->second.due = std::min(at->second.due, std::max(at->second.asked, at->second.tried + kMinGap));
     }
     wake_.notify_all();
   }
@@ -104,17 +98,15 @@ class CatalogKeeper::Loop {
 
   void MakeRoom() {
     if (databases_.size() < kMaxDatabases) return;
-    databases_.erase(std::min_element(
-        databases_.begin(), databases_.end(),
-        [](const auto& a, const auto& b) { return a.second.asked < b.second.asked; }));
+    databases_.erase(std::min_element(databases_.begin(), databases_.end(),
+                                      [](const auto& a, const auto& b) { return a.second.asked < b.second.asked; }));
   }
 
   void Run() {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
-      const auto next = std::min_element(
-          databases_.begin(), databases_.end(),
-          [](const auto& a, const auto& b) { return a.second.due < b.second.due; });
+      const auto next = std::min_element(databases_.begin(), databases_.end(),
+                                         [](const auto& a, const auto& b) { return a.second.due < b.second.due; });
       const TimePoint now = Clock::now();
       if (next == databases_.end() || next->second.due > now) {
         // By value: what is waited for may be forgotten meanwhile.
@@ -135,9 +127,8 @@ class CatalogKeeper::Loop {
       lock.unlock();
       const std::uint64_t as_of = clock_();
       const ServerView& primary = view->servers[*view->primary];
-      const auto loaded = LoadCatalog(
-          MonitorConninfo(config->monitor, primary.host, primary.port, database, kLoadTimeout),
-          kLoadTimeout, fingerprint);
+      const auto loaded = LoadCatalog(MonitorConninfo(config->monitor, primary.host, primary.port, database, kLoadTimeout),
+                                      kLoadTimeout, fingerprint);
       lock.lock();
       if (const auto known = Note(database, loaded, as_of)) {
         lock.unlock();
@@ -148,8 +139,7 @@ class CatalogKeeper::Loop {
   }
 
   // What there is to publish.
-  std::optional<KnownCatalog> Note(const std::string& database, const Result<LoadedCatalog>& loaded,
-                                   std::uint64_t as_of) {
+  std::optional<KnownCatalog> Note(const std::string& database, const Result<LoadedCatalog>& loaded, std::uint64_t as_of) {
     const auto at = databases_.find(database);
     if (at == databases_.end()) return std::nullopt;  // forgotten meanwhile
     Entry& entry = at->second;
@@ -177,8 +167,7 @@ class CatalogKeeper::Loop {
   void Failed(Databases::iterator at, const std::string& error) {
     Entry& entry = at->second;
     entry.error = FirstLine(error);
-    if (entry.failures == 0)
-      Log(LogLevel::kWarn, "catalog_failed", {{"database", at->first}, {"error", entry.error}});
+    if (entry.failures == 0) Log(LogLevel::kWarn, "catalog_failed", {{"database", at->first}, {"error", entry.error}});
     const milliseconds wait = kRetry * (1U << std::min(entry.failures, kMaxDoublings));
     entry.due = entry.tried + std::min(wait, kRefresh);
     if (++entry.failures >= kMaxFailures && entry.loaded == TimePoint{}) databases_.erase(at);
@@ -195,28 +184,15 @@ class CatalogKeeper::Loop {
   std::thread thread_;
 };
 
-CatalogKeeper::CatalogKeeper(ConfigSnapshot config, std::function<View()> view,
-                             std::function<std::uint64_t()> clock, Publish publish)
-    : loop_(std::make_unique<Loop>(std::move(config), std::move(view), std::move(clock),
-                                   std::move(publish))) {}
+CatalogKeeper::CatalogKeeper(ConfigSnapshot config, std::function<View()> view, std::function<std::uint64_t()> clock,
+                             Publish publish)
+    : loop_(std::make_unique<Loop>(std::move(config), std::move(view), std::move(clock), std::move(publish))) {}
 CatalogKeeper::~CatalogKeeper() = default;
-void CatalogKeeper::Start() {
-  loop_->Start();
-}
-void CatalogKeeper::Stop() {
-  loop_->Stop();
-}
-void CatalogKeeper::Reload(ConfigSnapshot config) {
-  loop_->Reload(std::move(config));
-}
-CatalogFailures CatalogKeeper::Failures() const {
-  return loop_->Failures();
-}
-void CatalogKeeper::RequestCatalog(std::string_view database) {
-  loop_->Request(database);
-}
-void CatalogKeeper::Forget(std::string_view database) {
-  loop_->Forget(database);
-}
+void CatalogKeeper::Start() { loop_->Start(); }
+void CatalogKeeper::Stop() { loop_->Stop(); }
+void CatalogKeeper::Reload(ConfigSnapshot config) { loop_->Reload(std::move(config)); }
+CatalogFailures CatalogKeeper::Failures() const { return loop_->Failures(); }
+void CatalogKeeper::RequestCatalog(std::string_view database) { loop_->Request(database); }
+void CatalogKeeper::Forget(std::string_view database) { loop_->Forget(database); }
 
 }  // namespace waypost

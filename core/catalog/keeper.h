@@ -31,8 +31,7 @@ class CatalogKeeper {
   using Publish = std::function<void(const std::string& database, const KnownCatalog& known)>;
 
   // Before each load `view` is asked for the primary, and `clock` how late it is; any thread.
-  CatalogKeeper(ConfigSnapshot config, std::function<View()> view,
-                std::function<std::uint64_t()> clock, Publish publish);
+  CatalogKeeper(ConfigSnapshot config, std::function<View()> view, std::function<std::uint64_t()> clock, Publish publish);
   ~CatalogKeeper();  // stops
   CatalogKeeper(const CatalogKeeper&) = delete;
   CatalogKeeper& operator=(const CatalogKeeper&) = delete;

@@ -50,14 +50,12 @@ class Reader {
   // All results of CatalogQuery(), in order.
   Result<CatalogParts> Read() {
     const std::string query = CatalogQuery();
-    if (PQsendQuery(connection_.get(), query.c_str()) == 0)
-      return Failure("catalogue: cannot ask", connection_.get());
+    if (PQsendQuery(connection_.get(), query.c_str()) == 0) return Failure("catalogue: cannot ask", connection_.get());
     CatalogParts parts;
     for (std::size_t next = 0;; ++next) {
       while (PQisBusy(connection_.get()) != 0) {
         if (!Wait(POLLIN)) return Error{"catalogue: no answer within the time allowed"};
-        if (PQconsumeInput(connection_.get()) == 0)
-          return Failure("catalogue: connection lost", connection_.get());
+        if (PQconsumeInput(connection_.get()) == 0) return Failure("catalogue: connection lost", connection_.get());
       }
       Rows rows(PQgetResult(connection_.get()));
       if (rows == nullptr) {
@@ -76,8 +74,7 @@ class Reader {
   // False: the deadline passed.
   bool Wait(short events) {
     for (;;) {
-      const auto left =
-          std::chrono::ceil<milliseconds>(deadline_ - std::chrono::steady_clock::now());
+      const auto left = std::chrono::ceil<milliseconds>(deadline_ - std::chrono::steady_clock::now());
       if (left.count() <= 0) return false;
       pollfd socket{.fd = PQsocket(connection_.get()), .events = events, .revents = 0};
       const int ready = poll(&socket, 1, static_cast<int>(std::min<long>(left.count(), 60'000)));
@@ -92,20 +89,17 @@ class Reader {
 
 }  // namespace
 
-Result<LoadedCatalog> LoadCatalog(const std::string& conninfo, milliseconds timeout,
-                                  std::uint64_t known) {
+Result<LoadedCatalog> LoadCatalog(const std::string& conninfo, milliseconds timeout, std::uint64_t known) {
   Reader reader(timeout);
   // Without the search_path that the control plane sets: what the server's own is, is asked.
-  const std::string own_path =
-      conninfo + " options='-c jit=off -c statement_timeout=" + std::to_string(timeout.count()) + "'";
+  const std::string own_path = conninfo + " options='-c jit=off -c statement_timeout=" + std::to_string(timeout.count()) + "'";
   if (const auto connected = reader.Connect(own_path); !connected) return Error{connected.error()};
   const auto parts = reader.Read();
   if (!parts) return Error{parts.error()};
   LoadedCatalog loaded;
   loaded.fingerprint = Fingerprint(*parts);
   loaded.defaults = Fingerprint({&(*parts)[static_cast<std::size_t>(CatalogPart::kSettings)], 1});
-  if (loaded.fingerprint != known)
-    loaded.catalog = std::make_shared<const Catalog>(ReadCatalog(*parts));
+  if (loaded.fingerprint != known) loaded.catalog = std::make_shared<const Catalog>(ReadCatalog(*parts));
   return loaded;
 }
 

@@ -22,7 +22,6 @@ struct LoadedCatalog {
 // reads the catalogue in one snapshot, and disconnects. Any role may read it. Fails, in words for
 // the log, when that takes longer than `timeout` or the server refuses. `known`: the fingerprint of
 // the catalogue that is there already, which is then not built again.
-[[nodiscard]] Result<LoadedCatalog> LoadCatalog(const std::string& conninfo, milliseconds timeout,
-                                                std::uint64_t known = 0);
+[[nodiscard]] Result<LoadedCatalog> LoadCatalog(const std::string& conninfo, milliseconds timeout, std::uint64_t known = 0);
 
 }  // namespace waypost

@@ -148,9 +148,7 @@ char Letter(const PGresult* rows, int row, int column) {
   const std::string_view text = Text(rows, row, column);
   return text.empty() ? '\0' : text.front();
 }
-bool IsTrue(const PGresult* rows, int row, int column) {
-  return Letter(rows, row, column) == 't';
-}
+bool IsTrue(const PGresult* rows, int row, int column) { return Letter(rows, row, column) == 't'; }
 ObjectId Id(const PGresult* rows, int row, int column) {
   const std::string_view text = Text(rows, row, column);
   ObjectId id = 0;
@@ -193,22 +191,19 @@ void AddFunctions(const PGresult* rows, CatalogBuilder& builder) {
     if (spec.built_in || result < 16384) continue;
     builder.Link({Of::kFunction, spec.id}, {Of::kOutput, result});
     // What a body returns is made a value of that type.
-    if (spec.language != Language::kNative)
-      builder.Link({Of::kFunction, spec.id}, {Of::kType, result});
+    if (spec.language != Language::kNative) builder.Link({Of::kFunction, spec.id}, {Of::kType, result});
   }
 }
 
 // Rows of (from, to) in the first two columns.
 void AddLinks(const PGresult* rows, Of from, Of to, CatalogBuilder& builder) {
-  for (int row = 0; row < PQntuples(rows); ++row)
-    builder.Link({from, Id(rows, row, 0)}, {to, Id(rows, row, 1)});
+  for (int row = 0; row < PQntuples(rows); ++row) builder.Link({from, Id(rows, row, 0)}, {to, Id(rows, row, 1)});
 }
 
 void AddAggregates(const PGresult* rows, CatalogBuilder& builder) {
   AddLinks(rows, Of::kFunction, Of::kFunction, builder);
   for (int row = 0; row < PQntuples(rows); ++row)
-    if (const ObjectId sort = Id(rows, row, 2); sort != 0)
-      builder.Link({Of::kFunction, Id(rows, row, 0)}, {Of::kOperator, sort});
+    if (const ObjectId sort = Id(rows, row, 2); sort != 0) builder.Link({Of::kFunction, Id(rows, row, 0)}, {Of::kOperator, sort});
 }
 
 void AddOperators(const PGresult* rows, CatalogBuilder& builder) {
@@ -220,10 +215,8 @@ void AddOperators(const PGresult* rows, CatalogBuilder& builder) {
                             .built_in = IsTrue(rows, row, 4)};
     builder.Operator(spec);
     for (const int column : {5, 6})  // a literal may be made a value of either side's type
-      if (const ObjectId type = Id(rows, row, column); type >= 16384)
-        builder.Link({Of::kOperator, spec.id}, {Of::kType, type});
-    if (const ObjectId type = Id(rows, row, 7); type >= 16384)
-      builder.Link({Of::kOperator, spec.id}, {Of::kOutput, type});
+      if (const ObjectId type = Id(rows, row, column); type >= 16384) builder.Link({Of::kOperator, spec.id}, {Of::kType, type});
+    if (const ObjectId type = Id(rows, row, 7); type >= 16384) builder.Link({Of::kOperator, spec.id}, {Of::kOutput, type});
   }
 }
 
@@ -238,14 +231,12 @@ void AddRelations(const PGresult* rows, CatalogBuilder& builder) {
 }
 
 void AddViews(const PGresult* rows, CatalogBuilder& builder) {
-  for (int row = 0; row < PQntuples(rows); ++row)
-    builder.Expression({Of::kRelation, Id(rows, row, 0)}, {}, Text(rows, row, 1));
+  for (int row = 0; row < PQntuples(rows); ++row) builder.Expression({Of::kRelation, Id(rows, row, 0)}, {}, Text(rows, row, 1));
 }
 
 void AddPolicies(const PGresult* rows, CatalogBuilder& builder) {
   for (int row = 0; row < PQntuples(rows); ++row)
-    builder.Expression({Of::kRelation, Id(rows, row, 0)},
-                       "policy " + std::string(Text(rows, row, 1)), Text(rows, row, 4));
+    builder.Expression({Of::kRelation, Id(rows, row, 0)}, "policy " + std::string(Text(rows, row, 1)), Text(rows, row, 4));
 }
 
 // They are worked out when they are read.
@@ -255,8 +246,7 @@ void AddVirtualColumns(const PGresult* rows, CatalogBuilder& builder) {
 }
 
 void AddChildren(const PGresult* rows, CatalogBuilder& builder) {
-  for (int row = 0; row < PQntuples(rows); ++row)
-    builder.Child(Id(rows, row, 0), Id(rows, row, 1));
+  for (int row = 0; row < PQntuples(rows); ++row) builder.Child(Id(rows, row, 0), Id(rows, row, 1));
 }
 
 // Reading a table shows the values of its columns; making a row makes them.
@@ -264,8 +254,7 @@ void AddColumns(const PGresult* rows, CatalogBuilder& builder) {
   for (int row = 0; row < PQntuples(rows); ++row) {
     const ObjectId type = Id(rows, row, 1);
     const ObjectId row_type = Id(rows, row, 2);
-    if (!IsTrue(rows, row, 3))
-      builder.Link({Of::kRelation, Id(rows, row, 0)}, {Of::kOutput, type});
+    if (!IsTrue(rows, row, 3)) builder.Link({Of::kRelation, Id(rows, row, 0)}, {Of::kOutput, type});
     if (row_type == 0) continue;
     builder.Link({Of::kType, row_type}, {Of::kType, type});
     builder.Link({Of::kOutput, row_type}, {Of::kOutput, type});
@@ -293,14 +282,12 @@ void AddTypes(const PGresult* rows, CatalogBuilder& builder) {
 
 void AddTypeFunctions(const PGresult* rows, CatalogBuilder& builder) {
   for (int row = 0; row < PQntuples(rows); ++row)
-    builder.Link({IsTrue(rows, row, 2) ? Of::kOutput : Of::kType, Id(rows, row, 0)},
-                 {Of::kFunction, Id(rows, row, 1)});
+    builder.Link({IsTrue(rows, row, 2) ? Of::kOutput : Of::kType, Id(rows, row, 0)}, {Of::kFunction, Id(rows, row, 1)});
 }
 
 void AddChecks(const PGresult* rows, CatalogBuilder& builder) {
   for (int row = 0; row < PQntuples(rows); ++row)
-    builder.Expression({Of::kType, Id(rows, row, 0)},
-                       "check " + std::string(Text(rows, row, 1)), Text(rows, row, 4));
+    builder.Expression({Of::kType, Id(rows, row, 0)}, "check " + std::string(Text(rows, row, 1)), Text(rows, row, 4));
 }
 
 void AddRanges(const PGresult* rows, CatalogBuilder& builder) {
@@ -342,8 +329,7 @@ void AddSettings(const PGresult* rows, CatalogBuilder& builder) {
 void AddDefaultPath(const PGresult* rows, CatalogBuilder& builder) {
   if (PQntuples(rows) != 1) return;
   const std::string_view source = Text(rows, 0, 1);
-  if (source == "default" || source == "configuration file" || source == "command line")
-    builder.DefaultPath(Text(rows, 0, 0));
+  if (source == "default" || source == "configuration file" || source == "command line") builder.DefaultPath(Text(rows, 0, 0));
 }
 
 }  // namespace
@@ -352,16 +338,13 @@ std::string CatalogQuery() { return std::string(kBegin).append(kFunctions).appen
 
 Catalog ReadCatalog(const CatalogParts& parts) {
   CatalogBuilder builder;
-  const auto add = [&](CatalogPart part, auto read) {
-    read(parts[static_cast<std::size_t>(part)].get(), builder);
-  };
+  const auto add = [&](CatalogPart part, auto read) { read(parts[static_cast<std::size_t>(part)].get(), builder); };
   // Types and relations before the expressions that belong to them.
   add(CatalogPart::kTypes, AddTypes);
   add(CatalogPart::kRelations, AddRelations);
   add(CatalogPart::kFunctions, AddFunctions);
   add(CatalogPart::kAggregates, AddAggregates);
-  AddLinks(parts[static_cast<std::size_t>(CatalogPart::kArguments)].get(), Of::kFunction,
-           Of::kType, builder);
+  AddLinks(parts[static_cast<std::size_t>(CatalogPart::kArguments)].get(), Of::kFunction, Of::kType, builder);
   add(CatalogPart::kOperators, AddOperators);
   add(CatalogPart::kViews, AddViews);
   add(CatalogPart::kPolicies, AddPolicies);
@@ -386,8 +369,7 @@ std::uint64_t Fingerprint(std::span<const Rows> parts) {
   };
   for (const Rows& rows : parts) {
     for (int row = 0; row < PQntuples(rows.get()); ++row)
-      for (int column = 0; column < PQnfields(rows.get()); ++column)
-        add(Text(rows.get(), row, column));
+      for (int column = 0; column < PQnfields(rows.get()); ++column) add(Text(rows.get(), row, column));
   }
   return hash;
 }

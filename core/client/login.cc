@@ -59,22 +59,23 @@ void ClientLogin::TurnAway() {
 void ClientLogin::Sweep(TimePoint now) {
   const auto longer_than = [&](milliseconds limit) { return limit.count() > 0 && now - started_ > limit; };
   switch (phase_) {
-    case Phase::kFirst: case Phase::kSaslStart: case Phase::kSaslEnd:
+    case Phase::kFirst:
+    case Phase::kSaslStart:
+    case Phase::kSaslEnd:
       if (!longer_than(env_.config().limits.login_timeout)) return;
       Log(LogLevel::kInfo, "client_refused", {{"user", startup_.user}, {"error", "no login within login_timeout"}});
       // PostgreSQL says nothing either to who has not proved who he is.
       return client_.Close("", ClientOutcome::kTimeout);
     case Phase::kChecking:
       if (env_.view().primary ? longer_than(env_.config().pool.query_wait_timeout)
-                                 : now - started_ >= env_.config().cluster.failover_hold)
+                              : now - started_ >= env_.config().cluster.failover_hold)
         RefuseUnchecked();
       return;
     case Phase::kCatalog:
       if (now - started_ <= kCatalogWait) return;
       env_.catalogs().Leave(*this);
       return Finish();
-    case Phase::kDone:
-      return;
+    case Phase::kDone: return;
   }
 }
 
@@ -99,10 +100,10 @@ void ClientLogin::Refuse(std::string_view sqlstate, std::string_view message, st
       {{"user", startup_.user}, {"database", startup_.database}, {"sqlstate", sqlstate}, {"error", message}});
   const bool auth = sqlstate.starts_with("28");
   client_.Close(out, auth                  ? ClientOutcome::kAuthFailed
-                      : sqlstate == "53300" ? ClientOutcome::kLimit
-                      : sqlstate == "57P03" ? ClientOutcome::kTimeout
-                      : sqlstate == "08P01" ? ClientOutcome::kProtocolError
-                                            : ClientOutcome::kServerError);
+                     : sqlstate == "53300" ? ClientOutcome::kLimit
+                     : sqlstate == "57P03" ? ClientOutcome::kTimeout
+                     : sqlstate == "08P01" ? ClientOutcome::kProtocolError
+                                           : ClientOutcome::kServerError);
 }
 
 void ClientLogin::OnData(Bytes data) {
@@ -111,8 +112,7 @@ void ClientLogin::OnData(Bytes data) {
   auto in = AsBytes(input_);
   bool more = true;
   reading_ = true;
-  while (more && phase_ <= Phase::kSaslEnd)
-    more = phase_ == Phase::kFirst ? OnFirst(in) : OnPassword(in);
+  while (more && phase_ <= Phase::kSaslEnd) more = phase_ == Phase::kFirst ? OnFirst(in) : OnPassword(in);
   reading_ = false;
   input_.erase(0, input_.size() - in.size());
   HandOverRest();
@@ -133,19 +133,15 @@ void ClientLogin::OnMalformed(Bytes in, std::string_view fault) {
   std::string_view hint;
   if (begin.starts_with("GET ") || begin.starts_with("POST") || begin.starts_with("HEAD") || begin.starts_with("PRI "))
     hint = "This looks like HTTP; the admin API listens on another port.";
-  else if (!in.empty() && in[0] == std::byte{0x16})
-    hint = "This looks like TLS without an SSLRequest.";
+  else if (!in.empty() && in[0] == std::byte{0x16}) hint = "This looks like TLS without an SSLRequest.";
   Refuse("08P01", fault, hint);
 }
 
 bool ClientLogin::OnFirst(Bytes& in) {
   auto packet = ReadStartup(in);
   switch (packet.kind) {
-    case StartupKind::kNeedMore:
-      return false;
-    case StartupKind::kMalformed:
-      OnMalformed(in, packet.fault);
-      return false;
+    case StartupKind::kNeedMore: return false;
+    case StartupKind::kMalformed: OnMalformed(in, packet.fault); return false;
     case StartupKind::kSslRequest:
     case StartupKind::kGssRequest: {
       auto& asked = packet.kind == StartupKind::kSslRequest ? asked_ssl_ : asked_gss_;
@@ -162,13 +158,11 @@ bool ClientLogin::OnFirst(Bytes& in) {
       client_.Close("", ClientOutcome::kOk);
       return false;
     case StartupKind::kUnsupportedMajor:
-      Refuse("0A000", "unsupported frontend protocol " + std::to_string(packet.major) + "." +
-                          std::to_string(packet.minor) + ": server supports 3.0 to 3." +
+      Refuse("0A000", "unsupported frontend protocol " + std::to_string(packet.major) + "." + std::to_string(packet.minor) +
+                          ": server supports 3.0 to 3." +
                           std::to_string(env_.shared().protocol_minor.load(std::memory_order_relaxed)));
       return false;
-    case StartupKind::kStartup:
-      OnStartup(std::move(packet));
-      return phase_ != Phase::kDone;
+    case StartupKind::kStartup: OnStartup(std::move(packet)); return phase_ != Phase::kDone;
   }
   return false;
 }
@@ -240,8 +234,7 @@ void ClientLogin::OnSaslEnd(Bytes body) {
   auto done = scram_->OnClientFinal(AsText(body));
   if (!done && done.fault().fault != ScramFault::kWrongPassword)
     return Refuse(ScramSqlState(done.fault().fault), "malformed SCRAM message", done.error());
-  if (!done || !known_user_)
-    return Refuse("28P01", "password authentication failed for user \"" + startup_.user + "\"");
+  if (!done || !known_user_) return Refuse("28P01", "password authentication failed for user \"" + startup_.user + "\"");
   LeaveLogins();
   if (!TakesOneMore(env_, startup_.user)) return Refuse("53300", "sorry, too many clients already");
   client_.CountedAs(startup_.user);
@@ -268,7 +261,8 @@ StartupQuestion ClientLogin::Question() const {
 void ClientLogin::OnStartupChecked(const StartupAnswer& answer) noexcept {
   if (!answer.error.empty()) {
     phase_ = Phase::kDone;
-    Log(LogLevel::kInfo, "client_refused", {{"user", startup_.user}, {"database", startup_.database}, {"error", "by the server"}});
+    Log(LogLevel::kInfo, "client_refused",
+        {{"user", startup_.user}, {"database", startup_.database}, {"error", "by the server"}});
     return client_.Close(answer.error, ClientOutcome::kServerError);
   }
   parameter_status_ = answer.parameter_status;
@@ -312,8 +306,8 @@ void ClientLogin::Finish() {
   MessageBuilder(out, 'K').U32(client_.cancel_pid()).Raw(AsBytes(client_.secret()));
   AppendReadyForQuery(out, 'I');
   client_.OnLoggedIn({startup_.user, startup_.database, env_.settings().Intern(std::move(set)), std::move(only_at_start),
-                       parameter_status_, defaults_, read_committed_},
-                      out);
+                      parameter_status_, defaults_, read_committed_},
+                     out);
   HandOverRest();
 }
 

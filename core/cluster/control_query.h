@@ -14,9 +14,8 @@ namespace waypost {
 
 // The libpq connection string for `database` on the server at host:port. `statement_timeout` bounds
 // each query there and the connecting itself. Contains the password: never log it.
-[[nodiscard]] std::string MonitorConninfo(const MonitorConfig& monitor, std::string_view host,
-                                          std::uint16_t port, std::string_view database,
-                                          milliseconds statement_timeout);
+[[nodiscard]] std::string MonitorConninfo(const MonitorConfig& monitor, std::string_view host, std::uint16_t port,
+                                          std::string_view database, milliseconds statement_timeout);
 
 // True for "192.0.2.1" or "2001:db8::1": nothing has to be looked up.
 [[nodiscard]] bool IsAddress(const std::string& host);

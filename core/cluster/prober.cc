@@ -31,8 +31,7 @@ constexpr milliseconds kSavePatience{250};
 // Rounded up, so that no wake-up comes too early and spins.
 int PollTimeout(TimePoint now, TimePoint until) {
   if (until <= now) return 0;
-  return static_cast<int>(
-      std::min(kMaxSleep, std::chrono::ceil<milliseconds>(until - now)).count());
+  return static_cast<int>(std::min(kMaxSleep, std::chrono::ceil<milliseconds>(until - now)).count());
 }
 
 }  // namespace
@@ -109,16 +108,14 @@ class Prober::Loop {
 
   // Servers of `config` by name: known ones keep their place, new ones come behind.
   void Apply(ConfigSnapshot config) {
-    const bool timing_changed =
-        config_ != nullptr && (config_->monitor.interval != config->monitor.interval ||
-                               config_->monitor.timeout != config->monitor.timeout);
+    const bool timing_changed = config_ != nullptr && (config_->monitor.interval != config->monitor.interval ||
+                                                       config_->monitor.timeout != config->monitor.timeout);
     config_ = std::move(config);
     health_.succession().Allow(config_->cluster.max_lost_bytes);
     for (ServerProbe& probe : probes_) probe.removed = true;
     for (const ServerConfig& server : config_->servers) {
-      const auto at = std::find_if(probes_.begin(), probes_.end(), [&](const ServerProbe& probe) {
-        return probe.name == server.name;
-      });
+      const auto at =
+          std::find_if(probes_.begin(), probes_.end(), [&](const ServerProbe& probe) { return probe.name == server.name; });
       const auto id = static_cast<std::size_t>(at - probes_.begin());
       if (at == probes_.end()) {
         probes_.emplace_back().name = server.name;
@@ -143,8 +140,7 @@ class Prober::Loop {
     probe.max_connections = server.max_connections;
     probe.application_name = server.application_name;
     const MonitorConfig& monitor = config_->monitor;
-    std::string conninfo =
-        MonitorConninfo(monitor, server.host, server.port, monitor.database, monitor.timeout);
+    std::string conninfo = MonitorConninfo(monitor, server.host, server.port, monitor.database, monitor.timeout);
     if (!anew && servers_[id].link && servers_[id].conninfo == conninfo) return;
     probe.up = false;
     probe.error = kNotAskedYet;
@@ -172,7 +168,8 @@ class Prober::Loop {
       if (server.database == database) server.next.reset();
       if (server.database == database || (server.next && server.next_database == database)) continue;
       server.next_database = database;
-      server.next = LinkTo(probes_[id].host, MonitorConninfo(monitor, probes_[id].host, probes_[id].port, database, monitor.timeout));
+      server.next =
+          LinkTo(probes_[id].host, MonitorConninfo(monitor, probes_[id].host, probes_[id].port, database, monitor.timeout));
     }
   }
 
@@ -232,9 +229,7 @@ class Prober::Loop {
     return Note(id, std::move(outcome));
   }
 
-  bool StepServer(std::size_t id, bool ready) {
-    return Note(id, servers_[id].link->Step(Clock::now(), ready));
-  }
+  bool StepServer(std::size_t id, bool ready) { return Note(id, servers_[id].link->Step(Clock::now(), ready)); }
 
   bool Note(std::size_t id, std::optional<ProbeLink::Outcome> outcome) {
     if (!outcome) return false;
@@ -242,15 +237,10 @@ class Prober::Loop {
     metrics_.Observe(Histogram::kProbeDuration, id, outcome->took);
     ServerProbe& probe = probes_[id];
     const bool up = outcome->result == ProbeResult::kOk;
-    if (up && !probe.up)
-      Log(LogLevel::kInfo, "server_up",
-          {{"server", probe.name}, {"host", probe.host}, {"port", probe.port}});
+    if (up && !probe.up) Log(LogLevel::kInfo, "server_up", {{"server", probe.name}, {"host", probe.host}, {"port", probe.port}});
     if (!up && (probe.up || probe.error != outcome->error))
       Log(LogLevel::kWarn, "server_down",
-          {{"server", probe.name},
-           {"host", probe.host},
-           {"port", probe.port},
-           {"error", outcome->error}});
+          {{"server", probe.name}, {"host", probe.host}, {"port", probe.port}, {"error", outcome->error}});
     if (up) Remark(probe, servers_[id], outcome->version);
     probe.up = up;
     probe.error = std::move(outcome->error);
@@ -262,8 +252,7 @@ class Prober::Loop {
   static void Remark(const ServerProbe& probe, Server& server, int version) {
     if (std::exchange(server.version, version) == version) return;
     if (const auto remark = RemarkOnVersion(version); !remark.empty())
-      Log(LogLevel::kWarn, "server_version",
-          {{"server", probe.name}, {"version_num", version}, {"remark", remark}});
+      Log(LogLevel::kWarn, "server_version", {{"server", probe.name}, {"version_num", version}, {"remark", remark}});
   }
 
   // What was written down, by an earlier process or, at any time, by an operator.
@@ -321,7 +310,8 @@ class Prober::Loop {
            {"to", after.primary ? after.servers[*after.primary].name : "none"}});
     if (before->successions != after.successions && after.lost_bytes > 0)
       Log(LogLevel::kError, "wal_lost",
-          {{"primary", after.servers[*after.primary].name}, {"bytes", after.lost_bytes},
+          {{"primary", after.servers[*after.primary].name},
+           {"bytes", after.lost_bytes},
            {"why", "the last primary had flushed them, and the new one was promoted without them"}});
     for (std::size_t id = 0; id < before->servers.size(); ++id) {
       const ServerView& was = before->servers[id];
@@ -343,37 +333,25 @@ class Prober::Loop {
   std::atomic<bool> stopping_{false}, hurry_{false};
   mutable std::mutex mutex_;
   ConfigSnapshot next_config_;  // under mutex_
-  View view_;                   // under mutex_
+  View view_;  // under mutex_
   // The prober's thread only, from Start() to Stop().
   ConfigSnapshot config_;
   std::vector<ServerProbe> probes_;
   std::vector<Server> servers_;
   ClusterHealth health_;
   std::unique_ptr<StateKeeper> keeper_;  // null: nothing is kept
-  std::optional<AcceptedTerm> saving_;   // given to it last
+  std::optional<AcceptedTerm> saving_;  // given to it last
   std::thread thread_;
 };
 
 Prober::Prober(ConfigSnapshot config, WorkerMetrics& metrics, Publish publish, Where where)
     : loop_(std::make_unique<Loop>(std::move(config), metrics, std::move(publish), std::move(where))) {}
 Prober::~Prober() = default;
-void Prober::KeepState(StateFile file) {
-  loop_->KeepState(std::move(file));
-}
-void Prober::Start() {
-  loop_->Start();
-}
-void Prober::Stop() {
-  loop_->Stop();
-}
-void Prober::Reload(ConfigSnapshot config) {
-  loop_->Reload(std::move(config));
-}
-void Prober::ProbeNow() {
-  loop_->ProbeNow();
-}
-View Prober::view() const {
-  return loop_->view();
-}
+void Prober::KeepState(StateFile file) { loop_->KeepState(std::move(file)); }
+void Prober::Start() { loop_->Start(); }
+void Prober::Stop() { loop_->Stop(); }
+void Prober::Reload(ConfigSnapshot config) { loop_->Reload(std::move(config)); }
+void Prober::ProbeNow() { loop_->ProbeNow(); }
+View Prober::view() const { return loop_->view(); }
 
 }  // namespace waypost

@@ -19,8 +19,7 @@ namespace {
 
 // Where this session's synchronous_commit comes from cannot change while it lives, but for reloads
 // of the files.
-constexpr const char* kSourceQuery =
-    "SELECT source FROM pg_catalog.pg_settings WHERE name = 'synchronous_commit'";
+constexpr const char* kSourceQuery = "SELECT source FROM pg_catalog.pg_settings WHERE name = 'synchronous_commit'";
 constexpr const char* kProbeName = "waypost_probe";
 
 // One row for a replica; for a primary one per standby, or one with nulls. Each value stands in the
@@ -95,8 +94,7 @@ class Row {
   Row(const PGresult* result, int row) : result_(result), row_(row) {}
   [[nodiscard]] bool Null(int column) const { return PQgetisnull(result_, row_, column) != 0; }
   [[nodiscard]] std::string_view Text(int column) const {
-    return {PQgetvalue(result_, row_, column),
-            static_cast<std::size_t>(PQgetlength(result_, row_, column))};
+    return {PQgetvalue(result_, row_, column), static_cast<std::size_t>(PQgetlength(result_, row_, column))};
   }
   [[nodiscard]] bool Flag(int column) const { return Text(column) == "t"; }
   template <class N>
@@ -137,8 +135,7 @@ std::vector<std::uint32_t> ProcessIds(std::string_view text) {
 std::string WithoutAddress(std::string error) {
   constexpr std::string_view kFailed = " failed: ";
   const auto at = error.find(kFailed);
-  if (error.starts_with("connection to server at ") && at != std::string::npos)
-    error.erase(0, at + kFailed.size());
+  if (error.starts_with("connection to server at ") && at != std::string::npos) error.erase(0, at + kFailed.size());
   return error;
 }
 
@@ -146,7 +143,8 @@ std::string WithoutAddress(std::string error) {
 std::string WithoutSqlstate(std::string error) {
   constexpr std::size_t kSqlstateBytes = 5;
   const auto at = error.find(":  ");
-  if (at == std::string::npos || error.size() < at + 3 + kSqlstateBytes + 2 || error.compare(at + 3 + kSqlstateBytes, 2, ": ") != 0)
+  if (at == std::string::npos || error.size() < at + 3 + kSqlstateBytes + 2 ||
+      error.compare(at + 3 + kSqlstateBytes, 2, ": ") != 0)
     return error;
   return error.erase(at + 3, kSqlstateBytes + 2);
 }
@@ -189,9 +187,7 @@ PrimarySample ReadPrimary(const PGresult* result, std::string source) {
 
 }  // namespace
 
-void ProbeLink::Closer::operator()(pg_conn* connection) const {
-  PQfinish(connection);
-}
+void ProbeLink::Closer::operator()(pg_conn* connection) const { PQfinish(connection); }
 
 ProbeLink::ProbeLink(std::string host, std::string conninfo, Timing timing)
     : host_(std::move(host)), conninfo_(std::move(conninfo)), timing_(timing) {}
@@ -201,9 +197,7 @@ int ProbeLink::fd() const {
   if (state_ == State::kLookingUp) return lookup_->fd();
   return connection_ ? PQsocket(connection_.get()) : -1;
 }
-short ProbeLink::events() const {
-  return poll_events_;
-}
+short ProbeLink::events() const { return poll_events_; }
 
 void ProbeLink::Hurry(TimePoint now) {
   if (state_ == State::kClosed || state_ == State::kIdle) wake_at_ = now;
@@ -217,10 +211,8 @@ void ProbeLink::SetInterval(milliseconds interval, TimePoint now) {
 std::optional<ProbeLink::Outcome> ProbeLink::Step(TimePoint now, bool ready) {
   if (!ready && now < wake_at_) return std::nullopt;
   switch (state_) {
-    case State::kClosed:
-      return Begin(now);
-    case State::kLookingUp:
-      return LookedUp(now);
+    case State::kClosed: return Begin(now);
+    case State::kLookingUp: return LookedUp(now);
     case State::kConnecting:
       if (!ready) return Fail(ProbeResult::kTimeout, "no connection in time", now);
       return Connecting(now);
@@ -261,8 +253,7 @@ std::optional<ProbeLink::Outcome> ProbeLink::Connect(const std::string& conninfo
   // The SQLSTATE of a server's refusal is told only so.
   PQsetErrorVerbosity(connection_.get(), PQERRORS_VERBOSE);
   if (PQstatus(connection_.get()) == CONNECTION_BAD) return NotConnected(now);
-  PQsetNoticeProcessor(
-      connection_.get(), [](void*, const char*) {}, nullptr);
+  PQsetNoticeProcessor(connection_.get(), [](void*, const char*) {}, nullptr);
   state_ = State::kConnecting;
   poll_events_ = POLLOUT;  // what libpq asks for before the first PQconnectPoll
   return std::nullopt;
@@ -270,16 +261,10 @@ std::optional<ProbeLink::Outcome> ProbeLink::Connect(const std::string& conninfo
 
 std::optional<ProbeLink::Outcome> ProbeLink::Connecting(TimePoint now) {
   switch (PQconnectPoll(connection_.get())) {
-    case PGRES_POLLING_READING:
-      poll_events_ = POLLIN;
-      return std::nullopt;
-    case PGRES_POLLING_WRITING:
-      poll_events_ = POLLOUT;
-      return std::nullopt;
-    case PGRES_POLLING_OK:
-      break;
-    default:
-      return NotConnected(now);
+    case PGRES_POLLING_READING: poll_events_ = POLLIN; return std::nullopt;
+    case PGRES_POLLING_WRITING: poll_events_ = POLLOUT; return std::nullopt;
+    case PGRES_POLLING_OK: break;
+    default: return NotConnected(now);
   }
   PQsetErrorVerbosity(connection_.get(), PQERRORS_DEFAULT);
   poll_events_ = POLLIN;
@@ -302,8 +287,7 @@ std::optional<ProbeLink::Outcome> ProbeLink::Ask(TimePoint now) {
 std::optional<ProbeLink::Outcome> ProbeLink::Advance(TimePoint now) {
   PGconn* connection = connection_.get();
   const int unsent = PQflush(connection);
-  if (unsent < 0 || PQconsumeInput(connection) != 1)
-    return Fail(ProbeResult::kConnectError, PQerrorMessage(connection), now);
+  if (unsent < 0 || PQconsumeInput(connection) != 1) return Fail(ProbeResult::kConnectError, PQerrorMessage(connection), now);
   poll_events_ = static_cast<short>(POLLIN | (unsent == 1 ? POLLOUT : 0));
   std::optional<Outcome> outcome;
   while (PQisBusy(connection) == 0) {
@@ -327,8 +311,7 @@ std::optional<ProbeLink::Outcome> ProbeLink::Advance(TimePoint now) {
       const bool lost = PQstatus(connection) == CONNECTION_BAD;
       return Fail(lost ? ProbeResult::kConnectError : ProbeResult::kQueryError, error, now);
     }
-    if (state_ == State::kReadingSource && PQntuples(raw) == 1)
-      synchronous_commit_source_ = PQgetvalue(raw, 0, 0);
+    if (state_ == State::kReadingSource && PQntuples(raw) == 1) synchronous_commit_source_ = PQgetvalue(raw, 0, 0);
     if (state_ == State::kAsking) outcome = Answered(raw, now);
   }
   return outcome;
@@ -345,10 +328,9 @@ std::optional<ProbeLink::Outcome> ProbeLink::Answered(const pg_result* result, T
   sample.timeline = row.Number<std::uint32_t>(kTimeline);
   sample.statistics_visible = row.Flag(kVisible);
   if (row.Flag(kRecovering))
-    sample.role = ReplicaSample{row.Position(kReceive), row.Position(kReplay), row.Flag(kReceiving),
-                                ApplicationName(row), ProcessIds(row.Text(kHoldsUp))};
-  else
-    sample.role = ReadPrimary(result, synchronous_commit_source_);
+    sample.role = ReplicaSample{row.Position(kReceive), row.Position(kReplay), row.Flag(kReceiving), ApplicationName(row),
+                                ProcessIds(row.Text(kHoldsUp))};
+  else sample.role = ReadPrimary(result, synchronous_commit_source_);
   was_established_ = true;
   suspect_ = false;
   return Outcome{ProbeResult::kOk, now - asked_at_, std::move(sample), "", PQserverVersion(connection_.get())};
@@ -364,8 +346,7 @@ std::optional<ProbeLink::Outcome> ProbeLink::NotConnected(TimePoint now) {
 }
 
 // Closes.
-std::optional<ProbeLink::Outcome> ProbeLink::Fail(ProbeResult result, std::string error,
-                                                  TimePoint now) {
+std::optional<ProbeLink::Outcome> ProbeLink::Fail(ProbeResult result, std::string error, TimePoint now) {
   const auto took = now - asked_at_;
   const bool retry = was_established_;
   was_established_ = false;

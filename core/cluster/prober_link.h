@@ -60,15 +60,7 @@ class ProbeLink {
   void SetInterval(milliseconds interval, TimePoint now);
 
  private:
-  enum class State : std::uint8_t {
-    kClosed,
-    kLookingUp,
-    kConnecting,
-    kReadingSource,
-    kPreparing,
-    kIdle,
-    kAsking
-  };
+  enum class State : std::uint8_t { kClosed, kLookingUp, kConnecting, kReadingSource, kPreparing, kIdle, kAsking };
   struct Closer {
     void operator()(pg_conn* connection) const;
   };

@@ -78,10 +78,7 @@ std::optional<StateRecord> ParseRecord(std::string_view text) {
 }
 
 StateFile::StateFile(StateFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      fd_(std::exchange(other.fd_, -1)),
-      serial_(other.serial_),
-      saved_(std::move(other.saved_)) {}
+    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), serial_(other.serial_), saved_(std::move(other.saved_)) {}
 
 StateFile::~StateFile() {
   if (fd_ >= 0) close(fd_);
@@ -115,8 +112,10 @@ Result<bool> StateFile::Read() {
   }
   const bool blank = text.find_first_not_of('\n') == std::string_view::npos;
   if (!newest && !blank)
-    return Error{"state_file " + path_ + ": it holds something else than Waypost's state, or is damaged: expected two records of " +
-                 std::to_string(kRecordBytes) + " bytes, each with its checksum. Without it a deposed primary may be accepted: "
+    return Error{"state_file " + path_ +
+                 ": it holds something else than Waypost's state, or is damaged: expected two records of " +
+                 std::to_string(kRecordBytes) +
+                 " bytes, each with its checksum. Without it a deposed primary may be accepted: "
                  "remove it only if you know which server is the primary"};
   if (newest) {
     serial_ = newest->serial;

@@ -14,8 +14,7 @@ constexpr std::size_t kMaxConfigBytes = 1U << 20U;
 
 template <class Item>
 const Item* Find(const std::vector<Item>& items, std::string_view name) {
-  const auto at =
-      std::find_if(items.begin(), items.end(), [&](const Item& i) { return i.name == name; });
+  const auto at = std::find_if(items.begin(), items.end(), [&](const Item& i) { return i.name == name; });
   return at == items.end() ? nullptr : &*at;
 }
 
@@ -32,12 +31,8 @@ void Apply(const Overrides& overrides, PoolPolicy& policy) {
 
 }  // namespace
 
-const UserConfig* Config::FindUser(std::string_view name) const {
-  return Find(users, name);
-}
-const DatabaseConfig* Config::FindDatabase(std::string_view name) const {
-  return Find(databases, name);
-}
+const UserConfig* Config::FindUser(std::string_view name) const { return Find(users, name); }
+const DatabaseConfig* Config::FindDatabase(std::string_view name) const { return Find(databases, name); }
 
 RoutingPolicy Config::RoutingFor(const Asker& asker) const {
   auto policy = routing;
@@ -66,11 +61,9 @@ Result<Config> LoadConfig(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   std::string text(kMaxConfigBytes + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!in && !in.eof())
-    return Error{path + ": cannot be read: " + std::strerror(errno != 0 ? errno : EIO)};
+  if (!in && !in.eof()) return Error{path + ": cannot be read: " + std::strerror(errno != 0 ? errno : EIO)};
   text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > kMaxConfigBytes)
-    return Error{path + ": found more than 1 MiB, expected a configuration file"};
+  if (text.size() > kMaxConfigBytes) return Error{path + ": found more than 1 MiB, expected a configuration file"};
   return ParseConfig(text, path);
 }
 

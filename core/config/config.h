@@ -56,8 +56,7 @@ struct ServerConfig {
   std::uint16_t port = 5432;
   unsigned max_connections = 100;  // of all workers, databases and users together
   unsigned weight = 1;             // share of reads; 0: none
-  std::string
-      application_name;  // as in the standby's primary_conninfo; empty: asked of the standby
+  std::string application_name;  // as in the standby's primary_conninfo; empty: asked of the standby
   milliseconds connect_timeout{5'000};
   bool allow_cleartext_password = false;  // towards this server, if it asks for `password`
   bool allow_md5 = true;                  // towards this server, if it asks for `md5`
@@ -73,8 +72,7 @@ struct Overrides : RoutingOverrides {
 
 struct UserConfig {
   std::string name;
-  std::string
-      password;  // from password, password_env or password_file; empty if only a verifier is known
+  std::string password;  // from password, password_env or password_file; empty if only a verifier is known
   std::string scram;  // "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>"; empty if a
                       // password is known
   unsigned max_clients = 0;  // 0: no limit of its own

@@ -14,8 +14,7 @@ namespace waypost {
 
 // Keys that may stand only before the first [table].
 inline constexpr std::array<std::string_view, 2> kTopLevelKeys = {"workers", "drain_timeout"};
-inline constexpr std::size_t kMaxNameBytes =
-    63;  // NAMEDATALEN - 1, postgres src/include/pg_config_manual.h
+inline constexpr std::size_t kMaxNameBytes = 63;  // NAMEDATALEN - 1, postgres src/include/pg_config_manual.h
 inline constexpr milliseconds kNone{0};
 inline constexpr milliseconds kTick{1};
 inline constexpr milliseconds kMinute = std::chrono::minutes(1);
@@ -26,22 +25,18 @@ std::span<const Choice<E>> All(const std::array<Choice<E>, N>& choices) {
   return choices;
 }
 
-inline constexpr std::array<Choice<ReadFrom>, 3> kReadFrom = {{{"synchronous", ReadFrom::kSynchronous},
-                                                        {"streaming", ReadFrom::kStreaming},
-                                                        {"none", ReadFrom::kNone}}};
+inline constexpr std::array<Choice<ReadFrom>, 3> kReadFrom = {
+    {{"synchronous", ReadFrom::kSynchronous}, {"streaming", ReadFrom::kStreaming}, {"none", ReadFrom::kNone}}};
 inline constexpr std::array<Choice<ReadFromPrimary>, 3> kReadFromPrimary = {
-    {{"fallback", ReadFromPrimary::kFallback},
-     {"always", ReadFromPrimary::kAlways},
-     {"never", ReadFromPrimary::kNever}}};
+    {{"fallback", ReadFromPrimary::kFallback}, {"always", ReadFromPrimary::kAlways}, {"never", ReadFromPrimary::kNever}}};
 inline constexpr std::array<Choice<Consistency>, 4> kConsistency = {{{"strict", Consistency::kStrict},
-                                                              {"bounded", Consistency::kBounded},
-                                                              {"eventual", Consistency::kEventual},
-                                                              {"primary", Consistency::kPrimary}}};
+                                                                     {"bounded", Consistency::kBounded},
+                                                                     {"eventual", Consistency::kEventual},
+                                                                     {"primary", Consistency::kPrimary}}};
 inline constexpr std::array<Choice<bool>, 2> kBegin = {{{"lazy", true}, {"eager", false}}};
 inline bool IsLabel(std::string_view name) {
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
-  });
+  return std::all_of(name.begin(), name.end(),
+                     [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.'; });
 }
 
 // The keys that say how old a read may be.

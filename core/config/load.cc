@@ -21,9 +21,8 @@ constexpr unsigned kMaxWeight = 1'000;
 constexpr unsigned kMaxDigests = 100'000;
 
 constexpr std::array<Choice<Pins>, 2> kPins = {{{"allow", Pins::kAllow}, {"refuse", Pins::kRefuse}}};
-constexpr std::array<Choice<PoolMode>, 3> kPoolMode = {{{"transaction", PoolMode::kTransaction},
-                                                        {"session", PoolMode::kSession},
-                                                        {"statement", PoolMode::kStatement}}};
+constexpr std::array<Choice<PoolMode>, 3> kPoolMode = {
+    {{"transaction", PoolMode::kTransaction}, {"session", PoolMode::kSession}, {"statement", PoolMode::kStatement}}};
 constexpr std::array<Choice<LogLevel>, 5> kLogLevel = {{{"trace", LogLevel::kTrace},
                                                         {"debug", LogLevel::kDebug},
                                                         {"info", LogLevel::kInfo},
@@ -32,15 +31,13 @@ constexpr std::array<Choice<LogLevel>, 5> kLogLevel = {{{"trace", LogLevel::kTra
 
 bool IsHost(std::string_view host) {
   return std::all_of(host.begin(), host.end(), [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.' ||
-           c == ':' || c == '%';
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.' || c == ':' || c == '%';
   });
 }
 
 class ConfigLoad {
  public:
-  ConfigLoad(const TomlTable& root, const std::string& path)
-      : faults_(path), root_(&root, "", 0, faults_) {
+  ConfigLoad(const TomlTable& root, const std::string& path) : faults_(path), root_(&root, "", 0, faults_) {
     config_.path = path;
   }
 
@@ -89,8 +86,7 @@ class ConfigLoad {
     listener.name = listener.address + ":" + std::to_string(listener.port);
     listen.Text("name", listener.name, kMaxNameBytes);
     if (listen.Has("max_clients")) {
-      if (max_clients_in_listen_)
-        listen.Fault("max_clients", "found for two listeners, expected it once, in [limits]");
+      if (max_clients_in_listen_) listen.Fault("max_clients", "found for two listeners, expected it once, in [limits]");
       max_clients_in_listen_ = true;
     }
     listen.Number("max_clients", config_.max_clients, 1, kMaxClients);
@@ -98,12 +94,12 @@ class ConfigLoad {
     listen.Finish(kTopLevelKeys);
     if (listener.port == config_.admin.port && listener.address == config_.admin.address)
       (admin.Has("port") ? admin : listen)
-          .Fault("port", "found " + std::to_string(listener.port) +
-                             " for both [listen] and [admin], expected two different ports");
+          .Fault("port",
+                 "found " + std::to_string(listener.port) + " for both [listen] and [admin], expected two different ports");
     for (const ListenConfig& other : config_.listeners) {
       if (other.address == listener.address && other.port == listener.port)
-        listen.Fault("port", "found " + listener.address + ":" + std::to_string(listener.port) +
-                                 " a second time, expected another port");
+        listen.Fault("port",
+                     "found " + listener.address + ":" + std::to_string(listener.port) + " a second time, expected another port");
       if (other.name == listener.name)
         listen.Fault("name", "found \"" + listener.name + "\" a second time, expected each name once");
     }
@@ -112,9 +108,7 @@ class ConfigLoad {
 
   void ReadMonitor() {
     if (!root_.Has("monitor"))
-      root_.Fault(
-          "monitor",
-          "found no [monitor], expected one with the user (and password) that watches the servers");
+      root_.Fault("monitor", "found no [monitor], expected one with the user (and password) that watches the servers");
     ConfigSection monitor = Section("monitor");
     monitor.Text("user", config_.monitor.user, kMaxNameBytes);
     if (root_.Has("monitor") && !monitor.Has("user"))
@@ -153,17 +147,16 @@ class ConfigLoad {
 
   static void CheckSizes(ConfigSection& section, unsigned min_size, unsigned max_size) {
     if (max_size != 0 && min_size > max_size)
-      section.Fault(section.Has("min_size") ? "min_size" : "max_size",
-                    "found min_size " + std::to_string(min_size) + " and max_size " +
-                        std::to_string(max_size) + ", expected min_size to be at most max_size");
+      section.Fault(section.Has("min_size") ? "min_size" : "max_size", "found min_size " + std::to_string(min_size) +
+                                                                           " and max_size " + std::to_string(max_size) +
+                                                                           ", expected min_size to be at most max_size");
   }
 
   void ReadRouting() {
     ConfigSection routing = Section("routing");
     ReadRoutingKeys(routing, config_.routing);
     if (config_.routing.read_from_primary == ReadFromPrimary::kNever &&
-        (config_.routing.read_from == ReadFrom::kNone ||
-         config_.routing.consistency == Consistency::kPrimary))
+        (config_.routing.read_from == ReadFrom::kNone || config_.routing.consistency == Consistency::kPrimary))
       routing.Fault("read_from_primary",
                     "found \"never\" where reads may run only on the primary, expected "
                     "\"fallback\" or \"always\"");
@@ -187,8 +180,7 @@ class ConfigLoad {
     limits.Number("max_logins", config_.max_logins, 1, kMaxClients);
     limits.Span("login_timeout", config_.limits.login_timeout, kNone, kMonth);
     limits.Span("client_idle_timeout", config_.limits.client_idle_timeout, kNone, kMonth);
-    limits.Span("idle_in_transaction_timeout", config_.limits.idle_in_transaction_timeout, kNone,
-                kMonth);
+    limits.Span("idle_in_transaction_timeout", config_.limits.idle_in_transaction_timeout, kNone, kMonth);
     limits.Size("session_statements", config_.kept.statements_bytes);
     limits.Size("session_settings", config_.kept.settings_bytes);
     limits.Number("session_savepoints", config_.kept.savepoints, 1, kMaxClients);
@@ -214,11 +206,9 @@ class ConfigLoad {
   void ReadName(ConfigSection& section, const std::vector<Item>& before, std::string& name) {
     section.Text("name", name, kMaxNameBytes);
     if (!section.Has("name")) section.Fault("name", "found nothing, expected a name");
-    const bool twice =
-        std::any_of(before.begin(), before.end(), [&](const Item& i) { return i.name == name; });
+    const bool twice = std::any_of(before.begin(), before.end(), [&](const Item& i) { return i.name == name; });
     if (!name.empty() && twice)
-      section.Fault("name",
-                    "found " + section.Found("name") + " a second time, expected each name once");
+      section.Fault("name", "found " + section.Found("name") + " a second time, expected each name once");
   }
 
   void ReadServers() {
@@ -226,21 +216,17 @@ class ConfigLoad {
     if (tables.empty() && !root_.Has("server"))
       root_.Fault("server", "found no [[server]], expected at least one, with name, host and port");
     if (tables.size() > kMaxServers)
-      root_.Fault("server",
-                  "found " + std::to_string(tables.size()) + " servers, expected at most 64");
+      root_.Fault("server", "found " + std::to_string(tables.size()) + " servers, expected at most 64");
     for (const auto& [table, line] : tables) {
       ConfigSection section(table, "server", line, faults_);
       ServerConfig server;
       ReadName(section, config_.servers, server.name);
       if (!IsLabel(server.name))
-        section.Fault("name", "found " + section.Found("name") +
-                                  ", expected only letters, digits, '_', '-' and '.'");
+        section.Fault("name", "found " + section.Found("name") + ", expected only letters, digits, '_', '-' and '.'");
       section.Text("host", server.host, 255);
-      if (!section.Has("host"))
-        section.Fault("host", "found nothing, expected an IP address or a host name");
+      if (!section.Has("host")) section.Fault("host", "found nothing, expected an IP address or a host name");
       else if (!IsHost(server.host))
-        section.Fault("host",
-                      "found " + section.Found("host") + ", expected an IP address or a host name");
+        section.Fault("host", "found " + section.Found("host") + ", expected an IP address or a host name");
       section.Port("port", server.port);
       section.Number("max_connections", server.max_connections, 1, kMaxConnections);
       section.Number("weight", server.weight, 0, kMaxWeight);
@@ -251,8 +237,7 @@ class ConfigLoad {
       section.Finish(kTopLevelKeys);
       for (const ServerConfig& other : config_.servers)
         if (!server.host.empty() && other.host == server.host && other.port == server.port)
-          section.Fault("port", "found " + server.host + ":" + std::to_string(server.port) +
-                                    ", which is server \"" + other.name +
+          section.Fault("port", "found " + server.host + ":" + std::to_string(server.port) + ", which is server \"" + other.name +
                                     "\", expected another address");
       config_.servers.push_back(std::move(server));
     }
@@ -263,8 +248,7 @@ class ConfigLoad {
     section.OneOf("pool_mode", overrides.pool_mode, All(kPoolMode));
     ReadPoolKeys(section, overrides);
     if (overrides.min_size || overrides.max_size)
-      CheckSizes(section, overrides.min_size.value_or(config_.pool.min_size),
-                 overrides.max_size.value_or(config_.pool.max_size));
+      CheckSizes(section, overrides.min_size.value_or(config_.pool.min_size), overrides.max_size.value_or(config_.pool.max_size));
   }
 
   void ReadUsers() {
@@ -279,9 +263,8 @@ class ConfigLoad {
       const bool has_scram = section.Has("scram");
       ReadScram(section, user.scram);
       if (has_password == has_scram)
-        section.Fault(has_scram ? "scram" : "",
-                      std::string(has_scram ? "found a password as well" : "found no secret") +
-                          ", expected one of password, password_env, password_file, scram");
+        section.Fault(has_scram ? "scram" : "", std::string(has_scram ? "found a password as well" : "found no secret") +
+                                                    ", expected one of password, password_env, password_file, scram");
       section.Number("max_clients", user.max_clients, 0, kMaxClients);
       ReadOverrides(section, user.overrides);
       section.Finish(kTopLevelKeys);
@@ -293,8 +276,7 @@ class ConfigLoad {
     std::string verifier;
     section.Text("scram", verifier);
     if (verifier.empty()) return;
-    if (ParseVerifier(verifier))
-      out = std::move(verifier);
+    if (ParseVerifier(verifier)) out = std::move(verifier);
     else
       section.Fault("scram",
                     "found something else (not shown), expected "
@@ -332,8 +314,6 @@ class ConfigLoad {
 
 }  // namespace
 
-Result<Config> LoadFrom(const TomlTable& root, const std::string& path) {
-  return ConfigLoad(root, path).Run();
-}
+Result<Config> LoadFrom(const TomlTable& root, const std::string& path) { return ConfigLoad(root, path).Run(); }
 
 }  // namespace waypost

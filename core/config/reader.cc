@@ -22,15 +22,13 @@ constexpr std::size_t kMaxShownBytes = 40;
 constexpr std::size_t kMaxTexts = 1'000;
 
 bool HasControl(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; });
+  return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; });
 }
 
 std::string Describe(const TomlValue& value) {
   if (const auto* text = std::get_if<std::string>(&value.value)) {
     if (HasControl(*text)) return "a string with control characters";
-    return "\"" +
-           (text->size() > kMaxShownBytes ? text->substr(0, kMaxShownBytes) + "..." : *text) + "\"";
+    return "\"" + (text->size() > kMaxShownBytes ? text->substr(0, kMaxShownBytes) + "..." : *text) + "\"";
   }
   if (const auto* number = std::get_if<std::int64_t>(&value.value)) return std::to_string(*number);
   if (const auto* number = std::get_if<double>(&value.value)) {
@@ -65,8 +63,7 @@ std::string_view Nearest(std::string_view key, const std::set<std::string, std::
   std::string_view best;
   std::size_t best_distance = (key.size() < 4 ? 1U : key.size() < 9 ? 2U : 3U) + 1;
   for (const std::string& name : known) {
-    const bool contains = key.size() > 2 && (name.find(key) != std::string::npos ||
-                                             key.find(name) != std::string_view::npos);
+    const bool contains = key.size() > 2 && (name.find(key) != std::string::npos || key.find(name) != std::string_view::npos);
     const std::size_t distance = contains ? 1 : Distance(key.substr(0, 64), name);
     if (distance >= best_distance) continue;
     best = name;
@@ -83,8 +80,7 @@ void ConfigFaults::Add(unsigned line, std::string_view key, std::string_view mes
   if (!key.empty()) text += ":" + std::string(key);
   text += ": ";
   text += message;
-  const auto at = std::upper_bound(faults_.begin(), faults_.end(), line,
-                                   [](unsigned l, const Fault& f) { return l < f.line; });
+  const auto at = std::upper_bound(faults_.begin(), faults_.end(), line, [](unsigned l, const Fault& f) { return l < f.line; });
   faults_.insert(at, {line, std::move(text)});
 }
 
@@ -109,9 +105,7 @@ const TomlValue* ConfigSection::Take(std::string_view key) {
   return Peek(key);
 }
 
-bool ConfigSection::Has(std::string_view key) const {
-  return Peek(key) != nullptr;
-}
+bool ConfigSection::Has(std::string_view key) const { return Peek(key) != nullptr; }
 
 std::string ConfigSection::Found(std::string_view key) const {
   const TomlValue* value = Peek(key);
@@ -144,21 +138,17 @@ void ConfigSection::Text(std::string_view key, std::string& out, std::size_t max
   const std::string expected = "a string of 1 to " + std::to_string(max_bytes) + " bytes";
   const std::string* text = TakeText(key, expected);
   if (text == nullptr) return;
-  if (text->empty() || text->size() > max_bytes || HasControl(*text))
-    Expected(key, expected);
-  else
-    out = *text;
+  if (text->empty() || text->size() > max_bytes || HasControl(*text)) Expected(key, expected);
+  else out = *text;
 }
 
-void ConfigSection::Number(std::string_view key, std::optional<unsigned>& out, unsigned low,
-                           unsigned high) {
+void ConfigSection::Number(std::string_view key, std::optional<unsigned>& out, unsigned low, unsigned high) {
   const TomlValue* value = Take(key);
   if (value == nullptr) return;
   const auto* number = std::get_if<std::int64_t>(&value->value);
   if (number == nullptr || *number < low || *number > high)
     Expected(key, "a whole number from " + std::to_string(low) + " to " + std::to_string(high));
-  else
-    out = static_cast<unsigned>(*number);
+  else out = static_cast<unsigned>(*number);
 }
 
 void ConfigSection::Number(std::string_view key, unsigned& out, unsigned low, unsigned high) {
@@ -171,37 +161,30 @@ void ConfigSection::Port(std::string_view key, std::uint16_t& out) {
   const TomlValue* value = Take(key);
   if (value == nullptr) return;
   const auto* number = std::get_if<std::int64_t>(&value->value);
-  if (number == nullptr || *number < 1 || *number > UINT16_MAX)
-    Expected(key, "a port, 1 to 65535");
-  else
-    out = static_cast<std::uint16_t>(*number);
+  if (number == nullptr || *number < 1 || *number > UINT16_MAX) Expected(key, "a port, 1 to 65535");
+  else out = static_cast<std::uint16_t>(*number);
 }
 
 void ConfigSection::Flag(std::string_view key, bool& out) {
   const TomlValue* value = Take(key);
   if (value == nullptr) return;
-  if (const auto* flag = std::get_if<bool>(&value->value))
-    out = *flag;
-  else
-    Expected(key, "true or false");
+  if (const auto* flag = std::get_if<bool>(&value->value)) out = *flag;
+  else Expected(key, "true or false");
 }
 
-void ConfigSection::Span(std::string_view key, std::optional<milliseconds>& out, milliseconds low,
-                         milliseconds high) {
+void ConfigSection::Span(std::string_view key, std::optional<milliseconds>& out, milliseconds low, milliseconds high) {
   const TomlValue* value = Take(key);
   if (value == nullptr) return;
   std::optional<milliseconds> span;
   if (const auto* text = std::get_if<std::string>(&value->value)) span = ParseSpan(*text);
   if (const auto* number = std::get_if<std::int64_t>(&value->value)) span = milliseconds(*number);
-  if (span && *span >= low && *span <= high)
-    out = span;
+  if (span && *span >= low && *span <= high) out = span;
   else
     Expected(key, "a duration from " + FormatSpan(low) + " to " + FormatSpan(high) +
                       ", as \"5ms\", \"30s\", \"10m\", \"1h\", \"2d\" or a number of milliseconds");
 }
 
-void ConfigSection::Span(std::string_view key, milliseconds& out, milliseconds low,
-                         milliseconds high) {
+void ConfigSection::Span(std::string_view key, milliseconds& out, milliseconds low, milliseconds high) {
   std::optional<milliseconds> found;
   Span(key, found, low, high);
   if (found) out = *found;
@@ -214,10 +197,8 @@ void ConfigSection::Size(std::string_view key, std::optional<std::uint64_t>& out
   if (const auto* text = std::get_if<std::string>(&value->value)) size = ParseSize(*text);
   if (const auto* number = std::get_if<std::int64_t>(&value->value); number != nullptr && *number >= 0)
     size = static_cast<std::uint64_t>(*number);
-  if (size)
-    out = size;
-  else
-    Expected(key, "a size, as \"64kB\", \"16MB\", \"1GB\" or a number of bytes");
+  if (size) out = size;
+  else Expected(key, "a size, as \"64kB\", \"16MB\", \"1GB\" or a number of bytes");
 }
 
 void ConfigSection::Size(std::string_view key, std::uint64_t& out) {
@@ -234,8 +215,7 @@ void ConfigSection::Fraction(std::string_view key, std::optional<double>& out) {
   if (const auto* number = std::get_if<std::int64_t>(&value->value)) fraction = static_cast<double>(*number);
   if (fraction && *fraction >= 0 && *fraction <= 1)  // not a NaN either
     out = fraction;
-  else
-    Expected(key, "a fraction from 0.0 to 1.0");
+  else Expected(key, "a fraction from 0.0 to 1.0");
 }
 
 void ConfigSection::Fraction(std::string_view key, double& out) {
@@ -258,11 +238,10 @@ void ConfigSection::Texts(std::string_view key, std::vector<std::string>& out, s
   const bool good = array == nullptr ? add(*value)
                                      : !array->items.empty() && array->items.size() <= kMaxTexts &&
                                            std::all_of(array->items.begin(), array->items.end(), add);
-  if (good)
-    out = std::move(texts);
+  if (good) out = std::move(texts);
   else
-    Expected(key, "a string of 1 to " + std::to_string(max_bytes) + " bytes, or an array of 1 to " +
-                      std::to_string(kMaxTexts) + " such");
+    Expected(key, "a string of 1 to " + std::to_string(max_bytes) + " bytes, or an array of 1 to " + std::to_string(kMaxTexts) +
+                      " such");
 }
 
 void ConfigSection::Address(std::string_view key, std::string& out) {
@@ -271,11 +250,9 @@ void ConfigSection::Address(std::string_view key, std::string& out) {
   if (text == nullptr) return;
   std::array<unsigned char, sizeof(in6_addr)> parsed{};
   const bool clean = text->find('\0') == std::string::npos;
-  if (clean && (inet_pton(AF_INET, text->c_str(), parsed.data()) == 1 ||
-                inet_pton(AF_INET6, text->c_str(), parsed.data()) == 1))
+  if (clean && (inet_pton(AF_INET, text->c_str(), parsed.data()) == 1 || inet_pton(AF_INET6, text->c_str(), parsed.data()) == 1))
     out = *text;
-  else
-    Expected(key, kExpected);
+  else Expected(key, kExpected);
 }
 
 bool ConfigSection::Secret(const std::string& key, std::string& out) {
@@ -284,37 +261,29 @@ bool ConfigSection::Secret(const std::string& key, std::string& out) {
   const TomlValue* plain = Take(key);
   const TomlValue* env = Take(env_key);
   const TomlValue* file = Take(file_key);
-  const int given =
-      (plain != nullptr ? 1 : 0) + (env != nullptr ? 1 : 0) + (file != nullptr ? 1 : 0);
+  const int given = (plain != nullptr ? 1 : 0) + (env != nullptr ? 1 : 0) + (file != nullptr ? 1 : 0);
   if (given == 0) return false;
   if (given > 1) {
-    Fault(key,
-          "found more than one of " + key + ", " + env_key + " and " + file_key + ", expected one");
+    Fault(key, "found more than one of " + key + ", " + env_key + " and " + file_key + ", expected one");
     return true;
   }
   const auto accept = [&](std::string_view used, std::string secret) {
     if (secret.empty() || secret.size() > kMaxSecretBytes || secret.find('\0') != std::string::npos)
-      Fault(used, "found a secret of " + std::to_string(secret.size()) +
-                      " bytes (not shown), expected 1 to " + std::to_string(kMaxSecretBytes) +
-                      " bytes without NUL");
-    else
-      out = std::move(secret);
+      Fault(used, "found a secret of " + std::to_string(secret.size()) + " bytes (not shown), expected 1 to " +
+                      std::to_string(kMaxSecretBytes) + " bytes without NUL");
+    else out = std::move(secret);
   };
   if (plain != nullptr) {
-    if (const auto* text = std::get_if<std::string>(&plain->value))
-      accept(key, *text);
-    else
-      Fault(key, "found a value that is not a string (not shown), expected a password in quotes");
+    if (const auto* text = std::get_if<std::string>(&plain->value)) accept(key, *text);
+    else Fault(key, "found a value that is not a string (not shown), expected a password in quotes");
     return true;
   }
   if (env != nullptr) {
     if (const auto* name = TakeText(env_key, "the name of an environment variable")) {
       const char* value = std::getenv(name->c_str());
       if (value == nullptr)
-        Fault(env_key, "found no environment variable " + Found(env_key) +
-                           ", expected it to hold the password");
-      else
-        accept(env_key, value);
+        Fault(env_key, "found no environment variable " + Found(env_key) + ", expected it to hold the password");
+      else accept(env_key, value);
     }
     return true;
   }
@@ -326,8 +295,7 @@ bool ConfigSection::Secret(const std::string& key, std::string& out) {
     std::string secret(kMaxSecretBytes + 2, '\0');
     in.read(secret.data(), static_cast<std::streamsize>(secret.size()));
     if (!in && !in.eof()) {
-      Fault(file_key,
-            "cannot read " + Found(file_key) + ": " + std::strerror(errno != 0 ? errno : EIO));
+      Fault(file_key, "cannot read " + Found(file_key) + ": " + std::strerror(errno != 0 ? errno : EIO));
       return true;
     }
     secret.resize(static_cast<std::size_t>(in.gcount()));
@@ -338,11 +306,9 @@ bool ConfigSection::Secret(const std::string& key, std::string& out) {
   return true;
 }
 
-std::optional<std::size_t> ConfigSection::IndexOf(std::string_view key,
-                                                  std::span<const std::string_view> names) {
+std::optional<std::size_t> ConfigSection::IndexOf(std::string_view key, std::span<const std::string_view> names) {
   std::string expected = "one of";
-  for (std::size_t i = 0; i < names.size(); ++i)
-    expected += (i == 0 ? " \"" : ", \"") + std::string(names[i]) + "\"";
+  for (std::size_t i = 0; i < names.size(); ++i) expected += (i == 0 ? " \"" : ", \"") + std::string(names[i]) + "\"";
   const std::string* text = TakeText(key, expected);
   if (text == nullptr) return std::nullopt;
   const auto at = std::find(names.begin(), names.end(), *text);
@@ -366,8 +332,7 @@ std::vector<std::pair<const TomlTable*, unsigned>> ConfigSection::Tables(std::st
   if (value == nullptr) return tables;
   if (const auto* array = std::get_if<TomlArray>(&value->value)) {
     for (const TomlValue& item : array->items)
-      if (const auto* table = std::get_if<TomlTable>(&item.value))
-        tables.emplace_back(table, item.line);
+      if (const auto* table = std::get_if<TomlTable>(&item.value)) tables.emplace_back(table, item.line);
     if (tables.size() == array->items.size()) return tables;
     tables.clear();
   }
@@ -375,13 +340,11 @@ std::vector<std::pair<const TomlTable*, unsigned>> ConfigSection::Tables(std::st
   return tables;
 }
 
-std::vector<std::pair<const TomlTable*, unsigned>> ConfigSection::TableOrTables(
-    std::string_view key) {
+std::vector<std::pair<const TomlTable*, unsigned>> ConfigSection::TableOrTables(std::string_view key) {
   const TomlValue* value = Take(key);
   if (value == nullptr) return {};
   if (const auto* table = std::get_if<TomlTable>(&value->value)) return {{table, value->line}};
-  if (const auto* array = std::get_if<TomlArray>(&value->value); array != nullptr && !array->items.empty())
-    return Tables(key);
+  if (const auto* array = std::get_if<TomlArray>(&value->value); array != nullptr && !array->items.empty()) return Tables(key);
   Expected(key, "a table, [" + std::string(key) + "], or several, each starting with [[" + std::string(key) + "]]");
   return {};
 }
@@ -390,8 +353,8 @@ void ConfigSection::Finish(std::span<const std::string_view> top_level_keys) {
   if (table_ == nullptr) return;
   for (const TomlEntry& entry : table_->entries) {
     if (known_.contains(entry.key)) continue;
-    const bool is_table = std::holds_alternative<TomlTable>(entry.value.value) ||
-                          std::holds_alternative<TomlArray>(entry.value.value);
+    const bool is_table =
+        std::holds_alternative<TomlTable>(entry.value.value) || std::holds_alternative<TomlArray>(entry.value.value);
     std::string message = is_table ? "unknown table" : "unknown key";
     if (std::find(top_level_keys.begin(), top_level_keys.end(), entry.key) != top_level_keys.end())
       message += "; it belongs before the first [table] of the file";

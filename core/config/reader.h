@@ -60,8 +60,7 @@ class ConfigSection {
   void Flag(std::string_view key, bool& out);
   // "5ms", "30s", "10m", "1h", "2d", or an integer of milliseconds.
   void Span(std::string_view key, milliseconds& out, milliseconds low, milliseconds high);
-  void Span(std::string_view key, std::optional<milliseconds>& out, milliseconds low,
-            milliseconds high);
+  void Span(std::string_view key, std::optional<milliseconds>& out, milliseconds low, milliseconds high);
   // "64kB", "16MB", or an integer of bytes.
   void Size(std::string_view key, std::uint64_t& out);
   void Size(std::string_view key, std::optional<std::uint64_t>& out);
@@ -94,8 +93,7 @@ class ConfigSection {
   [[nodiscard]] std::vector<std::pair<const TomlTable*, unsigned>> Tables(std::string_view key);
 
   // [key] or [[key]].
-  [[nodiscard]] std::vector<std::pair<const TomlTable*, unsigned>> TableOrTables(
-      std::string_view key);
+  [[nodiscard]] std::vector<std::pair<const TomlTable*, unsigned>> TableOrTables(std::string_view key);
 
   // Unknown keys become faults, with the nearest known one; `elsewhere` says where a key belongs
   // that is known there.
@@ -111,8 +109,7 @@ class ConfigSection {
   [[nodiscard]] const TomlValue* Take(std::string_view key);
   [[nodiscard]] const TomlValue* Peek(std::string_view key) const;
   [[nodiscard]] const std::string* TakeText(std::string_view key, std::string_view expected);
-  [[nodiscard]] std::optional<std::size_t> IndexOf(std::string_view key,
-                                                   std::span<const std::string_view> names);
+  [[nodiscard]] std::optional<std::size_t> IndexOf(std::string_view key, std::span<const std::string_view> names);
   void Expected(std::string_view key, std::string_view expected);
   [[nodiscard]] std::string FullKey(std::string_view key) const;
 

@@ -10,9 +10,8 @@
 namespace waypost {
 namespace {
 
-constexpr std::array<Choice<RuleRoute>, 3> kRoute = {{{"primary", RuleRoute::kPrimary},
-                                                      {"replica", RuleRoute::kReplica},
-                                                      {"deny", RuleRoute::kDeny}}};
+constexpr std::array<Choice<RuleRoute>, 3> kRoute = {
+    {{"primary", RuleRoute::kPrimary}, {"replica", RuleRoute::kReplica}, {"deny", RuleRoute::kDeny}}};
 constexpr std::size_t kMaxPatternBytes = 2 * kMaxNameBytes + 1;  // schema.name
 constexpr std::size_t kMaxMessageBytes = 1024;
 
@@ -62,18 +61,16 @@ class RuleLoad {
     std::vector<std::string> texts;
     section_.Texts("fingerprint", texts);
     for (const auto& text : texts) {
-      if (const auto fingerprint = ParseFingerprint(text))
-        rule_.fingerprints.push_back(*fingerprint);
-      else
-        section_.Fault("fingerprint", "found " + section_.Found("fingerprint") + ", expected 16 hexadecimal digits");
+      if (const auto fingerprint = ParseFingerprint(text)) rule_.fingerprints.push_back(*fingerprint);
+      else section_.Fault("fingerprint", "found " + section_.Found("fingerprint") + ", expected 16 hexadecimal digits");
     }
   }
 
   void ReadHints() {
     section_.Texts("hint", rule_.hints, kMaxNameBytes);
     if (!rule_.hints.empty() && !config_.comment_hints)
-      section_.Fault("hint", "found " + section_.Found("hint") +
-                                 " while comment hints are off, expected [routing] comment_hints = true");
+      section_.Fault("hint",
+                     "found " + section_.Found("hint") + " while comment hints are off, expected [routing] comment_hints = true");
     for (const auto& hint : rule_.hints)
       if (std::any_of(hint.begin(), hint.end(), [](char c) { return c >= 'A' && c <= 'Z'; }))
         section_.Fault("hint", "found " + section_.Found("hint") + ", expected lower case");
@@ -99,14 +96,14 @@ class RuleLoad {
     if (rule_.route == RuleRoute::kDeny)
       for (const auto* key : {"timeout", "consistency", "fence_wait", "max_lag", "max_lag_bytes"})
         if (section_.Has(key))
-          section_.Fault(key, "found together with route = \"deny\", expected it not to be there: a denied statement does not run");
+          section_.Fault(key,
+                         "found together with route = \"deny\", expected it not to be there: a denied statement does not run");
     const auto consistency = rule_.overrides.consistency;
     const bool replica_and_primary = rule_.route == RuleRoute::kReplica && consistency == Consistency::kPrimary;
-    const bool primary_and_other =
-        rule_.route == RuleRoute::kPrimary && consistency && consistency != Consistency::kPrimary;
+    const bool primary_and_other = rule_.route == RuleRoute::kPrimary && consistency && consistency != Consistency::kPrimary;
     if (replica_and_primary || primary_and_other)
-      section_.Fault("consistency", "found " + section_.Found("consistency") + " together with route = " +
-                                        section_.Found("route") + ", expected only one of the two");
+      section_.Fault("consistency", "found " + section_.Found("consistency") +
+                                        " together with route = " + section_.Found("route") + ", expected only one of the two");
   }
 
   ConfigSection& section_;
@@ -119,8 +116,8 @@ class RuleLoad {
 RuleSet ReadRules(ConfigSection& root, ConfigFaults& faults, const Config& config) {
   const auto tables = root.Tables("rule");
   if (tables.size() > kMaxRules) {
-    root.Fault("rule", "found " + std::to_string(tables.size()) + " rules, expected at most " +
-                           std::to_string(kMaxRules) + " (each condition may be an array)");
+    root.Fault("rule", "found " + std::to_string(tables.size()) + " rules, expected at most " + std::to_string(kMaxRules) +
+                           " (each condition may be an array)");
     return {};
   }
   std::vector<Rule> rules;

@@ -13,14 +13,10 @@ TomlTable Convert(const toml::table& table);
 TomlValue Convert(const toml::node& node) {
   TomlValue result;
   result.line = node.source().begin.line;
-  if (const auto* text = node.as_string())
-    result.value = text->get();
-  else if (const auto* number = node.as_integer())
-    result.value = number->get();
-  else if (const auto* flag = node.as_boolean())
-    result.value = flag->get();
-  else if (const auto* table = node.as_table())
-    result.value = Convert(*table);
+  if (const auto* text = node.as_string()) result.value = text->get();
+  else if (const auto* number = node.as_integer()) result.value = number->get();
+  else if (const auto* flag = node.as_boolean()) result.value = flag->get();
+  else if (const auto* table = node.as_table()) result.value = Convert(*table);
   else if (const auto* array = node.as_array()) {
     TomlArray items;
     for (const auto& item : *array) items.items.push_back(Convert(item));
@@ -35,11 +31,9 @@ TomlValue Convert(const toml::node& node) {
 
 TomlTable Convert(const toml::table& table) {
   TomlTable result;
-  for (const auto& [key, node] : table)
-    result.entries.push_back({std::string(key.str()), Convert(node)});
-  std::stable_sort(
-      result.entries.begin(), result.entries.end(),
-      [](const TomlEntry& a, const TomlEntry& b) { return a.value.line < b.value.line; });
+  for (const auto& [key, node] : table) result.entries.push_back({std::string(key.str()), Convert(node)});
+  std::stable_sort(result.entries.begin(), result.entries.end(),
+                   [](const TomlEntry& a, const TomlEntry& b) { return a.value.line < b.value.line; });
   return result;
 }
 

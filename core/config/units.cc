@@ -10,14 +10,9 @@ namespace {
 template <std::size_t N>
 using Units = std::array<std::pair<std::string_view, std::int64_t>, N>;
 
-constexpr Units<5> kSpans = {
-    {{"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
+constexpr Units<5> kSpans = {{{"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
 // As postgresql.conf writes them.
-constexpr Units<5> kSizes = {{{"B", 1},
-                              {"kB", 1 << 10},
-                              {"MB", 1 << 20},
-                              {"GB", 1 << 30},
-                              {"TB", std::int64_t{1} << 40}}};
+constexpr Units<5> kSizes = {{{"B", 1}, {"kB", 1 << 10}, {"MB", 1 << 20}, {"GB", 1 << 30}, {"TB", std::int64_t{1} << 40}}};
 
 // Digits and a unit.
 template <std::size_t N>
@@ -51,8 +46,7 @@ std::optional<std::uint64_t> ParseSize(std::string_view text) {
 std::string FormatSpan(milliseconds span) {
   if (span.count() == 0) return "0";
   for (auto unit = kSpans.rbegin(); unit != kSpans.rend(); ++unit)
-    if (span.count() % unit->second == 0)
-      return std::to_string(span.count() / unit->second) + std::string(unit->first);
+    if (span.count() % unit->second == 0) return std::to_string(span.count() / unit->second) + std::string(unit->first);
   return std::to_string(span.count()) + "ms";
 }
 

@@ -30,8 +30,7 @@ FROM pg_control_system() c LEFT JOIN pg_stat_wal_receiver w ON true)";
 constexpr int kIdentityColumns = 7;
 
 // The timeline is read behind the position: what was replayed before lies on it or on an earlier one.
-constexpr std::string_view kReplayQuery =
-    "SELECT pg_last_wal_replay_lsn(), (pg_stat_get_wal_receiver()).received_tli";
+constexpr std::string_view kReplayQuery = "SELECT pg_last_wal_replay_lsn(), (pg_stat_get_wal_receiver()).received_tli";
 constexpr std::string_view kReplayName = "replay";
 
 // Of the transactions listed, and of those in a range: which has the replica completed with success? What it has not
@@ -87,7 +86,13 @@ std::string NudgeQuestion() {
 // The next transaction before the snapshot: so the snapshot is at least as new.
 std::string RunningQuestion() {
   std::string out;
-  MessageBuilder(out, 'F').U32(kAgeFunction).U16(1).U16(kBinary).U16(1).U32(sizeof kFirstNormalXid).U32(kFirstNormalXid)
+  MessageBuilder(out, 'F')
+      .U32(kAgeFunction)
+      .U16(1)
+      .U16(kBinary)
+      .U16(1)
+      .U32(sizeof kFirstNormalXid)
+      .U32(kFirstNormalXid)
       .U16(kBinary);
   return out + CallOf(kSnapshotFunction);
 }
@@ -116,18 +121,13 @@ const std::string& BytesOf(FenceLink::Question question) {
   static const std::string kNudge = NudgeQuestion();
   static const std::string kRunning = RunningQuestion();
   switch (question) {
-    case FenceLink::Question::kFlush:
-      return kFlush;
-    case FenceLink::Question::kReplay:
-      return kReplay;
-    case FenceLink::Question::kNudge:
-      return kNudge;
-    case FenceLink::Question::kRunning:
-      return kRunning;
+    case FenceLink::Question::kFlush: return kFlush;
+    case FenceLink::Question::kReplay: return kReplay;
+    case FenceLink::Question::kNudge: return kNudge;
+    case FenceLink::Question::kRunning: return kRunning;
     case FenceLink::Question::kShown:  // not the same each time: ShownQuestion()
     case FenceLink::Question::kInsert:
-    case FenceLink::Question::kNone:
-      break;
+    case FenceLink::Question::kNone: break;
   }
   return kInsert;
 }
@@ -156,14 +156,15 @@ void FenceLink::Open(std::shared_ptr<const ServerConfig> server, const MonitorCo
   asked_ = Question::kNone;
   waiting_since_ = heard_at_ = env_.ExactNow();
   // Whatever the role or the database sets for others is not for this connection.
-  Parameters parameters = {
-      {"application_name", "waypost fence"}, {"client_encoding", "UTF8"},       {"search_path", "pg_catalog"},
-      {"jit", "off"},                        {"synchronous_commit", "local"},
-      {"plan_cache_mode", "force_generic_plan"},
-      {"default_transaction_isolation", "read committed"},
-      {"statement_timeout", std::to_string(monitor.timeout.count())}};
-  login_.emplace(*server_, monitor.user, monitor.database, std::move(parameters),
-                 ScramCredentials{monitor.password, true, keys});
+  Parameters parameters = {{"application_name", "waypost fence"},
+                           {"client_encoding", "UTF8"},
+                           {"search_path", "pg_catalog"},
+                           {"jit", "off"},
+                           {"synchronous_commit", "local"},
+                           {"plan_cache_mode", "force_generic_plan"},
+                           {"default_transaction_isolation", "read committed"},
+                           {"statement_timeout", std::to_string(monitor.timeout.count())}};
+  login_.emplace(*server_, monitor.user, monitor.database, std::move(parameters), ScramCredentials{monitor.password, true, keys});
   stream_ = env_.connector().Connect(server_->host, server_->port, *this);
 }
 
@@ -228,8 +229,7 @@ void FenceLink::OnData(Bytes data) noexcept {
 void FenceLink::LogIn(Bytes& data) {
   std::string out;
   switch (login_->OnBytes(data, out)) {
-    case ServerLogin::Progress::kGoOn:
-      break;
+    case ServerLogin::Progress::kGoOn: break;
     case ServerLogin::Progress::kFailed: {
       const auto error = ReadError(AsBytes(login_->error()).subspan(kHeaderBytes));
       (void)Fail(FirstLine(error.message));
@@ -250,17 +250,13 @@ void FenceLink::LogIn(Bytes& data) {
 
 bool FenceLink::OnMessage(FrameHeader header, Bytes body) {
   switch (header.type) {
-    case 'V':
-      return ReadResult(body) || Fail("its answer has an unexpected form");
+    case 'V': return ReadResult(body) || Fail("its answer has an unexpected form");
     case 'D':
       if (state_ == State::kVerifying) return ReadIdentity(body) || Fail("its answer about its identity has an unexpected form");
       return ReadRow(body) || Fail("its answer has an unexpected form");
-    case 'E':
-      return Fail(FirstLine(ReadError(body).message));
-    case 'Z':
-      return Answered();
-    default:
-      return true;
+    case 'E': return Fail(FirstLine(ReadError(body).message));
+    case 'Z': return Answered();
+    default: return true;
   }
 }
 
@@ -316,12 +312,9 @@ bool FenceLink::ReadSnapshot(Fields& fields, std::uint32_t length) {
 
 bool FenceLink::ReadRow(Bytes body) {
   switch (asked_) {
-    case Question::kReplay:
-      return ReadReplay(body);
-    case Question::kShown:
-      return ReadShown(body);
-    default:
-      return true;
+    case Question::kReplay: return ReadReplay(body);
+    case Question::kShown: return ReadShown(body);
+    default: return true;
   }
 }
 
@@ -373,26 +366,13 @@ bool FenceLink::Answered() {
   }
   row_came_ = false;
   switch (std::exchange(asked_, Question::kNone)) {
-    case Question::kInsert:
-      user_.OnInsert(*this, position_);
-      break;
-    case Question::kFlush:
-      user_.OnFlush(*this, position_);
-      break;
-    case Question::kReplay:
-      user_.OnReplay(*this, position_, timeline_);
-      break;
-    case Question::kNudge:
-      user_.OnNudged(*this);
-      break;
-    case Question::kRunning:
-      user_.OnRunning(*this, std::move(running_));
-      break;
-    case Question::kShown:
-      user_.OnShown(*this, shown_, shown_.size() >= kMaxShown);
-      break;
-    case Question::kNone:
-      break;
+    case Question::kInsert: user_.OnInsert(*this, position_); break;
+    case Question::kFlush: user_.OnFlush(*this, position_); break;
+    case Question::kReplay: user_.OnReplay(*this, position_, timeline_); break;
+    case Question::kNudge: user_.OnNudged(*this); break;
+    case Question::kRunning: user_.OnRunning(*this, std::move(running_)); break;
+    case Question::kShown: user_.OnShown(*this, shown_, shown_.size() >= kMaxShown); break;
+    case Question::kNone: break;
   }
   return state_ == State::kOpen;
 }

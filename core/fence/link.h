@@ -35,7 +35,7 @@ struct ServerIdentity {
   std::uint32_t timeline = 0;  // of a replica: that its WAL receiver streams; 0: none does, or it may not be seen
   std::int64_t started_us = 0;
   std::uint64_t segment_bytes = 0;
-  Lsn replay;                  // of a replica
+  Lsn replay;  // of a replica
 };
 
 // Who is told what happens on a link. Inside these it may call Close() and nothing else.

@@ -215,8 +215,7 @@ void FenceProbe::OnLinkOpen(FenceLink& link, const ServerIdentity& identity) noe
   auto& server = servers_[link.id()];
   const auto epoch = ViewEpoch();
   const auto& seen = env_.view().servers[link.id()];
-  const bool as_expected = identity.recovering != server.as_primary &&
-                           identity.system_identifier == epoch.system_identifier &&
+  const bool as_expected = identity.recovering != server.as_primary && identity.system_identifier == epoch.system_identifier &&
                            identity.timeline == epoch.timeline && identity.started_us == seen.started_us;
   if (!as_expected) {
     // The view is older than the server, or the replica does not stream: looked at again a little later.

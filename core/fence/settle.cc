@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/fence/probe.h"
 #include "core/env/env.h"
+#include "core/fence/probe.h"
 
 namespace waypost {
 namespace {

@@ -11,9 +11,7 @@
 namespace waypost {
 
 Loop::Loop()
-    : loop_(std::make_unique<uv_loop_t>()),
-      read_buffer_(std::make_unique<std::array<std::byte, 65'536>>()),
-      by_hand_(false) {
+    : loop_(std::make_unique<uv_loop_t>()), read_buffer_(std::make_unique<std::array<std::byte, 65'536>>()), by_hand_(false) {
   WAYPOST_CHECK(uv_loop_init(loop_.get()) == 0);
 }
 
@@ -65,8 +63,8 @@ Loop::Alarm* Loop::NewAlarm(const std::function<void()>& callback) {
 }
 
 Loop::Alarm* Loop::NextAlarm() {
-  const auto first = std::min_element(alarms_.begin(), alarms_.end(),
-                                      [](const auto& a, const auto& b) { return a->due < b->due; });
+  const auto first =
+      std::min_element(alarms_.begin(), alarms_.end(), [](const auto& a, const auto& b) { return a->due < b->due; });
   return first == alarms_.end() || (*first)->due == TimePoint::max() ? nullptr : first->get();
 }
 

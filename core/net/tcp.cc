@@ -85,8 +85,7 @@ struct TcpStream::Handle {
         reinterpret_cast<uv_stream_t*>(&tcp),
         [](uv_handle_t* handle, size_t, uv_buf_t* buffer) {
           auto& bytes = Of(handle->data)->loop.read_buffer();
-          *buffer = uv_buf_init(reinterpret_cast<char*>(bytes.data()),
-                                static_cast<unsigned>(bytes.size()));
+          *buffer = uv_buf_init(reinterpret_cast<char*>(bytes.data()), static_cast<unsigned>(bytes.size()));
         },
         [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
           auto* self = Of(stream->data);
@@ -94,8 +93,7 @@ struct TcpStream::Handle {
             uv_read_stop(stream);
             self->Fail(static_cast<int>(count));
           } else if (count > 0 && self->user != nullptr) {
-            self->user->OnData({reinterpret_cast<const std::byte*>(buffer->base),
-                                static_cast<std::size_t>(count)});
+            self->user->OnData({reinterpret_cast<const std::byte*>(buffer->base), static_cast<std::size_t>(count)});
           }
         });
   }
@@ -141,17 +139,16 @@ struct TcpStream::Handle {
 
   void ConnectTo(const sockaddr* address) {
     Init();
-    const int failed =
-        uv_tcp_connect(&connect, &tcp, address, [](uv_connect_t* request, int status) {
-          auto* self = Of(request->handle->data);
-          if (self->closing) return;
-          if (status != 0) {
-            self->ConnectFailed(status);
-            return;
-          }
-          self->Connected(kServerKeepaliveSeconds);
-          if (self->user != nullptr) self->user->OnConnected();
-        });
+    const int failed = uv_tcp_connect(&connect, &tcp, address, [](uv_connect_t* request, int status) {
+      auto* self = Of(request->handle->data);
+      if (self->closing) return;
+      if (status != 0) {
+        self->ConnectFailed(status);
+        return;
+      }
+      self->Connected(kServerKeepaliveSeconds);
+      if (self->user != nullptr) self->user->OnConnected();
+    });
     if (failed != 0) ConnectFailed(failed);
   }
 
@@ -225,8 +222,7 @@ TcpStream::~TcpStream() {
   if (handle_ != nullptr) handle_->Close();
 }
 
-std::unique_ptr<TcpStream> TcpStream::Connect(Loop& loop, const std::string& host,
-                                              std::uint16_t port, StreamUser& user) {
+std::unique_ptr<TcpStream> TcpStream::Connect(Loop& loop, const std::string& host, std::uint16_t port, StreamUser& user) {
   std::unique_ptr<TcpStream> stream(new TcpStream(loop));
   auto& handle = *stream->handle_;
   handle.user = &user;
@@ -270,8 +266,7 @@ void TcpStream::Pause(PauseReason reason) {
   if (handle_ == nullptr) return;
   const bool was = handle_->pauses != 0;
   handle_->pauses |= reason;
-  if (!was && handle_->connected && !handle_->closing)
-    uv_read_stop(reinterpret_cast<uv_stream_t*>(&handle_->tcp));
+  if (!was && handle_->connected && !handle_->closing) uv_read_stop(reinterpret_cast<uv_stream_t*>(&handle_->tcp));
 }
 
 void TcpStream::Resume(PauseReason reason) {
@@ -302,8 +297,8 @@ std::string TcpStream::PeerName() const {
   if (uv_tcp_getpeername(&handle_->tcp, reinterpret_cast<sockaddr*>(&address), &length) != 0) return "";
   char host[NI_MAXHOST];
   char service[NI_MAXSERV];
-  if (getnameinfo(reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(length), host,
-                  sizeof host, service, sizeof service, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+  if (getnameinfo(reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(length), host, sizeof host, service,
+                  sizeof service, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
     return "";
   return std::string(host) + ":" + service;
 }

@@ -13,8 +13,7 @@ namespace waypost {
 class TcpStream final : public Stream {
  public:
   // Connects to `host` (a name is looked up) and reports OnConnected or OnClosed to `user`, which outlives the stream.
-  static std::unique_ptr<TcpStream> Connect(Loop& loop, const std::string& host, std::uint16_t port,
-                                            StreamUser& user);
+  static std::unique_ptr<TcpStream> Connect(Loop& loop, const std::string& host, std::uint16_t port, StreamUser& user);
   // A connection that was accepted as `fd`, which is the stream's from now on.
   static std::unique_ptr<TcpStream> Adopt(Loop& loop, int fd);
   ~TcpStream() override;

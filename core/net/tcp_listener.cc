@@ -20,18 +20,14 @@ constexpr int kAcceptsPerTurn = 64;  // then those who are connected have their 
 constexpr int kTurnedAwayPerRest = 16;
 constexpr milliseconds kRest{100};
 
-bool NoDescriptor(int error) {
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
+bool NoDescriptor(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 
 // Of the peer, which is gone again, or of its network: accept(2). The next one may do.
 bool OfOneClient(int error) {
   return error != EAGAIN && error != EWOULDBLOCK && !NoDescriptor(error) && error != EBADF && error != EINVAL;
 }
 
-int SpareDescriptor() {
-  return open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
+int SpareDescriptor() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 // A bound socket, shared with others that ask for sharing or not.
 Result<int> BoundSocket(const std::string& address, std::uint16_t port, bool share) {
@@ -72,9 +68,8 @@ struct TcpListener::Handle {
   Handle& operator=(const Handle&) = delete;
 
   void Watch() {
-    uv_poll_start(&poll, UV_READABLE, [](uv_poll_t* watched, int, int) {
-      static_cast<Handle*>(watched->data)->AcceptThoseWaiting();
-    });
+    uv_poll_start(&poll, UV_READABLE,
+                  [](uv_poll_t* watched, int, int) { static_cast<Handle*>(watched->data)->AcceptThoseWaiting(); });
   }
 
   [[nodiscard]] int Accept() const { return accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); }

@@ -20,9 +20,8 @@ class TcpListener {
  public:
   using OnAccept = std::function<void(std::unique_ptr<TcpStream>)>;
   // `refusal`: what is sent to those for whom there is no descriptor.
-  [[nodiscard]] static Result<std::unique_ptr<TcpListener>> Listen(Loop& loop, const std::string& address,
-                                                                   std::uint16_t port, std::string refusal,
-                                                                   OnAccept on_accept);
+  [[nodiscard]] static Result<std::unique_ptr<TcpListener>> Listen(Loop& loop, const std::string& address, std::uint16_t port,
+                                                                   std::string refusal, OnAccept on_accept);
   // The error if somebody listens there already: SO_REUSEPORT would let a second process share the port in silence.
   [[nodiscard]] static Result<bool> CheckFree(const std::string& address, std::uint16_t port);
   ~TcpListener();

@@ -138,11 +138,10 @@ void Digests::MakeRoom() {
     used.push_back(i);
   }
   const auto goes = std::max<std::size_t>(used.size() / kEvictedOf, 1);
-  std::partial_sort(used.begin(), used.begin() + static_cast<std::ptrdiff_t>(goes), used.end(),
-                    [this](std::uint32_t a, std::uint32_t b) {
-                      return std::pair(entries_[a].usage, entries_[a].last_seen) <
-                             std::pair(entries_[b].usage, entries_[b].last_seen);
-                    });
+  std::partial_sort(
+      used.begin(), used.begin() + static_cast<std::ptrdiff_t>(goes), used.end(), [this](std::uint32_t a, std::uint32_t b) {
+        return std::pair(entries_[a].usage, entries_[a].last_seen) < std::pair(entries_[b].usage, entries_[b].last_seen);
+      });
   used.resize(goes);
   for (const auto index : used) {
     auto& entry = entries_[index];

@@ -38,9 +38,7 @@ std::vector<std::string> WhyNoReplica(const ClusterView& view) {
   return why;
 }
 
-std::string PinWord(PinReason pin) {
-  return pin == PinReason::kNone ? std::string() : std::string(PinReasonName(pin));
-}
+std::string PinWord(PinReason pin) { return pin == PinReason::kNone ? std::string() : std::string(PinReasonName(pin)); }
 
 std::string Joined(const std::vector<std::string>& steps, std::string_view between) {
   std::string text;
@@ -86,15 +84,13 @@ RulesSay ApplyRules(std::string_view sql, const std::vector<Facts>& facts, const
 
 }  // namespace
 
-RouteAnswer DescribeRoute(std::string_view sql, std::span<const Verdict> each, const Verdict& whole,
-                          const Decision& decision, const ClusterView& view) {
+RouteAnswer DescribeRoute(std::string_view sql, std::span<const Verdict> each, const Verdict& whole, const Decision& decision,
+                          const ClusterView& view) {
   RouteAnswer answer;
   const auto texts = SplitStatements(sql);
   for (std::size_t i = 0; i < each.size(); ++i)
-    answer.statements.push_back({std::string(texts.size() == each.size() ? texts[i] : sql),
-                                 std::string(ClassName(each[i].cls)),
-                                 std::string(ReasonName(each[i].why)), each[i].path,
-                                 PinWord(each[i].pin)});
+    answer.statements.push_back({std::string(texts.size() == each.size() ? texts[i] : sql), std::string(ClassName(each[i].cls)),
+                                 std::string(ReasonName(each[i].why)), each[i].path, PinWord(each[i].pin)});
   answer.target = TargetName(decision.target);
   answer.cls = ClassName(whole.cls);
   answer.reason = ReasonName(decision.reason);
@@ -102,15 +98,13 @@ RouteAnswer DescribeRoute(std::string_view sql, std::span<const Verdict> each, c
   answer.pin = PinWord(whole.pin);
   if (each.empty()) answer.path.emplace_back("an empty query");
   if (decision.reason == Reason::kNoEligibleReplica) answer.no_replica = WhyNoReplica(view);
-  if (decision.target == Target::kReplica)
-    answer.server = view.servers[decision.server].name;
-  else if (decision.target == Target::kPrimary && view.primary)
-    answer.server = view.servers[*view.primary].name;
+  if (decision.target == Target::kReplica) answer.server = view.servers[decision.server].name;
+  else if (decision.target == Target::kPrimary && view.primary) answer.server = view.servers[*view.primary].name;
   return answer;
 }
 
-RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config,
-                         const ClusterView* view, const Catalog* catalog, TimePoint now) {
+RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config, const ClusterView* view, const Catalog* catalog,
+                         TimePoint now) {
   const FactsList list = Analyse(question.sql, Lexing{});
   SearchPath path;
   if (!question.search_path.empty()) path = ReadSearchPath(question.search_path, question.user);
@@ -124,8 +118,7 @@ RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config,
   batch.why = whole.why;
   batch.repeatable = whole.repeatable;
   batch.begins_read_only = list->size() == 1 && list->front().kind == StatementKind::kBegin &&
-                           list->front().modes.read_only.value_or(false) &&
-                           !list->front().modes.serializable.value_or(false);
+                           list->front().modes.read_only.value_or(false) && !list->front().modes.serializable.value_or(false);
   batch.to_primary = rules.handling.to_primary;
   const ClusterView ideal = IdealView(now);
   const ClusterView& servers = view != nullptr ? *view : ideal;
@@ -135,8 +128,8 @@ RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config,
 }
 
 std::string RouteRows(const RouteAnswer& answer, unsigned parameters, Lexing lexing) {
-  static constexpr std::array<std::string_view, 8> kColumns = {
-      "statement", "class", "verdict", "target", "server", "reason", "path", "pin"};
+  static constexpr std::array<std::string_view, 8> kColumns = {"statement", "class",  "verdict", "target",
+                                                               "server",    "reason", "path",    "pin"};
   std::vector<std::vector<RouteCell>> rows;
   const auto add = [&](const RouteStatement& statement) {
     auto path = statement.path;

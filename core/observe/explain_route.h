@@ -44,15 +44,13 @@ struct RouteAnswer {
 };
 
 // What was decided, put into words. `each`: the verdict of each statement of `sql`; `whole`: of all of them.
-[[nodiscard]] RouteAnswer DescribeRoute(std::string_view sql, std::span<const Verdict> each,
-                                        const Verdict& whole, const Decision& decision,
-                                        const ClusterView& view);
+[[nodiscard]] RouteAnswer DescribeRoute(std::string_view sql, std::span<const Verdict> each, const Verdict& whole,
+                                        const Decision& decision, const ClusterView& view);
 
 // The answer to a session that has just begun. `view`: null for an answer by only the policy, as if a replica could be
 // read from. `catalog`: null if not loaded. Parses the whole text, without the caches of the workers. Any thread.
-[[nodiscard]] RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config,
-                                       const ClusterView* view, const Catalog* catalog,
-                                       TimePoint now);
+[[nodiscard]] RouteAnswer ExplainRoute(const RouteQuestion& question, const Config& config, const ClusterView* view,
+                                       const Catalog* catalog, TimePoint now);
 
 // The answer as a query that gives it as rows, one a statement: statement, class, verdict, target, server, reason, path,
 // pin. `parameters`: how many the question has.

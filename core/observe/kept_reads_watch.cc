@@ -36,8 +36,8 @@ std::string KeptReadsWatch::Find(TimePoint now) const {
   std::string failed;
   for (const auto& refusal : fence.refusals)
     failed.append(failed.empty() ? "" : "; ")
-        .append(view->servers[refusal.server].name + " refuses user \"" + refusal.user + "\" in database \"" +
-                refusal.database + "\", whose reads run elsewhere: ")
+        .append(view->servers[refusal.server].name + " refuses user \"" + refusal.user + "\" in database \"" + refusal.database +
+                "\", whose reads run elsewhere: ")
         .append(refusal.error);
   for (const auto& [database, error] : sources_.catalog_failures())
     failed.append(failed.empty() ? "" : "; ")

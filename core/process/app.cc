@@ -71,8 +71,7 @@ Config Fitted(Config config) {
   const auto plan = FitDescriptors(config, WorkerCount(config), FileLimit());
   if (plan.fits()) return config;
   Log(LogLevel::kWarn, "file_limit_too_low",
-      {{"found", plan.limit}, {"needed", plan.needed}, {"max_clients", config.max_clients},
-       {"max_logins", config.max_logins}});
+      {{"found", plan.limit}, {"needed", plan.needed}, {"max_clients", config.max_clients}, {"max_logins", config.max_logins}});
   for (const auto& server : config.servers)
     Log(LogLevel::kWarn, "file_limit_too_low", {{"server", server.name}, {"max_connections", server.max_connections}});
   return config;
@@ -83,10 +82,12 @@ class App {
  public:
   explicit App(Config config)
       : config_(std::make_shared<const Config>(Fitted(std::move(config)))),
-        prober_(config_, prober_metrics_, [this](View view) { OnView(std::move(view)); },
-                [this](const std::string& database) { return shared_.database_claims.InsteadOf(database); }),
-        keeper_(config_, [this] { return prober_.view(); }, [this] { return shared_.catalog_clock.now(); },
-                [this](const std::string& database, const KnownCatalog& known) { OnCatalog(database, known); }),
+        prober_(
+            config_, prober_metrics_, [this](View view) { OnView(std::move(view)); },
+            [this](const std::string& database) { return shared_.database_claims.InsteadOf(database); }),
+        keeper_(
+            config_, [this] { return prober_.view(); }, [this] { return shared_.catalog_clock.now(); },
+            [this](const std::string& database, const KnownCatalog& known) { OnCatalog(database, known); }),
         kept_reads_({.view = [this] { return prober_.view(); },
                      .fence = [this] { return CollectFence(); },
                      .config = [this] { return CurrentConfig(); },
@@ -278,10 +279,9 @@ void App::Reload() {
   const auto same_place = [](const ListenConfig& a, const ListenConfig& b) {
     return a.name == b.name && a.address == b.address && a.port == b.port;
   };
-  if (!std::equal(loaded->listeners.begin(), loaded->listeners.end(), old.listeners.begin(), old.listeners.end(),
-                  same_place) ||
-      loaded->admin.port != old.admin.port || loaded->admin.address != old.admin.address ||
-      loaded->workers != old.workers || loaded->cluster.state_file != old.cluster.state_file)
+  if (!std::equal(loaded->listeners.begin(), loaded->listeners.end(), old.listeners.begin(), old.listeners.end(), same_place) ||
+      loaded->admin.port != old.admin.port || loaded->admin.address != old.admin.address || loaded->workers != old.workers ||
+      loaded->cluster.state_file != old.cluster.state_file)
     Log(LogLevel::kWarn, "reload_partial", {{"kept", "listen, admin, workers and state_file need a restart"}});
   config_ = std::make_shared<const Config>(Fitted(std::move(*loaded)));
   (void)ConfigureLog(config_->log_level, config_->log_file);  // a log that cannot be opened stays as it is
@@ -323,8 +323,8 @@ int RunWaypost(Config config) {
     app.Stop();
     return kExitUnavailable;
   }
-  Log(LogLevel::kInfo, "started", {{"address", address}, {"port", port}, {"admin_port", admin_port},
-                                   {"version", WAYPOST_VERSION}});
+  Log(LogLevel::kInfo, "started",
+      {{"address", address}, {"port", port}, {"admin_port", admin_port}, {"version", WAYPOST_VERSION}});
 
   TimePoint deadline = TimePoint::max();
   bool draining = false;

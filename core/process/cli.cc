@@ -31,9 +31,7 @@ struct Arguments {
   std::string server;
 };
 
-void Complain(const std::string& message) {
-  std::fprintf(stderr, "%s\n", message.c_str());
-}
+void Complain(const std::string& message) { std::fprintf(stderr, "%s\n", message.c_str()); }
 
 int Run(const Arguments& arguments) {
   auto config = LoadConfig(arguments.config);
@@ -57,15 +55,15 @@ int Check(const Arguments& arguments) {
   }
   std::printf("%s: ok\n", arguments.config.c_str());
   if (config->servers.size() == 2 && config->cluster.state_file.empty())
-    std::printf("%s: cluster.state_file: not set. Of two servers both must then answer when Waypost starts\n", arguments.config.c_str());
+    std::printf("%s: cluster.state_file: not set. Of two servers both must then answer when Waypost starts\n",
+                arguments.config.c_str());
   return kExitOk;
 }
 
 // True once every server has answered or failed, and none is just about to be admitted.
 bool Settled(const ClusterView& view) {
-  return std::none_of(view.servers.begin(), view.servers.end(), [](const ServerView& server) {
-    return server.error == kNotAskedYet;
-  });
+  return std::none_of(view.servers.begin(), view.servers.end(),
+                      [](const ServerView& server) { return server.error == kNotAskedYet; });
 }
 
 View LookAtServers(const ConfigSnapshot& config) {
@@ -83,8 +81,7 @@ View LookAtServers(const ConfigSnapshot& config) {
 
 void Print(const RouteQuestion& question, const RouteAnswer& answer) {
   std::printf("database: %s\n", question.database.c_str());
-  std::printf("target:   %s%s\n", answer.target.c_str(),
-              answer.server.empty() ? "" : (" (" + answer.server + ")").c_str());
+  std::printf("target:   %s%s\n", answer.target.c_str(), answer.server.empty() ? "" : (" (" + answer.server + ")").c_str());
   std::printf("class:    %s\nreason:   %s\n", answer.cls.c_str(), answer.reason.c_str());
   for (const std::string& step : answer.path) std::printf("path:     %s\n", step.c_str());
   for (const std::string& why : answer.no_replica) std::printf("path:     %s\n", why.c_str());
@@ -92,8 +89,7 @@ void Print(const RouteQuestion& question, const RouteAnswer& answer) {
   if (answer.statements.size() < 2) return;
   for (std::size_t i = 0; i < answer.statements.size(); ++i) {
     const RouteStatement& statement = answer.statements[i];
-    std::printf("statement %zu: %s, %s: %s\n", i + 1, statement.cls.c_str(),
-                statement.reason.c_str(), statement.sql.c_str());
+    std::printf("statement %zu: %s, %s: %s\n", i + 1, statement.cls.c_str(), statement.reason.c_str(), statement.sql.c_str());
     for (const std::string& step : statement.path) std::printf("  path:   %s\n", step.c_str());
     if (!statement.pin.empty()) std::printf("  pin:    %s\n", statement.pin.c_str());
   }
@@ -116,8 +112,7 @@ int AskRoute(Arguments arguments) {
   RouteQuestion& question = arguments.question;
   if (question.database.empty()) {
     question.database = config->monitor.database;
-    Complain("waypost: no --database given; answering for \"" + question.database +
-             "\", the monitor's");
+    Complain("waypost: no --database given; answering for \"" + question.database + "\", the monitor's");
   }
   if (arguments.offline) {
     Print(question, ExplainRoute(question, *config, nullptr, nullptr, Clock::now()));
@@ -129,18 +124,16 @@ int AskRoute(Arguments arguments) {
     return kExitUnavailable;
   }
   const ServerView& primary = view->servers[*view->primary];
-  const auto catalog = LoadCatalog(MonitorConninfo(config->monitor, primary.host, primary.port,
-                                                   question.database, kCatalogTimeout),
-                                   kCatalogTimeout);
+  const auto catalog = LoadCatalog(
+      MonitorConninfo(config->monitor, primary.host, primary.port, question.database, kCatalogTimeout), kCatalogTimeout);
   if (!catalog) {
-    Complain("waypost: cannot read the catalogue of \"" + question.database + "\" on " +
-             primary.name + ": " + FirstLine(catalog.error()));
+    Complain("waypost: cannot read the catalogue of \"" + question.database + "\" on " + primary.name + ": " +
+             FirstLine(catalog.error()));
     return kExitUnavailable;
   }
   // As of when the servers were looked at: reading the catalogue may take longer than a sample is
   // good for.
-  Print(question,
-        ExplainRoute(question, *config, view.get(), catalog->catalog.get(), primary.sampled));
+  Print(question, ExplainRoute(question, *config, view.get(), catalog->catalog.get(), primary.sampled));
   return kExitOk;
 }
 
@@ -177,22 +170,17 @@ int Parse(int argc, const char* const* argv) {
   app.fallthrough();
   AddConfigOption(app, arguments, ", required");
   app.require_subcommand(0, 1);
-  auto* check =
-      app.add_subcommand("check", "Check the configuration and print every fault");
+  auto* check = app.add_subcommand("check", "Check the configuration and print every fault");
   AddConfigOption(*check, arguments, ", required");
   auto* route = app.add_subcommand("route", "Print where a statement would go, and why");
   AddConfigOption(*route, arguments, ", required unless --offline");
-  route->add_option("-d,--database", arguments.question.database,
-                    "The database (default: the monitor's)");
+  route->add_option("-d,--database", arguments.question.database, "The database (default: the monitor's)");
   route->add_option("-u,--user", arguments.question.user, "The user whose policy applies");
   route->add_option("--search-path", arguments.question.search_path,
                     "Where unqualified names are looked up, written as for SET search_path");
-  route->add_option("--application-name", arguments.question.application_name,
-                    "The application_name whose rules apply");
+  route->add_option("--application-name", arguments.question.application_name, "The application_name whose rules apply");
   route->add_flag("--offline", arguments.offline, "Ask no server: decide only by the text of the statement");
-  route->add_option("sql", arguments.question.sql, "The statement, or several separated by ';'")
-      ->required()
-      ->type_name("SQL");
+  route->add_option("sql", arguments.question.sql, "The statement, or several separated by ';'")->required()->type_name("SQL");
   auto* accept = app.add_subcommand(
       "accept", "Accept a server as the primary where Waypost refuses it, for instance after a restore to an older state");
   AddConfigOption(*accept, arguments, ", required");

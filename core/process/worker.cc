@@ -65,8 +65,9 @@ Worker::~Worker() {
 Result<bool> Worker::Listen() {
   for (const auto& configured : config().listeners) {
     const auto& name = listener_names_.emplace_back(configured.name);
-    auto listener = TcpListener::Listen(loop_, configured.address, configured.port, TooManyClients(),
-                                        [this, &name](std::unique_ptr<TcpStream> stream) { OnAccepted(std::move(stream), name); });
+    auto listener =
+        TcpListener::Listen(loop_, configured.address, configured.port, TooManyClients(),
+                            [this, &name](std::unique_ptr<TcpStream> stream) { OnAccepted(std::move(stream), name); });
     if (!listener) return Error{listener.error()};
     listeners_.push_back(std::move(*listener));
   }
@@ -140,7 +141,9 @@ void Worker::Depose(ServerId server) {
                                                 (successor.empty() ? "" : "; \"" + successor + "\" is"));
   if (closed > 0)
     Log(LogLevel::kWarn, "server_deposed",
-        {{"server", view().servers[server].name}, {"primary", successor.empty() ? "none" : successor}, {"connections_closed", std::to_string(closed)}});
+        {{"server", view().servers[server].name},
+         {"primary", successor.empty() ? "none" : successor},
+         {"connections_closed", std::to_string(closed)}});
 }
 
 void Worker::SetConfig(ConfigSnapshot config) {
@@ -156,18 +159,17 @@ void Worker::SetConfig(ConfigSnapshot config) {
 }
 
 void Worker::SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog, std::uint64_t as_of) {
-  Post([this, database, catalog = std::move(catalog), as_of] {
-    env_.catalogs().Set(database, catalog, as_of);
-  });
+  Post([this, database, catalog = std::move(catalog), as_of] { env_.catalogs().Set(database, catalog, as_of); });
 }
 
 void Worker::ForgetDatabase(const std::string& database) {
   Post([this, database] {
     env_.catalogs().Forget(database);
     pools_.CloseIdle(database);
-    const auto is_there = [&](const Slot& slot) { return slot.session && slot.session->logged_in() && slot.session->database() == database; };
-    if (env_.catalogs().Awaited(database) || std::any_of(slots_.begin(), slots_.end(), is_there))
-      shared_.want_catalog(database);
+    const auto is_there = [&](const Slot& slot) {
+      return slot.session && slot.session->logged_in() && slot.session->database() == database;
+    };
+    if (env_.catalogs().Awaited(database) || std::any_of(slots_.begin(), slots_.end(), is_there)) shared_.want_catalog(database);
   });
 }
 
@@ -377,8 +379,7 @@ void Worker::PublishGauges() {
   std::array<std::int64_t, static_cast<std::size_t>(PinReason::kCount)> pins{};
   for (const auto& slot : slots_)
     if (slot.session) ++pins[static_cast<std::size_t>(slot.session->pinned_by())];
-  for (std::size_t i = 1; i < pins.size(); ++i)
-    metrics().SetGauge(Gauge::kSessionsPinned, pins[i], static_cast<PinReason>(i));
+  for (std::size_t i = 1; i < pins.size(); ++i) metrics().SetGauge(Gauge::kSessionsPinned, pins[i], static_cast<PinReason>(i));
   std::vector<std::array<std::int64_t, 2>> servers(view().servers.size());
   for (const auto& [key, pool] : pools_) {
     if (key.server >= servers.size()) continue;

@@ -152,12 +152,12 @@ class Worker final : public PoolHost, public ServerEvents, public CancelRouter, 
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;
   std::vector<std::uint32_t> watched_, looked_at_;  // slots
-  std::vector<std::uint32_t> resting_;              // slots, of sessions that have more to look at
-  std::deque<std::uint32_t> to_read_;               // slots, of sessions that wait for the reader
-  bool reads_ = false;                              // the reader is at work,
-  Session* read_for_ = nullptr;                     // for this one; null: it is gone
+  std::vector<std::uint32_t> resting_;  // slots, of sessions that have more to look at
+  std::deque<std::uint32_t> to_read_;  // slots, of sessions that wait for the reader
+  bool reads_ = false;  // the reader is at work,
+  Session* read_for_ = nullptr;  // for this one; null: it is gone
   Lexing read_lexing_;
-  std::vector<std::uint32_t> unended_;              // slots, of batches whose end is awaited
+  std::vector<std::uint32_t> unended_;  // slots, of batches whose end is awaited
   FineTimer unended_timer_;
   std::vector<std::unique_ptr<Session>> dead_sessions_;
   std::vector<std::unique_ptr<PooledConnection>> dead_connections_;

@@ -12,9 +12,7 @@ namespace waypost {
 class CancelRequests::Request final : public StreamUser {
  public:
   Request(CancelRequests& owner, ServerConnection& connection)
-      : owner_(owner),
-        connection_(&connection),
-        deadline_(owner.env_.Now() + connection.server().connect_timeout) {
+      : owner_(owner), connection_(&connection), deadline_(owner.env_.Now() + connection.server().connect_timeout) {
     AppendCancelRequest(message_, connection.login().pid(), connection.login().secret());
     connection.CancelStarted();
     stream_ = owner.env_.connector().Connect(connection.server().host, connection.server().port, *this);
@@ -48,9 +46,7 @@ class CancelRequests::Request final : public StreamUser {
 CancelRequests::CancelRequests(Env& env) : env_(env) {}
 CancelRequests::~CancelRequests() = default;
 
-void CancelRequests::Send(ServerConnection& connection) {
-  requests_.push_back(std::make_unique<Request>(*this, connection));
-}
+void CancelRequests::Send(ServerConnection& connection) { requests_.push_back(std::make_unique<Request>(*this, connection)); }
 
 void CancelRequests::Orphan(const ServerConnection& connection) {
   for (auto& request : requests_) request->Orphan(connection);

@@ -18,14 +18,16 @@ constexpr std::uint32_t kMaxShapeBytes = 512 * 1024;
 // How much of a body must be there before the message is dealt with.
 std::uint32_t BytesNeeded(FrameHeader header, const Ledger& ledger) {
   switch (header.type) {
-    case 't': case 'T':
-      return ledger.Next() == 'D' ? std::min(header.body_bytes, kMaxShapeBytes) : 0;
-    case 'D':
-      return ledger.Swallowing() ? std::min(header.body_bytes, kMaxReadBytes) : 0;
-    case 'E': case 'C': case 'Z': case 'S': case 'N': case 'A':
-      return std::min(header.body_bytes, kMaxReadBytes);
-    default:
-      return 0;
+    case 't':
+    case 'T': return ledger.Next() == 'D' ? std::min(header.body_bytes, kMaxShapeBytes) : 0;
+    case 'D': return ledger.Swallowing() ? std::min(header.body_bytes, kMaxReadBytes) : 0;
+    case 'E':
+    case 'C':
+    case 'Z':
+    case 'S':
+    case 'N':
+    case 'A': return std::min(header.body_bytes, kMaxReadBytes);
+    default: return 0;
   }
 }
 
@@ -34,9 +36,7 @@ std::uint32_t BytesNeeded(FrameHeader header, const Ledger& ledger) {
 // Gathers what goes to the client. As long as it is one piece of what was read, nothing is copied.
 class ServerConnection::Output {
  public:
-  explicit Output(ReplyUser*& user, std::string& gathered) : user_(user), gathered_(gathered) {
-    gathered_.clear();
-  }
+  explicit Output(ReplyUser*& user, std::string& gathered) : user_(user), gathered_(gathered) { gathered_.clear(); }
   void Take(Bytes piece) {
     if (piece.empty()) return;
     if (copied_) {

@@ -37,8 +37,7 @@ class ReplyUser {
   // for t and T where they answer a Describe, up to 512 KiB.
   // If something is appended to `replacement`, that is forwarded instead. After a FATAL error OnServerLost follows at
   // once.
-  virtual Relayed OnReply(const Answer& answer, FrameHeader header, Bytes body,
-                       std::string& replacement) noexcept = 0;
+  virtual Relayed OnReply(const Answer& answer, FrameHeader header, Bytes body, std::string& replacement) noexcept = 0;
   // A message that we answer ourselves has its turn: append the answer.
   virtual void OnSynthesised(char type, std::uint64_t sequence, std::string& out) noexcept = 0;
   // Bytes for the client, in order.

@@ -34,8 +34,8 @@ bool Offers(Fields fields, std::string_view mechanism) {
 
 }  // namespace
 
-ServerLogin::ServerLogin(const ServerConfig& server, std::string user, std::string database,
-                         Parameters parameters, ScramCredentials credentials)
+ServerLogin::ServerLogin(const ServerConfig& server, std::string user, std::string database, Parameters parameters,
+                         ScramCredentials credentials)
     : server_(server),
       user_(std::move(user)),
       database_(std::move(database)),
@@ -66,8 +66,7 @@ ServerLogin::Progress ServerLogin::OnAuthentication(Bytes body, std::string& out
   const auto where = "server \"" + server_.name + "\" ";
   switch (code) {
     case kAuthOk:
-      if (scram_ && !proved_)
-        return Fail("28000", where + "did not prove that it knows user \"" + user_ + "\"");
+      if (scram_ && !proved_) return Fail("28000", where + "did not prove that it knows user \"" + user_ + "\"");
       authenticated_ = true;
       return Progress::kGoOn;
     case kAuthCleartext:
@@ -78,15 +77,12 @@ ServerLogin::Progress ServerLogin::OnAuthentication(Bytes body, std::string& out
                                                        : "asks for a cleartext password, which is allowed only with "
                                                          "allow_cleartext_password = true"));
       if (!credentials_.has_password)
-        return Fail("28000", where + "asks for the password of user \"" + user_ +
-                                 "\", of which only a SCRAM verifier is known");
+        return Fail("28000", where + "asks for the password of user \"" + user_ + "\", of which only a SCRAM verifier is known");
       const auto salt = fields.Take(code == kAuthMd5 ? 4 : 0);
       if (!fields.ok()) return Fail("08P01", where + "sent an authentication request that is too short");
       if (code == kAuthMd5)
-        MessageBuilder(out, 'p').CString(
-            Md5Password(user_, credentials_.password, salt.first<kMd5SaltBytes>()));
-      else
-        MessageBuilder(out, 'p').CString(credentials_.password);
+        MessageBuilder(out, 'p').CString(Md5Password(user_, credentials_.password, salt.first<kMd5SaltBytes>()));
+      else MessageBuilder(out, 'p').CString(credentials_.password);
       return Progress::kGoOn;
     }
     case kAuthSasl: {
@@ -115,8 +111,8 @@ ServerLogin::Progress ServerLogin::OnAuthentication(Bytes body, std::string& out
       return Progress::kGoOn;
     }
     default:
-      return Fail("28000", where + "asks for an authentication method that Waypost does not speak (code " +
-                               std::to_string(code) + ")");
+      return Fail("28000",
+                  where + "asks for an authentication method that Waypost does not speak (code " + std::to_string(code) + ")");
   }
 }
 
@@ -140,8 +136,7 @@ ServerLogin::Progress ServerLogin::OnKey(Bytes body) {
 }
 
 bool IsPassing(std::string_view sqlstate) {
-  return sqlstate.empty() || sqlstate.starts_with("57P") || sqlstate.starts_with("53") ||
-         sqlstate.starts_with("08");
+  return sqlstate.empty() || sqlstate.starts_with("57P") || sqlstate.starts_with("53") || sqlstate.starts_with("08");
 }
 
 ServerLogin::Progress ServerLogin::OnBytes(Bytes& in, std::string& out) {
@@ -161,8 +156,7 @@ ServerLogin::Progress ServerLogin::OnBytes(Bytes& in, std::string& out) {
 
 ServerLogin::Progress ServerLogin::OnMessage(FrameHeader header, Bytes body, std::string& out) {
   switch (header.type) {
-    case 'R':
-      return OnAuthentication(body, out);
+    case 'R': return OnAuthentication(body, out);
     case 'E': {
       const auto error = ReadError(body);
       sqlstate_ = error.sqlstate;
@@ -174,18 +168,15 @@ ServerLogin::Progress ServerLogin::OnMessage(FrameHeader header, Bytes body, std
     case 'S':
       if (const auto status = ReadParameterStatus(body)) parameter_status_.emplace_back(*status);
       return Progress::kGoOn;
-    case 'K':
-      return OnKey(body);
-    case 'v':
-      return OnNegotiation(body);
-    case 'N':
-      return Progress::kGoOn;
+    case 'K': return OnKey(body);
+    case 'v': return OnNegotiation(body);
+    case 'N': return Progress::kGoOn;
     case 'Z':
       if (authenticated_) return Progress::kReady;
       [[fallthrough]];
     default:
-      return Fail("08P01", "server \"" + server_.name + "\" sent an unexpected message of type '" +
-                               std::string(1, header.type) + "' during start-up");
+      return Fail("08P01", "server \"" + server_.name + "\" sent an unexpected message of type '" + std::string(1, header.type) +
+                               "' during start-up");
   }
 }
 

@@ -17,9 +17,8 @@ void LoginRefusals::Note(LoginRefusal refusal) {
 }
 
 void LoginRefusals::Forget(ServerId server, std::string_view database, std::string_view user) {
-  std::erase_if(refusals_, [&](const LoginRefusal& one) {
-    return one.server == server && one.database == database && one.user == user;
-  });
+  std::erase_if(refusals_,
+                [&](const LoginRefusal& one) { return one.server == server && one.database == database && one.user == user; });
 }
 
 std::uint64_t LoginRefusals::Bits(std::string_view database, std::string_view user, TimePoint now) const {

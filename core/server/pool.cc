@@ -32,9 +32,7 @@ constexpr milliseconds kDefaultsReach{5'000};
 
 // What sessions start with (ALTER ROLE ... SET) has changed between the two. One that is opened now is good for all who
 // wait now: nobody waits for a connection of a special kind, and none is thrown away for this twice.
-bool Outdated(const PooledConnection& connection, const Waiter& waiter) {
-  return connection.defaults() < waiter.defaults;
-}
+bool Outdated(const PooledConnection& connection, const Waiter& waiter) { return connection.defaults() < waiter.defaults; }
 
 }  // namespace
 
@@ -151,8 +149,7 @@ void Pool::OnReady(PooledConnection& connection) {
   not_before_ = {};
   host_.refusals().Forget(key_.server, key_.database, key_.user);
   host_.metrics().Count(Counter::kServerConnects, key_.server, ConnectOutcome::kOk);
-  host_.metrics().Observe(Histogram::kServerConnectDuration, key_.server,
-                            host_.Now() - connection.connect_started);
+  host_.metrics().Observe(Histogram::kServerConnectDuration, key_.server, host_.Now() - connection.connect_started);
   connection.lifetime = Jitter(policy_.lifetime, host_.Random());
   // A replica may not have had what was altered by then.
   const auto altered = host_.shared().defaults_clock.ticked();
@@ -166,13 +163,16 @@ void Pool::OnLoginFailed(PooledConnection& connection) {
   const auto [sqlstate, error, lost, said_so] = connection.WhyLoginFailed();
   const auto words = lost.empty() ? FirstLine(ReadError(AsBytes(error).subspan(kHeaderBytes)).message) : lost;
   Log(LogLevel::kWarn, "server_login_failed",
-      {{"server", host_.view().servers[key_.server].name}, {"user", key_.user}, {"database", key_.database},
-       {"sqlstate", sqlstate}, {"error", words}});
+      {{"server", host_.view().servers[key_.server].name},
+       {"user", key_.user},
+       {"database", key_.database},
+       {"sqlstate", sqlstate},
+       {"error", words}});
   host_.metrics().Count(Counter::kServerConnects, key_.server,
-                          sqlstate.empty()       ? ConnectOutcome::kRefused
-                          : sqlstate.starts_with("28") ? ConnectOutcome::kAuthFailed
-                          : said_so              ? ConnectOutcome::kServerError
-                                                 : ConnectOutcome::kProtocolError);
+                        sqlstate.empty()             ? ConnectOutcome::kRefused
+                        : sqlstate.starts_with("28") ? ConnectOutcome::kAuthFailed
+                        : said_so                    ? ConnectOutcome::kServerError
+                                                     : ConnectOutcome::kProtocolError);
   // Of logins that were begun together the first alone counts.
   if (host_.Now() >= not_before_)
     not_before_ = host_.Now() + std::min(kMaxBackoff, kFirstBackoff * (1U << std::min(failures_++, 6U)));
@@ -279,8 +279,8 @@ void Pool::Discard(PooledConnection& connection, DisconnectCause cause) {
 void Pool::Remove(PooledConnection& connection, DisconnectCause cause) {
   std::erase(idle_, &connection);
   std::erase(given_back_, &connection);
-  const auto found = std::find_if(connections_.begin(), connections_.end(),
-                                  [&](const auto& owned) { return owned.get() == &connection; });
+  const auto found =
+      std::find_if(connections_.begin(), connections_.end(), [&](const auto& owned) { return owned.get() == &connection; });
   if (found == connections_.end()) return;
   if (connection.ready()) host_.metrics().Count(Counter::kServerDisconnects, key_.server, cause);
   host_.Bury(std::move(*found));
@@ -336,10 +336,10 @@ void Pool::FailLate(TimePoint now) {
   std::erase_if(waiters_, late);
   host_.metrics().CountMany(Counter::kPoolTimeouts, leaving_.size(), key_.server);
   std::string error;
-  AppendError(error, {.sqlstate = "53300",
-                      .message = "no server connection became free within query_wait_timeout",
-                      .detail = "The statement waited for a connection to server \"" +
-                                host_.view().servers[key_.server].name + "\"."});
+  AppendError(error,
+              {.sqlstate = "53300",
+               .message = "no server connection became free within query_wait_timeout",
+               .detail = "The statement waited for a connection to server \"" + host_.view().servers[key_.server].name + "\"."});
   TellLeaving([&](Waiter& waiter) { waiter.OnNoServerConnection("53300", error); });
 }
 

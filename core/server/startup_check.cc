@@ -23,7 +23,8 @@ constexpr std::uint32_t kMaxAnswerBytes = 64 * 1024;
 // client's own time-outs do not count.
 constexpr std::string_view kIsolation = "=read committed";
 constexpr std::string_view kStartedWithSql =
-    "SET statement_timeout = 0; SELECT '=' || pg_catalog.current_setting('default_transaction_isolation') UNION ALL SELECT name FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'client' AND"
+    "SET statement_timeout = 0; SELECT '=' || pg_catalog.current_setting('default_transaction_isolation') UNION ALL SELECT name "
+    "FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'client' AND"
     " context OPERATOR(pg_catalog.=) ANY ('{backend,superuser-backend}')";
 
 }  // namespace
@@ -115,9 +116,8 @@ StartupChecks::~StartupChecks() = default;
 void StartupChecks::Ask(const StartupQuestion& question, StartupUser& user) {
   auto& entry = entries_[question];
   const auto& claims = env_.shared().database_claims;
-  if (entry.answered && env_.Now() - entry.answered_at < kRemembered &&
-      entry.renewals == claims.renewals() && !claims.Claimed(question.database) &&
-      entry.defaults == env_.shared().defaults_clock.now()) {
+  if (entry.answered && env_.Now() - entry.answered_at < kRemembered && entry.renewals == claims.renewals() &&
+      !claims.Claimed(question.database) && entry.defaults == env_.shared().defaults_clock.now()) {
     user.OnStartupChecked(entry.answer);
     return;
   }
@@ -207,8 +207,7 @@ void StartupChecks::Sweep(TimePoint now) {
   for (const auto& question : late) Finish(question, ServerLogin::Progress::kFailed, nullptr, {});
   std::erase_if(entries_, [&](const auto& item) {
     const auto& entry = item.second;
-    return !entry.probe && entry.users.empty() &&
-           (now - entry.answered_at > kRemembered || entries_.size() > kMaxEntries);
+    return !entry.probe && entry.users.empty() && (now - entry.answered_at > kRemembered || entries_.size() > kMaxEntries);
   });
 }
 

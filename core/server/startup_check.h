@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "core/server/login.h"
 #include "core/base/time.h"
+#include "core/server/login.h"
 #include "routing/cluster_view.h"
 
 namespace waypost {

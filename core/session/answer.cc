@@ -14,7 +14,8 @@ void Session::RewindBatch(bool unseen) {
   // What was not undone yet ended with its server.
   for (auto i = batch_->effects.size(); i-- > 0;) {
     auto& effect = batch_->effects[i];
-    if (effect.sent && effect.kind != Effect::Kind::kInjected && effect.OfUnnamed() && (i < batch_->effect || connection_ == nullptr))
+    if (effect.sent && effect.kind != Effect::Kind::kInjected && effect.OfUnnamed() &&
+        (i < batch_->effect || connection_ == nullptr))
       names_.SetUnnamed(std::move(effect.unnamed_before));
   }
   batch_->sent = 0;
@@ -80,9 +81,7 @@ void Session::AppendOwnAnswers(std::string& out, std::string_view tag) {
         else names_.Set(parse->name, message.statement);
         break;
       }
-      case 'B':
-        AppendEmpty(out, '2');
-        break;
+      case 'B': AppendEmpty(out, '2'); break;
       case 'C': {
         const auto target = ReadTarget(body);
         AppendEmpty(out, '3');
@@ -97,14 +96,9 @@ void Session::AppendOwnAnswers(std::string& out, std::string_view tag) {
         AppendEmpty(out, 'n');
         break;
       }
-      case 'Q':
-        names_.SetUnnamed(nullptr);
-        [[fallthrough]];
-      case 'E':
-        AppendCommandComplete(out, tag);
-        break;
-      default:
-        break;
+      case 'Q': names_.SetUnnamed(nullptr); [[fallthrough]];
+      case 'E': AppendCommandComplete(out, tag); break;
+      default: break;
     }
   }
 }
@@ -164,16 +158,12 @@ std::string Session::WhyLost(const std::string& error) const {
   // In a block nothing was committed. Else a write that was not answered may or may not have happened.
   const auto* relaying = std::get_if<Relaying>(&state_);
   const auto* fencing = std::get_if<FencingHere>(&state_);
-  const bool in_block = relaying != nullptr  ? relaying->block
-                        : fencing != nullptr ? fencing->block
-                                             : In<InBlock>();
-  const bool may_have_run = relaying != nullptr && relaying->decision.target != Target::kReplica &&
-                            batch_ && batch_->facts.cls != Class::kRead;
+  const bool in_block = relaying != nullptr ? relaying->block : fencing != nullptr ? fencing->block : In<InBlock>();
+  const bool may_have_run =
+      relaying != nullptr && relaying->decision.target != Target::kReplica && batch_ && batch_->facts.cls != Class::kRead;
   const bool ends_client = In<Auditing>() || pinned_by() != PinReason::kNone || (fencing != nullptr && !fencing->block);
   if (ends_client && !last_words_.empty()) return last_words_;
-  const std::string_view sqlstate = in_block && !(batch_ && batch_->ends_block) ? "40001"
-                                    : may_have_run                              ? "08007"
-                                                                                : "08006";
+  const std::string_view sqlstate = in_block && !(batch_ && batch_->ends_block) ? "40001" : may_have_run ? "08007" : "08006";
   const auto said = last_words_.empty() ? std::string_view(error) : ReadError(FieldsOf(last_words_)).message;
   return ErrorMessage({.severity = ends_client ? "FATAL" : "ERROR",
                        .sqlstate = sqlstate,

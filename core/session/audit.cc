@@ -33,11 +33,12 @@ bool Session::OnReplica() const {
 bool Session::MayEndPin(const std::vector<Facts>& list) {
   for (const auto& facts : list) {
     switch (facts.kind) {
-      case StatementKind::kUnlisten: case StatementKind::kClose: case StatementKind::kDeallocate:
-      case StatementKind::kDiscard: case StatementKind::kDdl:
-        return true;
-      default:
-        break;
+      case StatementKind::kUnlisten:
+      case StatementKind::kClose:
+      case StatementKind::kDeallocate:
+      case StatementKind::kDiscard:
+      case StatementKind::kDdl: return true;
+      default: break;
     }
     if (std::any_of(facts.names.begin(), facts.names.end(), IsUnlock)) return true;
   }

@@ -65,7 +65,9 @@ struct Effect {
   std::vector<std::uint32_t> aside{};
   std::uint32_t aside_left = 0;  // of those that run now
   // The unnamed statement of the server is what it changes.
-  [[nodiscard]] bool OfUnnamed() const { return kind == Kind::kDescribed ? unnamed : kind == Kind::kInjected ? !statement : kind != Kind::kRan && name.empty(); }
+  [[nodiscard]] bool OfUnnamed() const {
+    return kind == Kind::kDescribed ? unnamed : kind == Kind::kInjected ? !statement : kind != Kind::kRan && name.empty();
+  }
 };
 
 // What a server says of the statement that stands in place of a refused one: undefined_function.
@@ -107,7 +109,8 @@ class Portals {
   void Merge(Portals&& other) {
     if (other.named_.empty()) return;
     if (named_.empty()) named_.swap(other.named_);
-    else for (auto& [name, portal] : other.named_) named_.insert_or_assign(name, std::move(portal));
+    else
+      for (auto& [name, portal] : other.named_) named_.insert_or_assign(name, std::move(portal));
   }
   [[nodiscard]] std::size_t named() const { return named_.size(); }
   void Clear() {

@@ -69,10 +69,9 @@ Session::Lone Session::LoneStatement() const {
       case 'E':
         if (!bound || body.size() != 1 + sizeof(std::uint32_t)) return {};  // the portal without a name
         break;
-      case 'Q': case 'S':
-        break;
-      default:
-        return {};
+      case 'Q':
+      case 'S': break;
+      default: return {};
     }
   }
   return {&sql->facts->front(), text};
@@ -88,11 +87,10 @@ bool Session::KeepBatch() {
   if (begun && NamesModesAlone(facts)) {
     begin_.append("\n;\n").append(lone.text);  // a comment may stand at the end of the line
   } else if (begun && (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) && !facts.chain) {
-    env_.metrics().Count(Counter::kTransactions,
-                            begun_modes_.read_only.value_or(read_only_default_) ? TransactionMode::kReadOnly
-                                                                                : TransactionMode::kReadWrite,
-                            facts.kind == StatementKind::kCommit ? TransactionOutcome::kCommit
-                                                                 : TransactionOutcome::kRollback);
+    env_.metrics().Count(
+        Counter::kTransactions,
+        begun_modes_.read_only.value_or(read_only_default_) ? TransactionMode::kReadOnly : TransactionMode::kReadWrite,
+        facts.kind == StatementKind::kCommit ? TransactionOutcome::kCommit : TransactionOutcome::kRollback);
     Take(BlockEnded{});
     return true;
   } else if (!begun && facts.kind == StatementKind::kBegin) {
@@ -111,10 +109,13 @@ bool Session::KeepBatch() {
 SessionFacts::Opens Session::Opens() const {
   using Opens = SessionFacts::Opens;
   if (!In<Begun>()) return Opens::kNothing;
-  const bool read_only = begun_modes_.read_only.value_or(read_only_default_) &&
-                         !begun_modes_.serializable.value_or(serializable_default_);
+  const bool read_only =
+      begun_modes_.read_only.value_or(read_only_default_) && !begun_modes_.serializable.value_or(serializable_default_);
   // What ties the session belongs on the primary, and so does a block that is not sure to stay as it was begun.
-  return read_only && pool_policy_.mode == PoolMode::kTransaction && batch_->pin == PinReason::kNone && !batch_->sets_transaction && !batch_->prepares ? Opens::kReadOnly : Opens::kReadWrite;
+  return read_only && pool_policy_.mode == PoolMode::kTransaction && batch_->pin == PinReason::kNone &&
+                 !batch_->sets_transaction && !batch_->prepares
+             ? Opens::kReadOnly
+             : Opens::kReadWrite;
 }
 
 // ROLLBACK AND CHAIN of a block that failed on a replica. What it begins has PostgreSQL's own modes, not those of the failed
@@ -134,10 +135,10 @@ bool Session::ChainsBehindFailure() {
 void Session::AnswerKept() {
   const auto& facts = *LoneStatement().facts;
   const auto kind = facts.kind;
-  const std::string_view tag = kind == StatementKind::kBegin ? (facts.start ? "START TRANSACTION" : "BEGIN")
-                               : kind == StatementKind::kSet    ? "SET"
+  const std::string_view tag = kind == StatementKind::kBegin                    ? (facts.start ? "START TRANSACTION" : "BEGIN")
+                               : kind == StatementKind::kSet                    ? "SET"
                                : kind == StatementKind::kCommit && !facts.chain ? "COMMIT"
-                                                                : "ROLLBACK";
+                                                                                : "ROLLBACK";
   std::string out;
   AppendOwnAnswers(out, tag);
   AppendReadyForQuery(out, In<Begun>() ? 'T' : 'I');
@@ -147,8 +148,6 @@ void Session::AnswerKept() {
 }
 
 // Ahead of the first batch of the block: what was kept.
-void Session::AppendBegin(std::string& out) {
-  batch_->begin_sequence = connection_->AskAside(out, begin_);
-}
+void Session::AppendBegin(std::string& out) { batch_->begin_sequence = connection_->AskAside(out, begin_); }
 
 }  // namespace waypost

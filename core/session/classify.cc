@@ -14,14 +14,21 @@ bool ChangesSession(const std::vector<Facts>& list) {
     if (!facts.settings.empty() || facts.catalog != CatalogChange::kNone) return true;
     if (facts.kind == StatementKind::kExplain && !facts.object.empty()) return true;  // it names a prepared statement
     switch (facts.kind) {
-      case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
-      case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
-      case StatementKind::kTwoPhase: case StatementKind::kSet: case StatementKind::kReset:
-      case StatementKind::kDiscard: case StatementKind::kDeallocate: case StatementKind::kDdl:
-      case StatementKind::kExecute: case StatementKind::kPrepare:
-        return true;
-      default:
-        break;
+      case StatementKind::kBegin:
+      case StatementKind::kCommit:
+      case StatementKind::kRollback:
+      case StatementKind::kSavepoint:
+      case StatementKind::kRollbackTo:
+      case StatementKind::kRelease:
+      case StatementKind::kTwoPhase:
+      case StatementKind::kSet:
+      case StatementKind::kReset:
+      case StatementKind::kDiscard:
+      case StatementKind::kDeallocate:
+      case StatementKind::kDdl:
+      case StatementKind::kExecute:
+      case StatementKind::kPrepare: return true;
+      default: break;
     }
   }
   return false;
@@ -29,12 +36,10 @@ bool ChangesSession(const std::vector<Facts>& list) {
 
 // SELECT nextval(...) and the like.
 bool LooksAtNothing(const Facts& facts) {
-  return facts.kind == StatementKind::kSelect &&
-         std::all_of(facts.names.begin(), facts.names.end(), [](const NameRef& ref) {
+  return facts.kind == StatementKind::kSelect && std::all_of(facts.names.begin(), facts.names.end(), [](const NameRef& ref) {
            const bool built_in = ref.schema.empty() || ref.schema == "pg_catalog";
            if (ref.kind == NameRef::Kind::kType) return built_in;  // regclass
-           return ref.kind == NameRef::Kind::kFunction && built_in &&
-                  LooksAtNoRows(ref.name);
+           return ref.kind == NameRef::Kind::kFunction && built_in && LooksAtNoRows(ref.name);
          });
 }
 
@@ -43,11 +48,11 @@ bool LooksAtNothing(const Facts& facts) {
 bool LeavesSomething(const CachedStatement& found) {
   if (found.verdict.cls == Class::kRead) return false;
   if (!found.facts().empty() && found.facts().back().prepares) return false;  // its block ends, whatever becomes of it
-  if (found.verdict.why != Reason::kServerLocal) return found.facts().size() != 1 || found.facts().front().kind != StatementKind::kBegin;
+  if (found.verdict.why != Reason::kServerLocal)
+    return found.facts().size() != 1 || found.facts().front().kind != StatementKind::kBegin;
   return std::any_of(found.facts().begin(), found.facts().end(), [](const Facts& facts) {
-    return facts.writes_by_form || std::any_of(facts.names.begin(), facts.names.end(), [](const NameRef& ref) {
-             return ref.name.find("advisory") != std::string::npos;
-           });
+    return facts.writes_by_form || std::any_of(facts.names.begin(), facts.names.end(),
+                                               [](const NameRef& ref) { return ref.name.find("advisory") != std::string::npos; });
   });
 }
 
@@ -56,12 +61,19 @@ bool LooksAtData(const CachedStatement& found) {
   if (!found.verdict.needs_fence) return false;
   for (const auto& facts : found.facts()) {
     switch (facts.kind) {
-      case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
-      case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
-      case StatementKind::kSet: case StatementKind::kReset: case StatementKind::kDeallocate:
-      case StatementKind::kFetch: case StatementKind::kClose: case StatementKind::kListen:
-      case StatementKind::kUnlisten:
-        break;
+      case StatementKind::kBegin:
+      case StatementKind::kCommit:
+      case StatementKind::kRollback:
+      case StatementKind::kSavepoint:
+      case StatementKind::kRollbackTo:
+      case StatementKind::kRelease:
+      case StatementKind::kSet:
+      case StatementKind::kReset:
+      case StatementKind::kDeallocate:
+      case StatementKind::kFetch:
+      case StatementKind::kClose:
+      case StatementKind::kListen:
+      case StatementKind::kUnlisten: break;
       default:
         if (found.verdict.cls != Class::kRead && LooksAtNothing(facts)) break;
         return true;
@@ -190,10 +202,8 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (message.sql) b.lists_prepared = b.lists_prepared || ExecutesListing(*message.sql->facts);
       return;
     }
-    case 'P':
-      return ClassifyParse(message, body);
-    case 'B':
-      return ClassifyBind(message, body);
+    case 'P': return ClassifyParse(message, body);
+    case 'B': return ClassifyBind(message, body);
     case 'C': {
       const auto target = ReadTarget(body);
       if (!target) return;
@@ -229,11 +239,8 @@ void Session::Classify(BatchMessage& message, Bytes body) {
         }
       return;
     }
-    case 'F':
-      b.facts.needs_fence = true;
-      return CombineClass(Class::kWrite, Reason::kProtocol);
-    default:
-      return;
+    case 'F': b.facts.needs_fence = true; return CombineClass(Class::kWrite, Reason::kProtocol);
+    default: return;
   }
 }
 

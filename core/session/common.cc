@@ -33,14 +33,12 @@ SessionCommon::SessionCommon(Env& env, const Parts& parts)
       fence(parts.fence),
       cancels(parts.cancels),
       cache(SqlCacheLimits{}, env.Random()),
-      unread_sql(std::make_shared<const SqlText>(
-          SqlText{"<too long to read>", std::make_shared<const std::vector<Facts>>(1)})),
+      unread_sql(std::make_shared<const SqlText>(SqlText{"<too long to read>", std::make_shared<const std::vector<Facts>>(1)})),
       env_(env),
       refusals_(parts.refusals) {}
 
 Load SessionCommon::LoadFor(std::string_view database, std::string_view user) {
-  return {outstanding_, turn_++, &fence.fence(),
-          TimePoint(Duration(env_.shared().last_write.load(std::memory_order_relaxed))),
+  return {outstanding_, turn_++, &fence.fence(), TimePoint(Duration(env_.shared().last_write.load(std::memory_order_relaxed))),
           refusals_.Of(database, user, env_.Now())};
 }
 

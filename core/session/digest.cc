@@ -24,9 +24,7 @@ std::uint64_t RowsOf(std::string_view tag) {
 
 }  // namespace
 
-DigestNote Session::NoteOf(const CachedStatement& found) {
-  return common_.digests.Note(found, {database_, user_, env_.Now()});
-}
+DigestNote Session::NoteOf(const CachedStatement& found) { return common_.digests.Note(found, {database_, user_, env_.Now()}); }
 
 void Session::NoteRun(DigestNote note) {
   auto& ran = batch_->ran;

@@ -11,12 +11,16 @@ namespace waypost {
 // What ran is one that keeps what is set, or brings back what was.
 bool Session::AsksSettings(StatementKind kind) {
   switch (kind) {
-    case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
-    case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
-    case StatementKind::kTwoPhase: case StatementKind::kPrepare: case StatementKind::kDiscard:
-      return true;
-    default:
-      return false;
+    case StatementKind::kBegin:
+    case StatementKind::kCommit:
+    case StatementKind::kRollback:
+    case StatementKind::kSavepoint:
+    case StatementKind::kRollbackTo:
+    case StatementKind::kRelease:
+    case StatementKind::kTwoPhase:
+    case StatementKind::kPrepare:
+    case StatementKind::kDiscard: return true;
+    default: return false;
   }
 }
 
@@ -70,8 +74,8 @@ bool Session::RunEffects(const Answer& answer, char type, Bytes body) {
       if (type == 't') effect.types = AsText(body);
       else if (type == 'T' || type == 'n') Described(effect, type, body);
       break;
-    case Effect::Kind::kInjected: case Effect::Kind::kTried:
-      break;
+    case Effect::Kind::kInjected:
+    case Effect::Kind::kTried: break;
   }
   if (answer.completes) ++b.effect;
   // A batch without an end in sight: what is done is not kept.
@@ -112,14 +116,14 @@ void Session::Undo(Effect& effect, bool failed) {
 void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag) {
   if (AsksSettings(facts.kind)) SettleSettings();
   switch (facts.kind) {
-    case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
-    case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
-    case StatementKind::kTwoPhase:
-      ApplyTransaction(facts, tag);
-      break;
-    case StatementKind::kDeallocate:
-      ApplyDeallocate(facts);
-      break;
+    case StatementKind::kBegin:
+    case StatementKind::kCommit:
+    case StatementKind::kRollback:
+    case StatementKind::kSavepoint:
+    case StatementKind::kRollbackTo:
+    case StatementKind::kRelease:
+    case StatementKind::kTwoPhase: ApplyTransaction(facts, tag); break;
+    case StatementKind::kDeallocate: ApplyDeallocate(facts); break;
     case StatementKind::kPrepare:
       names_.Set(facts.object, PreparedBySql(sql, facts.object, settings_.parsing()));
       ForgetOwnName(facts.object);
@@ -127,8 +131,7 @@ void Session::Apply(const SqlRef& sql, const Facts& facts, std::string_view tag)
     case StatementKind::kDiscard:
       if (facts.object == "sequences") ForgetSequences();
       break;
-    default:
-      break;
+    default: break;
   }
   if (facts.databases) RenewDatabases(facts.databases->renewed);
   for (const auto& effect : facts.settings) ApplySetting(effect);
@@ -165,15 +168,14 @@ void Session::TransactionEnded() {
 
 void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
   switch (facts.kind) {
-    case StatementKind::kSavepoint:
-      return settings_.Save(facts.object);
+    case StatementKind::kSavepoint: return settings_.Save(facts.object);
     case StatementKind::kRollbackTo:
       if (!settings_.RollBackTo(facts.object)) return;
       connection_->settings = settings_.session();
       return SettingsChanged();
-    case StatementKind::kRelease:
-      return settings_.Release(facts.object);
-    case StatementKind::kCommit: case StatementKind::kRollback:
+    case StatementKind::kRelease: return settings_.Release(facts.object);
+    case StatementKind::kCommit:
+    case StatementKind::kRollback:
       if (tag == "ROLLBACK") {
         settings_.RollBack();
         connection_->settings = settings_.session();
@@ -183,15 +185,11 @@ void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
           if (batch_) batch_->pin = PinReason::kNone;
         }
       }
-      env_.metrics().Count(Counter::kTransactions,
-                              read_only_block_ ? TransactionMode::kReadOnly : TransactionMode::kReadWrite,
-                              tag == "ROLLBACK" ? TransactionOutcome::kRollback : TransactionOutcome::kCommit);
+      env_.metrics().Count(Counter::kTransactions, read_only_block_ ? TransactionMode::kReadOnly : TransactionMode::kReadWrite,
+                           tag == "ROLLBACK" ? TransactionOutcome::kRollback : TransactionOutcome::kCommit);
       [[fallthrough]];
-    case StatementKind::kTwoPhase:
-      settings_.Commit();
-      return SettingsChanged();
-    default:
-      return;
+    case StatementKind::kTwoPhase: settings_.Commit(); return SettingsChanged();
+    default: return;
   }
 }
 
@@ -204,7 +202,8 @@ void Session::ApplyDeallocate(const Facts& facts) {
   const auto statement = names_.FindAt(facts.object, 0);
   if (!statement) return;
   const auto there = connection_->statements.find(statement->id);
-  if (!own_names_ && there != connection_->statements.end() && there->second.parsed < Answered()) connection_->statements.erase(there);
+  if (!own_names_ && there != connection_->statements.end() && there->second.parsed < Answered())
+    connection_->statements.erase(there);
   names_.Set(facts.object, nullptr);
   ForgetOwnName(facts.object);
 }
@@ -218,8 +217,8 @@ void Session::ApplySetting(SettingEffect effect) {
   settings_.Apply(effect);
   // What was put behind it made the server what the session is; behind DISCARD ALL alone there is no place for that.
   const bool restored = before && effect.kind != SettingEffect::Kind::kDiscardAll;
-  connection_->settings = restored ? settings_.session()
-                                   : AfterEffect(env_.settings(), connection_->settings, effect, env_.settings().None());
+  connection_->settings =
+      restored ? settings_.session() : AfterEffect(env_.settings(), connection_->settings, effect, env_.settings().None());
   if (effect.kind == SettingEffect::Kind::kDiscardAll) {
     names_.Clear();
     names_.SetUnnamed(nullptr);
@@ -237,8 +236,8 @@ void Session::SettleSettings() {
   const auto effects = std::exchange(unapplied_, {});
   const bool before = connection_->settings == settings_.session();
   settings_.ApplyAll(effects);
-  connection_->settings = before ? settings_.session()
-                                 : AfterEffects(env_.settings(), connection_->settings, effects, env_.settings().None());
+  connection_->settings =
+      before ? settings_.session() : AfterEffects(env_.settings(), connection_->settings, effects, env_.settings().None());
   SettingsChanged();
 }
 
@@ -257,13 +256,13 @@ void Session::SettingsChanged() {
     return AsciiLower(value(name)).find(word) != std::string::npos;
   };
   serializable_default_ = says("default_transaction_isolation", "serializable");
-  read_committed_default_ = value("default_transaction_isolation").empty() ? starts_read_committed_
-                                                                           : says("default_transaction_isolation", "read committed");
+  read_committed_default_ = value("default_transaction_isolation").empty()
+                                ? starts_read_committed_
+                                : says("default_transaction_isolation", "read committed");
   // "on", "true", "yes", "1", or the form of SET SESSION CHARACTERISTICS.
   const auto read_only = std::string(value("default_transaction_read_only"));
   read_only_default_ = !read_only.empty() && !says("default_transaction_read_only", "off") &&
-                       !says("default_transaction_read_only", "false") &&
-                       !says("default_transaction_read_only", "read write");
+                       !says("default_transaction_read_only", "false") && !says("default_transaction_read_only", "read write");
 }
 
 }  // namespace waypost

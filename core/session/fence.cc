@@ -161,8 +161,8 @@ void Session::GiveUpFence(std::string_view sqlstate, std::string_view message) {
 // it is gathered up to a Flush or its end, and proved like a batch.
 bool Session::ProvesParts() const {
   const auto consistency = Policy().consistency;
-  return In<Relaying>() && FactsOfSession().held_by_replica && !FactsOfSession().snapshot_taken && !connection_->ledger().Skipping() &&
-         (consistency == Consistency::kStrict || consistency == Consistency::kBounded);
+  return In<Relaying>() && FactsOfSession().held_by_replica && !FactsOfSession().snapshot_taken &&
+         !connection_->ledger().Skipping() && (consistency == Consistency::kStrict || consistency == Consistency::kBounded);
 }
 
 void Session::SendPart() {

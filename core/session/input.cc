@@ -28,9 +28,7 @@ constexpr std::uint32_t kReadHereBytes = 8 * 1024;
 constexpr std::size_t kReadAheadBytes = 64 * 1024;
 
 bool IsCopyData(char type) { return type == 'd' || type == 'c' || type == 'f'; }
-bool IsFull(const Batch& batch) {
-  return batch.bytes.size() > kGatherBytes || batch.messages.size() >= kGatherMessages;
-}
+bool IsFull(const Batch& batch) { return batch.bytes.size() > kGatherBytes || batch.messages.size() >= kGatherMessages; }
 bool EndsBatch(char type) { return type == 'Q' || type == 'S' || type == 'F'; }
 
 }  // namespace
@@ -166,15 +164,12 @@ bool Session::TakeMessage(Bytes& in) {
     return false;
   }
   switch (CheckFrontendHeader(header)) {
-    case FrontendFault::kNone:
-      break;
+    case FrontendFault::kNone: break;
     case FrontendFault::kUnknownType:
       Misbehaved("invalid frontend message type " +
                  std::to_string(static_cast<unsigned>(static_cast<unsigned char>(header.type))));
       return false;
-    case FrontendFault::kTooLong:
-      Misbehaved("invalid message length");
-      return false;
+    case FrontendFault::kTooLong: Misbehaved("invalid message length"); return false;
   }
   if (header.type == 'X') {
     Close("", ClientOutcome::kOk);
@@ -266,9 +261,7 @@ void Session::OnSqlRead(SqlRef sql, Lexing lexing) {
 }
 
 // True if the batch being gathered runs something: copy data behind it may be for that.
-bool Session::MayAwaitCopyData() const {
-  return batch_ && !batch_->dispatched && batch_->executes;
-}
+bool Session::MayAwaitCopyData() const { return batch_ && !batch_->dispatched && batch_->executes; }
 
 void Session::StreamCopyData(Bytes& in) {
   // All that is here in one write: a row is often a message of its own.
@@ -380,9 +373,7 @@ void Session::Add(FrameHeader header, Bytes message) {
 }
 
 // Of the batch at hand: a rule or a hint may have its own.
-const RoutingPolicy& Session::Policy() const {
-  return batch_ && batch_->handling ? batch_->handling->policy : routing_;
-}
+const RoutingPolicy& Session::Policy() const { return batch_ && batch_->handling ? batch_->handling->policy : routing_; }
 
 // Where the batch at hand would go now. Changes nothing but the batch.
 Decision Session::DecideBatch() {
@@ -400,16 +391,14 @@ Decision Session::DecideBatch() {
   const auto decision = Decide(running.facts, session, env_.view(), Policy(), common_.LoadFor(database_, user_), env_.Now());
   if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
   // Nothing stands before it that a server would answer, and no block fails by it.
-  if (In<Idle>() && !running.messages.empty() && running.messages.front().refused)
-    return {Target::kRefuse, Reason::kRefused};
+  if (In<Idle>() && !running.messages.empty() && running.messages.front().refused) return {Target::kRefuse, Reason::kRefused};
   return decision;
 }
 
 SessionFacts Session::FactsOfSession() const {
   SessionFacts session;
   session.holds_connection = connection_ != nullptr;
-  session.holds_why = In<Pinned>() ? (pool_policy_.mode == PoolMode::kSession ? Reason::kSessionMode
-                                                                              : Reason::kSessionPinned)
+  session.holds_why = In<Pinned>() ? (pool_policy_.mode == PoolMode::kSession ? Reason::kSessionMode : Reason::kSessionPinned)
                       : read_only_block_ ? Reason::kReadOnlyTransaction
                                          : Reason::kInTransaction;
   session.held_by_replica = OnReplica();
@@ -427,8 +416,7 @@ void Session::Dispatch() {
   if (running.ends_block && (ChainsBehindFailure() || PreparesElsewhere())) return;
   if (In<Idle>() && running.begins) begun_modes_ = {};  // of a block before
   auto decision = DecideBatch();
-  if (decision.target == Target::kReplica &&
-      (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
+  if (decision.target == Target::kReplica && (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     read_only_block_ = true;
   fenced_ = decision.fence != FencePlan::kNone;
   if (!running.facts.end_known) running.facts.needs_fence = false;  // what comes behind says it anew

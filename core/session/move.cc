@@ -15,8 +15,8 @@ void Session::NoteMovable() {
   if (first) movable_ = read_only_block_ && ReadCommitted();
   if (!movable_) return;
   // Each statement has a snapshot of its own; what else of a block lives on its server is listed here.
-  movable_ = !b.stays && !b.failed && b.facts.end_known && b.pin == PinReason::kNone && !b.changes_settings && !b.sets_transaction &&
-             !b.unseen && portals_.named() == 0 && !settings_.has_local() && !AnswersVary();
+  movable_ = !b.stays && !b.failed && b.facts.end_known && b.pin == PinReason::kNone && !b.changes_settings &&
+             !b.sets_transaction && !b.unseen && portals_.named() == 0 && !settings_.has_local() && !AnswersVary();
   if (movable_ && begin_.empty()) begin_ = "BEGIN READ ONLY";  // it came with the first statement
 }
 

@@ -65,11 +65,12 @@ class NamePlaces {
 bool NamesPrepared(const Facts& facts) {
   if (facts.object.empty()) return false;
   switch (facts.kind) {
-    case StatementKind::kPrepare: case StatementKind::kExecute: case StatementKind::kDeallocate:
-    case StatementKind::kExplain: case StatementKind::kDdl:
-      return true;
-    default:
-      return false;
+    case StatementKind::kPrepare:
+    case StatementKind::kExecute:
+    case StatementKind::kDeallocate:
+    case StatementKind::kExplain:
+    case StatementKind::kDdl: return true;
+    default: return false;
   }
 }
 
@@ -110,8 +111,7 @@ std::string_view Session::NameIn(const Batch& batch, const BatchMessage& message
       const auto target = ReadTarget(body);
       return target ? target->name : std::string_view();
     }
-    default:
-      return {};
+    default: return {};
   }
 }
 
@@ -130,7 +130,8 @@ std::vector<TextEdit> Session::ServerNamesIn(std::string& out, const BatchMessag
     if (!statement || statement->by_sql()) continue;
     EnsureStatement(out, statement, ClippedName(name));
     if (own_names_) continue;
-    edits.push_back({static_cast<std::size_t>(token.text.data() - text.data()), token.text.size(), QuotedName(statement->server_name)});
+    edits.push_back(
+        {static_cast<std::size_t>(token.text.data() - text.data()), token.text.size(), QuotedName(statement->server_name)});
   }
   return edits;
 }
@@ -144,7 +145,8 @@ std::string Session::Edited(std::string_view text, std::vector<TextEdit> edits) 
   for (const auto& edit : edits) {
     const auto old = Characters(text.substr(edit.at, edit.size));
     characters += Characters(text.substr(copied, edit.at - copied)) + old;
-    batch_->renamed.push_back({0, characters, static_cast<std::ptrdiff_t>(Characters(edit.text)) - static_cast<std::ptrdiff_t>(old)});
+    batch_->renamed.push_back(
+        {0, characters, static_cast<std::ptrdiff_t>(Characters(edit.text)) - static_cast<std::ptrdiff_t>(old)});
     edited.append(text.substr(copied, edit.at - copied)).append(edit.text);
     copied = edit.at + edit.size;
   }

@@ -11,7 +11,8 @@ namespace waypost {
 // True if one of the statements executes, by name, one that asks for it.
 bool Session::ExecutesListing(const std::vector<Facts>& list) {
   return std::any_of(list.begin(), list.end(), [this](const Facts& facts) {
-    const bool names = facts.kind == StatementKind::kExecute || facts.kind == StatementKind::kExplain || facts.kind == StatementKind::kDdl;
+    const bool names =
+        facts.kind == StatementKind::kExecute || facts.kind == StatementKind::kExplain || facts.kind == StatementKind::kDdl;
     if (!names || facts.object.empty()) return false;
     const auto executed = names_.Find(facts.object);
     return executed && Look(executed->sql).verdict.lists_prepared;

@@ -9,9 +9,7 @@
 namespace waypost {
 namespace {
 
-bool Same(const Setting* one, const Setting* other) {
-  return one == nullptr || other == nullptr ? one == other : *one == *other;
-}
+bool Same(const Setting* one, const Setting* other) { return one == nullptr || other == nullptr ? one == other : *one == *other; }
 
 }  // namespace
 

@@ -15,7 +15,11 @@ std::string_view WhatPins(PinReason reason) {
     case PinReason::kSqlPrepare: return "PREPARE";
     case PinReason::kLoad: return "LOAD";
     case PinReason::kSetSeed: return "setseed()";
-    case PinReason::kNone: case PinReason::kSequenceValue: case PinReason::kSessionMode: case PinReason::kUnknownState: case PinReason::kCount: break;
+    case PinReason::kNone:
+    case PinReason::kSequenceValue:
+    case PinReason::kSessionMode:
+    case PinReason::kUnknownState:
+    case PinReason::kCount: break;
   }
   return "a statement that may change the session unseen";
 }

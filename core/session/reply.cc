@@ -16,20 +16,30 @@ namespace {
 // Once one of these has come, the statement has run: nothing is thrown away any more.
 bool IsDecisive(char type) {
   switch (type) {
-    case '1': case '2': case '3': case 't': case 'T': case 'n': case 'N': case 'S': case 'E':
-      return false;
-    default:
-      return true;
+    case '1':
+    case '2':
+    case '3':
+    case 't':
+    case 'T':
+    case 'n':
+    case 'N':
+    case 'S':
+    case 'E': return false;
+    default: return true;
   }
 }
 
 // False for what may come between two statements that set something, and looks at nothing that is set.
 bool MayAskSettings(char type) {
   switch (type) {
-    case '1': case '2': case '3': case 'n': case 'C': case 'D': case 'T':
-      return false;
-    default:
-      return true;
+    case '1':
+    case '2':
+    case '3':
+    case 'n':
+    case 'C':
+    case 'D':
+    case 'T': return false;
+    default: return true;
   }
 }
 
@@ -52,17 +62,15 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
   if (header.type == 'D' && In<Auditing>() && !AddAuditRow(audit_, body)) audit_failed_ = true;
   if (header.type == 'D' && held_.ended() && Comparing()) check_->primary_now = ReadPrimaryNow(body);
   switch (header.type) {
-    case 'C': case 'I': case 's':
+    case 'C':
+    case 'I':
+    case 's':
       CountCompletion(answer, header.type, body);
       if (answer.entry == 'Q' && RefusesCommit()) return Relayed::kSkip;  // the error takes its place
       break;
-    case 'E':
-      return OnError(answer, body, replacement);
-    case 'N':
-      return OnNotice(body);
-    case 'A':
-      WithClientPid(body, replacement);
-      return Relayed::kForward;
+    case 'E': return OnError(answer, body, replacement);
+    case 'N': return OnNotice(body);
+    case 'A': WithClientPid(body, replacement); return Relayed::kForward;
     case 'S':
       if (const auto status = ReadParameterStatus(body)) {
         // What our own messages cause the client is not told.
@@ -75,8 +83,7 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
       if (answer.reply == Reply::kForward) AppendParametersReset(replacement);
       if (!replacement.empty()) AppendReadyForQuery(replacement, connection_->status());
       break;
-    default:
-      break;
+    default: break;
   }
   if (held_.holding() && answer.reply == Reply::kForward && IsDecisive(header.type)) ReleaseHeld();
   return Relayed::kForward;
@@ -173,12 +180,11 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
       held_.Drop();
       LeaveFence();
       const bool read_only = error.sqlstate == "25006";
-      Log(LogLevel::kInfo, "read_rerun",
-          {{"server", connection_->server().name}, {"sqlstate", error.sqlstate}, {"user", user_}});
-      env_.metrics().Count(Counter::kReadRetries, read_only                    ? RetryCause::kReadOnlyError
-                                                     : reshaped                   ? RetryCause::kPlanChanged
-                                                     : error.sqlstate == "40001" ? RetryCause::kRecoveryConflict
-                                                                                 : RetryCause::kOtherError);
+      Log(LogLevel::kInfo, "read_rerun", {{"server", connection_->server().name}, {"sqlstate", error.sqlstate}, {"user", user_}});
+      env_.metrics().Count(Counter::kReadRetries, read_only                   ? RetryCause::kReadOnlyError
+                                                  : reshaped                  ? RetryCause::kPlanChanged
+                                                  : error.sqlstate == "40001" ? RetryCause::kRecoveryConflict
+                                                                              : RetryCause::kOtherError);
       if (read_only) {
         env_.metrics().Count(Counter::kMisrouted, connection_->id());
         for (const auto& message : batch_->messages) {
@@ -200,8 +206,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   if (batch_ && !held_.holding()) batch_->error_told = true;
   env_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
   // 25P02 stays: in a failed block nothing is looked at.
-  if (batch_ && answer.sequence != 0 && answer.sequence == batch_->refusal_sequence &&
-      error.sqlstate == kRefusedState) {
+  if (batch_ && answer.sequence != 0 && answer.sequence == batch_->refusal_sequence && error.sqlstate == kRefusedState) {
     if (reshaped) AppendReshaped(replacement);
     else replacement = batch_->refusal;
     return Relayed::kForward;

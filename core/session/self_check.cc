@@ -16,8 +16,19 @@ namespace {
 
 // Also what comes without parentheses, and what a string may say: 'now'::timestamp.
 constexpr std::string_view kClockAndChance[] = {
-    "age", "clock_timestamp", "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp",
-    "now", "setseed", "statement_timestamp", "tablesample", "timeofday", "transaction_timestamp",
+    "age",
+    "clock_timestamp",
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "localtime",
+    "localtimestamp",
+    "now",
+    "setseed",
+    "statement_timestamp",
+    "tablesample",
+    "timeofday",
+    "transaction_timestamp",
 };
 constexpr std::string_view kClockAndChancePrefixes[] = {"gen_random_", "gen_salt", "pg_sleep", "random", "uuid"};
 // In a value of a date or time, also in one that comes as a parameter.
@@ -28,7 +39,6 @@ bool IsClockOrChance(std::string_view name) {
          std::any_of(std::begin(kClockAndChancePrefixes), std::end(kClockAndChancePrefixes),
                      [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
-
 
 std::uint64_t Hash(std::string_view text, std::uint64_t seed) { return XXH3_64bits_withSeed(text.data(), text.size(), seed); }
 
@@ -47,12 +57,14 @@ AnswerDigest DigestOf(std::string_view answer) {
         rows += Hash(body, 'D');
         ++digest.rows;
         break;
-      case 'C': case 'I': case 's': case 'T':  // its end, or what its rows look like
+      case 'C':
+      case 'I':
+      case 's':
+      case 'T':  // its end, or what its rows look like
         digest.hash = Hash(body, digest.hash + rows * 31 + static_cast<unsigned char>(header.type));
         rows = 0;
         break;
-      default:
-        break;
+      default: break;
     }
   }
   return digest;
@@ -80,8 +92,7 @@ bool AsksClockOrChance(std::string_view sql, Lexing lexing) {
       case Token::Kind::kString:
         if (SaysClock(token.text)) return true;
         break;
-      default:
-        break;
+      default: break;
     }
   }
   return false;

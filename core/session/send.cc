@@ -37,8 +37,7 @@ void Session::Send() {
     AppendSettings(out);
     AppendSequences(out);
     if (std::get<Relaying>(state_).opens) AppendBegin(out);
-    env_.metrics().Count(Counter::kBackendQueries, connection_->id(),
-                            b.simple ? QueryKind::kSimple : QueryKind::kExtended);
+    env_.metrics().Count(Counter::kBackendQueries, connection_->id(), b.simple ? QueryKind::kSimple : QueryKind::kExtended);
   }
   ClaimDatabases();
   for (; b.sent < b.messages.size(); ++b.sent) {
@@ -96,15 +95,11 @@ void Session::Append(std::string& out, BatchMessage& message) {
   if (message.refused) return AppendRefused(out, message.type);
   const auto body = batch_->BodyOf(message);
   switch (message.type) {
-    case 'Q':
-      return AppendQueryMessage(out, message);
-    case 'P':
-      return AppendParse(out, message, body);
-    case 'B':
-      return AppendBind(out, message, body);
+    case 'Q': return AppendQueryMessage(out, message);
+    case 'P': return AppendParse(out, message, body);
+    case 'B': return AppendBind(out, message, body);
     case 'D':
-    case 'C':
-      return AppendTarget(out, message, body);
+    case 'C': return AppendTarget(out, message, body);
     default: {
       const auto sequence = ledger.Sent(message.type, Reply::kForward);
       out.append(batch_->bytes, message.offset, message.size);
@@ -157,10 +152,8 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
       effect.unnamed_before = names_.FindAt({}, message.place);  // of this batch too
       names_.SetUnnamed(nullptr);  // a Parse that fails leaves none
     }
-    if (!renamed.empty())
-      waypost::AppendParse(out, "", renamed, parse->types);
-    else
-      out.append(batch_->bytes, message.offset, message.size);
+    if (!renamed.empty()) waypost::AppendParse(out, "", renamed, parse->types);
+    else out.append(batch_->bytes, message.offset, message.size);
     AddEffect(std::move(effect));
     return;
   }
@@ -173,7 +166,8 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
     return;
   }
   const auto known = Before(statement->id);
-  if (known && !own_names_ && connection.status() == 'E') {  // a failed block refuses it, unless the batch has ended or mended that by then
+  if (known && !own_names_ &&
+      connection.status() == 'E') {  // a failed block refuses it, unless the batch has ended or mended that by then
     const auto sequence = connection.ledger().Sent('P', Reply::kForward);
     connection.unnamed.reset();
     waypost::AppendParse(out, "", parse->sql, parse->types);
@@ -244,16 +238,19 @@ void Session::EnsureUnnamed(std::string& out) {
 // has failed: that refuses to parse it, but goes on describing it to who has it.
 bool Session::DescribedAsRollback(const StatementRef& statement, bool unnamed) const {
   if (connection_->status() != 'E' || !statement || statement->by_sql() ||
-      (unnamed ? Serves(connection_->unnamed, statement) : connection_->statements.contains(statement->id)) || statement->sql->facts->size() != 1 ||
-      statement->types.size() != sizeof(std::uint16_t))
+      (unnamed ? Serves(connection_->unnamed, statement) : connection_->statements.contains(statement->id)) ||
+      statement->sql->facts->size() != 1 || statement->types.size() != sizeof(std::uint16_t))
     return false;
   switch (statement->sql->facts->front().kind) {
-    case StatementKind::kBegin: case StatementKind::kCommit: case StatementKind::kRollback:
-    case StatementKind::kSavepoint: case StatementKind::kRollbackTo: case StatementKind::kRelease:
-    case StatementKind::kSet: case StatementKind::kReset:
-      return true;
-    default:
-      return false;
+    case StatementKind::kBegin:
+    case StatementKind::kCommit:
+    case StatementKind::kRollback:
+    case StatementKind::kSavepoint:
+    case StatementKind::kRollbackTo:
+    case StatementKind::kRelease:
+    case StatementKind::kSet:
+    case StatementKind::kReset: return true;
+    default: return false;
   }
 }
 

@@ -17,10 +17,13 @@ void Session::NoteSequences(const CachedStatement& found) {
   if (verdict.cls == Class::kWrite) b.writes = true;
   for (const auto& facts : found.facts()) {
     switch (facts.kind) {
-      case StatementKind::kInsert: case StatementKind::kCopyFrom: case StatementKind::kMerge: case StatementKind::kDo:
-      case StatementKind::kCall: case StatementKind::kExecute: case StatementKind::kUnknown:
-        b.writes = b.advances = true;
-        break;
+      case StatementKind::kInsert:
+      case StatementKind::kCopyFrom:
+      case StatementKind::kMerge:
+      case StatementKind::kDo:
+      case StatementKind::kCall:
+      case StatementKind::kExecute:
+      case StatementKind::kUnknown: b.writes = b.advances = true; break;
       default:
         if (facts.state_unknown) b.writes = b.advances = true;
     }

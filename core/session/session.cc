@@ -89,16 +89,11 @@ void Session::NoteUnexpected(const Event& event) {
 
 void Session::Carry(Do verb) {
   switch (verb) {
-    case Do::kNothing:
-      return;
-    case Do::kJoinFence:
-      return JoinFence();
-    case Do::kSettle:
-      return SettleFirst();
-    case Do::kAcquire:
-      return Acquire();
-    case Do::kSend:
-      return Send();
+    case Do::kNothing: return;
+    case Do::kJoinFence: return JoinFence();
+    case Do::kSettle: return SettleFirst();
+    case Do::kAcquire: return Acquire();
+    case Do::kSend: return Send();
     case Do::kAnswerError:
       if (Comparing()) return AnswerUnchecked();
       return AnswerBatch(failure_, In<FailedBlock>() ? 'E' : 'I');
@@ -109,18 +104,12 @@ void Session::Carry(Do verb) {
           ErrorMessage({.sqlstate = "25P02",
                         .message = "current transaction is aborted, commands ignored until end of transaction block"}),
           'E');
-    case Do::kAnswerKept:
-      return AnswerKept();
-    case Do::kAnswerRollback:
-      return AnswerRollback();
-    case Do::kDiscard:
-      return;  // OnReply drops what comes from now on
-    case Do::kAudit:
-      return SendAudit();
-    case Do::kRelease:
-      return LetGo(true);
-    case Do::kCloseServer:
-      return LetGo(false);
+    case Do::kAnswerKept: return AnswerKept();
+    case Do::kAnswerRollback: return AnswerRollback();
+    case Do::kDiscard: return;  // OnReply drops what comes from now on
+    case Do::kAudit: return SendAudit();
+    case Do::kRelease: return LetGo(true);
+    case Do::kCloseServer: return LetGo(false);
     case Do::kCloseClient:
       return Close(failure_.empty() ? "" : ErrorWithSeverity(FieldsOf(failure_), "FATAL"), ClientOutcome::kServerError);
   }
@@ -129,15 +118,12 @@ void Session::Carry(Do verb) {
 void Session::CountDecision(const Decision& decision) {
   auto& metrics = env_.metrics();
   auto target = decision.target;
-  if (target == Target::kHeld)
-    target = OnReplica() ? Target::kReplica : Target::kPrimary;
+  if (target == Target::kHeld) target = OnReplica() ? Target::kReplica : Target::kPrimary;
   metrics.Count(Counter::kQueries, target, decision.reason);
   for (auto rules = batch_->rules; rules != 0; rules &= rules - 1)
     metrics.Count(Counter::kRuleMatches, env_.RuleId(*RuleSet::First(rules)));
-  if (decision.reason == Reason::kNoEligibleReplica)
-    metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kNoEligibleReplica);
-  if (decision.reason == Reason::kReplicaBehind)
-    metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kReplicaBehind);
+  if (decision.reason == Reason::kNoEligibleReplica) metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kNoEligibleReplica);
+  if (decision.reason == Reason::kReplicaBehind) metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kReplicaBehind);
 }
 
 void Session::Acquire() {
@@ -147,12 +133,12 @@ void Session::Acquire() {
   if (give_up_at == TimePoint::max() && pool_policy_.query_wait_timeout.count() > 0)
     give_up_at = env_.Now() + pool_policy_.query_wait_timeout;
   if (decision.target == Target::kRefuse) {
-    failure_ = decision.reason == Reason::kRefused ? batch_->refusal
-               : decision.reason == Reason::kTransaction
-                   ? ErrorMessage({.sqlstate = "0A000",
-                                   .message = "transaction blocks are not allowed with pool mode \"statement\""})
-                   : ErrorMessage({.sqlstate = "57P03",
-                                   .message = "no replica may be read from now, and read_from_primary = \"never\""});
+    failure_ =
+        decision.reason == Reason::kRefused ? batch_->refusal
+        : decision.reason == Reason::kTransaction
+            ? ErrorMessage({.sqlstate = "0A000", .message = "transaction blocks are not allowed with pool mode \"statement\""})
+            : ErrorMessage(
+                  {.sqlstate = "57P03", .message = "no replica may be read from now, and read_from_primary = \"never\""});
     return Take(NoLease{});
   }
   if (decision.target == Target::kPrimary && (!view.primary || std::exchange(batch_->holds_off, false))) {
@@ -306,8 +292,7 @@ void Session::FinishBatch(char status) {
   auto& metrics = env_.metrics();
   metrics.Observe(Histogram::kBackendQueryDuration, connection_->id(), now - b.sent_at);
   const auto* relaying = std::get_if<Relaying>(&state_);
-  if (relaying != nullptr)
-    metrics.Observe(Histogram::kQueryDuration, relaying->decision.target, now - b.started);
+  if (relaying != nullptr) metrics.Observe(Histogram::kQueryDuration, relaying->decision.target, now - b.started);
   if (relaying != nullptr) CountBatch(relaying->decision, now - b.started);
   if (b.failed && status == 'I') {
     // An implicit transaction, or one that COMMIT could not save: its settings went with it.
@@ -336,7 +321,8 @@ void Session::FinishBatch(char status) {
   Take(done);
   if (!rerun) CountPin();
   if (pool_policy_.mode == PoolMode::kStatement && status != 'I' && !closed_) {
-    Close(ErrorMessage({.severity = "FATAL", .sqlstate = "0A000",
+    Close(ErrorMessage({.severity = "FATAL",
+                        .sqlstate = "0A000",
                         .message = "transaction blocks are not allowed with pool mode \"statement\""}),
           ClientOutcome::kServerError);
     return;
@@ -414,12 +400,12 @@ void Session::Sweep(TimePoint now) {
   } else if (In<Discarding>()) {
     CutShort(now);
   } else if (client_state() == ClientState::kIdle && expired(limits.client_idle_timeout)) {
-    Close(ErrorMessage({.severity = "FATAL", .sqlstate = "57P05",
-                        .message = "terminating connection due to idle-session timeout"}),
-          ClientOutcome::kTimeout);
+    Close(
+        ErrorMessage({.severity = "FATAL", .sqlstate = "57P05", .message = "terminating connection due to idle-session timeout"}),
+        ClientOutcome::kTimeout);
   } else if (client_state() == ClientState::kIdleInTransaction && expired(limits.idle_in_transaction_timeout)) {
-    Close(ErrorMessage({.severity = "FATAL", .sqlstate = "25P03",
-                        .message = "terminating connection due to idle-in-transaction timeout"}),
+    Close(ErrorMessage(
+              {.severity = "FATAL", .sqlstate = "25P03", .message = "terminating connection due to idle-in-transaction timeout"}),
           ClientOutcome::kTimeout);
   }
 }
@@ -428,9 +414,9 @@ void Session::Drain(bool at_once) {
   draining_ = true;
   const bool idle = login_ || ((In<Idle>() || In<Pinned>()) && !batch_ && !waits_for_reader_);
   if (!idle && !at_once) return;
-  Close(ErrorMessage({.severity = "FATAL", .sqlstate = "57P01",
-                      .message = "terminating connection due to administrator command"}),
-        ClientOutcome::kOk);
+  Close(
+      ErrorMessage({.severity = "FATAL", .sqlstate = "57P01", .message = "terminating connection due to administrator command"}),
+      ClientOutcome::kOk);
 }
 
 // The client has got a part of a message, and until it has the rest nothing can be said to it.

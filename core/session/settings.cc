@@ -58,7 +58,8 @@ void Session::ParseAsBefore(std::string& out) {
     if (moved) SetAsNow(out);
     SetAsBefore(out, *statement);
     moved = block;
-    EnsureStatement(out, statement, NameIn(*batch_, batch_->messages[i]), !block);  // should it fail, the server does not come to the settings behind it
+    EnsureStatement(out, statement, NameIn(*batch_, batch_->messages[i]),
+                    !block);  // should it fail, the server does not come to the settings behind it
   }
   if (moved) SetAsNow(out);
 }

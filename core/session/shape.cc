@@ -47,9 +47,19 @@ bool IsTypes(std::string_view types) {
 // As PostgreSQL says it; drivers know it by code and routine.
 void Session::AppendReshaped(std::string& out) {
   MessageBuilder(out, 'E')
-      .Byte('S').CString("ERROR").Byte('V').CString("ERROR").Byte('C').CString("0A000")
-      .Byte('M').CString("cached plan must not change result type")
-      .Byte('F').CString("plancache.c").Byte('R').CString("RevalidateCachedQuery").Byte('\0');
+      .Byte('S')
+      .CString("ERROR")
+      .Byte('V')
+      .CString("ERROR")
+      .Byte('C')
+      .CString("0A000")
+      .Byte('M')
+      .CString("cached plan must not change result type")
+      .Byte('F')
+      .CString("plancache.c")
+      .Byte('R')
+      .CString("RevalidateCachedQuery")
+      .Byte('\0');
 }
 
 bool Session::WantsShape(const Statement& statement) const {
@@ -82,7 +92,8 @@ bool Session::HasStatement(const StatementRef& statement, std::string_view name)
 
 // The Describe `sequence` says what `statement`, of no shape, takes and returns. `told`: the client has parsed it by this name,
 // and so has it from then on.
-void Session::NoteShape(const StatementRef& statement, bool unnamed, std::optional<std::string_view> told, std::uint64_t sequence) {
+void Session::NoteShape(const StatementRef& statement, bool unnamed, std::optional<std::string_view> told,
+                        std::uint64_t sequence) {
   Effect effect{Effect::Kind::kDescribed, sequence, 0, {}, std::string(told.value_or("")), statement};
   effect.unnamed = unnamed;
   effect.tells = told.has_value();

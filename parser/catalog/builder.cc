@@ -21,16 +21,11 @@ std::string Qualified(std::string_view schema, std::string_view name, bool built
 // In words, without the leading blank that an explanation starts with.
 std::string_view RelationWord(char kind) {
   switch (kind) {
-    case 'v':
-      return "view ";
-    case 'm':
-      return "materialized view ";
-    case 'f':
-      return "foreign table ";
-    case 'S':
-      return "sequence ";
-    default:
-      return "table ";
+    case 'v': return "view ";
+    case 'm': return "materialized view ";
+    case 'f': return "foreign table ";
+    case 'S': return "sequence ";
+    default: return "table ";
   }
 }
 
@@ -54,9 +49,7 @@ ObjectGraph::Truth BuiltInTruth(const FunctionSpec& spec) {
   return truth;
 }
 
-constexpr std::uint8_t Clamp(int args) {
-  return static_cast<std::uint8_t>(std::clamp(args, 0, 254));
-}
+constexpr std::uint8_t Clamp(int args) { return static_cast<std::uint8_t>(std::clamp(args, 0, 254)); }
 
 }  // namespace
 
@@ -92,8 +85,7 @@ void CatalogBuilder::UserFunction(const FunctionSpec& spec, Node node) {
   if (spec.kind == 'a') return;  // what its functions are, it is
   const bool is_volatile = spec.volatility == 'v';
   const bool native = spec.language == Language::kNative;
-  truth.fence = spec.volatility != 'i' || spec.language == Language::kOther ||
-                spec.language == Language::kPlpgsql;
+  truth.fence = spec.volatility != 'i' || spec.language == Language::kOther || spec.language == Language::kPlpgsql;
   if (is_volatile && !(native && IsHarmlessVolatile(spec.name))) {
     truth.why = Reason::kVolatileFunction;
     truth.words = " is volatile";
@@ -108,8 +100,7 @@ void CatalogBuilder::UserFunction(const FunctionSpec& spec, Node node) {
       if (truth.why != Reason::kReadSafe) truth.pin = PinReason::kUnknownState;
       return;
     case Language::kSql:
-      return Bury(node,
-                  spec.tree.empty() ? ReadSqlBody(spec.source) : ReadNodeTree(spec.tree),
+      return Bury(node, spec.tree.empty() ? ReadSqlBody(spec.source) : ReadNodeTree(spec.tree),
                   ReadSearchPath(spec.search_path, {}));
     case Language::kPlpgsql:
       graph_.Edge(node, built_in_casts_);
@@ -130,11 +121,9 @@ void CatalogBuilder::Bury(Node node, Body body, SearchPath path) {
 }
 
 CatalogBuilder& CatalogBuilder::Operator(const OperatorSpec& spec) {
-  const Node node = graph_.Add("operator " + Qualified(spec.schema, spec.name, spec.built_in),
-                               !spec.built_in);
+  const Node node = graph_.Add("operator " + Qualified(spec.schema, spec.name, spec.built_in), !spec.built_in);
   if (spec.id != 0) operator_ids_.emplace(spec.id, node);
-  operators_.push_back(
-      {.schema = std::string(spec.schema), .name = std::string(spec.name), .node = node});
+  operators_.push_back({.schema = std::string(spec.schema), .name = std::string(spec.name), .node = node});
   if (spec.function != 0) {
     const Object function{.cls = Class::kFunction, .id = spec.function};
     if (spec.id != 0) Link({.cls = Class::kOperator, .id = spec.id}, function);
@@ -147,8 +136,7 @@ CatalogBuilder& CatalogBuilder::Relation(const RelationSpec& spec) {
   label += Qualified(spec.schema, spec.name, spec.built_in);
   const Node node = graph_.Add(std::move(label), !spec.built_in);
   if (spec.id != 0) relation_ids_.emplace(spec.id, node);
-  relations_.push_back(
-      {.schema = std::string(spec.schema), .name = std::string(spec.name), .node = node});
+  relations_.push_back({.schema = std::string(spec.schema), .name = std::string(spec.name), .node = node});
   ObjectGraph::Truth& truth = graph_.truth(node);
   truth.fence = true;
   truth.lists_prepared = spec.built_in && ListsPrepared(spec.name);
@@ -156,8 +144,7 @@ CatalogBuilder& CatalogBuilder::Relation(const RelationSpec& spec) {
     truth.why = why;
     truth.words = std::move(words);
   };
-  const std::string_view local =
-      spec.built_in ? WhyServerLocalRelation(spec.name) : std::string_view();
+  const std::string_view local = spec.built_in ? WhyServerLocalRelation(spec.name) : std::string_view();
   if (!local.empty()) {
     refuse(Reason::kServerLocal, ": " + std::string(local));
   } else if (spec.kind == 'S') {
@@ -180,8 +167,7 @@ CatalogBuilder& CatalogBuilder::Type(const TypeSpec& spec) {
     const Node shown = graph_.Add(std::move(label), true);  // made + 1: see Find()
     graph_.Edge(made, shown);
   }
-  types_.push_back(
-      {.schema = std::string(spec.schema), .name = std::string(spec.name), .node = made});
+  types_.push_back({.schema = std::string(spec.schema), .name = std::string(spec.name), .node = made});
   return *this;
 }
 
@@ -191,8 +177,7 @@ CatalogBuilder& CatalogBuilder::ArrayType(ObjectId array, ObjectId element) {
 }
 
 CatalogBuilder& CatalogBuilder::Cast(const CastSpec& spec) {
-  const Node node = graph_.Add(
-      "cast (" + std::string(spec.source) + " AS " + std::string(spec.target) + ")", true);
+  const Node node = graph_.Add("cast (" + std::string(spec.source) + " AS " + std::string(spec.target) + ")", true);
   Body body;
   body.ids.functions.push_back(spec.function);
   Bury(node, std::move(body), {});
@@ -242,12 +227,9 @@ ObjectGraph::Node CatalogBuilder::Find(Object object) const {
     return found == ids.end() ? ObjectGraph::kNone : found->second;
   };
   switch (object.cls) {
-    case Class::kFunction:
-      return in(function_ids_, object.id);
-    case Class::kOperator:
-      return in(operator_ids_, object.id);
-    case Class::kRelation:
-      return in(relation_ids_, object.id);
+    case Class::kFunction: return in(function_ids_, object.id);
+    case Class::kOperator: return in(operator_ids_, object.id);
+    case Class::kRelation: return in(relation_ids_, object.id);
     case Class::kType:
     case Class::kOutput: {
       ObjectId id = object.id;
@@ -260,8 +242,7 @@ ObjectGraph::Node CatalogBuilder::Find(Object object) const {
   return ObjectGraph::kNone;
 }
 
-std::vector<ObjectGraph::Node> CatalogBuilder::Find(const NameRef& ref,
-                                                    const SearchPath& path) const {
+std::vector<ObjectGraph::Node> CatalogBuilder::Find(const NameRef& ref, const SearchPath& path) const {
   std::vector<Node> found;
   const auto look = [&](const Names& names, const Index& index, bool rows_only) {
     const auto at = index.find(ref.name);
@@ -269,11 +250,9 @@ std::vector<ObjectGraph::Node> CatalogBuilder::Find(const NameRef& ref,
     for (const std::uint32_t i : at->second) {
       const Named& named = names[i];
       if (rows_only && !named.row_argument) continue;
-      if (!ref.schema.empty() ? named.schema != ref.schema : path.known && !path.Has(named.schema))
-        continue;
+      if (!ref.schema.empty() ? named.schema != ref.schema : path.known && !path.Has(named.schema)) continue;
       if (ref.args >= 0 &&
-          (ref.args < named.min_args ||
-           (ref.args > named.max_args && named.max_args != NameTable::kAnyArguments))) {
+          (ref.args < named.min_args || (ref.args > named.max_args && named.max_args != NameTable::kAnyArguments))) {
         continue;
       }
       found.push_back(named.node);
@@ -284,26 +263,16 @@ std::vector<ObjectGraph::Node> CatalogBuilder::Find(const NameRef& ref,
       look(functions_, function_index_, false);
       if (!found.empty() && ref.args <= 1) look(types_, type_index_, false);  // text(x) is a cast
       break;
-    case NameRef::Kind::kOperator:
-      look(operators_, operator_index_, false);
-      break;
-    case NameRef::Kind::kRelation:
-      look(relations_, relation_index_, false);
-      break;
-    case NameRef::Kind::kType:
-      look(types_, type_index_, false);
-      break;
-    case NameRef::Kind::kAttribute:
-      look(functions_, function_index_, true);
-      break;
+    case NameRef::Kind::kOperator: look(operators_, operator_index_, false); break;
+    case NameRef::Kind::kRelation: look(relations_, relation_index_, false); break;
+    case NameRef::Kind::kType: look(types_, type_index_, false); break;
+    case NameRef::Kind::kAttribute: look(functions_, function_index_, true); break;
   }
   return found;
 }
 
-ObjectGraph::Node CatalogBuilder::NodeOf(const NameRef& ref, const SearchPath& path,
-                                         bool optional) {
-  std::string key{static_cast<char>('0' + static_cast<int>(ref.kind)),
-                  static_cast<char>(ref.args + 2), optional ? 'o' : 'n'};
+ObjectGraph::Node CatalogBuilder::NodeOf(const NameRef& ref, const SearchPath& path, bool optional) {
+  std::string key{static_cast<char>('0' + static_cast<int>(ref.kind)), static_cast<char>(ref.args + 2), optional ? 'o' : 'n'};
   key.append(ref.schema).append(1, '\0').append(ref.name);
   if (path.known && ref.schema.empty()) {
     for (const std::string& schema : path.schemas) key.append(1, '\0').append(schema);
@@ -437,8 +406,7 @@ Catalog CatalogBuilder::Take() {
   }
   Names attributes;
   for (const Named& named : functions_) {
-    if (named.row_argument && graph_.truth(named.node).why != Reason::kReadSafe)
-      attributes.push_back(named);
+    if (named.row_argument && graph_.truth(named.node).why != Reason::kReadSafe) attributes.push_back(named);
   }
   // "wtype(x)" is a cast, where no function of that name suits better.
   for (const Named& named : types_) {

@@ -25,14 +25,9 @@ NameTable::NameTable(std::vector<Object> objects) {
   // Names of PostgreSQL are at most NAMEDATALEN - 1 = 63 bytes; on a server compiled with more, a
   // longer name than fits here is simply not found.
   constexpr std::size_t kMaxName = 255;
-  std::erase_if(objects, [](const Object& object) {
-    return object.name.size() > kMaxName || object.schema.size() > kMaxName;
-  });
-  const auto key = [](const Object& object) {
-    return std::tie(object.name, object.schema, object.min_args, object.max_args);
-  };
-  std::sort(objects.begin(), objects.end(),
-            [&](const Object& a, const Object& b) { return key(a) < key(b); });
+  std::erase_if(objects, [](const Object& object) { return object.name.size() > kMaxName || object.schema.size() > kMaxName; });
+  const auto key = [](const Object& object) { return std::tie(object.name, object.schema, object.min_args, object.max_args); };
+  std::sort(objects.begin(), objects.end(), [&](const Object& a, const Object& b) { return key(a) < key(b); });
   const Object* last = nullptr;
   std::vector<std::pair<std::string_view, std::uint32_t>> schemas;  // few: each is stored once
   for (const Object& object : objects) {
@@ -49,8 +44,7 @@ NameTable::NameTable(std::vector<Object> objects) {
       row.user_made = all.user_made;
       continue;
     }
-    auto schema = std::find_if(schemas.begin(), schemas.end(),
-                               [&](const auto& known) { return known.first == object.schema; });
+    auto schema = std::find_if(schemas.begin(), schemas.end(), [&](const auto& known) { return known.first == object.schema; });
     if (schema == schemas.end()) {
       schemas.emplace_back(object.schema, static_cast<std::uint32_t>(text_.size()));
       text_ += object.schema;
@@ -80,10 +74,9 @@ NameTable::NameTable(std::vector<Object> objects) {
   rows_.shrink_to_fit();
 }
 
-Finding NameTable::Find(std::string_view schema, std::string_view name, int args,
-                        const SearchPath* path) const {
-  auto row = std::lower_bound(rows_.begin(), rows_.end(), name,
-                              [this](const Row& r, std::string_view n) { return NameOf(r) < n; });
+Finding NameTable::Find(std::string_view schema, std::string_view name, int args, const SearchPath* path) const {
+  auto row =
+      std::lower_bound(rows_.begin(), rows_.end(), name, [this](const Row& r, std::string_view n) { return NameOf(r) < n; });
   Finding found;
   for (; row != rows_.end() && NameOf(*row) == name; ++row) {
     const std::string_view here = SchemaOf(*row);
@@ -92,8 +85,7 @@ Finding NameTable::Find(std::string_view schema, std::string_view name, int args
     } else if (path != nullptr && path->known && !path->Has(here)) {
       continue;
     }
-    if (args >= 0 && (args < row->min_args ||
-                      (args > row->max_args && row->max_args != kAnyArguments))) {
+    if (args >= 0 && (args < row->min_args || (args > row->max_args && row->max_args != kAnyArguments))) {
       continue;
     }
     Combine(found, FindingOf(*row));
@@ -103,16 +95,11 @@ Finding NameTable::Find(std::string_view schema, std::string_view name, int args
 
 Finding Catalog::Find(const NameRef& ref, const SearchPath* path) const {
   switch (ref.kind) {
-    case NameRef::Kind::kFunction:
-      return functions_.Find(ref.schema, ref.name, ref.args, path);
-    case NameRef::Kind::kRelation:
-      return relations_.Find(ref.schema, ref.name, -1, path);
-    case NameRef::Kind::kType:
-      return types_.Find(ref.schema, ref.name, -1, path);
-    case NameRef::Kind::kOperator:
-      return operators_.Find(ref.schema, ref.name, -1, path);
-    case NameRef::Kind::kAttribute:
-      return attributes_.Find("", ref.name, -1, path);
+    case NameRef::Kind::kFunction: return functions_.Find(ref.schema, ref.name, ref.args, path);
+    case NameRef::Kind::kRelation: return relations_.Find(ref.schema, ref.name, -1, path);
+    case NameRef::Kind::kType: return types_.Find(ref.schema, ref.name, -1, path);
+    case NameRef::Kind::kOperator: return operators_.Find(ref.schema, ref.name, -1, path);
+    case NameRef::Kind::kAttribute: return attributes_.Find("", ref.name, -1, path);
   }
   return {};
 }
@@ -128,8 +115,7 @@ std::string Catalog::Explain(std::uint32_t step) const {
 
 SearchPath Catalog::DefaultPath(std::string_view login, std::string_view user) const {
   const auto of = [&](std::string_view role) {
-    return std::find_if(role_paths_.begin(), role_paths_.end(),
-                        [&](const auto& entry) { return entry.first == role; });
+    return std::find_if(role_paths_.begin(), role_paths_.end(), [&](const auto& entry) { return entry.first == role; });
   };
   if (const auto own = of(login); own != role_paths_.end()) return ReadSearchPath(own->second, user);
   if (const auto all = of(""); all != role_paths_.end()) return ReadSearchPath(all->second, user);
@@ -137,13 +123,12 @@ SearchPath Catalog::DefaultPath(std::string_view login, std::string_view user) c
 }
 
 std::size_t Catalog::size() const {
-  return functions_.size() + operators_.size() + relations_.size() + types_.size() +
-         attributes_.size();
+  return functions_.size() + operators_.size() + relations_.size() + types_.size() + attributes_.size();
 }
 
 std::size_t Catalog::bytes() const {
-  return functions_.bytes() + operators_.bytes() + relations_.bytes() + types_.bytes() +
-         attributes_.bytes() + steps_.capacity() * sizeof(Step) + step_text_.capacity();
+  return functions_.bytes() + operators_.bytes() + relations_.bytes() + types_.bytes() + attributes_.bytes() +
+         steps_.capacity() * sizeof(Step) + step_text_.capacity();
 }
 
 }  // namespace waypost

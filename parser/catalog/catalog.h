@@ -46,9 +46,7 @@ class NameTable {
   [[nodiscard]] Finding Find(std::string_view schema, std::string_view name, int args = -1,
                              const SearchPath* path = nullptr) const;
   [[nodiscard]] std::size_t size() const { return rows_.size(); }
-  [[nodiscard]] std::size_t bytes() const {
-    return rows_.capacity() * sizeof(Row) + text_.capacity();
-  }
+  [[nodiscard]] std::size_t bytes() const { return rows_.capacity() * sizeof(Row) + text_.capacity(); }
 
  private:
   struct Row {
@@ -62,15 +60,16 @@ class NameTable {
     bool needs_fence, lists_prepared, user_made;
   };
   [[nodiscard]] static Finding FindingOf(const Row& row) {
-    return {.known = true, .user_made = row.user_made, .needs_fence = row.needs_fence,
-            .lists_prepared = row.lists_prepared, .why = row.why, .pin = row.pin, .step = row.step};
+    return {.known = true,
+            .user_made = row.user_made,
+            .needs_fence = row.needs_fence,
+            .lists_prepared = row.lists_prepared,
+            .why = row.why,
+            .pin = row.pin,
+            .step = row.step};
   }
-  [[nodiscard]] std::string_view NameOf(const Row& row) const {
-    return {text_.data() + row.name_at, row.name_size};
-  }
-  [[nodiscard]] std::string_view SchemaOf(const Row& row) const {
-    return {text_.data() + row.schema_at, row.schema_size};
-  }
+  [[nodiscard]] std::string_view NameOf(const Row& row) const { return {text_.data() + row.name_at, row.name_size}; }
+  [[nodiscard]] std::string_view SchemaOf(const Row& row) const { return {text_.data() + row.schema_at, row.schema_size}; }
 
   std::string text_;
   std::vector<Row> rows_;

@@ -25,19 +25,12 @@ struct Token {
   bool escaped = false;  // kString: E'...'
 };
 
-bool IsBlank(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
-}
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
+bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool StartsWord(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-         static_cast<unsigned char>(c) >= 0x80;
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
 }
-bool IsOperatorCharacter(char c) {
-  return std::string_view("~!@#^&|`?+-*/%<>=").find(c) != std::string_view::npos;
-}
+bool IsOperatorCharacter(char c) { return std::string_view("~!@#^&|`?+-*/%<>=").find(c) != std::string_view::npos; }
 
 // The lexical rules of PostgreSQL, with standard_conforming_strings on.
 // Source: https://www.postgresql.org/docs/15/sql-syntax-lexical.html
@@ -55,8 +48,7 @@ class Tokens {
     if (c == '"') return Quoted();
     if (c == '$') return Dollar();
     if (IsOperatorCharacter(c)) return Operator();
-    if (text_.substr(at_, 2) == ":=" || text_.substr(at_, 2) == "::" ||
-        text_.substr(at_, 2) == "..") {
+    if (text_.substr(at_, 2) == ":=" || text_.substr(at_, 2) == "::" || text_.substr(at_, 2) == "..") {
       return Take(Kind::kOther, 2);
     }
     return Take(Kind::kOther, 1);
@@ -109,8 +101,7 @@ class Tokens {
 
   Token Word() {
     const std::size_t start = at_;
-    while (at_ < text_.size() &&
-           (StartsWord(text_[at_]) || IsDigit(text_[at_]) || text_[at_] == '$')) {
+    while (at_ < text_.size() && (StartsWord(text_[at_]) || IsDigit(text_[at_]) || text_[at_] == '$')) {
       ++at_;
     }
     std::string word = AsciiLower(text_.substr(start, at_ - start));
@@ -193,8 +184,7 @@ class Tokens {
            (end == at_ || (text_.substr(end, 2) != "--" && text_.substr(end, 2) != "/*"))) {
       ++end;
     }
-    const bool free =
-        text_.substr(at_, end - at_).find_first_of("~!@#%^&|`?") != std::string_view::npos;
+    const bool free = text_.substr(at_, end - at_).find_first_of("~!@#%^&|`?") != std::string_view::npos;
     while (!free && end - at_ > 1 && (text_[end - 1] == '+' || text_[end - 1] == '-')) --end;
     return Take(Kind::kOperator, end - at_);
   }
@@ -212,10 +202,9 @@ bool IsOneOf(std::string_view word, const std::array<std::string_view, N>& words
 // like run the query that follows; what is missing here (EXECUTE, CALL, COMMIT, SET, LOCK ...) is
 // not followed.
 constexpr std::array<std::string_view, 30> kStarts = {
-    "assert", "begin",   "case",   "close",  "continue", "declare", "else",   "elseif",
-    "elsif",  "end",     "exception", "exit", "fetch",   "for",     "foreach", "get",
-    "if",     "loop",    "move",   "null",   "open",     "perform", "raise",  "return",
-    "select", "table",   "values", "when",   "while",    "with"};
+    "assert",    "begin",   "case",  "close",  "continue", "declare", "else",   "elseif", "elsif", "end",
+    "exception", "exit",    "fetch", "for",    "foreach",  "get",     "if",     "loop",   "move",  "null",
+    "open",      "perform", "raise", "return", "select",   "table",   "values", "when",   "while", "with"};
 constexpr std::array<std::string_view, 4> kWrites = {"insert", "update", "delete", "merge"};
 // Comparisons that no operator in the text shows: IN, BETWEEN, CASE, LIKE, USING, DISTINCT.
 constexpr std::array<std::string_view, 12> kHiddenOperators = {
@@ -223,9 +212,7 @@ constexpr std::array<std::string_view, 12> kHiddenOperators = {
 
 class PlpgsqlReader {
  public:
-  explicit PlpgsqlReader(std::string_view source) : tokens_(source) {
-    body_.names_may_be_variables = true;
-  }
+  explicit PlpgsqlReader(std::string_view source) : tokens_(source) { body_.names_may_be_variables = true; }
 
   Body Read() {
     for (const std::string_view name : kHiddenOperators) Add(NameRef::Kind::kOperator, {}, name);
@@ -234,8 +221,7 @@ class PlpgsqlReader {
     next_ = tokens_.Next();
     while (now_.kind != Kind::kEnd) {
       if (now_.kind == Kind::kBad || (before_.escaped && now_.kind == Kind::kString)) {
-        Refuse(Reason::kNotUnderstood, " has a body that Waypost does not understand",
-               PinReason::kUnknownState);
+        Refuse(Reason::kNotUnderstood, " has a body that Waypost does not understand", PinReason::kUnknownState);
         break;
       }
       if (starts_) CheckStart();
@@ -250,16 +236,10 @@ class PlpgsqlReader {
   }
 
  private:
-  [[nodiscard]] bool Word(std::string_view word) const {
-    return now_.kind == Kind::kWord && now_.text == word;
-  }
-  [[nodiscard]] bool Sign(std::string_view sign) const {
-    return now_.kind == Kind::kOther && now_.text == sign;
-  }
+  [[nodiscard]] bool Word(std::string_view word) const { return now_.kind == Kind::kWord && now_.text == word; }
+  [[nodiscard]] bool Sign(std::string_view sign) const { return now_.kind == Kind::kOther && now_.text == sign; }
 
-  [[nodiscard]] bool AfterEnd() const {
-    return before_.kind == Kind::kWord && before_.text == "end";
-  }
+  [[nodiscard]] bool AfterEnd() const { return before_.kind == Kind::kWord && before_.text == "end"; }
 
   // The token at hand is the first of a statement, or of a declaration.
   void CheckStart() {
@@ -275,8 +255,7 @@ class PlpgsqlReader {
     if (declaring_ || (now_.kind == Kind::kWord && IsOneOf(now_.text, kStarts))) return;
     const bool target = now_.kind == Kind::kWord || now_.kind == Kind::kQuoted || Sign("$");
     const bool assigns = (next_.kind == Kind::kOperator && next_.text == "=") ||
-                         (next_.kind == Kind::kOther &&
-                          (next_.text == ":=" || next_.text == "." || next_.text == "["));
+                         (next_.kind == Kind::kOther && (next_.text == ":=" || next_.text == "." || next_.text == "["));
     if (target && assigns) return;
     if (now_.kind == Kind::kWord && IsOneOf(now_.text, kWrites)) return;  // refused as a word
     if (Word("execute")) return;
@@ -297,8 +276,7 @@ class PlpgsqlReader {
     if (Sign(";")) {
       // PL/pgSQL and this reader do not agree where the CASE ends.
       if (cases_ != 0) {
-        Refuse(Reason::kNotUnderstood, " has a body that Waypost does not understand",
-               PinReason::kUnknownState);
+        Refuse(Reason::kNotUnderstood, " has a body that Waypost does not understand", PinReason::kUnknownState);
       }
       starts_ = true;
       return;
@@ -310,12 +288,10 @@ class PlpgsqlReader {
   void Keyword() {
     const std::string& word = now_.text;
     if (IsOneOf(word, kWrites)) {
-      Refuse(Reason::kWrite, word == "update" ? " updates or locks rows" : " runs " + word,
-             PinReason::kNone);
+      Refuse(Reason::kWrite, word == "update" ? " updates or locks rows" : " runs " + word, PinReason::kNone);
     } else if (word == "execute") {
       Refuse(Reason::kNotUnderstood, " runs dynamic SQL", PinReason::kUnknownState);
-    } else if (word == "share" && before_.kind == Kind::kWord &&
-               (before_.text == "for" || before_.text == "key")) {
+    } else if (word == "share" && before_.kind == Kind::kWord && (before_.text == "for" || before_.text == "key")) {
       Refuse(Reason::kLockClause, " locks rows", PinReason::kNone);
     } else if (word == "case") {
       // The CASE of a statement ends with END CASE, that of an expression with END.
@@ -323,8 +299,7 @@ class PlpgsqlReader {
       if (!std::exchange(case_statement_, false)) ++cases_;
     } else if (word == "end") {
       if (cases_ != 0) --cases_;
-    } else if (cases_ == 0 && (word == "begin" || word == "then" || word == "else" ||
-                               (word == "loop" && !AfterEnd()))) {
+    } else if (cases_ == 0 && (word == "begin" || word == "then" || word == "else" || (word == "loop" && !AfterEnd()))) {
       starts_ = true;
     } else if (word == "declare") {
       starts_ = declaring_;

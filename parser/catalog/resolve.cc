@@ -9,9 +9,7 @@
 namespace waypost {
 namespace {
 
-std::string Display(const NameRef& ref) {
-  return ref.schema.empty() ? ref.name : ref.schema + "." + ref.name;
-}
+std::string Display(const NameRef& ref) { return ref.schema.empty() ? ref.name : ref.schema + "." + ref.name; }
 
 Class ClassOfForm(const Facts& facts) {
   if (!facts.writes_by_form) return Class::kRead;
@@ -31,16 +29,11 @@ Reason ReasonOfForm(const Facts& facts) {
 
 std::string_view KindName(NameRef::Kind kind) {
   switch (kind) {
-    case NameRef::Kind::kFunction:
-      return "function ";
-    case NameRef::Kind::kRelation:
-      return "relation ";
-    case NameRef::Kind::kType:
-      return "type ";
-    case NameRef::Kind::kOperator:
-      return "operator ";
-    case NameRef::Kind::kAttribute:
-      return "column ";
+    case NameRef::Kind::kFunction: return "function ";
+    case NameRef::Kind::kRelation: return "relation ";
+    case NameRef::Kind::kType: return "type ";
+    case NameRef::Kind::kOperator: return "operator ";
+    case NameRef::Kind::kAttribute: return "column ";
   }
   return "";
 }
@@ -48,13 +41,10 @@ std::string_view KindName(NameRef::Kind kind) {
 Reason ReasonIfUnknown(NameRef::Kind kind) {
   switch (kind) {
     case NameRef::Kind::kFunction:
-    case NameRef::Kind::kOperator:
-      return Reason::kUnknownFunction;
-    case NameRef::Kind::kRelation:
-      return Reason::kUnknownRelation;
+    case NameRef::Kind::kOperator: return Reason::kUnknownFunction;
+    case NameRef::Kind::kRelation: return Reason::kUnknownRelation;
     case NameRef::Kind::kType:
-    case NameRef::Kind::kAttribute:
-      return Reason::kNotUnderstood;
+    case NameRef::Kind::kAttribute: return Reason::kNotUnderstood;
   }
   return Reason::kNotUnderstood;
 }
@@ -77,8 +67,7 @@ std::vector<std::string> PathOfForm(const Facts& facts) {
 // safe.
 class Resolution {
  public:
-  Resolution(const Facts& facts, const Catalog& catalog, Outlook outlook)
-      : facts_(facts), catalog_(catalog), outlook_(outlook) {}
+  Resolution(const Facts& facts, const Catalog& catalog, Outlook outlook) : facts_(facts), catalog_(catalog), outlook_(outlook) {}
 
   Verdict Run() {
     verdict_.cls = ClassOfForm(facts_);
@@ -94,8 +83,7 @@ class Resolution {
       Pin(cast.pin);
       if (outlook_.stale) Refuse(Reason::kNoCatalog, "the catalogue has changed and is being read again");
     }
-    verdict_.repeatable =
-        facts_.repeatable && (verdict_.cls == Class::kRead || facts_.names.empty());
+    verdict_.repeatable = facts_.repeatable && (verdict_.cls == Class::kRead || facts_.names.empty());
     if (verdict_.cls != Class::kRead) verdict_.needs_fence = true;
     return std::move(verdict_);
   }
@@ -106,18 +94,15 @@ class Resolution {
     if (!found.known) {
       if (ref.kind == NameRef::Kind::kAttribute) return;
       // It may be a function made since, of any kind.
-      if (ref.kind == NameRef::Kind::kFunction || ref.kind == NameRef::Kind::kOperator)
-        Pin(PinReason::kUnknownState);
-      return Refuse(ReasonIfUnknown(ref.kind), std::string(KindName(ref.kind)) + Display(ref) +
-                                                   " is not in the catalogue");
+      if (ref.kind == NameRef::Kind::kFunction || ref.kind == NameRef::Kind::kOperator) Pin(PinReason::kUnknownState);
+      return Refuse(ReasonIfUnknown(ref.kind), std::string(KindName(ref.kind)) + Display(ref) + " is not in the catalogue");
     }
     if (ref.kind == NameRef::Kind::kRelation) verdict_.needs_fence = true;
     // What was made by a user can be replaced: its definition is data, whatever it says of itself.
     verdict_.needs_fence |= found.needs_fence || found.user_made;
     verdict_.lists_prepared |= found.lists_prepared;
     Pin(found.pin);
-    if (outlook_.stale && found.user_made && ref.kind != NameRef::Kind::kRelation)
-      Pin(PinReason::kUnknownState);
+    if (outlook_.stale && found.user_made && ref.kind != NameRef::Kind::kRelation) Pin(PinReason::kUnknownState);
     if (found.why != Reason::kReadSafe) Refuse(found.why, found.step);
   }
 
@@ -155,7 +140,8 @@ Verdict WithoutCatalog(const Facts& facts) {
   verdict.why = ReasonOfForm(facts);
   verdict.path = PathOfForm(facts);
   verdict.pin = facts.pin;
-  verdict.lists_prepared = std::any_of(facts.names.begin(), facts.names.end(), [](const NameRef& ref) { return ListsPrepared(ref.name); });
+  verdict.lists_prepared =
+      std::any_of(facts.names.begin(), facts.names.end(), [](const NameRef& ref) { return ListsPrepared(ref.name); });
   if (verdict.pin == PinReason::kNone && SetsByRule(facts)) verdict.pin = PinReason::kUnknownState;
   if (verdict.cls != Class::kRead) {
     verdict.repeatable = facts.repeatable && facts.names.empty();
@@ -171,8 +157,7 @@ Verdict WithoutCatalog(const Facts& facts) {
   verdict.path.emplace_back("the catalogue of this database has not been read yet");
   // Any function may turn out to be one that sets what nobody sees.
   const auto is_function = [](const NameRef& ref) { return ref.kind == NameRef::Kind::kFunction; };
-  if (verdict.pin == PinReason::kNone &&
-      std::any_of(facts.names.begin(), facts.names.end(), is_function)) {
+  if (verdict.pin == PinReason::kNone && std::any_of(facts.names.begin(), facts.names.end(), is_function)) {
     verdict.pin = PinReason::kUnknownState;
   }
   return verdict;

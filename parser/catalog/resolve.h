@@ -32,11 +32,9 @@ struct Outlook {
 
 // Each statement of a whole text. Behind one that changes settings, names may mean something else:
 // they are then looked up in all schemas.
-[[nodiscard]] std::vector<Verdict> ResolveEach(const std::vector<Facts>& list,
-                                               const Catalog* catalog, Outlook outlook = {});
+[[nodiscard]] std::vector<Verdict> ResolveEach(const std::vector<Facts>& list, const Catalog* catalog, Outlook outlook = {});
 
 // Both at once.
-[[nodiscard]] Verdict ResolveAll(const std::vector<Facts>& list, const Catalog* catalog,
-                                 Outlook outlook = {});
+[[nodiscard]] Verdict ResolveAll(const std::vector<Facts>& list, const Catalog* catalog, Outlook outlook = {});
 
 }  // namespace waypost

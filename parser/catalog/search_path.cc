@@ -10,9 +10,7 @@ namespace {
 
 constexpr std::size_t kMaxNameBytes = 63;  // NAMEDATALEN - 1: longer names are cut by the server
 
-bool IsBlank(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
-}
+bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
 
 void SkipBlanks(std::string_view& text) {
   while (!text.empty() && IsBlank(text.front())) text.remove_prefix(1);
@@ -101,7 +99,8 @@ SearchPath ReadSearchPathStatement(std::string_view sql, std::string_view user) 
   constexpr std::string_view kSet = "SET search_path TO ";
   if (sql.starts_with(kSet)) return ReadLiterals(sql.substr(kSet.size()), user);
   bool called = false;
-  for (const std::string_view call : {"SELECT pg_catalog.set_config('search_path',", "SELECT pg_catalog.set_config(E'search_path',E"}) {
+  for (const std::string_view call :
+       {"SELECT pg_catalog.set_config('search_path',", "SELECT pg_catalog.set_config(E'search_path',E"}) {
     if (!sql.starts_with(call)) continue;
     sql.remove_prefix(call.size());
     called = true;

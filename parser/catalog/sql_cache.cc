@@ -34,18 +34,15 @@ std::size_t BytesOf(const Verdict& verdict) {
 }
 
 bool NotUnderstood(const std::vector<Facts>& list) {
-  return std::any_of(list.begin(), list.end(),
-                     [](const Facts& facts) { return facts.kind == StatementKind::kUnknown; });
+  return std::any_of(list.begin(), list.end(), [](const Facts& facts) { return facts.kind == StatementKind::kUnknown; });
 }
 
-bool LiteralsMatter(const std::vector<Facts>& list) {
-  return list.size() != 1 || list.front().literals_matter;
-}
+bool LiteralsMatter(const std::vector<Facts>& list) { return list.size() != 1 || list.front().literals_matter; }
 
 }  // namespace
 
-ContextId ContextTable::Intern(std::string_view database, std::uint64_t catalog_version,
-                               std::string_view role, std::string_view search_path) {
+ContextId ContextTable::Intern(std::string_view database, std::uint64_t catalog_version, std::string_view role,
+                               std::string_view search_path) {
   // NUL is in no name; what is forgotten here only costs that its statements are resolved again.
   constexpr std::size_t kMaxContexts = 4096;
   constexpr std::size_t kMaxContextBytes = 4 << 20;
@@ -68,8 +65,7 @@ SqlCache::SqlCache(SqlCacheLimits limits, std::uint64_t seed) : limits_(limits),
 }
 
 std::uint64_t SqlCache::Hash(std::string_view text, Lexing lexing) const {
-  const std::uint64_t seed =
-      seed_ ^ (lexing.standard_strings ? 1U : 0U) ^ (lexing.ascii_safe_encoding ? 2U : 0U);
+  const std::uint64_t seed = seed_ ^ (lexing.standard_strings ? 1U : 0U) ^ (lexing.ascii_safe_encoding ? 2U : 0U);
   return XXH3_64bits_withSeed(text.data(), text.size(), seed) & limits_.hash_mask;
 }
 
@@ -87,8 +83,8 @@ std::uint32_t SqlCache::FindByLiterals(Lexing lexing, std::uint64_t hash) const 
   return slot.literal_key == key_ && slot.lexing == lexing ? found->second : kNone;
 }
 
-const CachedStatement* SqlCache::Find(std::string_view text, Lexing lexing, ContextId context,
-                                      const Catalog* catalog, Outlook outlook) {
+const CachedStatement* SqlCache::Find(std::string_view text, Lexing lexing, ContextId context, const Catalog* catalog,
+                                      Outlook outlook) {
   const Setting setting{.context = context, .catalog = catalog, .outlook = outlook};
   if (text.size() > limits_.max_text_bytes) {
     if (IsUncached(text, lexing)) {
@@ -123,21 +119,18 @@ bool SqlCache::Knows(std::string_view text, Lexing lexing) {
   return LiteralKey(text, lexing, key_) && FindByLiterals(lexing, Hash(key_, lexing)) != kNone;
 }
 
-const CachedStatement* SqlCache::FindRead(const std::shared_ptr<const SqlText>& read, Lexing lexing,
-                                          ContextId context, const Catalog* catalog,
-                                          Outlook outlook) {
+const CachedStatement* SqlCache::FindRead(const std::shared_ptr<const SqlText>& read, Lexing lexing, ContextId context,
+                                          const Catalog* catalog, Outlook outlook) {
   if (NotUnderstood(*read->facts)) ++counters_.parse_errors;
   std::optional<std::uint64_t> literal_hash;
   if (read->text.size() <= limits_.max_text_bytes && LiteralKey(read->text, lexing, key_)) {
     literal_hash = Hash(key_, lexing);
   }
-  return Miss(read->text, lexing, {.context = context, .catalog = catalog, .outlook = outlook}, read,
-              literal_hash);
+  return Miss(read->text, lexing, {.context = context, .catalog = catalog, .outlook = outlook}, read, literal_hash);
 }
 
-const CachedStatement* SqlCache::FindKept(const std::shared_ptr<const SqlText>& kept, Lexing lexing,
-                                          ContextId context, const Catalog* catalog,
-                                          Outlook outlook) {
+const CachedStatement* SqlCache::FindKept(const std::shared_ptr<const SqlText>& kept, Lexing lexing, ContextId context,
+                                          const Catalog* catalog, Outlook outlook) {
   const Setting setting{.context = context, .catalog = catalog, .outlook = outlook};
   if (kept->text.size() <= limits_.max_text_bytes) {
     const std::uint32_t index = FindExact(kept->text, lexing, Hash(kept->text, lexing));
@@ -176,18 +169,16 @@ const CachedStatement* SqlCache::Answer(Slot& slot, const Setting& setting, bool
 }
 
 const CachedStatement* SqlCache::Miss(std::string_view text, Lexing lexing, const Setting& setting,
-                                      std::shared_ptr<const SqlText> kept,
-                                      std::optional<std::uint64_t> literal_hash) {
+                                      std::shared_ptr<const SqlText> kept, std::optional<std::uint64_t> literal_hash) {
   ++counters_.misses;
   if (kept == nullptr) {
     FactsList facts = Analyse(text, lexing);
     if (NotUnderstood(*facts)) ++counters_.parse_errors;
-    kept = std::make_shared<const SqlText>(
-        SqlText{std::string(text), std::move(facts)});
+    kept = std::make_shared<const SqlText>(SqlText{std::string(text), std::move(facts)});
   }
   const bool by_literals = literal_hash.has_value() && !LiteralsMatter(*kept->facts);
-  const std::size_t bytes = sizeof(Slot) + sizeof(SqlText) + kept->text.capacity() +
-                            BytesOf(*kept->facts) + (by_literals ? key_.size() : 0);
+  const std::size_t bytes =
+      sizeof(Slot) + sizeof(SqlText) + kept->text.capacity() + BytesOf(*kept->facts) + (by_literals ? key_.size() : 0);
   if (text.size() > limits_.max_text_bytes || bytes > limits_.max_bytes) {
     uncached_ = Slot{};
     uncached_.sql = std::move(kept);
@@ -217,8 +208,7 @@ void SqlCache::Place(Index& index, std::uint64_t hash, std::uint32_t slot) {
 
 // A slot that is not in use, after making room for `bytes`.
 std::uint32_t SqlCache::TakeSlot(std::size_t bytes) {
-  while (counters_.entries > 0 && (counters_.entries >= limits_.max_entries ||
-                                   counters_.bytes + bytes > limits_.max_bytes)) {
+  while (counters_.entries > 0 && (counters_.entries >= limits_.max_entries || counters_.bytes + bytes > limits_.max_bytes)) {
     hand_ = (hand_ + 1) % static_cast<std::uint32_t>(slots_.size());
     Slot& slot = *slots_[hand_];
     if (!slot.used) continue;
@@ -256,8 +246,7 @@ void SqlCache::Account(Slot& slot, std::size_t bytes) {
 
 std::shared_ptr<const SqlText> SqlCache::Keep(const CachedStatement& found, std::string_view text) {
   if (!found.by_literals || found.sql->text == text) return found.sql;
-  return std::make_shared<const SqlText>(
-      SqlText{std::string(text), found.sql->facts});
+  return std::make_shared<const SqlText>(SqlText{std::string(text), found.sql->facts});
 }
 
 void SqlCache::MarkTaught(Verdict& verdict) {
@@ -270,8 +259,7 @@ void SqlCache::MarkTaught(Verdict& verdict) {
 void SqlCache::Teach(std::string_view text, Lexing lexing) {
   if (text.size() > limits_.max_text_bytes) return;
   std::uint32_t index = FindExact(text, lexing, Hash(text, lexing));
-  if (index == kNone && LiteralKey(text, lexing, key_))
-    index = FindByLiterals(lexing, Hash(key_, lexing));
+  if (index == kNone && LiteralKey(text, lexing, key_)) index = FindByLiterals(lexing, Hash(key_, lexing));
   if (index == kNone) return;
   Slot& slot = *slots_[index];
   slot.taught = true;

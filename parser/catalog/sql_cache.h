@@ -29,8 +29,8 @@ class ContextTable {
   // `catalog_version`: 0 while there is no catalogue; another number whenever another Catalog is
   // used.
   // `role` and `search_path`: whatever decides how names are looked up.
-  [[nodiscard]] ContextId Intern(std::string_view database, std::uint64_t catalog_version,
-                                 std::string_view role, std::string_view search_path);
+  [[nodiscard]] ContextId Intern(std::string_view database, std::uint64_t catalog_version, std::string_view role,
+                                 std::string_view search_path);
 
  private:
   std::unordered_map<std::string, ContextId> ids_;
@@ -88,8 +88,7 @@ class SqlCache {
     std::uint64_t literal_hits = 0;  // by the text without its literals
     std::uint64_t misses = 0;        // parsed
     std::uint64_t evictions = 0;
-    std::uint64_t parse_errors =
-        0;  // texts, among the misses, with a statement that was not understood
+    std::uint64_t parse_errors = 0;  // texts, among the misses, with a statement that was not understood
     std::uint64_t resolved = 0;  // verdicts made: misses, and hits in a context not seen lately
     std::size_t entries = 0;
     std::size_t bytes = 0;  // about what the entries take
@@ -98,27 +97,24 @@ class SqlCache {
   // Facts and verdict of `text` in `context`, which stands for `catalog` (may be null: not loaded)
   // and `outlook`. Never null. Valid until the next call of a function that is not const; copy `sql` (no
   // allocation) or the verdict to keep them.
-  [[nodiscard]] const CachedStatement* Find(std::string_view text, Lexing lexing, ContextId context,
-                                            const Catalog* catalog, Outlook outlook = {});
+  [[nodiscard]] const CachedStatement* Find(std::string_view text, Lexing lexing, ContextId context, const Catalog* catalog,
+                                            Outlook outlook = {});
 
   // True if Find() will not have to analyse `text`.
   [[nodiscard]] bool Knows(std::string_view text, Lexing lexing);
 
   // Find() of a text that was not known and has been analysed elsewhere since.
-  [[nodiscard]] const CachedStatement* FindRead(const std::shared_ptr<const SqlText>& read,
-                                                Lexing lexing, ContextId context,
+  [[nodiscard]] const CachedStatement* FindRead(const std::shared_ptr<const SqlText>& read, Lexing lexing, ContextId context,
                                                 const Catalog* catalog, Outlook outlook = {});
 
   // The verdict of a text kept earlier (a prepared statement) in a context of now. Valid until the
   // next call.
-  [[nodiscard]] const CachedStatement* FindKept(const std::shared_ptr<const SqlText>& kept,
-                                                Lexing lexing, ContextId context,
+  [[nodiscard]] const CachedStatement* FindKept(const std::shared_ptr<const SqlText>& kept, Lexing lexing, ContextId context,
                                                 const Catalog* catalog, Outlook outlook = {});
 
   // `found` under its own text: `found.sql` itself if the texts are equal, else a new one that
   // shares the facts.
-  [[nodiscard]] static std::shared_ptr<const SqlText> Keep(const CachedStatement& found,
-                                                           std::string_view text);
+  [[nodiscard]] static std::shared_ptr<const SqlText> Keep(const CachedStatement& found, std::string_view text);
 
   // A replica refused this text with 25006: it is a write from now on (Reason::kTaught), as long as
   // it is cached.
@@ -150,8 +146,7 @@ class SqlCache {
   using Index = std::unordered_map<std::uint64_t, std::uint32_t>;
 
   [[nodiscard]] std::uint64_t Hash(std::string_view text, Lexing lexing) const;
-  [[nodiscard]] std::uint32_t FindExact(std::string_view text, Lexing lexing,
-                                        std::uint64_t hash) const;
+  [[nodiscard]] std::uint32_t FindExact(std::string_view text, Lexing lexing, std::uint64_t hash) const;
   [[nodiscard]] std::uint32_t FindByLiterals(Lexing lexing, std::uint64_t hash) const;
   [[nodiscard]] bool IsUncached(std::string_view text, Lexing lexing) const;
   // What a verdict is made in.
@@ -163,10 +158,8 @@ class SqlCache {
   [[nodiscard]] const CachedStatement* Answer(Slot& slot, const Setting& setting, bool by_literals);
   // `kept`: the text with its facts, if they are known; `literal_hash`: of key_, if `text` has a
   // literal key.
-  [[nodiscard]] const CachedStatement* Miss(std::string_view text, Lexing lexing,
-                                            const Setting& setting,
-                                            std::shared_ptr<const SqlText> kept,
-                                            std::optional<std::uint64_t> literal_hash);
+  [[nodiscard]] const CachedStatement* Miss(std::string_view text, Lexing lexing, const Setting& setting,
+                                            std::shared_ptr<const SqlText> kept, std::optional<std::uint64_t> literal_hash);
   void Place(Index& index, std::uint64_t hash, std::uint32_t slot);
   static void MarkTaught(Verdict& verdict);
   [[nodiscard]] std::uint32_t TakeSlot(std::size_t bytes);

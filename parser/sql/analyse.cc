@@ -39,27 +39,22 @@ CatalogChange ChangeBy(const RangeVar* relation, bool is_table) {
   constexpr char kTemporary = 't', kPermanent = 'p';  // RELPERSISTENCE_*, catalog/pg_class.h
   if (relation == nullptr) return CatalogChange::kNow;
   if (relation->relpersistence == kTemporary) return CatalogChange::kNone;
-  return is_table && relation->relpersistence == kPermanent ? CatalogChange::kLater
-                                                            : CatalogChange::kNow;
+  return is_table && relation->relpersistence == kPermanent ? CatalogChange::kLater : CatalogChange::kNow;
 }
 
 // Of what is not a query. What is not named here may change anything.
 CatalogChange ChangeOf(const Node* stmt) {
   switch (stmt->type) {
-    case T_CreateStmt:
-      return ChangeBy(As<CreateStmt>(stmt)->relation, true);
-    case T_CreateSeqStmt:
-      return ChangeBy(As<CreateSeqStmt>(stmt)->sequence, false);
-    case T_ViewStmt:
-      return ChangeBy(As<ViewStmt>(stmt)->view, false);
+    case T_CreateStmt: return ChangeBy(As<CreateStmt>(stmt)->relation, true);
+    case T_CreateSeqStmt: return ChangeBy(As<CreateSeqStmt>(stmt)->sequence, false);
+    case T_ViewStmt: return ChangeBy(As<ViewStmt>(stmt)->view, false);
     case T_CreateTableAsStmt: {
       const IntoClause* into = As<CreateTableAsStmt>(stmt)->into;
       return ChangeBy(into == nullptr ? nullptr : into->rel, true);
     }
     case T_DropStmt:  // of two objects of one name both were looked at before
     case T_DropRoleStmt:
-    case T_DropdbStmt:
-      return CatalogChange::kLater;
+    case T_DropdbStmt: return CatalogChange::kLater;
     case T_TruncateStmt:
     case T_VacuumStmt:
     case T_CheckPointStmt:
@@ -73,29 +68,23 @@ CatalogChange ChangeOf(const Node* stmt) {
     case T_AlterDefaultPrivilegesStmt:
     case T_IndexStmt:
     case T_CreateStatsStmt:
-    case T_AlterStatsStmt:
-      return CatalogChange::kNone;
+    case T_AlterStatsStmt: return CatalogChange::kNone;
     case T_AlterRoleSetStmt:
-    case T_AlterDatabaseSetStmt:
-      return CatalogChange::kDefaults;
-    default:
-      return CatalogChange::kNow;
+    case T_AlterDatabaseSetStmt: return CatalogChange::kDefaults;
+    default: return CatalogChange::kNow;
   }
 }
 
 // What a utility returns, if anything, DDL does not change.
 bool ResultVaries(const Node* stmt) {
   switch (stmt->type) {
-    case T_SelectStmt: case T_MergeStmt:  // with RETURNING in some grammars
+    case T_SelectStmt:
+    case T_MergeStmt:  // with RETURNING in some grammars
       return true;
-    case T_InsertStmt:
-      return As<InsertStmt>(stmt)->returningList != nullptr;
-    case T_UpdateStmt:
-      return As<UpdateStmt>(stmt)->returningList != nullptr;
-    case T_DeleteStmt:
-      return As<DeleteStmt>(stmt)->returningList != nullptr;
-    default:
-      return false;
+    case T_InsertStmt: return As<InsertStmt>(stmt)->returningList != nullptr;
+    case T_UpdateStmt: return As<UpdateStmt>(stmt)->returningList != nullptr;
+    case T_DeleteStmt: return As<DeleteStmt>(stmt)->returningList != nullptr;
+    default: return false;
   }
 }
 
@@ -145,26 +134,16 @@ Facts Statement::Analyse(const Node* stmt) {
 
 void Statement::Top(const Node* stmt, bool runs) {
   switch (stmt->type) {
-    case T_SelectStmt:
-      return Select(stmt, runs);
-    case T_InsertStmt:
-      return Modify(stmt, StatementKind::kInsert, runs);
-    case T_UpdateStmt:
-      return Modify(stmt, StatementKind::kUpdate, runs);
-    case T_DeleteStmt:
-      return Modify(stmt, StatementKind::kDelete, runs);
-    case T_MergeStmt:
-      return Modify(stmt, StatementKind::kMerge, runs);
-    case T_CreateTableAsStmt:
-      return CreateTableAs(As<CreateTableAsStmt>(stmt), runs);
-    case T_DeclareCursorStmt:
-      return Declare(As<DeclareCursorStmt>(stmt));
-    case T_ExplainStmt:
-      return Explain(As<ExplainStmt>(stmt));
-    case T_CopyStmt:
-      return Copy(As<CopyStmt>(stmt));
-    default:
-      return Utility(stmt);
+    case T_SelectStmt: return Select(stmt, runs);
+    case T_InsertStmt: return Modify(stmt, StatementKind::kInsert, runs);
+    case T_UpdateStmt: return Modify(stmt, StatementKind::kUpdate, runs);
+    case T_DeleteStmt: return Modify(stmt, StatementKind::kDelete, runs);
+    case T_MergeStmt: return Modify(stmt, StatementKind::kMerge, runs);
+    case T_CreateTableAsStmt: return CreateTableAs(As<CreateTableAsStmt>(stmt), runs);
+    case T_DeclareCursorStmt: return Declare(As<DeclareCursorStmt>(stmt));
+    case T_ExplainStmt: return Explain(As<ExplainStmt>(stmt));
+    case T_CopyStmt: return Copy(As<CopyStmt>(stmt));
+    default: return Utility(stmt);
   }
 }
 
@@ -203,10 +182,9 @@ void Statement::Explain(const ExplainStmt* stmt) {
   Top(stmt->query, analyze);
   // EXPLAIN EXECUTE speaks of a statement that only the session's server connection knows; EXPLAIN
   // DECLARE is rare.
-  const bool planned =
-      facts_.kind == StatementKind::kSelect || facts_.kind == StatementKind::kInsert ||
-      facts_.kind == StatementKind::kUpdate || facts_.kind == StatementKind::kDelete ||
-      facts_.kind == StatementKind::kMerge || stmt->query->type == T_CreateTableAsStmt;
+  const bool planned = facts_.kind == StatementKind::kSelect || facts_.kind == StatementKind::kInsert ||
+                       facts_.kind == StatementKind::kUpdate || facts_.kind == StatementKind::kDelete ||
+                       facts_.kind == StatementKind::kMerge || stmt->query->type == T_CreateTableAsStmt;
   facts_.kind = StatementKind::kExplain;
   facts_.literals_matter = true;
   if (!planned || analyze) return;
@@ -264,18 +242,11 @@ void Statement::Discard(const DiscardStmt* stmt) {
   Session(StatementKind::kDiscard, nullptr);
   switch (stmt->target) {
     case DISCARD_ALL:
-      facts_.settings.push_back(
-          {.kind = SettingEffect::Kind::kDiscardAll, .name = {}, .sql = {}, .value = {}});
+      facts_.settings.push_back({.kind = SettingEffect::Kind::kDiscardAll, .name = {}, .sql = {}, .value = {}});
       return;
-    case DISCARD_PLANS:
-      facts_.object = "plans";
-      return;
-    case DISCARD_SEQUENCES:
-      facts_.object = "sequences";
-      return;
-    case DISCARD_TEMP:
-      facts_.object = "temp";
-      return;
+    case DISCARD_PLANS: facts_.object = "plans"; return;
+    case DISCARD_SEQUENCES: facts_.object = "sequences"; return;
+    case DISCARD_TEMP: facts_.object = "temp"; return;
   }
 }
 
@@ -299,18 +270,15 @@ void Statement::Opaque(StatementKind kind, Reason why) {
 // Everything that is not a query. What is not named here is DDL: the primary.
 void Statement::Utility(const Node* stmt) {
   switch (stmt->type) {
-    case T_TransactionStmt:
-      return AnalyseTransaction(As<TransactionStmt>(stmt), facts_);
-    case T_VariableSetStmt:
-      return AnalyseSet(As<VariableSetStmt>(stmt), facts_);
+    case T_TransactionStmt: return AnalyseTransaction(As<TransactionStmt>(stmt), facts_);
+    case T_VariableSetStmt: return AnalyseSet(As<VariableSetStmt>(stmt), facts_);
     case T_VariableShowStmt:
       facts_.kind = StatementKind::kShow;
       facts_.form_reason = Reason::kServerLocal;
       facts_.repeatable = true;
       facts_.object = AsciiLower(As<VariableShowStmt>(stmt)->name);
       return;
-    case T_DiscardStmt:
-      return Discard(As<DiscardStmt>(stmt));
+    case T_DiscardStmt: return Discard(As<DiscardStmt>(stmt));
     case T_PrepareStmt:
       walk_.Query(As<PrepareStmt>(stmt)->query, false);
       Session(StatementKind::kPrepare, As<PrepareStmt>(stmt)->name);
@@ -320,18 +288,14 @@ void Statement::Utility(const Node* stmt) {
       Opaque(StatementKind::kExecute, Reason::kSession);
       facts_.object = As<ExecuteStmt>(stmt)->name;
       return;
-    case T_DeallocateStmt:
-      return Session(StatementKind::kDeallocate, As<DeallocateStmt>(stmt)->name);
-    case T_FetchStmt:
-      return Session(StatementKind::kFetch, As<FetchStmt>(stmt)->portalname);
-    case T_ClosePortalStmt:
-      return Session(StatementKind::kClose, As<ClosePortalStmt>(stmt)->portalname);
+    case T_DeallocateStmt: return Session(StatementKind::kDeallocate, As<DeallocateStmt>(stmt)->name);
+    case T_FetchStmt: return Session(StatementKind::kFetch, As<FetchStmt>(stmt)->portalname);
+    case T_ClosePortalStmt: return Session(StatementKind::kClose, As<ClosePortalStmt>(stmt)->portalname);
     case T_ListenStmt:
       Session(StatementKind::kListen, As<ListenStmt>(stmt)->conditionname);
       facts_.pin = PinReason::kListen;
       return;
-    case T_UnlistenStmt:
-      return Session(StatementKind::kUnlisten, As<UnlistenStmt>(stmt)->conditionname);
+    case T_UnlistenStmt: return Session(StatementKind::kUnlisten, As<UnlistenStmt>(stmt)->conditionname);
     case T_NotifyStmt:
       facts_.kind = StatementKind::kNotify;
       facts_.form_reason = Reason::kWrite;
@@ -340,22 +304,16 @@ void Statement::Utility(const Node* stmt) {
       facts_.kind = StatementKind::kLock;
       facts_.form_reason = Reason::kLockClause;
       return;
-    case T_DoStmt:
-      return Opaque(StatementKind::kDo, Reason::kWrite);
-    case T_CallStmt:
-      return Opaque(StatementKind::kCall, Reason::kWrite);
+    case T_DoStmt: return Opaque(StatementKind::kDo, Reason::kWrite);
+    case T_CallStmt: return Opaque(StatementKind::kCall, Reason::kWrite);
     case T_LoadStmt:
       Opaque(StatementKind::kLoad, Reason::kSession);
       facts_.pin = PinReason::kLoad;
       return;
-    case T_CreateStmt:
-      return CreateTable(As<CreateStmt>(stmt)->relation);
-    case T_CreateSeqStmt:
-      return CreateTable(As<CreateSeqStmt>(stmt)->sequence);
-    case T_ViewStmt:
-      return CreateTable(As<ViewStmt>(stmt)->view);
-    default:
-      return;
+    case T_CreateStmt: return CreateTable(As<CreateStmt>(stmt)->relation);
+    case T_CreateSeqStmt: return CreateTable(As<CreateSeqStmt>(stmt)->sequence);
+    case T_ViewStmt: return CreateTable(As<ViewStmt>(stmt)->view);
+    default: return;
   }
 }
 

@@ -18,16 +18,13 @@ const DefElem* Option(const List* options, std::string_view name) {
 DatabaseUse Create(const CreatedbStmt* stmt) {
   const DefElem* source = Option(stmt->options, "template");
   const bool named = source != nullptr && source->arg != nullptr && source->arg->type == T_String;
-  return {.alone = std::string(named ? As<String>(source->arg)->sval : kDefaultTemplate),
-          .renewed = {stmt->dbname}};
+  return {.alone = std::string(named ? As<String>(source->arg)->sval : kDefaultTemplate), .renewed = {stmt->dbname}};
 }
 
 DatabaseUse Use(const Node* stmt) {
   switch (stmt->type) {
-    case T_CreatedbStmt:
-      return Create(As<CreatedbStmt>(stmt));
-    case T_DropdbStmt:
-      return {.alone = As<DropdbStmt>(stmt)->dbname, .renewed = {As<DropdbStmt>(stmt)->dbname}};
+    case T_CreatedbStmt: return Create(As<CreatedbStmt>(stmt));
+    case T_DropdbStmt: return {.alone = As<DropdbStmt>(stmt)->dbname, .renewed = {As<DropdbStmt>(stmt)->dbname}};
     case T_RenameStmt: {
       const auto* rename = As<RenameStmt>(stmt);
       if (rename->renameType != OBJECT_DATABASE) return {};
@@ -38,8 +35,7 @@ DatabaseUse Use(const Node* stmt) {
       if (Option(alter->options, "tablespace") == nullptr) return {};
       return {.alone = alter->dbname, .renewed = {}};
     }
-    default:
-      return {};
+    default: return {};
   }
 }
 

@@ -16,20 +16,11 @@ bool AppendConstant(const Node* node, std::string& out) {
   const auto* constant = As<A_Const>(node);
   if (constant->isnull) return false;
   switch (constant->val.node.type) {
-    case T_Integer:
-      out += std::to_string(constant->val.ival.ival);
-      return true;
-    case T_Float:
-      out += constant->val.fval.fval;
-      return true;
-    case T_Boolean:
-      out += constant->val.boolval.boolval ? "'true'" : "'false'";
-      return true;
-    case T_String:
-      AppendSetLiteral(constant->val.sval.sval, out);
-      return true;
-    default:
-      return false;
+    case T_Integer: out += std::to_string(constant->val.ival.ival); return true;
+    case T_Float: out += constant->val.fval.fval; return true;
+    case T_Boolean: out += constant->val.boolval.boolval ? "'true'" : "'false'"; return true;
+    case T_String: AppendSetLiteral(constant->val.sval.sval, out); return true;
+    default: return false;
   }
 }
 
@@ -64,12 +55,9 @@ std::string SingleValue(const List* values) {
 // 'on', 1, true ...: as parse_bool() of PostgreSQL takes it, which also takes unique prefixes.
 std::optional<bool> ParseBool(std::string_view text) {
   const std::string word = AsciiLower(text);
-  const auto prefix_of = [&](std::string_view full, std::size_t least) {
-    return word.size() >= least && full.starts_with(word);
-  };
+  const auto prefix_of = [&](std::string_view full, std::size_t least) { return word.size() >= least && full.starts_with(word); };
   if (prefix_of("true", 1) || prefix_of("yes", 1) || word == "on" || word == "1") return true;
-  if (prefix_of("false", 1) || prefix_of("no", 1) || prefix_of("off", 2) || word == "0")
-    return false;
+  if (prefix_of("false", 1) || prefix_of("no", 1) || prefix_of("off", 2) || word == "0") return false;
   return std::nullopt;
 }
 
@@ -123,10 +111,7 @@ void ApplyCharacteristics(const List* options, Facts& facts) {
 void AnalyseMultiSet(const VariableSetStmt* stmt, Facts& facts) {
   const std::string_view name = stmt->name;
   if (name == "SESSION CHARACTERISTICS") return ApplyCharacteristics(stmt->args, facts);
-  facts.settings.push_back({.kind = SettingEffect::Kind::kTransaction,
-                            .name = AsciiLower(name),
-                            .sql = {},
-                            .value = {}});
+  facts.settings.push_back({.kind = SettingEffect::Kind::kTransaction, .name = AsciiLower(name), .sql = {}, .value = {}});
   if (name == "TRANSACTION") return ApplyModes(stmt->args, facts.modes);
   // SET TRANSACTION SNAPSHOT: of a snapshot that one server exported.
 }
@@ -138,8 +123,7 @@ void AnalyseSetValue(const VariableSetStmt* stmt, Facts& facts) {
                        .sql = {},
                        .value = SingleValue(stmt->args)};
   if (effect.name == "transaction_isolation" || effect.name == "transaction_read_only" ||
-      effect.name ==
-          "transaction_deferrable") {  // plain settings by name, the transaction's by nature
+      effect.name == "transaction_deferrable") {  // plain settings by name, the transaction's by nature
     effect.kind = Kind::kTransaction;
     ApplyMode(effect.name, effect.value, facts.modes);
   }
@@ -161,8 +145,7 @@ const char* ConstantText(const Node* node) {
     const auto* cast = As<TypeCast>(node);
     const int parts = ListSize(cast->typeName->names);
     const char* type = parts > 0 ? StringAt(cast->typeName->names, parts - 1) : nullptr;
-    if (type == nullptr || std::string_view(type) != "text" ||
-        cast->typeName->arrayBounds != nullptr) {
+    if (type == nullptr || std::string_view(type) != "text" || cast->typeName->arrayBounds != nullptr) {
       return nullptr;
     }
     node = cast->arg;
@@ -175,8 +158,7 @@ const char* ConstantText(const Node* node) {
 
 std::string SetStatement(std::string_view name, const List* values, bool local) {
   if (ListSize(values) == 0) return {};
-  if (std::string zone = local ? "SET LOCAL TIME ZONE " : "SET TIME ZONE ";
-      AppendInterval(ListAt(values, 0), zone)) {
+  if (std::string zone = local ? "SET LOCAL TIME ZONE " : "SET TIME ZONE "; AppendInterval(ListAt(values, 0), zone)) {
     return zone;
   }
   std::string sql = SetHead(name, local);
@@ -197,21 +179,11 @@ void AnalyseTransaction(const TransactionStmt* stmt, Facts& facts) {
       facts.kind = StatementKind::kBegin;
       facts.start = stmt->kind == TRANS_STMT_START;
       return ApplyModes(stmt->options, facts.modes);
-    case TRANS_STMT_COMMIT:
-      facts.kind = StatementKind::kCommit;
-      return;
-    case TRANS_STMT_ROLLBACK:
-      facts.kind = StatementKind::kRollback;
-      return;
-    case TRANS_STMT_SAVEPOINT:
-      facts.kind = StatementKind::kSavepoint;
-      return;
-    case TRANS_STMT_RELEASE:
-      facts.kind = StatementKind::kRelease;
-      return;
-    case TRANS_STMT_ROLLBACK_TO:
-      facts.kind = StatementKind::kRollbackTo;
-      return;
+    case TRANS_STMT_COMMIT: facts.kind = StatementKind::kCommit; return;
+    case TRANS_STMT_ROLLBACK: facts.kind = StatementKind::kRollback; return;
+    case TRANS_STMT_SAVEPOINT: facts.kind = StatementKind::kSavepoint; return;
+    case TRANS_STMT_RELEASE: facts.kind = StatementKind::kRelease; return;
+    case TRANS_STMT_ROLLBACK_TO: facts.kind = StatementKind::kRollbackTo; return;
     case TRANS_STMT_COMMIT_PREPARED:  // of what, only who saw it prepared can tell
       facts.catalog = CatalogChange::kNow;
       [[fallthrough]];
@@ -230,19 +202,15 @@ void AnalyseSet(const VariableSetStmt* stmt, Facts& facts) {
   facts.kind = StatementKind::kSet;
   facts.repeatable = true;
   switch (stmt->kind) {
-    case VAR_SET_VALUE:
-      return AnalyseSetValue(stmt, facts);
-    case VAR_SET_MULTI:
-      return AnalyseMultiSet(stmt, facts);
+    case VAR_SET_VALUE: return AnalyseSetValue(stmt, facts);
+    case VAR_SET_MULTI: return AnalyseMultiSet(stmt, facts);
     case VAR_SET_CURRENT:  // SET x FROM CURRENT sets what is set
       return;
     case VAR_SET_DEFAULT:
     case VAR_RESET:
       facts.kind = StatementKind::kReset;
-      facts.settings.push_back({.kind = stmt->is_local ? Kind::kResetLocal : Kind::kReset,
-                                .name = AsciiLower(stmt->name),
-                                .sql = {},
-                                .value = {}});
+      facts.settings.push_back(
+          {.kind = stmt->is_local ? Kind::kResetLocal : Kind::kReset, .name = AsciiLower(stmt->name), .sql = {}, .value = {}});
       return;
     case VAR_RESET_ALL:
       facts.kind = StatementKind::kReset;

@@ -19,10 +19,8 @@ bool IsQuery(const Node* node) {
     case T_InsertStmt:
     case T_UpdateStmt:
     case T_DeleteStmt:
-    case T_MergeStmt:
-      return true;
-    default:
-      return false;
+    case T_MergeStmt: return true;
+    default: return false;
   }
 }
 
@@ -36,14 +34,10 @@ bool IsDropOfTypes(const Node* node) {
 // The query that is all there is to `stmt`; null if there is none.
 const Node* HeldQuery(const Node* stmt) {
   switch (stmt->type) {
-    case T_ExplainStmt:
-      return As<ExplainStmt>(stmt)->query;
-    case T_PrepareStmt:
-      return As<PrepareStmt>(stmt)->query;
-    case T_DeclareCursorStmt:
-      return As<DeclareCursorStmt>(stmt)->query;
-    default:
-      return nullptr;
+    case T_ExplainStmt: return As<ExplainStmt>(stmt)->query;
+    case T_PrepareStmt: return As<PrepareStmt>(stmt)->query;
+    case T_DeclareCursorStmt: return As<DeclareCursorStmt>(stmt)->query;
+    default: return nullptr;
   }
 }
 
@@ -56,16 +50,13 @@ int PartsBehindRelation(ObjectType type) {
     case OBJECT_MATVIEW:
     case OBJECT_FOREIGN_TABLE:
     case OBJECT_SEQUENCE:
-    case OBJECT_INDEX:
-      return 0;
+    case OBJECT_INDEX: return 0;
     case OBJECT_COLUMN:
     case OBJECT_TABCONSTRAINT:
     case OBJECT_TRIGGER:
     case OBJECT_RULE:
-    case OBJECT_POLICY:
-      return 1;
-    default:
-      return kNoRelation;
+    case OBJECT_POLICY: return 1;
+    default: return kNoRelation;
   }
 }
 
@@ -121,34 +112,25 @@ void TouchedWalk::Query(const Node* query) {
 
 void TouchedWalk::Visit(const Node* node) {
   switch (node->type) {
-    case T_RangeVar:
-      return Relation(As<RangeVar>(node));
-    case T_FuncCall:
-      return Name(kFunction, As<FuncCall>(node)->funcname);
+    case T_RangeVar: return Relation(As<RangeVar>(node));
+    case T_FuncCall: return Name(kFunction, As<FuncCall>(node)->funcname);
     case T_ObjectWithArgs:  // operators too
       return Name(kFunction, As<ObjectWithArgs>(node)->objname);
-    case T_CreateFunctionStmt:
-      return Name(kFunction, As<CreateFunctionStmt>(node)->funcname);
-    case T_CreateTrigStmt:
-      return Name(kFunction, As<CreateTrigStmt>(node)->funcname);
-    case T_CreateEventTrigStmt:
-      return Name(kFunction, As<CreateEventTrigStmt>(node)->funcname);
+    case T_CreateFunctionStmt: return Name(kFunction, As<CreateFunctionStmt>(node)->funcname);
+    case T_CreateTrigStmt: return Name(kFunction, As<CreateTrigStmt>(node)->funcname);
+    case T_CreateEventTrigStmt: return Name(kFunction, As<CreateEventTrigStmt>(node)->funcname);
     case T_TypeName: {
       const auto* type = As<TypeName>(node);
       return type->pct_type ? Name(kRelation, type->names, 1) : Name(kType, type->names);  // payroll.id%TYPE
     }
-    case T_DefElem:
-      return Option(As<DefElem>(node));
+    case T_DefElem: return Option(As<DefElem>(node));
     case T_DropStmt: {
       const auto* drop = As<DropStmt>(node);
-      for (int i = 0; i < ListSize(drop->objects); ++i)
-        Object(drop->removeType, ListAt(drop->objects, i));
+      for (int i = 0; i < ListSize(drop->objects); ++i) Object(drop->removeType, ListAt(drop->objects, i));
       return;
     }
-    case T_CommentStmt:
-      return Object(As<CommentStmt>(node)->objtype, As<CommentStmt>(node)->object);
-    case T_SecLabelStmt:
-      return Object(As<SecLabelStmt>(node)->objtype, As<SecLabelStmt>(node)->object);
+    case T_CommentStmt: return Object(As<CommentStmt>(node)->objtype, As<CommentStmt>(node)->object);
+    case T_SecLabelStmt: return Object(As<SecLabelStmt>(node)->objtype, As<SecLabelStmt>(node)->object);
     case T_AlterExtensionContentsStmt: {
       const auto* alter = As<AlterExtensionContentsStmt>(node);
       return Object(static_cast<ObjectType>(alter->objtype), alter->object);
@@ -157,14 +139,11 @@ void TouchedWalk::Visit(const Node* node) {
       const auto* alter = As<AlterObjectDependsStmt>(node);
       return Object(alter->objectType, alter->object);
     }
-    default:
-      return;
+    default: return;
   }
 }
 
-void TouchedWalk::Relation(const RangeVar* relation) {
-  Add(kRelation, relation->schemaname, relation->relname);
-}
+void TouchedWalk::Relation(const RangeVar* relation) { Add(kRelation, relation->schemaname, relation->relname); }
 
 // Of a sequence: OWNED BY payroll.id, SEQUENCE NAME payroll_id_seq.
 void TouchedWalk::Option(const DefElem* option) {

@@ -16,28 +16,18 @@ constexpr int kMaxScopedCtes = 1000;
 
 constexpr char kTemporary = 't';  // RELPERSISTENCE_TEMP, catalog/pg_class.h
 
-bool IsTemporarySchema(std::string_view schema) {
-  return schema == "pg_temp" || schema.starts_with("pg_temp_");
-}
+bool IsTemporarySchema(std::string_view schema) { return schema == "pg_temp" || schema.starts_with("pg_temp_"); }
 
-bool IsModifying(NodeTag tag) {
-  return tag == T_InsertStmt || tag == T_UpdateStmt || tag == T_DeleteStmt || tag == T_MergeStmt;
-}
+bool IsModifying(NodeTag tag) { return tag == T_InsertStmt || tag == T_UpdateStmt || tag == T_DeleteStmt || tag == T_MergeStmt; }
 
 const WithClause* WithOf(const Node* node) {
   switch (node->type) {
-    case T_SelectStmt:
-      return As<SelectStmt>(node)->withClause;
-    case T_InsertStmt:
-      return As<InsertStmt>(node)->withClause;
-    case T_UpdateStmt:
-      return As<UpdateStmt>(node)->withClause;
-    case T_DeleteStmt:
-      return As<DeleteStmt>(node)->withClause;
-    case T_MergeStmt:
-      return As<MergeStmt>(node)->withClause;
-    default:
-      return nullptr;
+    case T_SelectStmt: return As<SelectStmt>(node)->withClause;
+    case T_InsertStmt: return As<InsertStmt>(node)->withClause;
+    case T_UpdateStmt: return As<UpdateStmt>(node)->withClause;
+    case T_DeleteStmt: return As<DeleteStmt>(node)->withClause;
+    case T_MergeStmt: return As<MergeStmt>(node)->withClause;
+    default: return nullptr;
   }
 }
 
@@ -62,11 +52,10 @@ int ArgumentsOf(const FuncCall* call) {
 
 // SELECT a, b, c and nothing else: each target runs exactly once.
 bool RunsTargetsOnce(const SelectStmt* select) {
-  return select->fromClause == nullptr && select->whereClause == nullptr &&
-         select->groupClause == nullptr && select->havingClause == nullptr &&
-         select->distinctClause == nullptr && select->limitCount == nullptr &&
-         select->limitOffset == nullptr && select->sortClause == nullptr &&
-         select->op == SETOP_NONE && select->withClause == nullptr;
+  return select->fromClause == nullptr && select->whereClause == nullptr && select->groupClause == nullptr &&
+         select->havingClause == nullptr && select->distinctClause == nullptr && select->limitCount == nullptr &&
+         select->limitOffset == nullptr && select->sortClause == nullptr && select->op == SETOP_NONE &&
+         select->withClause == nullptr;
 }
 
 }  // namespace
@@ -106,14 +95,10 @@ void QueryWalk::Visit(const Item& item) {
   if (IsModifying(node->type) && node != root_) Refuse(Reason::kModifyingCte);
 
   switch (node->type) {
-    case T_SelectStmt:
-      return VisitSelect(As<SelectStmt>(node));
-    case T_RangeVar:
-      return VisitRangeVar(As<RangeVar>(node), item.scope);
-    case T_FuncCall:
-      return VisitCall(As<FuncCall>(node));
-    case T_A_Expr:
-      return VisitOperator(As<A_Expr>(node));
+    case T_SelectStmt: return VisitSelect(As<SelectStmt>(node));
+    case T_RangeVar: return VisitRangeVar(As<RangeVar>(node), item.scope);
+    case T_FuncCall: return VisitCall(As<FuncCall>(node));
+    case T_A_Expr: return VisitOperator(As<A_Expr>(node));
     case T_A_Const:
       if (item.in_call) facts_.literals_matter = true;
       return;
@@ -122,8 +107,7 @@ void QueryWalk::Visit(const Item& item) {
       if (argument != nullptr && argument->type == T_A_Const) facts_.literals_matter = true;
       return;
     }
-    case T_TypeName:
-      return AddQualified(NameRef::Kind::kType, As<TypeName>(node)->names);
+    case T_TypeName: return AddQualified(NameRef::Kind::kType, As<TypeName>(node)->names);
     case T_RangeTableFuncCol:  // the walker leaves its type out
       if (As<RangeTableFuncCol>(node)->typeName != nullptr) {
         AddQualified(NameRef::Kind::kType, As<RangeTableFuncCol>(node)->typeName->names);
@@ -143,14 +127,11 @@ void QueryWalk::Visit(const Item& item) {
         AddQualified(NameRef::Kind::kOperator, As<SortBy>(node)->useOp);
       }
       return;
-    case T_JoinExpr:
-      return VisitJoin(As<JoinExpr>(node));
-    case T_RangeTableSample:
-      return VisitSample(As<RangeTableSample>(node));
+    case T_JoinExpr: return VisitJoin(As<JoinExpr>(node));
+    case T_RangeTableSample: return VisitSample(As<RangeTableSample>(node));
     case T_ColumnRef:  // x.f may be the function f of the row x
       return VisitFields(As<ColumnRef>(node)->fields, 1);
-    case T_A_Indirection:
-      return VisitFields(As<A_Indirection>(node)->indirection, 0);
+    case T_A_Indirection: return VisitFields(As<A_Indirection>(node)->indirection, 0);
     case T_SQLValueFunction:  // CURRENT_SCHEMA looks at the catalogue, the others do not
       if (As<SQLValueFunction>(node)->op == SVFOP_CURRENT_SCHEMA) {
         Add(NameRef::Kind::kFunction, "pg_catalog", "current_schema", 0);
@@ -158,8 +139,7 @@ void QueryWalk::Visit(const Item& item) {
       return;
     case T_CurrentOfExpr:  // a cursor of the session
       return Refuse(Reason::kSession);
-    default:
-      return;
+    default: return;
   }
 }
 
@@ -236,8 +216,7 @@ void QueryWalk::VisitRangeVar(const RangeVar* relation, std::size_t scope) {
 
 void QueryWalk::Relation(const RangeVar* relation) {
   if (relation->relpersistence == kTemporary) Pin(PinReason::kTemporaryTable);
-  Add(NameRef::Kind::kRelation, relation->schemaname != nullptr ? relation->schemaname : "",
-      relation->relname);
+  Add(NameRef::Kind::kRelation, relation->schemaname != nullptr ? relation->schemaname : "", relation->relname);
 }
 
 void QueryWalk::VisitCall(const FuncCall* call) {
@@ -273,10 +252,7 @@ void QueryWalk::VisitSetConfig(const FuncCall* call) {
   const char* value = ConstantText(ListAt(call->args, 1));
   if (!sure || value == nullptr) return unknown_value();
   SettingEffect effect{
-      .kind = is_local ? SettingEffect::Kind::kSetLocal : SettingEffect::Kind::kSet,
-      .name = lower,
-      .sql = {},
-      .value = value};
+      .kind = is_local ? SettingEffect::Kind::kSetLocal : SettingEffect::Kind::kSet, .name = lower, .sql = {}, .value = value};
   effect.sql = SetStatement(effect.name, effect.value, is_local);
   if (effect.sql.empty()) return unknown_value();
   facts_.settings.push_back(std::move(effect));
@@ -290,8 +266,7 @@ void QueryWalk::VisitOperator(const A_Expr* expr) {
     case AEXPR_NOT_BETWEEN_SYM:  // the name is a phrase; these are what it means
       for (const char* name : {"<", "<=", ">", ">="}) Add(NameRef::Kind::kOperator, "", name);
       return;
-    default:
-      return AddQualified(NameRef::Kind::kOperator, expr->name);
+    default: return AddQualified(NameRef::Kind::kOperator, expr->name);
   }
 }
 
@@ -322,14 +297,11 @@ void QueryWalk::AddQualified(NameRef::Kind kind, const List* name) {
 void QueryWalk::Add(NameRef::Kind kind, std::string_view schema, std::string_view name, int args) {
   if (IsTemporarySchema(schema)) Pin(PinReason::kTemporaryTable);
   auto& names = facts_.names;
-  if (!names.empty() && names.back().kind == kind && names.back().name == name &&
-      names.back().schema == schema && names.back().args == args) {
+  if (!names.empty() && names.back().kind == kind && names.back().name == name && names.back().schema == schema &&
+      names.back().args == args) {
     return;
   }
-  names.push_back({.kind = kind,
-                   .schema = std::string(schema),
-                   .name = std::string(name),
-                   .args = args});
+  names.push_back({.kind = kind, .schema = std::string(schema), .name = std::string(name), .args = args});
   if (names.size() >= compact_at_) Compact();
 }
 
@@ -341,9 +313,7 @@ void QueryWalk::Compact() {
   compact_at_ = std::max<std::size_t>(64, names.size() * 2);
 }
 
-void QueryWalk::Finish() {
-  Compact();
-}
+void QueryWalk::Finish() { Compact(); }
 
 // The first reason found stays: it is as good as any other.
 void QueryWalk::Refuse(Reason why) {

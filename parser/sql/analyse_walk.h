@@ -64,8 +64,7 @@ class QueryWalk {
   std::vector<const Node*> children_;
   std::vector<Scope> scopes_;
   const Node* root_ = nullptr;
-  std::vector<const Node*>
-      sure_calls_;  // set_config calls that run exactly once when the statement runs
+  std::vector<const Node*> sure_calls_;  // set_config calls that run exactly once when the statement runs
   std::size_t compact_at_ = 64;
   int ctes_ = 0;
   bool runs_ = true;

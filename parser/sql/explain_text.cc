@@ -13,8 +13,7 @@ namespace waypost {
 namespace {
 
 bool SameWord(std::string_view text, std::string_view word) {
-  return std::equal(text.begin(), text.end(), word.begin(), word.end(),
-                    [](char a, char b) { return (a | 0x20) == b; });
+  return std::equal(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) { return (a | 0x20) == b; });
 }
 
 std::string_view Trimmed(std::string_view text) {
@@ -84,8 +83,7 @@ std::optional<std::string_view> RouteQuestionIn(std::string_view sql, Lexing lex
     return token;
   };
   for (const std::string_view expected : {"explain", "route"})
-    if (const Token token = word(); token.kind != Token::Kind::kWord || !SameWord(token.text, expected))
-      return std::nullopt;
+    if (const Token token = word(); token.kind != Token::Kind::kWord || !SameWord(token.text, expected)) return std::nullopt;
   const auto question = Trimmed(tokens.rest());
   if (question.empty() || question == ";") return std::nullopt;
   return question;
@@ -106,18 +104,15 @@ std::vector<std::string_view> SplitStatements(std::string_view sql) {
   return parts;
 }
 
-std::string RouteAnswerQuery(std::span<const std::string_view> columns,
-                             const std::vector<std::vector<RouteCell>>& rows, unsigned parameters,
-                             Lexing lexing) {
+std::string RouteAnswerQuery(std::span<const std::string_view> columns, const std::vector<std::vector<RouteCell>>& rows,
+                             unsigned parameters, Lexing lexing) {
   std::string query = "SELECT * FROM (VALUES ";
   for (const auto& row : rows) {
     query += query.back() == ')' ? ", (" : "(";
     for (const auto& cell : row) {
       if (query.back() != '(') query += ", ";
-      if (cell.text.empty())
-        query += "NULL";
-      else
-        AppendLiteral(query, cell, lexing);
+      if (cell.text.empty()) query += "NULL";
+      else AppendLiteral(query, cell, lexing);
     }
     query += ')';
   }
@@ -131,8 +126,7 @@ std::string RouteAnswerQuery(std::span<const std::string_view> columns,
   query += ')';
   if (parameters == 0) return query;
   query += " WHERE true OR (";
-  for (unsigned i = 1; i <= parameters; ++i)
-    query += (i > 1 ? " OR $" : "$") + std::to_string(i) + "::pg_catalog.text IS NULL";
+  for (unsigned i = 1; i <= parameters; ++i) query += (i > 1 ? " OR $" : "$") + std::to_string(i) + "::pg_catalog.text IS NULL";
   return query + ')';
 }
 

@@ -34,7 +34,6 @@ struct RouteCell {
   bool from_client = false;
 };
 [[nodiscard]] std::string RouteAnswerQuery(std::span<const std::string_view> columns,
-                                           const std::vector<std::vector<RouteCell>>& rows,
-                                           unsigned parameters, Lexing lexing);
+                                           const std::vector<std::vector<RouteCell>>& rows, unsigned parameters, Lexing lexing);
 
 }  // namespace waypost

@@ -80,15 +80,17 @@ struct SettingEffect {
     kTransaction,  // SET TRANSACTION ...: this transaction only
   };
   Kind kind;
-  std::string name;  // lower case; "role", "session_authorization", "timezone" (also for TIME ZONE), "client_encoding" (also for NAMES); empty for the All kinds
-  std::string sql;   // kSet, kSetLocal: a statement that sets the same again on another connection ("SET datestyle TO 'ISO'"); always a SET, without comments or semicolon
-  std::string value; // the constant, where there is just one, as text ("off"); else empty
+  std::string
+      name;  // lower case; "role", "session_authorization", "timezone" (also for TIME ZONE), "client_encoding" (also for NAMES); empty for the All kinds
+  std::string
+      sql;  // kSet, kSetLocal: a statement that sets the same again on another connection ("SET datestyle TO 'ISO'"); always a SET, without comments or semicolon
+  std::string value;  // the constant, where there is just one, as text ("off"); else empty
 };
 
 // What BEGIN and SET TRANSACTION / SET SESSION CHARACTERISTICS say of the transaction.
 struct TransactionModes {
   std::optional<bool> read_only;
-  std::optional<bool> serializable;      // true: SERIALIZABLE; false: a lower level was named
+  std::optional<bool> serializable;  // true: SERIALIZABLE; false: a lower level was named
   std::optional<bool> repeatable_read;
 };
 
@@ -96,44 +98,45 @@ struct TransactionModes {
 enum class CatalogChange : std::uint8_t {
   kNone,
   kLater,  // a plain table is new, or something is gone: what is known of the rest still holds
-  kNow,    // a name may mean something else: nothing is a read until the catalogue has been read again
+  kNow,  // a name may mean something else: nothing is a read until the catalogue has been read again
   kDefaults,  // the same, and new sessions start with other settings
 };
 
 // What a statement does with whole databases.
 struct DatabaseUse {
-  std::string alone;                 // it fails with 55006 while others are connected to this one
+  std::string alone;  // it fails with 55006 while others are connected to this one
   std::vector<std::string> renewed;  // if it succeeds, these names stand for nothing or for another database
 };
 
 struct Facts {
   StatementKind kind = StatementKind::kUnknown;
-  bool writes_by_form = true;   // the tree itself proves that it is not a read
+  bool writes_by_form = true;  // the tree itself proves that it is not a read
   Reason form_reason = Reason::kParseError;  // why, if writes_by_form
-  bool repeatable = false;      // running it twice is harmless, as far as the tree tells
-  bool result_varies = true;    // which columns it returns is for the catalogue to say: a query, RETURNING, what did not parse
-  bool state_unknown = false;   // may change session state that the tree does not show (DO, CALL, unparsed)
+  bool repeatable = false;  // running it twice is harmless, as far as the tree tells
+  bool result_varies = true;  // which columns it returns is for the catalogue to say: a query, RETURNING, what did not parse
+  bool state_unknown = false;  // may change session state that the tree does not show (DO, CALL, unparsed)
   PinReason pin = PinReason::kNone;  // by form: CREATE TEMP, LISTEN, DECLARE WITH HOLD, PREPARE, LOAD
-  std::vector<NameRef> names;   // sorted, no duplicates
-  std::vector<NameRef> touched; // relations, functions and types that a statement other than a query names (TRUNCATE, CREATE VIEW, COMMENT ...); for rules
+  std::vector<NameRef> names;  // sorted, no duplicates
+  std::vector<NameRef>
+      touched;  // relations, functions and types that a statement other than a query names (TRUNCATE, CREATE VIEW, COMMENT ...); for rules
   std::vector<SettingEffect> settings;  // also set_config('x', 'constant', ...) in a SELECT list
   CatalogChange catalog = CatalogChange::kNone;
   std::shared_ptr<const DatabaseUse> databases;  // DROP DATABASE and the like; else null
-  TransactionModes modes;       // kBegin, kSet of transaction modes
-  bool chain = false;           // kCommit, kRollback: AND CHAIN
-  bool prepares = false;        // kTwoPhase: PREPARE TRANSACTION
-  bool start = false;           // kBegin: by START TRANSACTION, and answered as such
-  std::uint32_t end = 0;        // where it ends in the text, in bytes, before the semicolon
-  std::string object;           // PREPARE / EXECUTE / DEALLOCATE / DECLARE / FETCH / CLOSE / SAVEPOINT / LISTEN: the name ("" = ALL);
-                                // kTwoPhase: the transaction's identifier; kUnknown: what the grammar says is wrong
+  TransactionModes modes;  // kBegin, kSet of transaction modes
+  bool chain = false;  // kCommit, kRollback: AND CHAIN
+  bool prepares = false;  // kTwoPhase: PREPARE TRANSACTION
+  bool start = false;  // kBegin: by START TRANSACTION, and answered as such
+  std::uint32_t end = 0;  // where it ends in the text, in bytes, before the semicolon
+  std::string object;  // PREPARE / EXECUTE / DEALLOCATE / DECLARE / FETCH / CLOSE / SAVEPOINT / LISTEN: the name ("" = ALL);
+      // kTwoPhase: the transaction's identifier; kUnknown: what the grammar says is wrong
   bool literals_matter = true;  // false: the same tree with other number and string literals has the same facts and verdict
   // SET SESSION CHARACTERISTICS AS TRANSACTION ... arrives as settings default_transaction_*.
 };
 
 // How the lexer must read the text; part of the cache key.
 struct Lexing {
-  bool standard_strings = true;      // standard_conforming_strings
-  bool ascii_safe_encoding = true;   // client_encoding is none of SJIS, BIG5, GBK, UHC, GB18030, JOHAB, SHIFT_JIS_2004
+  bool standard_strings = true;  // standard_conforming_strings
+  bool ascii_safe_encoding = true;  // client_encoding is none of SJIS, BIG5, GBK, UHC, GB18030, JOHAB, SHIFT_JIS_2004
   auto operator<=>(const Lexing&) const = default;
 };
 

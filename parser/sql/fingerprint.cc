@@ -17,8 +17,7 @@ constexpr std::size_t kDigits = 16;
 }  // namespace
 
 std::optional<std::uint64_t> Fingerprint(std::string_view sql) {
-  if (sql.size() > kMaxFingerprintBytes || !ScansInTime(sql) || sql.find('\0') != std::string_view::npos)
-    return std::nullopt;
+  if (sql.size() > kMaxFingerprintBytes || !ScansInTime(sql) || sql.find('\0') != std::string_view::npos) return std::nullopt;
   const auto result = pg_query_fingerprint(std::string(sql).c_str());
   std::optional<std::uint64_t> fingerprint;
   if (result.error == nullptr) fingerprint = result.fingerprint;

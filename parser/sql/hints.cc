@@ -11,12 +11,9 @@ namespace {
 
 constexpr std::size_t kMaxValueBytes = 63;
 
-bool IsBlank(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
+bool IsBlank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 bool InWord(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-         c == '-' || c == '.';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
 }
 
 std::string_view Trimmed(std::string_view text) {
@@ -61,9 +58,7 @@ std::string_view Inside(std::string_view comment) {
   return comment.substr(2, comment.size() - kMarks);
 }
 
-bool Separates(const Token& token) {
-  return token.kind == Token::Kind::kBlank || token.text == ";";
-}
+bool Separates(const Token& token) { return token.kind == Token::Kind::kBlank || token.text == ";"; }
 
 }  // namespace
 

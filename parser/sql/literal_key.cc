@@ -10,17 +10,7 @@ namespace {
 constexpr char kNumber = '\x01';
 constexpr char kString = '\x02';
 
-enum class Kind : std::uint8_t {
-  kOther,
-  kControl,
-  kSpace,
-  kDigit,
-  kWord,
-  kQuote,
-  kDoubleQuote,
-  kDollar,
-  kSemicolon
-};
+enum class Kind : std::uint8_t { kOther, kControl, kSpace, kDigit, kWord, kQuote, kDoubleQuote, kDollar, kSemicolon };
 
 constexpr std::array<Kind, 256> MakeKinds() {
   std::array<Kind, 256> kinds{};
@@ -31,8 +21,7 @@ constexpr std::array<Kind, 256> MakeKinds() {
       kinds[c] = Kind::kWord;  // as the lexer's ident_start
     }
   }
-  for (const char c : {' ', '\t', '\n', '\r', '\f'})
-    kinds[static_cast<unsigned char>(c)] = Kind::kSpace;
+  for (const char c : {' ', '\t', '\n', '\r', '\f'}) kinds[static_cast<unsigned char>(c)] = Kind::kSpace;
   kinds['\''] = Kind::kQuote;
   kinds['"'] = Kind::kDoubleQuote;
   kinds['$'] = Kind::kDollar;
@@ -41,9 +30,7 @@ constexpr std::array<Kind, 256> MakeKinds() {
 }
 constexpr std::array<Kind, 256> kKinds = MakeKinds();
 
-Kind KindOf(char c) {
-  return kKinds[static_cast<unsigned char>(c)];
-}
+Kind KindOf(char c) { return kKinds[static_cast<unsigned char>(c)]; }
 
 bool StartsWithWord(std::string_view sql, std::string_view word) {
   if (sql.size() <= word.size()) return false;
@@ -70,9 +57,7 @@ class Scanner {
 
  private:
   // What is kept is copied in runs: everything since the last literal, up to `end`.
-  void CopyRun(std::size_t end) {
-    key_.append(sql_, run_, end - run_);
-  }
+  void CopyRun(std::size_t end) { key_.append(sql_, run_, end - run_); }
   // The literal that began at `start` and ends here.
   void Replace(std::size_t start, char with) {
     CopyRun(start);
@@ -82,32 +67,20 @@ class Scanner {
 
   bool Token() {
     switch (KindOf(sql_[at_])) {
-      case Kind::kControl:
-        return false;
-      case Kind::kDigit:
-        return Number();
-      case Kind::kWord:
-        return Word();
-      case Kind::kQuote:
-        return String();
-      case Kind::kDoubleQuote:
-        return Quoted();
-      case Kind::kDollar:
-        return Parameter();
-      case Kind::kSemicolon:
-        return AtEnd();
-      case Kind::kSpace:
-        ++at_;
-        return true;
-      case Kind::kOther:
-        return Other();
+      case Kind::kControl: return false;
+      case Kind::kDigit: return Number();
+      case Kind::kWord: return Word();
+      case Kind::kQuote: return String();
+      case Kind::kDoubleQuote: return Quoted();
+      case Kind::kDollar: return Parameter();
+      case Kind::kSemicolon: return AtEnd();
+      case Kind::kSpace: ++at_; return true;
+      case Kind::kOther: return Other();
     }
     return false;
   }
 
-  char Next(std::size_t offset = 1) const {
-    return at_ + offset < sql_.size() ? sql_[at_ + offset] : '\0';
-  }
+  char Next(std::size_t offset = 1) const { return at_ + offset < sql_.size() ? sql_[at_ + offset] : '\0'; }
 
   // Digits, one dot, digits, an exponent; or from the dot on. What follows must end it in every
   // version of PostgreSQL: 1a, 0x1F, 1_000 and 1..2 are read differently by some.
@@ -126,8 +99,7 @@ class Scanner {
     }
     if (at_ < sql_.size()) {
       const Kind next = KindOf(sql_[at_]);
-      if (next == Kind::kWord || next == Kind::kDigit || next == Kind::kDollar || sql_[at_] == '.')
-        return false;
+      if (next == Kind::kWord || next == Kind::kDigit || next == Kind::kDollar || sql_[at_] == '.') return false;
     }
     Replace(start, kNumber);
     return true;
@@ -219,8 +191,8 @@ class Scanner {
 
 bool LiteralKey(std::string_view sql, Lexing lexing, std::string& key) {
   if (!lexing.ascii_safe_encoding) return false;
-  const bool plain = StartsWithWord(sql, "select") || StartsWithWord(sql, "insert") ||
-                     StartsWithWord(sql, "update") || StartsWithWord(sql, "delete");
+  const bool plain = StartsWithWord(sql, "select") || StartsWithWord(sql, "insert") || StartsWithWord(sql, "update") ||
+                     StartsWithWord(sql, "delete");
   return plain && Scanner(sql, lexing.standard_strings, key).Run();
 }
 

@@ -182,8 +182,7 @@ constexpr std::string_view kRunsArguments[] = {
 std::string_view Why(std::span<const Entry> entries, std::string_view name) {
   for (const Entry& entry : entries) {
     const bool prefix = entry.name.ends_with('*');
-    if (prefix ? name.starts_with(entry.name.substr(0, entry.name.size() - 1))
-               : name == entry.name) {
+    if (prefix ? name.starts_with(entry.name.substr(0, entry.name.size() - 1)) : name == entry.name) {
       return entry.why;
     }
   }
@@ -192,25 +191,18 @@ std::string_view Why(std::span<const Entry> entries, std::string_view name) {
 
 }  // namespace
 
-std::string_view WhyServerLocalFunction(std::string_view name) {
-  return Why(kFunctions, name);
-}
+std::string_view WhyServerLocalFunction(std::string_view name) { return Why(kFunctions, name); }
 
-std::string_view WhyServerLocalRelation(std::string_view name) {
-  return Why(kRelations, name);
-}
+std::string_view WhyServerLocalRelation(std::string_view name) { return Why(kRelations, name); }
 
-bool ListsPrepared(std::string_view name) {
-  return name == "pg_prepared_statements" || name == "pg_prepared_statement";
-}
+bool ListsPrepared(std::string_view name) { return name == "pg_prepared_statements" || name == "pg_prepared_statement"; }
 
 bool IsHarmlessVolatile(std::string_view name) {
   return std::find(std::begin(kHarmless), std::end(kHarmless), name) != std::end(kHarmless);
 }
 
 bool RunsWhatItIsGiven(std::string_view name) {
-  return std::find(std::begin(kRunsArguments), std::end(kRunsArguments), name) !=
-         std::end(kRunsArguments);
+  return std::find(std::begin(kRunsArguments), std::end(kRunsArguments), name) != std::end(kRunsArguments);
 }
 
 bool LooksAtNoRows(std::string_view name) {
@@ -220,18 +212,16 @@ bool LooksAtNoRows(std::string_view name) {
 
 PinReason PinOfBuiltIn(std::string_view name) {
   // Transaction-level locks end by themselves, unlocking leaves nothing.
-  constexpr std::array<std::string_view, 4> kSessionLocks = {
-      "pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock",
-      "pg_try_advisory_lock_shared"};
+  constexpr std::array<std::string_view, 4> kSessionLocks = {"pg_advisory_lock", "pg_advisory_lock_shared",
+                                                             "pg_try_advisory_lock", "pg_try_advisory_lock_shared"};
   if (std::find(kSessionLocks.begin(), kSessionLocks.end(), name) != kSessionLocks.end()) {
     return PinReason::kAdvisoryLock;
   }
   if (name == "currval" || name == "lastval") return PinReason::kSequenceValue;
   if (name == "setseed") return PinReason::kSetSeed;
   // Temporary slots and a session's replication origin belong to the server connection.
-  if (name == "pg_create_physical_replication_slot" ||
-      name == "pg_create_logical_replication_slot" || name == "pg_copy_physical_replication_slot" ||
-      name == "pg_copy_logical_replication_slot" ||
+  if (name == "pg_create_physical_replication_slot" || name == "pg_create_logical_replication_slot" ||
+      name == "pg_copy_physical_replication_slot" || name == "pg_copy_logical_replication_slot" ||
       name.starts_with("pg_replication_origin_session_")) {
     return PinReason::kUnknownState;
   }

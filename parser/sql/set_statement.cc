@@ -11,9 +11,8 @@ namespace {
 // Settings whose value is a list of names, each quoted by itself.
 // Source: variable_is_guc_list_quote() in src/fe_utils/dumputils.c of PostgreSQL 15
 bool IsListOfNames(std::string_view name) {
-  constexpr std::array<std::string_view, 6> kLists = {
-      "local_preload_libraries",  "search_path",      "session_preload_libraries",
-      "shared_preload_libraries", "temp_tablespaces", "unix_socket_directories"};
+  constexpr std::array<std::string_view, 6> kLists = {"local_preload_libraries",  "search_path",      "session_preload_libraries",
+                                                      "shared_preload_libraries", "temp_tablespaces", "unix_socket_directories"};
   for (std::string_view list : kLists) {
     if (list == name) return true;
   }

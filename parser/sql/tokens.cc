@@ -6,19 +6,12 @@
 namespace waypost {
 namespace {
 
-bool IsBlank(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
+bool IsBlank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool StartsWord(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-         static_cast<unsigned char>(c) >= 0x80;
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
 }
-bool InWord(char c) {
-  return StartsWord(c) || IsDigit(c) || c == '$';
-}
+bool InWord(char c) { return StartsWord(c) || IsDigit(c) || c == '$'; }
 
 // The length of the run at `from` whose bytes all are `in`.
 template <class Predicate>
@@ -43,8 +36,8 @@ std::size_t CommentEnd(std::string_view text) {
 std::size_t NumberEnd(std::string_view text) {
   auto at = RunEnd(text, 0, [](char c) { return InWord(c) || c == '.'; });
   // An exponent's sign.
-  if (at < text.size() && (text[at] == '+' || text[at] == '-') && (text[at - 1] | 0x20) == 'e' &&
-      at + 1 < text.size() && IsDigit(text[at + 1]) && !text.starts_with("0x"))
+  if (at < text.size() && (text[at] == '+' || text[at] == '-') && (text[at - 1] | 0x20) == 'e' && at + 1 < text.size() &&
+      IsDigit(text[at + 1]) && !text.starts_with("0x"))
     at = RunEnd(text, at + 1, IsDigit);
   return at;
 }
@@ -86,8 +79,7 @@ Token Tokens::Next() {
   const char c = rest_[0];
   const char next = rest_.size() > 1 ? rest_[1] : '\0';
   if (IsBlank(c)) return Take(Kind::kBlank, RunEnd(rest_, 0, IsBlank));
-  if ((c == '-' && next == '-') || (c == '/' && next == '*'))
-    return Take(Kind::kComment, CommentEnd(rest_));
+  if ((c == '-' && next == '-') || (c == '/' && next == '*')) return Take(Kind::kComment, CommentEnd(rest_));
   if (c == '"') return Take(Kind::kQuoted, StringEnd(0, false));
   if (c == '\'') return Take(Kind::kString, StringEnd(0, !lexing_.standard_strings));
   if (IsDigit(c) || (c == '.' && IsDigit(next))) return Take(Kind::kNumber, NumberEnd(rest_));
@@ -112,8 +104,7 @@ unsigned HighestParameter(std::string_view sql, Lexing lexing) {
   for (Token token = tokens.Next(); token.kind != Token::Kind::kEnd; token = tokens.Next()) {
     if (token.kind != Token::Kind::kParameter) continue;
     unsigned number = 0;
-    for (const char digit : token.text.substr(1))
-      number = std::min(number * 10 + static_cast<unsigned>(digit - '0'), kMost);
+    for (const char digit : token.text.substr(1)) number = std::min(number * 10 + static_cast<unsigned>(digit - '0'), kMost);
     highest = std::max(highest, number);
   }
   return highest;

@@ -74,10 +74,8 @@ bool WalkerKnows(NodeTag tag) {
     case T_WithClause:
     case T_InferClause:
     case T_OnConflictClause:
-    case T_CommonTableExpr:
-      return true;
-    default:
-      return false;
+    case T_CommonTableExpr: return true;
+    default: return false;
   }
 }
 
@@ -90,8 +88,7 @@ PgQueryInternalParsetreeAndError Parse(Function parse, const char* sql) {
 
 }  // namespace
 
-RawTree::RawTree(const char* sql)
-    : context_(pg_query_enter_memory_context()), result_(Parse(&pg_query_raw_parse, sql)) {}
+RawTree::RawTree(const char* sql) : context_(pg_query_enter_memory_context()), result_(Parse(&pg_query_raw_parse, sql)) {}
 
 RawTree::~RawTree() {
   std::free(result_.stderr_buffer);  // NOLINT(cppcoreguidelines-no-malloc): theirs
@@ -102,8 +99,7 @@ RawTree::~RawTree() {
 bool IsSqlJson(NodeTag tag) {
   switch (tag) {
 #include "json_nodes.inc"
-    default:
-      return false;
+    default: return false;
   }
 }
 
@@ -116,8 +112,7 @@ bool AppendChildren(const Node* node, std::vector<const Node*>& children) {
   // The walker is declared without parameter types, and takes what it does not change as not const.
   using Unprototyped = bool (*)();
   using AnyFunction = void (*)();  // the type that compilers let through between two others
-  const auto walker =
-      reinterpret_cast<Unprototyped>(reinterpret_cast<AnyFunction>(&Collect));  // NOLINT
+  const auto walker = reinterpret_cast<Unprototyped>(reinterpret_cast<AnyFunction>(&Collect));  // NOLINT
   raw_expression_tree_walker(const_cast<Node*>(node), walker, &children);       // NOLINT
   return true;
 }

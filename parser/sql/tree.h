@@ -48,9 +48,7 @@ template <class T>
 }
 
 // Lists of PostgreSQL may be null, which is the empty one.
-[[nodiscard]] inline int ListSize(const List* list) {
-  return list == nullptr ? 0 : list->length;
-}
+[[nodiscard]] inline int ListSize(const List* list) { return list == nullptr ? 0 : list->length; }
 [[nodiscard]] inline const Node* ListAt(const List* list, int index) {
   return static_cast<const Node*>(list->elements[index].ptr_value);
 }

@@ -12,8 +12,7 @@ void AppendEveryChild(const Node* node, std::vector<const Node*>& children) {
       for (int i = 0; i < ListSize(As<List>(node)); ++i) push(ListAt(As<List>(node), i));
       return;
 #include "tree_fields.inc"
-    default:
-      return;
+    default: return;
   }
 }
 

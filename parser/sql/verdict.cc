@@ -65,14 +65,8 @@ std::string_view NameOf(const std::array<std::string_view, N>& names, Enum value
 
 }  // namespace
 
-std::string_view ReasonName(Reason reason) {
-  return NameOf(kReasonNames, reason);
-}
-std::string_view ClassName(Class cls) {
-  return NameOf(kClassNames, cls);
-}
-std::string_view PinReasonName(PinReason reason) {
-  return NameOf(kPinNames, reason);
-}
+std::string_view ReasonName(Reason reason) { return NameOf(kReasonNames, reason); }
+std::string_view ClassName(Class cls) { return NameOf(kClassNames, cls); }
+std::string_view PinReasonName(PinReason reason) { return NameOf(kPinNames, reason); }
 
 }  // namespace waypost

@@ -75,14 +75,12 @@ enum class PinReason : std::uint8_t {
 [[nodiscard]] std::string_view PinReasonName(PinReason reason);
 // True if a rollback undoes what the pin is for; trivially so for kNone.
 [[nodiscard]] constexpr bool EndsWithTransaction(PinReason reason) {
-  return reason == PinReason::kNone || reason == PinReason::kTemporaryTable ||
-         reason == PinReason::kListen || reason == PinReason::kHoldCursor;
+  return reason == PinReason::kNone || reason == PinReason::kTemporaryTable || reason == PinReason::kListen ||
+         reason == PinReason::kHoldCursor;
 }
 
 // True if only the end of the connection ends what the pin is for.
-[[nodiscard]] constexpr bool IsForGood(PinReason reason) {
-  return reason == PinReason::kLoad || reason == PinReason::kSetSeed;
-}
+[[nodiscard]] constexpr bool IsForGood(PinReason reason) { return reason == PinReason::kLoad || reason == PinReason::kSetSeed; }
 
 // One statement under one catalogue, search_path and role.
 struct Verdict {

@@ -23,9 +23,7 @@ MessageBuilder::MessageBuilder(std::string& out, char type) : out_(out) {
   out_.append(4, '\0');
 }
 
-MessageBuilder::~MessageBuilder() {
-  PutU32(out_.data() + length_at_, static_cast<std::uint32_t>(out_.size() - length_at_));
-}
+MessageBuilder::~MessageBuilder() { PutU32(out_.data() + length_at_, static_cast<std::uint32_t>(out_.size() - length_at_)); }
 
 MessageBuilder& MessageBuilder::Byte(char value) {
   out_ += value;
@@ -84,17 +82,13 @@ std::string ErrorWithSeverity(Bytes body, std::string_view severity) {
   return out;
 }
 
-void AppendReadyForQuery(std::string& out, char status) {
-  MessageBuilder(out, 'Z').Byte(status);
-}
+void AppendReadyForQuery(std::string& out, char status) { MessageBuilder(out, 'Z').Byte(status); }
 
 void AppendParameterStatus(std::string& out, std::string_view name, std::string_view value) {
   MessageBuilder(out, 'S').CString(name).CString(value);
 }
 
-void AppendCommandComplete(std::string& out, std::string_view tag) {
-  MessageBuilder(out, 'C').CString(tag);
-}
+void AppendCommandComplete(std::string& out, std::string_view tag) { MessageBuilder(out, 'C').CString(tag); }
 
 void AppendQuery(std::string& out, std::string_view sql) { MessageBuilder(out, 'Q').CString(sql); }
 
@@ -104,9 +98,7 @@ void AppendParse(std::string& out, std::string_view name, std::string_view sql, 
 
 void AppendEmpty(std::string& out, char type) { MessageBuilder(out, type); }
 
-void AppendStartup(
-    std::string& out,
-    std::initializer_list<std::pair<std::string_view, std::string_view>> parameters) {
+void AppendStartup(std::string& out, std::initializer_list<std::pair<std::string_view, std::string_view>> parameters) {
   MessageBuilder message(out, 0);
   message.U32(kProtocol30);
   for (const auto& [name, value] : parameters) message.CString(name).CString(value);

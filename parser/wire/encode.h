@@ -53,8 +53,7 @@ void AppendCommandComplete(std::string& out, std::string_view tag);
 void AppendQuery(std::string& out, std::string_view sql);
 void AppendParse(std::string& out, std::string_view name, std::string_view sql, Bytes types);
 void AppendEmpty(std::string& out, char type);  // Sync, ParseComplete, BindComplete, CloseComplete, NoData ...
-void AppendStartup(std::string& out,
-                   std::initializer_list<std::pair<std::string_view, std::string_view>> parameters);
+void AppendStartup(std::string& out, std::initializer_list<std::pair<std::string_view, std::string_view>> parameters);
 void AppendCancelRequest(std::string& out, std::uint32_t pid, std::string_view secret);
 
 }  // namespace waypost

@@ -14,14 +14,20 @@ FrameStatus NextHeader(Bytes& input, FrameHeader& header) {
 
 FrontendFault CheckFrontendHeader(FrameHeader header) {
   switch (header.type) {
-    case 'Q': case 'P': case 'B': case 'F': case 'd':
-      return header.body_bytes + 4 > kMaxMessageBytes ? FrontendFault::kTooLong
-                                                      : FrontendFault::kNone;
-    case 'C': case 'D': case 'E': case 'H': case 'S': case 'X': case 'c': case 'f':
-      return header.body_bytes + 4 > kMaxSmallMessageBytes ? FrontendFault::kTooLong
-                                                           : FrontendFault::kNone;
-    default:
-      return FrontendFault::kUnknownType;
+    case 'Q':
+    case 'P':
+    case 'B':
+    case 'F':
+    case 'd': return header.body_bytes + 4 > kMaxMessageBytes ? FrontendFault::kTooLong : FrontendFault::kNone;
+    case 'C':
+    case 'D':
+    case 'E':
+    case 'H':
+    case 'S':
+    case 'X':
+    case 'c':
+    case 'f': return header.body_bytes + 4 > kMaxSmallMessageBytes ? FrontendFault::kTooLong : FrontendFault::kNone;
+    default: return FrontendFault::kUnknownType;
   }
 }
 

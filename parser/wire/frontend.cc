@@ -50,8 +50,7 @@ std::optional<TargetMessage> ReadTarget(Bytes body) {
   TargetMessage message;
   message.kind = fields.Byte();
   message.name = fields.CString();
-  if (!fields.ok() || !fields.rest().empty() || (message.kind != 'S' && message.kind != 'P'))
-    return std::nullopt;
+  if (!fields.ok() || !fields.rest().empty() || (message.kind != 'S' && message.kind != 'P')) return std::nullopt;
   return message;
 }
 

@@ -17,8 +17,7 @@ std::optional<std::string> Md5Hex(std::string_view first, std::string_view secon
   std::string input(first);
   input += second;
   std::array<unsigned char, kMd5Bytes> digest{};
-  if (EVP_Digest(input.data(), input.size(), digest.data(), nullptr, EVP_md5(), nullptr) != 1)
-    return std::nullopt;
+  if (EVP_Digest(input.data(), input.size(), digest.data(), nullptr, EVP_md5(), nullptr) != 1) return std::nullopt;
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string hex;
   for (const unsigned char byte : digest) {
@@ -30,8 +29,7 @@ std::optional<std::string> Md5Hex(std::string_view first, std::string_view secon
 
 }  // namespace
 
-std::string Md5Password(std::string_view user, std::string_view password,
-                        std::span<const std::byte, kMd5SaltBytes> salt) {
+std::string Md5Password(std::string_view user, std::string_view password, std::span<const std::byte, kMd5SaltBytes> salt) {
   const auto stored = Md5Hex(password, user);
   if (!stored) return {};
   const auto answer = Md5Hex(*stored, AsText(salt));

@@ -16,57 +16,44 @@ namespace {
 
 constexpr std::string_view kMechanism = "SCRAM-SHA-256";
 
-const unsigned char* Raw(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
+const unsigned char* Raw(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 
-std::string_view View(const ScramKey& key) {
-  return {reinterpret_cast<const char*>(key.data()), key.size()};
-}
+std::string_view View(const ScramKey& key) { return {reinterpret_cast<const char*>(key.data()), key.size()}; }
 
 ScramKey Hmac(std::string_view key, std::string_view text) {
   ScramKey out;
   // HMAC() takes a null key for "the one before", so that an empty one needs an address.
   const unsigned char none = 0;
   const void* key_bytes = key.empty() ? &none : static_cast<const void*>(key.data());
-  WAYPOST_CHECK(HMAC(EVP_sha256(), key_bytes, static_cast<int>(key.size()), Raw(text), text.size(),
-                     out.data(), nullptr) != nullptr);
+  WAYPOST_CHECK(HMAC(EVP_sha256(), key_bytes, static_cast<int>(key.size()), Raw(text), text.size(), out.data(), nullptr) !=
+                nullptr);
   return out;
 }
 
 ScramKey Sha256(const ScramKey& key) {
   ScramKey out;
-  WAYPOST_CHECK(EVP_Digest(key.data(), key.size(), out.data(), nullptr, EVP_sha256(), nullptr) ==
-                1);
+  WAYPOST_CHECK(EVP_Digest(key.data(), key.size(), out.data(), nullptr, EVP_sha256(), nullptr) == 1);
   return out;
 }
 
-bool Same(const ScramKey& a, const ScramKey& b) {
-  return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
-}
+bool Same(const ScramKey& a, const ScramKey& b) { return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0; }
 
 void Xor(ScramKey& key, const ScramKey& with) {
   for (std::size_t i = 0; i < key.size(); ++i) key[i] ^= with[i];
 }
 
-void Wipe(std::string& secret) {
-  OPENSSL_cleanse(secret.data(), secret.size());
-}
-void Wipe(ScramKey& secret) {
-  OPENSSL_cleanse(secret.data(), secret.size());
-}
+void Wipe(std::string& secret) { OPENSSL_cleanse(secret.data(), secret.size()); }
+void Wipe(ScramKey& secret) { OPENSSL_cleanse(secret.data(), secret.size()); }
 
 std::string EncodeBase64(std::string_view raw) {
   std::string out((raw.size() + 2) / 3 * 4 + 1, '\0');  // OpenSSL writes a final zero byte
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), Raw(raw),
-                                   static_cast<int>(raw.size()));
+  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), Raw(raw), static_cast<int>(raw.size()));
   out.resize(static_cast<std::size_t>(size));
   return out;
 }
 
 bool IsBase64Digit(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
-         c == '/';
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
 }
 
 // Stricter than OpenSSL, which skips blanks: the alphabet alone, padded.
@@ -77,8 +64,7 @@ std::optional<std::string> DecodeBase64(std::string_view text) {
   for (const char c : text.substr(0, text.size() - padding))
     if (!IsBase64Digit(c)) return std::nullopt;
   std::string out(text.size() / 4 * 3, '\0');
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), Raw(text),
-                                   static_cast<int>(text.size()));
+  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), Raw(text), static_cast<int>(text.size()));
   if (size < 0) return std::nullopt;
   out.resize(out.size() - padding);
   return out;
@@ -160,17 +146,13 @@ class Attributes {
   std::string fault_;
 };
 
-ScramError Malformed(std::string detail) {
-  return {ScramFault::kMalformed, "malformed SCRAM message: " + std::move(detail)};
-}
+ScramError Malformed(std::string detail) { return {ScramFault::kMalformed, "malformed SCRAM message: " + std::move(detail)}; }
 
 // Bounds and the zero byte that would end the message for PostgreSQL.
 std::optional<ScramError> CheckSize(std::string_view payload) {
   if (payload.empty()) return Malformed("The message is empty.");
-  if (payload.size() > kMaxScramMessageBytes)
-    return Malformed("More than " + std::to_string(kMaxScramMessageBytes) + " bytes.");
-  if (payload.find('\0') != std::string_view::npos)
-    return Malformed("Message length does not match input length.");
+  if (payload.size() > kMaxScramMessageBytes) return Malformed("More than " + std::to_string(kMaxScramMessageBytes) + " bytes.");
+  if (payload.find('\0') != std::string_view::npos) return Malformed("Message length does not match input length.");
   return std::nullopt;
 }
 
@@ -187,17 +169,14 @@ std::optional<ScramError> TakeGs2Header(std::string_view& message, char& flag) {
     return Malformed(
         "The client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes "
         "channel binding data.");
-  if (flag != 'n' && flag != 'y')
-    return Malformed("Unexpected channel-binding flag " + Shown(flag) + ".");
+  if (flag != 'n' && flag != 'y') return Malformed("Unexpected channel-binding flag " + Shown(flag) + ".");
   message.remove_prefix(1);
   for (int commas = 0; commas < 2; ++commas) {
     if (commas == 1 && !message.empty() && message.front() == 'a')
-      return ScramError{ScramFault::kUnsupported,
-                        "client uses authorization identity, but it is not supported"};
+      return ScramError{ScramFault::kUnsupported, "client uses authorization identity, but it is not supported"};
     if (message.empty() || message.front() != ',')
-      return Malformed(
-          "Comma expected, but found " +
-          (message.empty() ? std::string("the end of the message") : Shown(message.front())) + ".");
+      return Malformed("Comma expected, but found " +
+                       (message.empty() ? std::string("the end of the message") : Shown(message.front())) + ".");
     message.remove_prefix(1);
   }
   return std::nullopt;
@@ -263,8 +242,7 @@ ScramResult<ServerFirst> ParseServerFirst(std::string_view payload) {
 }
 
 ScramError TooManyIterations(unsigned iterations) {
-  return {ScramFault::kUnsupported, "the server asks for " + std::to_string(iterations) +
-                                        " SCRAM iterations, but at most " +
+  return {ScramFault::kUnsupported, "the server asks for " + std::to_string(iterations) + " SCRAM iterations, but at most " +
                                         std::to_string(kMaxScramIterations) + " are allowed"};
 }
 
@@ -272,15 +250,11 @@ ScramError TooManyIterations(unsigned iterations) {
 
 std::string_view ScramSqlState(ScramFault fault) {
   switch (fault) {
-    case ScramFault::kMalformed:
-      return "08P01";
-    case ScramFault::kUnsupported:
-      return "0A000";
+    case ScramFault::kMalformed: return "08P01";
+    case ScramFault::kUnsupported: return "0A000";
     case ScramFault::kWrongPassword:
-    case ScramFault::kOtherVerifier:
-      return "28P01";
-    case ScramFault::kServerUnproved:
-      return "28000";
+    case ScramFault::kOtherVerifier: return "28P01";
+    case ScramFault::kServerUnproved: return "28000";
   }
   return "XX000";
 }
@@ -317,18 +291,15 @@ Result<ScramVerifier> ParseVerifier(std::string_view text) {
 std::string FormatVerifier(const ScramVerifier& verifier) {
   std::string out(kMechanism);
   out += '$' + std::to_string(verifier.iterations) + ':' + EncodeBase64(verifier.salt);
-  out +=
-      '$' + EncodeBase64(View(verifier.stored_key)) + ':' + EncodeBase64(View(verifier.server_key));
+  out += '$' + EncodeBase64(View(verifier.stored_key)) + ':' + EncodeBase64(View(verifier.server_key));
   return out;
 }
 
 ScramKeys DeriveKeys(std::string_view password, std::string_view salt, unsigned iterations) {
   ScramKey salted;
-  WAYPOST_CHECK(iterations > 0 &&
-                PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), Raw(salt),
-                                  static_cast<int>(salt.size()), static_cast<int>(iterations),
-                                  EVP_sha256(), static_cast<int>(salted.size()),
-                                  salted.data()) == 1);
+  WAYPOST_CHECK(iterations > 0 && PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), Raw(salt),
+                                                    static_cast<int>(salt.size()), static_cast<int>(iterations), EVP_sha256(),
+                                                    static_cast<int>(salted.size()), salted.data()) == 1);
   ScramKeys keys{.iterations = iterations,
                  .salt = std::string(salt),
                  .client_key = Hmac(View(salted), "Client Key"),
@@ -338,10 +309,7 @@ ScramKeys DeriveKeys(std::string_view password, std::string_view salt, unsigned 
 }
 
 ScramVerifier VerifierOf(const ScramKeys& keys) {
-  return {.iterations = keys.iterations,
-          .salt = keys.salt,
-          .stored_key = Sha256(keys.client_key),
-          .server_key = keys.server_key};
+  return {.iterations = keys.iterations, .salt = keys.salt, .stored_key = Sha256(keys.client_key), .server_key = keys.server_key};
 }
 
 ScramVerifier MakeVerifier(std::string_view password, std::string_view salt, unsigned iterations) {
@@ -361,16 +329,12 @@ ScramVerifier MockVerifier(std::string_view user, std::string_view secret) {
           .server_key = derive('v')};
 }
 
-std::string ScramNonce(Bytes random) {
-  return EncodeBase64(AsText(random));
-}
+std::string ScramNonce(Bytes random) { return EncodeBase64(AsText(random)); }
 
 ScramServer::ScramServer(ScramVerifier verifier, std::string nonce)
     : verifier_(std::move(verifier)), server_nonce_(std::move(nonce)) {}
 
-ScramServer::~ScramServer() {
-  Wipe(verifier_.server_key);
-}
+ScramServer::~ScramServer() { Wipe(verifier_.server_key); }
 
 ScramResult<std::string> ScramServer::OnClientFirst(std::string_view payload) {
   if (std::exchange(state_, State::kDone) != State::kWaitFirst) return Malformed("Out of order.");
@@ -388,8 +352,7 @@ ScramResult<std::string> ScramServer::OnClientFirst(std::string_view payload) {
   if (!IsNonce(client_nonce)) return Malformed("Non-printable characters in SCRAM nonce.");
 
   nonce_ = std::string(client_nonce) + server_nonce_;
-  server_first_ = "r=" + nonce_ + ",s=" + EncodeBase64(verifier_.salt) +
-                  ",i=" + std::to_string(verifier_.iterations);
+  server_first_ = "r=" + nonce_ + ",s=" + EncodeBase64(verifier_.salt) + ",i=" + std::to_string(verifier_.iterations);
   state_ = State::kWaitFinal;
   return server_first_;
 }
@@ -404,20 +367,18 @@ ScramResult<ScramSuccess> ScramServer::OnClientFinal(std::string_view payload) {
     return Malformed("Unexpected SCRAM channel-binding attribute in client-final-message.");
   if (message->nonce != nonce_) return Malformed("Nonce does not match.");
 
-  const std::string signed_text =
-      AuthMessage(client_first_bare_, server_first_, message->without_proof);
+  const std::string signed_text = AuthMessage(client_first_bare_, server_first_, message->without_proof);
   ScramKey client_key = message->proof;
   Xor(client_key, Hmac(View(verifier_.stored_key), signed_text));
   if (!Same(Sha256(client_key), verifier_.stored_key)) {
     Wipe(client_key);
     return ScramError{ScramFault::kWrongPassword, "the SCRAM proof does not fit the password"};
   }
-  ScramSuccess success{
-      .server_final = "v=" + EncodeBase64(View(Hmac(View(verifier_.server_key), signed_text))),
-      .keys = {.iterations = verifier_.iterations,
-               .salt = verifier_.salt,
-               .client_key = client_key,
-               .server_key = verifier_.server_key}};
+  ScramSuccess success{.server_final = "v=" + EncodeBase64(View(Hmac(View(verifier_.server_key), signed_text))),
+                       .keys = {.iterations = verifier_.iterations,
+                                .salt = verifier_.salt,
+                                .client_key = client_key,
+                                .server_key = verifier_.server_key}};
   Wipe(client_key);
   return success;
 }
@@ -430,16 +391,13 @@ ScramClient::~ScramClient() {
   Wipe(credentials_.keys.client_key);
 }
 
-std::string ScramClient::ClientFirst() const {
-  return "n,,n=,r=" + nonce_;
-}
+std::string ScramClient::ClientFirst() const { return "n,,n=,r=" + nonce_; }
 
 ScramResult<std::string> ScramClient::OnServerFirst(std::string_view payload) {
   if (std::exchange(state_, State::kDone) != State::kWaitFirst) return Malformed("Out of order.");
   const auto message = ParseServerFirst(payload);
   if (!message) return message.fault();
-  if (!message->nonce.starts_with(nonce_) || message->nonce.size() == nonce_.size() ||
-      !IsNonce(message->nonce))
+  if (!message->nonce.starts_with(nonce_) || message->nonce.size() == nonce_.size() || !IsNonce(message->nonce))
     return Malformed("Nonce does not match.");
 
   ScramKeys& keys = credentials_.keys;
@@ -452,8 +410,7 @@ ScramResult<std::string> ScramClient::OnServerFirst(std::string_view payload) {
     keys = DeriveKeys(credentials_.password, message->salt, message->iterations);
   }
   const std::string without_proof = "c=biws,r=" + message->nonce;
-  const std::string signed_text =
-      AuthMessage(ClientFirst().substr(std::string_view("n,,").size()), payload, without_proof);
+  const std::string signed_text = AuthMessage(ClientFirst().substr(std::string_view("n,,").size()), payload, without_proof);
   server_signature_ = Hmac(View(keys.server_key), signed_text);
   ScramKey proof = keys.client_key;
   Xor(proof, Hmac(View(Sha256(keys.client_key)), signed_text));
@@ -464,8 +421,7 @@ ScramResult<std::string> ScramClient::OnServerFirst(std::string_view payload) {
 ScramResult<ScramKeys> ScramClient::OnServerFinal(std::string_view payload) {
   if (std::exchange(state_, State::kDone) != State::kWaitFinal) return Malformed("Out of order.");
   if (auto error = CheckSize(payload)) return std::move(*error);
-  if (payload.starts_with("e="))
-    return ScramError{ScramFault::kWrongPassword, "the server refused the SCRAM exchange"};
+  if (payload.starts_with("e=")) return ScramError{ScramFault::kWrongPassword, "the server refused the SCRAM exchange"};
   Attributes attributes(payload);
   const std::string_view text = attributes.Take('v');
   if (!attributes.ok()) return Malformed(attributes.fault());
@@ -473,8 +429,7 @@ ScramResult<ScramKeys> ScramClient::OnServerFinal(std::string_view payload) {
   if (!signature) return Malformed("Invalid server signature.");
   if (!attributes.done()) return Malformed("Garbage found at the end of server-final-message.");
   if (!Same(*signature, server_signature_))
-    return ScramError{ScramFault::kServerUnproved,
-                      "the server's SCRAM signature is wrong: it does not know this user's key"};
+    return ScramError{ScramFault::kServerUnproved, "the server's SCRAM signature is wrong: it does not know this user's key"};
   return credentials_.keys;
 }
 

@@ -18,11 +18,9 @@
 namespace waypost {
 
 inline constexpr std::size_t kScramKeyBytes = 32;  // SHA-256
-inline constexpr std::size_t kScramSaltBytes =
-    16;  // SCRAM_DEFAULT_SALT_LEN, postgres scram-common.h
+inline constexpr std::size_t kScramSaltBytes = 16;  // SCRAM_DEFAULT_SALT_LEN, postgres scram-common.h
 inline constexpr std::size_t kScramNonceBytes = 18;  // SCRAM_RAW_NONCE_LEN, the same
-inline constexpr std::size_t kMaxScramMessageBytes =
-    1024;  // PG_MAX_SASL_MESSAGE_LENGTH, postgres auth-sasl.h
+inline constexpr std::size_t kMaxScramMessageBytes = 1024;  // PG_MAX_SASL_MESSAGE_LENGTH, postgres auth-sasl.h
 inline constexpr unsigned kScramIterations = 4096;          // SCRAM_DEFAULT_ITERATIONS
 inline constexpr unsigned kMaxScramIterations = 1'000'000;  // about 0.3 s: no peer may cost us more
 
@@ -73,8 +71,7 @@ Result<ScramVerifier> ParseVerifier(std::string_view text);
 
 // Costs about a millisecond at 4096 iterations: do it once per password, not per login. `salt` is
 // raw bytes.
-[[nodiscard]] ScramKeys DeriveKeys(std::string_view password, std::string_view salt,
-                                   unsigned iterations);
+[[nodiscard]] ScramKeys DeriveKeys(std::string_view password, std::string_view salt, unsigned iterations);
 [[nodiscard]] ScramVerifier MakeVerifier(std::string_view password, std::string_view salt,
                                          unsigned iterations = kScramIterations);
 [[nodiscard]] ScramVerifier VerifierOf(const ScramKeys& keys);

@@ -33,8 +33,7 @@ StartupPacket ReadParameters(Fields fields, std::uint16_t minor) {
     else if (name.starts_with("_pq_.")) packet.unknown_options.emplace_back(name);
     else packet.parameters.emplace_back(name, value);
   }
-  if (!fields.rest().empty())
-    return Malformed("invalid startup packet layout: expected terminator as last byte");
+  if (!fields.rest().empty()) return Malformed("invalid startup packet layout: expected terminator as last byte");
   if (packet.database.empty()) packet.database = packet.user;
   return packet;
 }
@@ -99,8 +98,7 @@ std::vector<std::string> SplitWords(std::string_view text) {
 
 }  // namespace
 
-bool ReadOptions(std::string_view options,
-                 std::vector<std::pair<std::string, std::string>>& settings) {
+bool ReadOptions(std::string_view options, std::vector<std::pair<std::string, std::string>>& settings) {
   const auto words = SplitWords(options);
   for (std::size_t i = 0; i < words.size(); ++i) {
     std::string_view word = words[i];

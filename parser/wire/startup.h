@@ -48,7 +48,6 @@ struct StartupPacket {
 
 // The settings in a start-up `options` string: "-c name=value", "-cname=value", "--name=value" with backslash escapes, as
 // pg_split_opts and process_postgres_switches read it. False at the first word that is none of these.
-[[nodiscard]] bool ReadOptions(std::string_view options,
-                               std::vector<std::pair<std::string, std::string>>& settings);
+[[nodiscard]] bool ReadOptions(std::string_view options, std::vector<std::pair<std::string, std::string>>& settings);
 
 }  // namespace waypost

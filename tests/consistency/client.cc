@@ -11,10 +11,8 @@ namespace {
 std::string Filled(const std::string& sql, std::span<const std::string> parameters) {
   std::string out;
   for (std::size_t i = 0; i < sql.size(); ++i) {
-    const bool parameter =
-        sql[i] == '$' && i + 1 < sql.size() && sql[i + 1] >= '1' && sql[i + 1] <= '9';
-    const std::size_t index =
-        parameter ? static_cast<std::size_t>(sql[i + 1] - '1') : parameters.size();
+    const bool parameter = sql[i] == '$' && i + 1 < sql.size() && sql[i + 1] >= '1' && sql[i + 1] <= '9';
+    const std::size_t index = parameter ? static_cast<std::size_t>(sql[i + 1] - '1') : parameters.size();
     if (index < parameters.size()) {
       out += parameters[index];
       ++i;
@@ -39,14 +37,11 @@ std::string Reply::sqlstate() const {
   return code != nullptr ? code : "08006";
 }
 
-std::string Reply::message() const {
-  return result_ ? PQresultErrorMessage(result_.get()) : "no connection";
-}
+std::string Reply::message() const { return result_ ? PQresultErrorMessage(result_.get()) : "no connection"; }
 
 std::string_view Reply::Value(int row, int column) const {
   if (row >= rows() || column >= PQnfields(result_.get())) return {};
-  return {PQgetvalue(result_.get(), row, column),
-          static_cast<std::size_t>(PQgetlength(result_.get(), row, column))};
+  return {PQgetvalue(result_.get(), row, column), static_cast<std::size_t>(PQgetlength(result_.get(), row, column))};
 }
 
 std::int64_t Reply::Number(int row, int column) const {
@@ -62,13 +57,11 @@ bool Client::Connect() {
   connection_.reset(PQconnectdb(conninfo_.c_str()));
   if (PQstatus(connection_.get()) != CONNECTION_OK) return false;
   PQsetNoticeReceiver(connection_.get(), Quiet, nullptr);
-  if (!greeting_.empty() && !Reply(PQexec(connection_.get(), greeting_.c_str())).ok())
-    connection_.reset();
+  if (!greeting_.empty() && !Reply(PQexec(connection_.get(), greeting_.c_str())).ok()) connection_.reset();
   return connection_ != nullptr;
 }
 
-Reply Client::Run(Protocol protocol, const std::string& sql,
-                  std::span<const std::string> parameters) {
+Reply Client::Run(Protocol protocol, const std::string& sql, std::span<const std::string> parameters) {
   if (!Connect()) return Reply(nullptr);
   PGconn* to = connection_.get();
   if (protocol == Protocol::kSimple) return Reply(PQexec(to, Filled(sql, parameters).c_str()));
@@ -130,9 +123,7 @@ Reply Client::CopyOut(const std::string& sql, std::string& text) {
   }
   Reply ended(PQgetResult(from));
   while (PGresult* rest = PQgetResult(from)) PQclear(rest);
-  return text.empty() && !begun.ok() && !ended.ok() && begun.sqlstate() != "08006"
-             ? std::move(begun)
-             : std::move(ended);
+  return text.empty() && !begun.ok() && !ended.ok() && begun.sqlstate() != "08006" ? std::move(begun) : std::move(ended);
 }
 
 void Client::Reset() {

@@ -33,13 +33,11 @@ class Reply {
 class Client {
  public:
   // `name` says which door this is, for reports. Connects on first use.
-  Client(std::string name, std::string conninfo)
-      : name_(std::move(name)), conninfo_(std::move(conninfo)) {}
+  Client(std::string name, std::string conninfo) : name_(std::move(name)), conninfo_(std::move(conninfo)) {}
 
   // Runs `sql`. With kSimple, $1 and $2 are replaced by the numbers; the others send them as
   // parameters.
-  Reply Run(Protocol protocol, const std::string& sql,
-            std::span<const std::string> parameters = {});
+  Reply Run(Protocol protocol, const std::string& sql, std::span<const std::string> parameters = {});
   Reply Run(const std::string& sql) { return Run(Protocol::kSimple, sql); }
   // Sends all in one go, each its own implicit transaction; the replies in order.
   std::vector<Reply> Pipeline(const std::vector<std::string>& statements);

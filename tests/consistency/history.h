@@ -67,16 +67,14 @@ class Register {
   void Acknowledge(std::int64_t value);
   [[nodiscard]] Before Begin() const;
   // A read that began at `before` found `value` on `server`. `what` names the read in a report.
-  void End(const Before& before, std::int64_t value, Server server, std::string_view what,
-           Findings& findings);
+  void End(const Before& before, std::int64_t value, Server server, std::string_view what, Findings& findings);
   [[nodiscard]] std::int64_t acknowledged() const { return acknowledged_.load(); }
 
  private:
   static constexpr unsigned kServerBits = 3;
   std::atomic<std::int64_t> acknowledged_{0};
   std::atomic<Clock::rep> acknowledged_at_{0};
-  std::atomic<std::uint64_t> seen_{
-      kUnknownServer};  // value and server, so that one exchange raises both
+  std::atomic<std::uint64_t> seen_{kUnknownServer};  // value and server, so that one exchange raises both
 };
 
 // A row of text to which any writer appends ",n", each n once. Up to kLength appends.
@@ -94,8 +92,7 @@ class List {
   // The append surely did not happen.
   void Fail(std::size_t number);
   [[nodiscard]] Before Begin() const;
-  void End(const Before& before, std::string_view text, Server server, std::string_view what,
-           Findings& findings);
+  void End(const Before& before, std::string_view text, Server server, std::string_view what, Findings& findings);
 
  private:
   std::atomic<std::size_t> next_{1};

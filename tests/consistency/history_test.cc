@@ -15,16 +15,14 @@ std::string Found(const Findings& findings) {
   for (std::size_t i = 0; i < static_cast<std::size_t>(Fault::kCount); ++i) {
     const auto fault = static_cast<Fault>(i);
     if (findings.Count(fault) == 0) continue;
-    out += (out.empty() ? "" : ", ") + std::string(Name(fault)) + ' ' +
-           std::to_string(findings.Count(fault));
+    out += (out.empty() ? "" : ", ") + std::string(Name(fault)) + ' ' + std::to_string(findings.Count(fault));
   }
   return out;
 }
 
 }  // namespace
 
-TEST_CASE("a register's read is held against what was acknowledged and seen before it began",
-          "[consistency][history]") {
+TEST_CASE("a register's read is held against what was acknowledged and seen before it began", "[consistency][history]") {
   Register reg;
   Findings findings;
   reg.Acknowledge(5);
@@ -63,8 +61,7 @@ TEST_CASE("a register's read is held against what was acknowledged and seen befo
   }
 }
 
-TEST_CASE("a list's read has every acknowledged append, no failed one, and the order of all others",
-          "[consistency][history]") {
+TEST_CASE("a list's read has every acknowledged append, no failed one, and the order of all others", "[consistency][history]") {
   List list;
   Findings findings;
   for (std::size_t number : {1U, 2U, 3U}) CHECK(list.Next() == number);

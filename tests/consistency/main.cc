@@ -18,21 +18,18 @@ struct Options {
   std::vector<int> through;
   int primary = 0;
   double seconds = 30;
-  std::string user = "openfire", password = "openfire", database = "openfire", writer = "",
-              owner = "postgres";
+  std::string user = "openfire", password = "openfire", database = "openfire", writer = "", owner = "postgres";
 };
 
 std::string Conninfo(const Options& options, const std::string& user, int port) {
-  return "host=127.0.0.1 port=" + std::to_string(port) + " user=" + user +
-         " password=" + options.password + " dbname=" + options.database +
-         " sslmode=disable gssencmode=disable connect_timeout=10 application_name=checker";
+  return "host=127.0.0.1 port=" + std::to_string(port) + " user=" + user + " password=" + options.password +
+         " dbname=" + options.database + " sslmode=disable gssencmode=disable connect_timeout=10 application_name=checker";
 }
 
 // Until enough was read or the time is over. False if for a minute nothing was read at all.
 bool Wait(const Run& run, const Plan& plan, double seconds) {
   constexpr auto kStuck = std::chrono::seconds(60);
-  const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                      std::chrono::duration<double>(seconds));
+  const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   auto moved = Clock::now();
   std::uint64_t last = 0;
   while (Clock::now() < end && (plan.reads_wanted == 0 || run.reads() < plan.reads_wanted)) {
@@ -62,10 +59,8 @@ int Main(const Plan& plan, const std::string& owner, double seconds) {
   const auto uses = [](const std::vector<std::string>& kinds, const char* kind) {
     return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
   };
-  if (uses(plan.reads, "ddl"))
-    threads.emplace_back([&run](const std::stop_token& stop) { run.ChangeSchema(stop); });
-  if (uses(plan.writes, "notify"))
-    threads.emplace_back([&run](const std::stop_token& stop) { run.Listen(stop); });
+  if (uses(plan.reads, "ddl")) threads.emplace_back([&run](const std::stop_token& stop) { run.ChangeSchema(stop); });
+  if (uses(plan.writes, "notify")) threads.emplace_back([&run](const std::stop_token& stop) { run.Listen(stop); });
 
   const auto begun = Clock::now();
   const bool moved = Wait(run, plan, seconds);
@@ -85,15 +80,10 @@ int main(int argc, char** argv) {
   plan.writes = consistency::WriteKinds();
   Options options;
   CLI::App app("Checks that no read is stale.");
-  app.add_option("--through", options.through, "ports of the balancers to read and write through")
-      ->required()
-      ->delimiter(',');
-  app.add_option("--primary", options.primary,
-                 "port of the primary itself, for writers that go past")
-      ->required();
+  app.add_option("--through", options.through, "ports of the balancers to read and write through")->required()->delimiter(',');
+  app.add_option("--primary", options.primary, "port of the primary itself, for writers that go past")->required();
   app.add_option("--user", options.user);
-  app.add_option("--writer", options.writer,
-                 "role that writes past the balancers; default: the same");
+  app.add_option("--writer", options.writer, "role that writes past the balancers; default: the same");
   app.add_option("--owner", options.owner, "superuser that makes the tables");
   app.add_option("--password", options.password, "of all three");
   app.add_option("--database", options.database);
@@ -102,12 +92,8 @@ int main(int argc, char** argv) {
   app.add_option("--write-rate", plan.write_rate, "writes per second; 0: as fast as possible");
   app.add_option("--readers", plan.reader_threads);
   app.add_option("--writers", plan.writer_threads);
-  app.add_option("--read-kinds", plan.reads)
-      ->delimiter(',')
-      ->check(CLI::IsMember(consistency::ReadKinds()));
-  app.add_option("--write-kinds", plan.writes)
-      ->delimiter(',')
-      ->check(CLI::IsMember(consistency::WriteKinds()));
+  app.add_option("--read-kinds", plan.reads)->delimiter(',')->check(CLI::IsMember(consistency::ReadKinds()));
+  app.add_option("--write-kinds", plan.writes)->delimiter(',')->check(CLI::IsMember(consistency::WriteKinds()));
   CLI11_PARSE(app, argc, argv);
   const std::string& writer = options.writer.empty() ? options.user : options.writer;
   for (std::size_t i = 0; i < options.through.size(); ++i) {

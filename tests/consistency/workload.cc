@@ -31,24 +31,18 @@ Protocol ProtocolNamed(const std::string& kind) {
 
 // The table that gets column `n`: a new one now and then, as PostgreSQL takes 1600 columns at most.
 constexpr std::int64_t kColumns = 200;
-std::string Wide(std::int64_t n) {
-  return "wide_" + to_string((n - 1) / kColumns);
-}
+std::string Wide(std::int64_t n) { return "wide_" + to_string((n - 1) / kColumns); }
 
-std::string Select(const std::string& from) {
-  return "SELECT v" + std::string(kWhere) + " FROM " + from + " WHERE k = $1";
-}
+std::string Select(const std::string& from) { return "SELECT v" + std::string(kWhere) + " FROM " + from + " WHERE k = $1"; }
 
-std::string Filled(std::string sql, std::size_t key) {
-  return sql.replace(sql.find("$1"), 2, to_string(key));
-}
+std::string Filled(std::string sql, std::size_t key) { return sql.replace(sql.find("$1"), 2, to_string(key)); }
 
 }  // namespace
 
 std::vector<std::string> ReadKinds() {
-  return {"simple",   "extended", "prepared", "view",   "function", "trigger",   "double",
-          "large",    "connect",  "execute",  "cursor", "session",  "committed", "repeatable",
-          "block",    "tied",     "pipeline", "copy",     "list",   "sum",      "sums",      "ddl"};
+  return {"simple",   "extended", "prepared", "view",    "function",  "trigger",    "double", "large",
+          "connect",  "execute",  "cursor",   "session", "committed", "repeatable", "block",  "tied",
+          "pipeline", "copy",     "list",     "sum",     "sums",      "ddl"};
 }
 
 std::vector<std::string> WriteKinds() {
@@ -70,13 +64,9 @@ class Run::Sessions {
     return *other;
   }
   Client& Direct() { return clients_.back(); }
-  std::size_t Roll(std::size_t sides) {
-    return std::uniform_int_distribution<std::size_t>(0, sides - 1)(dice_);
-  }
+  std::size_t Roll(std::size_t sides) { return std::uniform_int_distribution<std::size_t>(0, sides - 1)(dice_); }
   bool Chance(double probability) { return std::bernoulli_distribution(probability)(dice_); }
-  const std::string& Choose(const std::vector<std::string>& from) {
-    return from[Roll(from.size())];
-  }
+  const std::string& Choose(const std::vector<std::string>& from) { return from[Roll(from.size())]; }
   Protocol AnyProtocol() { return static_cast<Protocol>(Roll(3)); }
 
  private:
@@ -91,10 +81,8 @@ std::string Run::SetUp(const std::string& conninfo) {
   primary.Run(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'checker' "
       "AND pid <> pg_backend_pid()");
-  const Reply left =
-      primary.Run("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()");
-  for (int i = 0; i < left.rows(); ++i)
-    primary.Run("ROLLBACK PREPARED '" + std::string(left.Value(i, 0)) + "'");
+  const Reply left = primary.Run("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()");
+  for (int i = 0; i < left.rows(); ++i) primary.Run("ROLLBACK PREPARED '" + std::string(left.Value(i, 0)) + "'");
   for (const std::string& sql :
        {std::string("SET client_min_messages = error"), std::string("SET lock_timeout = '10s'"),
         std::string("DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT ALL ON SCHEMA public "
@@ -106,24 +94,19 @@ std::string Run::SetUp(const std::string& conninfo) {
         std::string("CREATE FUNCTION reg_function(int) RETURNS TABLE (k int, v bigint) STABLE "
                     "LANGUAGE sql AS "
                     "'SELECT k, v FROM reg WHERE k = $1'"),
-        std::string("CREATE TABLE reg_copy AS SELECT * FROM reg"),
-        std::string("ALTER TABLE reg_copy ADD PRIMARY KEY (k)"),
+        std::string("CREATE TABLE reg_copy AS SELECT * FROM reg"), std::string("ALTER TABLE reg_copy ADD PRIMARY KEY (k)"),
         std::string("CREATE FUNCTION copy_reg() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE "
                     "reg_copy SET v = "
                     "NEW.v WHERE k = NEW.k; RETURN NEW; END'"),
-        std::string(
-            "CREATE TRIGGER copied AFTER UPDATE ON reg FOR EACH ROW EXECUTE FUNCTION copy_reg()"),
+        std::string("CREATE TRIGGER copied AFTER UPDATE ON reg FOR EACH ROW EXECUTE FUNCTION copy_reg()"),
         std::string("CREATE FUNCTION set_async(int, bigint) RETURNS void LANGUAGE plpgsql AS "
                     "'BEGIN PERFORM "
                     "set_config(''synchronous_commit'', ''off'', true); UPDATE reg SET v = $2 "
                     "WHERE k = $1; END'"),
-        "CREATE TABLE list AS SELECT k, ''::text AS t FROM generate_series(0, " +
-            to_string(kLists - 1) + ") k",
+        "CREATE TABLE list AS SELECT k, ''::text AS t FROM generate_series(0, " + to_string(kLists - 1) + ") k",
         std::string("ALTER TABLE list ADD PRIMARY KEY (k)"),
-        "CREATE TABLE bank AS SELECT k, " + to_string(kBalance) + " AS b FROM generate_series(1, " +
-            to_string(kAccounts) + ") k",
-        std::string("ALTER TABLE bank ADD PRIMARY KEY (k)"),
-        std::string("GRANT ALL ON ALL TABLES IN SCHEMA public TO public")}) {
+        "CREATE TABLE bank AS SELECT k, " + to_string(kBalance) + " AS b FROM generate_series(1, " + to_string(kAccounts) + ") k",
+        std::string("ALTER TABLE bank ADD PRIMARY KEY (k)"), std::string("GRANT ALL ON ALL TABLES IN SCHEMA public TO public")}) {
     const Reply reply = primary.Run(sql);
     if (!reply.ok()) return sql + ": " + reply.message();
   }
@@ -141,8 +124,7 @@ bool Run::Counted(const Reply& reply, const std::string& what, int server_column
   if (!reply.ok() || reply.rows() == 0) {
     failed_reads_.fetch_add(1);
     Failed(reply, "read-" + what);
-    if (reply.sqlstate().starts_with("08"))
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (reply.sqlstate().starts_with("08")) std::this_thread::sleep_for(std::chrono::milliseconds(20));
     return false;
   }
   const Server where = Where(reply.Value(0, server_column));
@@ -157,10 +139,10 @@ bool Run::Counted(const Reply& reply, const std::string& what, int server_column
 void Run::Write(const std::stop_token& stop, unsigned thread) {
   Sessions sessions(plan_.writers, thread);
   std::vector<std::int64_t> values(kRegisters, 0);
-  const auto gap = plan_.write_rate > 0
-                       ? std::chrono::duration_cast<Clock::duration>(
-                             std::chrono::duration<double>(plan_.writer_threads / plan_.write_rate))
-                       : Clock::duration(0);
+  const auto gap =
+      plan_.write_rate > 0
+          ? std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(plan_.writer_threads / plan_.write_rate))
+          : Clock::duration(0);
   Clock::time_point due = Clock::now();
   while (!stop.stop_requested()) {
     Client& client = sessions.Any();
@@ -170,8 +152,7 @@ void Run::Write(const std::stop_token& stop, unsigned thread) {
     } else if (kind == "transfer") {
       Transfer(sessions, client);
     } else {
-      const std::size_t key =
-          thread + plan_.writer_threads * sessions.Roll(kRegisters / plan_.writer_threads);
+      const std::size_t key = thread + plan_.writer_threads * sessions.Roll(kRegisters / plan_.writer_threads);
       const std::int64_t value = ++values[key];
       if (WriteRegister(sessions, client, key, value, kind)) {
         registers_[key].Acknowledge(value);
@@ -179,8 +160,7 @@ void Run::Write(const std::stop_token& stop, unsigned thread) {
         if (sessions.Chance(plan_.read_own_write)) {
           Client& other = sessions.Other(client);
           if (&other != &sessions.Direct()) {
-            ReadRegister(other, sessions.AnyProtocol(), "reg", key,
-                         "after-write through " + other.name());
+            ReadRegister(other, sessions.AnyProtocol(), "reg", key, "after-write through " + other.name());
           }
         }
       }
@@ -190,12 +170,10 @@ void Run::Write(const std::stop_token& stop, unsigned thread) {
   }
 }
 
-bool Run::WriteRegister(Sessions& sessions, Client& client, std::size_t key, std::int64_t value,
-                        const std::string& kind) {
+bool Run::WriteRegister(Sessions& sessions, Client& client, std::size_t key, std::int64_t value, const std::string& kind) {
   const std::string update = "UPDATE reg SET v = $2 WHERE k = $1";
   const std::vector<std::string> parameters{to_string(key), to_string(value)};
-  const std::string filled =
-      "UPDATE reg SET v = " + to_string(value) + " WHERE k = " + to_string(key);
+  const std::string filled = "UPDATE reg SET v = " + to_string(value) + " WHERE k = " + to_string(key);
   const auto all = [&](const std::vector<std::string>& statements) {
     for (const std::string& sql : statements) {
       const Reply reply = client.Run(sql);
@@ -208,31 +186,25 @@ bool Run::WriteRegister(Sessions& sessions, Client& client, std::size_t key, std
   };
   if (kind == "block") return all({"BEGIN", filled, "COMMIT"});
   if (kind == "multi") return all({"BEGIN; " + filled + "; COMMIT"});
-  if (kind == "local")
-    return all({"BEGIN", "SET LOCAL synchronous_commit = off", filled, "COMMIT"});
-  if (kind == "async")
-    return all({"SET synchronous_commit = off", filled, "RESET synchronous_commit"});
-  if (kind == "function")
-    return all({"SELECT set_async(" + to_string(key) + ", " + to_string(value) + ")"});
+  if (kind == "local") return all({"BEGIN", "SET LOCAL synchronous_commit = off", filled, "COMMIT"});
+  if (kind == "async") return all({"SET synchronous_commit = off", filled, "RESET synchronous_commit"});
+  if (kind == "function") return all({"SELECT set_async(" + to_string(key) + ", " + to_string(value) + ")"});
   if (kind == "notify") {
-    return all({"BEGIN; " + filled + "; NOTIFY written, '" + to_string(key) + ":" +
-                to_string(value) + "'; COMMIT"});
+    return all({"BEGIN; " + filled + "; NOTIFY written, '" + to_string(key) + ":" + to_string(value) + "'; COMMIT"});
   }
   if (kind == "twophase") return TwoPhase(sessions, client, key, value);
   if (kind == "pipeline") {
-    const std::vector<Reply> replies = client.Pipeline(
-        {filled, "SELECT v" + std::string(kWhere) + " FROM reg WHERE k = " + to_string(key)});
+    const std::vector<Reply> replies =
+        client.Pipeline({filled, "SELECT v" + std::string(kWhere) + " FROM reg WHERE k = " + to_string(key)});
     if (replies.size() < 2 || !replies[0].ok()) {
       const Reply none(nullptr);
       Failed(replies.empty() ? none : replies[0], "write-pipeline through " + client.name());
       return false;
     }
     Server server = kUnknownServer;
-    if (Counted(replies[1], "own-write through " + client.name(), 1, &server) &&
-        replies[1].Number(0, 0) < value) {
-      findings_.Add(Fault::kStale, "read behind its own write of " + to_string(value) +
-                                       " in one pipeline through " + client.name() + " found " +
-                                       std::string(replies[1].Value(0, 0)) + " on pg" +
+    if (Counted(replies[1], "own-write through " + client.name(), 1, &server) && replies[1].Number(0, 0) < value) {
+      findings_.Add(Fault::kStale, "read behind its own write of " + to_string(value) + " in one pipeline through " +
+                                       client.name() + " found " + std::string(replies[1].Value(0, 0)) + " on pg" +
                                        to_string(server));
     }
     return true;
@@ -242,19 +214,15 @@ bool Run::WriteRegister(Sessions& sessions, Client& client, std::size_t key, std
   }
   const Reply reply = client.Run(ProtocolNamed(kind), update, parameters);
   if (!reply.ok()) Failed(reply, "write-" + kind + " through " + client.name());
-  if (reply.sqlstate().starts_with("08") && !reply.ok())
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  if (reply.sqlstate().starts_with("08") && !reply.ok()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
   return reply.ok();
 }
 
 bool Run::TwoPhase(Sessions& sessions, Client& client, std::size_t key, std::int64_t value) {
   // One name space for all databases: a run cut short in another may have left one there.
-  const std::string name =
-      "'" + to_string(::getpid()) + "-" + to_string(key) + "-" + to_string(value) + "'";
-  for (const std::string& sql :
-       {std::string("BEGIN"),
-        "UPDATE reg SET v = " + to_string(value) + " WHERE k = " + to_string(key),
-        "PREPARE TRANSACTION " + name, "COMMIT PREPARED " + name}) {
+  const std::string name = "'" + to_string(::getpid()) + "-" + to_string(key) + "-" + to_string(value) + "'";
+  for (const std::string& sql : {std::string("BEGIN"), "UPDATE reg SET v = " + to_string(value) + " WHERE k = " + to_string(key),
+                                 "PREPARE TRANSACTION " + name, "COMMIT PREPARED " + name}) {
     const Reply reply = client.Run(sql);
     if (reply.ok()) continue;
     Failed(reply, "write-twophase through " + client.name());
@@ -277,8 +245,7 @@ void Run::Append(Sessions& sessions, Client& client) {
     if (index + 1 < kLists) list_.compare_exchange_strong(index, index + 1);
     return;
   }
-  const Reply reply = client.Run(sessions.AnyProtocol(),
-                                 "UPDATE list SET t = t || ',' || $2::int WHERE k = $1::int",
+  const Reply reply = client.Run(sessions.AnyProtocol(), "UPDATE list SET t = t || ',' || $2::int WHERE k = $1::int",
                                  std::vector{to_string(index), to_string(number)});
   if (reply.ok()) {
     lists_[index].Acknowledge(number);
@@ -291,13 +258,11 @@ void Run::Append(Sessions& sessions, Client& client) {
 }
 
 void Run::Transfer(Sessions& sessions, Client& client) {
-  const std::size_t from = 1 + sessions.Roll(kAccounts),
-                    to = 1 + (from + sessions.Roll(kAccounts - 1)) % kAccounts;
+  const std::size_t from = 1 + sessions.Roll(kAccounts), to = 1 + (from + sessions.Roll(kAccounts - 1)) % kAccounts;
   const auto low = to_string(std::min(from, to)), high = to_string(std::max(from, to));
   if (from == to) return;
-  for (const std::string& sql :
-       {std::string("BEGIN"), "UPDATE bank SET b = b - 1 WHERE k = " + low,
-        "UPDATE bank SET b = b + 1 WHERE k = " + high, std::string("COMMIT")}) {
+  for (const std::string& sql : {std::string("BEGIN"), "UPDATE bank SET b = b - 1 WHERE k = " + low,
+                                 "UPDATE bank SET b = b + 1 WHERE k = " + high, std::string("COMMIT")}) {
     const Reply reply = client.Run(sql);
     if (reply.ok()) continue;
     Failed(reply, "write-transfer through " + client.name());
@@ -316,9 +281,7 @@ void Run::ChangeSchema(const std::stop_token& stop) {
     const std::pair<std::string, std::atomic<std::int64_t>&> steps[] = {
         {"CREATE TABLE made_" + to_string(n) + " AS SELECT 1 AS v", tables_},
         {"ALTER TABLE " + Wide(n) + " ADD COLUMN c" + to_string(n) + " int DEFAULT 1", columns_},
-        {"CREATE OR REPLACE FUNCTION answer() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT " +
-             to_string(n) + "'",
-         answers_}};
+        {"CREATE OR REPLACE FUNCTION answer() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT " + to_string(n) + "'", answers_}};
     for (const auto& [sql, made] : steps) {
       const Reply reply = sessions.Any().Run(sql);
       if (reply.ok()) made.store(n);
@@ -361,9 +324,7 @@ void Run::Read(const std::stop_token& stop, unsigned thread) {
 void Run::ReadOne(Sessions& sessions, Client& client, const std::string& kind, std::size_t key) {
   const std::string what = kind + " through " + client.name();
   if (kind == "view" || kind == "function" || kind == "trigger") {
-    const std::string from = kind == "view"      ? "reg_view"
-                             : kind == "trigger" ? "reg_copy"
-                                                 : "reg_function($1)";
+    const std::string from = kind == "view" ? "reg_view" : kind == "trigger" ? "reg_copy" : "reg_function($1)";
     ReadRegister(client, sessions.AnyProtocol(), from, key, what);
   } else if (kind == "double") {
     ReadBySql(client, {"SELECT 1 WHERE false; " + Filled(Select("reg_view"), key)}, key, what);
@@ -383,21 +344,14 @@ void Run::ReadOne(Sessions& sessions, Client& client, const std::string& kind, s
     if (!sessions.Chance(0.1)) return;
     Client fresh(client);
     if (!fresh.Run("LISTEN nothing").ok()) return;
-    for (int i = 0; i < 5; ++i)
-      ReadRegister(fresh, sessions.AnyProtocol(), "reg", sessions.Roll(kRegisters), what);
+    for (int i = 0; i < 5; ++i) ReadRegister(fresh, sessions.AnyProtocol(), "reg", sessions.Roll(kRegisters), what);
   } else if (kind == "block") {
-    ReadBySql(client,
-              {"BEGIN", Filled(Select("reg"), key), Filled(Select("reg_view"), key), "COMMIT"}, key,
-              what);
+    ReadBySql(client, {"BEGIN", Filled(Select("reg"), key), Filled(Select("reg_view"), key), "COMMIT"}, key, what);
   } else if (kind == "cursor") {
-    ReadBySql(client,
-              {"BEGIN READ ONLY", "DECLARE c CURSOR FOR " + Filled(Select("reg"), key), "FETCH c",
-               "COMMIT"},
-              key, what);
+    ReadBySql(client, {"BEGIN READ ONLY", "DECLARE c CURSOR FOR " + Filled(Select("reg"), key), "FETCH c", "COMMIT"}, key, what);
   } else if (kind == "session") {
     ReadBySql(client,
-              {"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "BEGIN",
-               Filled(Select("reg"), key), "COMMIT",
+              {"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "BEGIN", Filled(Select("reg"), key), "COMMIT",
                "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE"},
               key, what);
   } else if (kind == "copy") {
@@ -422,23 +376,19 @@ void Run::ReadLarge(Client& client, Protocol protocol, std::size_t key, const st
   constexpr int kRows = 4000;
   const Register::Before before = registers_[key].Begin();
   const Reply reply =
-      client.Run(protocol, Select("reg CROSS JOIN generate_series(1, " + to_string(kRows) + ")"),
-                 std::vector{to_string(key)});
+      client.Run(protocol, Select("reg CROSS JOIN generate_series(1, " + to_string(kRows) + ")"), std::vector{to_string(key)});
   Server server = kUnknownServer;
   if (!Counted(reply, what, 1, &server)) return;
   for (int row = 0; row < reply.rows(); ++row) {
-    if (reply.Value(row, 0) == reply.Value(0, 0) && reply.Value(row, 1) == reply.Value(0, 1))
-      continue;
+    if (reply.Value(row, 0) == reply.Value(0, 0) && reply.Value(row, 1) == reply.Value(0, 1)) continue;
     return findings_.Add(Fault::kTorn, what + ": rows of two answers in one");
   }
-  if (reply.rows() != kRows)
-    return findings_.Add(Fault::kTorn, what + ": " + to_string(reply.rows()) + " rows");
+  if (reply.rows() != kRows) return findings_.Add(Fault::kTorn, what + ": " + to_string(reply.rows()) + " rows");
   registers_[key].End(before, reply.Number(0, 0), server, what, findings_);
 }
 
 // Runs the statements; the one that gives a row reads the register.
-void Run::ReadBySql(Client& client, const std::vector<std::string>& statements, std::size_t key,
-                    const std::string& what) {
+void Run::ReadBySql(Client& client, const std::vector<std::string>& statements, std::size_t key, const std::string& what) {
   const Register::Before before = registers_[key].Begin();
   for (const std::string& sql : statements) {
     Reply reply = client.Run(sql);
@@ -473,8 +423,8 @@ void Run::ReadCopy(Client& client, std::size_t key) {
   registers_[key].End(before, std::stoll(text), server, what, findings_);
 }
 
-bool Run::ReadRegister(Client& client, Protocol protocol, const std::string& from, std::size_t key,
-                       const std::string& what, std::int64_t* value) {
+bool Run::ReadRegister(Client& client, Protocol protocol, const std::string& from, std::size_t key, const std::string& what,
+                       std::int64_t* value) {
   const Register::Before before = registers_[key].Begin();
   const Reply reply = client.Run(protocol, Select(from), std::vector{to_string(key)});
   Server server = kUnknownServer;
@@ -485,11 +435,9 @@ bool Run::ReadRegister(Client& client, Protocol protocol, const std::string& fro
 }
 
 void Run::ReadBlock(Sessions& sessions, Client& client, bool repeatable, std::size_t key) {
-  const std::string what =
-      (repeatable ? "repeatable through " : "committed through ") + client.name();
+  const std::string what = (repeatable ? "repeatable through " : "committed through ") + client.name();
   const Protocol protocol = sessions.AnyProtocol();
-  const Reply begun = client.Run(repeatable ? "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-                                            : "BEGIN READ ONLY");
+  const Reply begun = client.Run(repeatable ? "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" : "BEGIN READ ONLY");
   std::int64_t first = 0, again = 0;
   bool good = begun.ok() && ReadRegister(client, protocol, "reg", key, what, &first);
   if (good && repeatable) {
@@ -497,8 +445,7 @@ void Run::ReadBlock(Sessions& sessions, Client& client, bool repeatable, std::si
     good = Counted(reply, what, 1);
     again = reply.Number(0, 0);
     if (good && first != again) {
-      findings_.Add(Fault::kUnrepeatable,
-                    what + ": " + to_string(first) + ", then " + to_string(again));
+      findings_.Add(Fault::kUnrepeatable, what + ": " + to_string(first) + ", then " + to_string(again));
     }
   } else if (good) {
     good = ReadRegister(client, protocol, "reg", sessions.Roll(kRegisters), what);
@@ -509,8 +456,7 @@ void Run::ReadBlock(Sessions& sessions, Client& client, bool repeatable, std::si
 // Reads of one session, sent at once, see what the one before saw.
 void Run::ReadPipeline(Client& client, std::size_t key) {
   const std::string what = "pipeline through " + client.name();
-  const std::string sql =
-      "SELECT v" + std::string(kWhere) + " FROM reg WHERE k = " + to_string(key);
+  const std::string sql = "SELECT v" + std::string(kWhere) + " FROM reg WHERE k = " + to_string(key);
   const Register::Before before = registers_[key].Begin();
   const std::vector<Reply> replies = client.Pipeline({sql, sql, sql});
   if (replies.empty()) return Failed(Reply(nullptr), "read-" + what);
@@ -522,8 +468,7 @@ void Run::ReadPipeline(Client& client, std::size_t key) {
     registers_[key].End(before, value, server, what, findings_);
     if (value < last) {
       findings_.Add(server == kPrimary ? Fault::kUnackedBackward : Fault::kReplicaBackward,
-                    what + ": " + to_string(last) + ", then " + to_string(value) + " on pg" +
-                        to_string(server));
+                    what + ": " + to_string(last) + ", then " + to_string(value) + " on pg" + to_string(server));
     }
     last = value;
   }
@@ -534,11 +479,9 @@ void Run::ReadList(Client& client, Protocol protocol) {
   const std::string what = "list " + to_string(index) + " through " + client.name();
   const List::Before before = lists_[index].Begin();
   const Reply reply =
-      client.Run(protocol, "SELECT t" + std::string(kWhere) + " FROM list WHERE k = $1",
-                 std::vector{to_string(index)});
+      client.Run(protocol, "SELECT t" + std::string(kWhere) + " FROM list WHERE k = $1", std::vector{to_string(index)});
   Server server = kUnknownServer;
-  if (Counted(reply, what, 1, &server))
-    lists_[index].End(before, reply.Value(0, 0), server, what, findings_);
+  if (Counted(reply, what, 1, &server)) lists_[index].End(before, reply.Value(0, 0), server, what, findings_);
 }
 
 void Run::ReadSum(Client& client, bool block) {
@@ -583,9 +526,8 @@ void Run::ReadNew(Sessions& sessions, Client& client) {
   }
   Server server = kUnknownServer;
   if (Counted(reply, what, 1, &server) && dice == 2 && reply.Number(0, 0) < n) {
-    findings_.Add(Fault::kStale, what + " on pg" + to_string(server) + ": a function replaced " +
-                                     to_string(n) + " times is that of " +
-                                     std::string(reply.Value(0, 0)));
+    findings_.Add(Fault::kStale, what + " on pg" + to_string(server) + ": a function replaced " + to_string(n) +
+                                     " times is that of " + std::string(reply.Value(0, 0)));
   }
 }
 
@@ -604,14 +546,12 @@ std::string Run::Json(double seconds) const {
   const std::uint64_t all = std::max<std::uint64_t>(reads_.load(), 1);
   out["replica_share"] = static_cast<double>(on_replicas) / static_cast<double>(all);
   for (std::size_t i = 0; i < static_cast<std::size_t>(Fault::kCount); ++i) {
-    out["faults"][std::string(Name(static_cast<Fault>(i)))] =
-        findings_.Count(static_cast<Fault>(i));
+    out["faults"][std::string(Name(static_cast<Fault>(i)))] = findings_.Count(static_cast<Fault>(i));
   }
   out["samples"] = findings_.Samples();
   const std::lock_guard lock(mutex_);
   out["errors"] = nlohmann::ordered_json::object();
-  for (const auto& [kind, error] : errors_)
-    out["errors"][kind] = {{"count", error.first}, {"first", error.second}};
+  for (const auto& [kind, error] : errors_) out["errors"][kind] = {{"count", error.first}, {"first", error.second}};
   return out.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

@@ -56,19 +56,17 @@ class Run {
  private:
   class Sessions;
 
-  bool WriteRegister(Sessions& sessions, Client& client, std::size_t key, std::int64_t value,
-                     const std::string& kind);
+  bool WriteRegister(Sessions& sessions, Client& client, std::size_t key, std::int64_t value, const std::string& kind);
   bool TwoPhase(Sessions& sessions, Client& client, std::size_t key, std::int64_t value);
   void Append(Sessions& sessions, Client& client);
   void Transfer(Sessions& sessions, Client& client);
 
   void ReadOne(Sessions& sessions, Client& client, const std::string& kind, std::size_t key);
-  bool ReadRegister(Client& client, Protocol protocol, const std::string& from, std::size_t key,
-                    const std::string& what, std::int64_t* value = nullptr);
+  bool ReadRegister(Client& client, Protocol protocol, const std::string& from, std::size_t key, const std::string& what,
+                    std::int64_t* value = nullptr);
   void ReadBlock(Sessions& sessions, Client& client, bool repeatable, std::size_t key);
   void ReadPipeline(Client& client, std::size_t key);
-  void ReadBySql(Client& client, const std::vector<std::string>& statements, std::size_t key,
-                 const std::string& what);
+  void ReadBySql(Client& client, const std::vector<std::string>& statements, std::size_t key, const std::string& what);
   void ReadLarge(Client& client, Protocol protocol, std::size_t key, const std::string& what);
   void ReadCopy(Client& client, std::size_t key);
   void ReadList(Client& client, Protocol protocol);
@@ -76,8 +74,7 @@ class Run {
   void ReadNew(Sessions& sessions, Client& client);
 
   // Counts one read that ended; false if it failed. `server_column` says where it ran.
-  bool Counted(const Reply& reply, const std::string& what, int server_column,
-               Server* server = nullptr);
+  bool Counted(const Reply& reply, const std::string& what, int server_column, Server* server = nullptr);
   void Failed(const Reply& reply, const std::string& what);
 
   const Plan plan_;

@@ -28,8 +28,7 @@ void CheckSame(const std::vector<Facts>& cached, const std::vector<Facts>& fresh
     WAYPOST_CHECK(a.names == b.names && a.object == b.object);
     WAYPOST_CHECK(a.settings.size() == b.settings.size());
     for (std::size_t j = 0; j < a.settings.size(); ++j)
-      WAYPOST_CHECK(a.settings[j].name == b.settings[j].name &&
-                    a.settings[j].sql == b.settings[j].sql);
+      WAYPOST_CHECK(a.settings[j].name == b.settings[j].name && a.settings[j].sql == b.settings[j].sql);
   }
 }
 
@@ -56,8 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (int i = 0; i < 4 && provider.remaining_bytes() > 2; ++i) {
     std::string other = text;
     const auto at = provider.ConsumeIntegralInRange<std::size_t>(0, other.size());
-    other.replace(at, provider.ConsumeIntegralInRange<std::size_t>(0, 4),
-                  provider.ConsumeRandomLengthString(8));
+    other.replace(at, provider.ConsumeIntegralInRange<std::size_t>(0, 4), provider.ConsumeRandomLengthString(8));
     waypost::Check(cache, other, lexing);
   }
   waypost::Check(cache, text, lexing);

@@ -22,13 +22,25 @@ namespace waypost {
 namespace {
 
 constexpr std::size_t kMaxText = 1000;  // the printer of trees recurses
-constexpr std::string_view kNeverInARead[] = {
-    "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "LockingClause", "IntoClause",
-    "CreateTableAsStmt", "TransactionStmt", "VariableSetStmt", "DeclareCursorStmt", "ExecuteStmt", "PrepareStmt",
-    "DoStmt", "CallStmt", "LockStmt", "TruncateStmt", "NotifyStmt", "ListenStmt", "VariableShowStmt"};
-constexpr std::string_view kWriters[] = {
-    "nextval", "setval", "set_config", "setseed", "pg_advisory_lock", "pg_notify", "lo_create", "txid_current",
-    "pg_current_xact_id", "query_to_xml", "my_writer", "pg_is_in_recovery", "pg_terminate_backend", "currval"};
+constexpr std::string_view kNeverInARead[] = {"InsertStmt",      "UpdateStmt",        "DeleteStmt",        "MergeStmt",
+                                              "LockingClause",   "IntoClause",        "CreateTableAsStmt", "TransactionStmt",
+                                              "VariableSetStmt", "DeclareCursorStmt", "ExecuteStmt",       "PrepareStmt",
+                                              "DoStmt",          "CallStmt",          "LockStmt",          "TruncateStmt",
+                                              "NotifyStmt",      "ListenStmt",        "VariableShowStmt"};
+constexpr std::string_view kWriters[] = {"nextval",
+                                         "setval",
+                                         "set_config",
+                                         "setseed",
+                                         "pg_advisory_lock",
+                                         "pg_notify",
+                                         "lo_create",
+                                         "txid_current",
+                                         "pg_current_xact_id",
+                                         "query_to_xml",
+                                         "my_writer",
+                                         "pg_is_in_recovery",
+                                         "pg_terminate_backend",
+                                         "currval"};
 
 // In JSON a quotation mark inside a string is escaped: "Name": can only be a key.
 bool HasNode(std::string_view json, std::string_view name) {

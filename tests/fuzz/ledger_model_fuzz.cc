@@ -19,21 +19,14 @@ namespace {
 
 class Run {
  public:
-  Run(FuzzedDataProvider& provider, bool trace)
-      : provider_(provider), server_(provider), trace_(trace) {}
+  Run(FuzzedDataProvider& provider, bool trace) : provider_(provider), server_(provider), trace_(trace) {}
 
   void Go() {
     while (provider_.remaining_bytes() > 0 && !over_) {
       switch (provider_.ConsumeIntegralInRange(0, 2)) {
-        case 0:
-          Send();
-          break;
-        case 1:
-          Answer();
-          break;
-        default:
-          Read();
-          break;
+        case 0: Send(); break;
+        case 1: Answer(); break;
+        default: Read(); break;
       }
     }
     while (!over_ && !wire_.empty()) Answer();
@@ -65,10 +58,8 @@ class Run {
     const auto sequence = ledger_.Sent(type, how);
     if (trace_) std::fprintf(stderr, "sent %c/%d #%d\n", type, int(how), int(sequence));
     if (how == Reply::kSynthesise && sequence == 0) return;  // skipped: no answer will be given
-    wire_.push_back({.type = type,
-                     .sequence = sequence,
-                     .synthesised = how == Reply::kSynthesise,
-                     .ours = how == Reply::kSwallow});
+    wire_.push_back(
+        {.type = type, .sequence = sequence, .synthesised = how == Reply::kSynthesise, .ours = how == Reply::kSwallow});
     if (how == Reply::kSwallow) ours_ = sequence;
   }
 
@@ -85,8 +76,7 @@ class Run {
     if (trace_) {
       std::fprintf(stderr, "server reads %c:", wire_.front().type);
       for (auto i = before; i < replies_.size(); ++i)
-        std::fprintf(stderr, " %c#%d", replies_[i].type == 0 ? '*' : replies_[i].type,
-                     int(replies_[i].owner));
+        std::fprintf(stderr, " %c#%d", replies_[i].type == 0 ? '*' : replies_[i].type, int(replies_[i].owner));
       std::fprintf(stderr, "\n");
     }
     wire_.pop_front();

@@ -15,9 +15,7 @@ namespace {
 constexpr unsigned kIterations = 1;  // fast; the count is not what is tested
 constexpr std::string_view kSalt = "0123456789abcdef";
 
-std::string AnyText(FuzzedDataProvider& provider) {
-  return provider.ConsumeRandomLengthString(1100);
-}
+std::string AnyText(FuzzedDataProvider& provider) { return provider.ConsumeRandomLengthString(1100); }
 
 // A client that may start as a real one does, against our server side.
 void AttackServer(FuzzedDataProvider& provider) {
@@ -25,8 +23,7 @@ void AttackServer(FuzzedDataProvider& provider) {
   const std::string first = provider.ConsumeBool() ? "n,,n=,r=abc" : AnyText(provider);
   const auto answer = server.OnClientFirst(first);
   std::string final = AnyText(provider);
-  if (answer && provider.ConsumeBool())
-    final = "c=biws,r=abcservernonce" + AnyText(provider) + ",p=" + AnyText(provider);
+  if (answer && provider.ConsumeBool()) final = "c=biws,r=abcservernonce" + AnyText(provider) + ",p=" + AnyText(provider);
   WAYPOST_CHECK(!server.OnClientFinal(final));
   if (!answer) WAYPOST_CHECK(!ScramSqlState(answer.fault().fault).empty());
 }
@@ -68,15 +65,9 @@ void Tamper(FuzzedDataProvider& provider) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   FuzzedDataProvider provider(data, size);
   switch (provider.ConsumeIntegralInRange(0, 3)) {
-    case 0:
-      waypost::AttackServer(provider);
-      break;
-    case 1:
-      waypost::AttackClient(provider);
-      break;
-    case 2:
-      waypost::Tamper(provider);
-      break;
+    case 0: waypost::AttackServer(provider); break;
+    case 1: waypost::AttackClient(provider); break;
+    case 2: waypost::Tamper(provider); break;
     default: {
       const auto verifier = waypost::ParseVerifier(provider.ConsumeRemainingBytesAsString());
       // Not the same text (numbers may have leading zeros), but the same meaning.

@@ -30,8 +30,7 @@ class ServerModel {
   // Reads one message; what it answers is added to `out`.
   void Consume(Sent message, std::deque<Replied>& out) {
     if (copy_.type != 0) return ConsumeInCopy(message, out);
-    if (message.type == 'd' || message.type == 'c' || message.type == 'f' || message.type == 'H')
-      return;
+    if (message.type == 'd' || message.type == 'c' || message.type == 'f' || message.type == 'H') return;
     if (message.type == 'S') return Sync(message, out);
     if (skipping_) return;
     if (message.synthesised) {
@@ -43,21 +42,13 @@ class ServerModel {
         if (!message.ours) return Statements(message, out);
         Put(out, Chance() ? 'C' : 'E', message);
         return Put(out, 'Z', message);
-      case 'F':
-        Put(out, Chance() ? 'V' : 'E', message);
-        return Put(out, 'Z', message);
-      case 'P':
-        return Simple(message, '1', out);
-      case 'B':
-        return Simple(message, '2', out);
-      case 'C':
-        return Simple(message, '3', out);
-      case 'D':
-        return Describe(message, out);
-      case 'E':
-        return Execute(message, out);
-      default:
-        return;
+      case 'F': Put(out, Chance() ? 'V' : 'E', message); return Put(out, 'Z', message);
+      case 'P': return Simple(message, '1', out);
+      case 'B': return Simple(message, '2', out);
+      case 'C': return Simple(message, '3', out);
+      case 'D': return Describe(message, out);
+      case 'E': return Execute(message, out);
+      default: return;
     }
   }
 
@@ -67,9 +58,7 @@ class ServerModel {
 
  private:
   bool Chance() { return provider_.ConsumeBool(); }
-  static void Put(std::deque<Replied>& out, char type, const Sent& owner) {
-    out.push_back({type, owner.sequence});
-  }
+  static void Put(std::deque<Replied>& out, char type, const Sent& owner) { out.push_back({type, owner.sequence}); }
 
   void Fail(const Sent& message, std::deque<Replied>& out) {
     Put(out, 'E', message);
@@ -78,8 +67,7 @@ class ServerModel {
   }
 
   void Sync(const Sent& message, std::deque<Replied>& out) {
-    if (!skipping_ && provider_.ConsumeIntegralInRange(0, 7) == 0)
-      Put(out, 'E', message);  // deferred constraint
+    if (!skipping_ && provider_.ConsumeIntegralInRange(0, 7) == 0) Put(out, 'E', message);  // deferred constraint
     skipping_ = false;
     Put(out, 'Z', message);
   }
@@ -98,10 +86,8 @@ class ServerModel {
   // True if the statement ended; false if it waits for COPY data or failed.
   bool Result(const Sent& message, std::deque<Replied>& out) {
     switch (provider_.ConsumeIntegralInRange(0, 6)) {
-      case 0:
-        return Put(out, 'I', message), true;
-      case 1:
-        return Fail(message, out), false;
+      case 0: return Put(out, 'I', message), true;
+      case 1: return Fail(message, out), false;
       case 2:
         Put(out, 'G', message);
         copy_ = message;
@@ -132,8 +118,7 @@ class ServerModel {
     const Sent copy = copy_;
     switch (message.type) {
       case 'S':
-      case 'H':
-        return;
+      case 'H': return;
       case 'd':
         if (provider_.ConsumeIntegralInRange(0, 7) != 0) return;
         break;  // bad data
@@ -142,11 +127,8 @@ class ServerModel {
         Put(out, 'C', copy);
         if (copy.type == 'Q') Chance() ? Put(out, 'Z', copy) : Statements(copy, out);
         return;
-      case 'f':
-        break;
-      default:
-        dead_ = true;
-        return;
+      case 'f': break;
+      default: dead_ = true; return;
     }
     copy_ = {};
     Fail(copy, out);

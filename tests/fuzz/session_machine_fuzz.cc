@@ -32,7 +32,17 @@ constexpr ServerId kReplica = 1;
 
 // kMayTie: a volatile function, DO: runs anywhere, and nobody knows what it leaves behind.
 enum class Kind : std::uint8_t {
-  kRead, kWrite, kTemp, kMayTie, kBegin, kBeginReadOnly, kSetReadOnly, kCommit, kRollback, kDiscardAll, kCount
+  kRead,
+  kWrite,
+  kTemp,
+  kMayTie,
+  kBegin,
+  kBeginReadOnly,
+  kSetReadOnly,
+  kCommit,
+  kRollback,
+  kDiscardAll,
+  kCount
 };
 
 // What libFuzzer hunts for besides code: each of these that was not seen before makes an input worth keeping. It finds
@@ -90,26 +100,14 @@ class World {
       switch (provider_.ConsumeIntegralInRange(0, 15)) {
         case 0:
         case 1:
-        case 2:
-          Ask();
-          break;
+        case 2: Ask(); break;
         case 3:
-        case 4:
-          Serve();
-          break;
+        case 4: Serve(); break;
         case 5:
-        case 6:
-          Answer();
-          break;
-        case 7:
-          Lose();
-          break;
-        case 8:
-          GiveUp();
-          break;
-        case 9:
-          Leave();
-          break;
+        case 6: Answer(); break;
+        case 7: Lose(); break;
+        case 8: GiveUp(); break;
+        case 9: Leave(); break;
         default:  // undisturbed, as it mostly is
           Ask();
           Prove();
@@ -177,8 +175,7 @@ class World {
     facts.end_known = !Seldom();
     SessionFacts about;
     about.holds_connection = s.connection.has_value();
-    if (In<Begun>())
-      about.opens = s.opens_read_only ? SessionFacts::Opens::kReadOnly : SessionFacts::Opens::kReadWrite;
+    if (In<Begun>()) about.opens = s.opens_read_only ? SessionFacts::Opens::kReadOnly : SessionFacts::Opens::kReadWrite;
     for (auto& server : view_.servers) server.up = true;
     view_.servers[kReplica].streaming = !Seldom();
     auto decision = Decide(facts, about, view_, RoutingPolicy{}, {}, {});
@@ -314,12 +311,8 @@ class World {
       case Kind::kSetReadOnly:
         if (c.status == 'T') s.read_only = true;
         break;
-      case Kind::kTemp:
-        (c.status == 'I' ? c.tied : c.tied_in_block) = true;
-        break;
-      case Kind::kMayTie:
-        c.tied = true;
-        break;
+      case Kind::kTemp: (c.status == 'I' ? c.tied : c.tied_in_block) = true; break;
+      case Kind::kMayTie: c.tied = true; break;
       case Kind::kCommit:
       case Kind::kRollback:
         if (kind == Kind::kCommit && c.status == 'T') c.tied = c.tied || c.tied_in_block;
@@ -327,11 +320,8 @@ class World {
         c.status = 'I';
         s.read_only = false;
         break;
-      case Kind::kDiscardAll:
-        c.tied = false;
-        break;
-      default:
-        break;
+      case Kind::kDiscardAll: c.tied = false; break;
+      default: break;
     }
   }
 
@@ -376,11 +366,9 @@ class World {
   void Carry(Do verb) {
     auto& s = session();
     switch (verb) {
-      case Do::kNothing:
-        return;
+      case Do::kNothing: return;
       case Do::kJoinFence:
-      case Do::kSettle:
-        return;  // Prove() says what comes of it
+      case Do::kSettle: return;  // Prove() says what comes of it
       case Do::kAcquire: {
         const auto& decision = std::get<Acquiring>(s.state).decision;
         if (decision.target == Target::kRefuse) return Take(NoLease{});
@@ -389,26 +377,18 @@ class World {
         s.waits = true;
         return;
       }
-      case Do::kSend:
-        return Send();
-      case Do::kAnswerError:
-        WAYPOST_CHECK(!s.connection);
-        return AnswerOurselves(In<FailedBlock>() ? 'E' : 'I');
+      case Do::kSend: return Send();
+      case Do::kAnswerError: WAYPOST_CHECK(!s.connection); return AnswerOurselves(In<FailedBlock>() ? 'E' : 'I');
       case Do::kAnswerFailed:
         if (s.batch.kind == Kind::kCommit || s.batch.kind == Kind::kRollback) return Take(BlockEnded{});
         return AnswerOurselves('E');
-      case Do::kAnswerKept:
-        return AnswerOurselves(In<Begun>() ? 'T' : 'I');
-      case Do::kAnswerRollback:
-        return AnswerOurselves('I');
-      case Do::kDiscard:
-        WAYPOST_CHECK(!s.forwarded);
-        return;
+      case Do::kAnswerKept: return AnswerOurselves(In<Begun>() ? 'T' : 'I');
+      case Do::kAnswerRollback: return AnswerOurselves('I');
+      case Do::kDiscard: WAYPOST_CHECK(!s.forwarded); return;
       case Do::kAudit:
         WAYPOST_CHECK(false);  // none is asked for here
         return;
-      case Do::kRelease:
-        return Drop(true);
+      case Do::kRelease: return Drop(true);
       case Do::kCloseServer:
         if (s.connection) Drop(false);
         s.sent = s.discarding = false;

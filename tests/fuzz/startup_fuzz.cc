@@ -15,8 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view wire(reinterpret_cast<const char*>(data), size);
   waypost::Bytes input = waypost::AsBytes(wire);
   const auto packet = waypost::ReadStartup(input);
-  const bool taken =
-      packet.kind != StartupKind::kNeedMore && packet.kind != StartupKind::kMalformed;
+  const bool taken = packet.kind != StartupKind::kNeedMore && packet.kind != StartupKind::kMalformed;
   WAYPOST_CHECK(!taken || input.size() < size);
   WAYPOST_CHECK(packet.kind != StartupKind::kNeedMore || input.size() == size);
   WAYPOST_CHECK((packet.kind == StartupKind::kMalformed) == !packet.fault.empty());

@@ -13,15 +13,11 @@ namespace waypost {
 namespace {
 
 LabelTables Tables() {
-  return {{"primary", "replica"}, {"read_safe", "write"}, {"", "listen"}, [] {
-            return std::vector<std::string>{"pg0", "pg1"};
-          },
-          {}};
+  return {
+      {"primary", "replica"}, {"read_safe", "write"}, {"", "listen"}, [] { return std::vector<std::string>{"pg0", "pg1"}; }, {}};
 }
 
-std::string TextOf(const WorkerMetrics& metrics) {
-  return Exporter(Tables(), {&metrics}, {}).Text();
-}
+std::string TextOf(const WorkerMetrics& metrics) { return Exporter(Tables(), {&metrics}, {}).Text(); }
 
 bool HasLine(const std::string& text, const std::string& line) {
   return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
@@ -127,9 +123,8 @@ TEST_CASE("what is computed at the scrape is shown with its labels", "[metrics][
   CHECK(HasLine(text, "waypost_server_role{server=\"pg0\",role=\"primary\"} 1"));
   CHECK(HasLine(text, "waypost_sync_guarantee_active 1"));
   CHECK(text.find("waypost_server_up") == std::string::npos);
-  for (const char* name :
-       {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds",
-        "process_max_fds", "process_start_time_seconds", "process_threads"}) {
+  for (const char* name : {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_max_fds",
+                           "process_start_time_seconds", "process_threads"}) {
     CAPTURE(name);
     const auto at = text.find(std::string("\n") + name + " ");
     REQUIRE(at != std::string::npos);

@@ -51,12 +51,14 @@ TEST_CASE("a row that is not an audit's is told apart", "[routing][audit]") {
 TEST_CASE("what the server says is set becomes what is believed", "[routing][audit]") {
   SettingTable table;
   const auto startup = table.Intern({StartupSetting("datestyle", "German")});
-  const auto believed = table.Intern({StartupSetting("datestyle", "German"), {"work_mem", "SET work_mem TO '5MB'"},
-                                      {"my.own", "SET \"my\".\"own\" TO 'x'"}, {"role", "SET role TO 'r'"},
+  const auto believed = table.Intern({StartupSetting("datestyle", "German"),
+                                      {"work_mem", "SET work_mem TO '5MB'"},
+                                      {"my.own", "SET \"my\".\"own\" TO 'x'"},
+                                      {"role", "SET role TO 'r'"},
                                       {"lock_timeout", "SET lock_timeout TO 1"}});
   AuditReport report;
-  for (const auto& row : {Row({"s", "work_mem", "7168"}), Row({"s", "role", "none"}),
-                          Row({"s", "session_authorization", "me"}), Row({"s", "search_path", "a, b"})})
+  for (const auto& row : {Row({"s", "work_mem", "7168"}), Row({"s", "role", "none"}), Row({"s", "session_authorization", "me"}),
+                          Row({"s", "search_path", "a, b"})})
     REQUIRE(AddAuditRow(report, AsBytes(row)));
   const auto server = Adopted(table, believed, report, "me");
   const auto adopted = table.Filled(server, startup);
@@ -71,11 +73,10 @@ TEST_CASE("what the server says is set becomes what is believed", "[routing][aud
 }
 
 TEST_CASE("a text that may set what cannot be listed is told by its words", "[routing][audit]") {
-  for (const char* sql :
-       {"SELECT set_config('app.user', 'x', false)", "do $$ begin perform SET_CONFIG(name, 'x', false); end $$",
-        "DO $$ BEGIN SET app.user = 'x'; END $$", "DO $$ BEGIN SET LOCAL \"App\".x = 'x'; END $$",
-        "set session a . b to 1", "DO $$ BEGIN EXECUTE 'x'; END $$", "SELECT setseed(1)", "load 'x'",
-        "SELECT set_config ( 'a' || '.b', '', false)", "SELECT set_config"}) {
+  for (const char* sql : {"SELECT set_config('app.user', 'x', false)", "do $$ begin perform SET_CONFIG(name, 'x', false); end $$",
+                          "DO $$ BEGIN SET app.user = 'x'; END $$", "DO $$ BEGIN SET LOCAL \"App\".x = 'x'; END $$",
+                          "set session a . b to 1", "DO $$ BEGIN EXECUTE 'x'; END $$", "SELECT setseed(1)", "load 'x'",
+                          "SELECT set_config ( 'a' || '.b', '', false)", "SELECT set_config"}) {
     CAPTURE(sql);
     CHECK(MaySetUnlisted(sql));
   }

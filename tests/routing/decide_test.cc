@@ -42,8 +42,7 @@ struct Scene {
   }
   [[nodiscard]] std::string Said() const {
     const auto decision = Go();
-    return std::string(TargetName(decision.target)) + " " +
-           std::string(ReasonName(decision.reason));
+    return std::string(TargetName(decision.target)) + " " + std::string(ReasonName(decision.reason));
   }
   // How many of `count` batches each server gets, if none ends.
   std::vector<std::uint32_t> Spread(int count) {
@@ -101,8 +100,7 @@ TEST_CASE("the first statement of a block takes it where the block may run", "[r
 TEST_CASE("a held connection is used whatever the batch is", "[routing][decide]") {
   Scene scene;
   scene.session.holds_connection = true;
-  scene.session.holds_why =
-      GENERATE(Reason::kInTransaction, Reason::kSessionPinned, Reason::kSessionMode);
+  scene.session.holds_why = GENERATE(Reason::kInTransaction, Reason::kSessionPinned, Reason::kSessionMode);
   scene.batch.cls = GENERATE(Class::kRead, Class::kWrite, Class::kSession, Class::kTransaction);
   scene.batch.end_known = GENERATE(true, false);
   const auto decision = scene.Go();
@@ -114,18 +112,11 @@ TEST_CASE("a held connection is used whatever the batch is", "[routing][decide]"
 TEST_CASE("what is no read goes to the primary for its own reason", "[routing][decide]") {
   Scene scene;
   scene.batch.cls = GENERATE(Class::kWrite, Class::kSession, Class::kTransaction);
-  scene.batch.why =
-      GENERATE(Reason::kWrite, Reason::kDdl, Reason::kVolatileFunction, Reason::kTaught);
+  scene.batch.why = GENERATE(Reason::kWrite, Reason::kDdl, Reason::kVolatileFunction, Reason::kTaught);
   SECTION("always") {}
-  SECTION("even where the primary is not to be read from") {
-    scene.policy.read_from_primary = ReadFromPrimary::kNever;
-  }
-  SECTION("even where what is old will do") {
-    scene.policy.consistency = Consistency::kEventual;
-  }
-  SECTION("even without a primary") {
-    scene.view.primary.reset();
-  }
+  SECTION("even where the primary is not to be read from") { scene.policy.read_from_primary = ReadFromPrimary::kNever; }
+  SECTION("even where what is old will do") { scene.policy.consistency = Consistency::kEventual; }
+  SECTION("even without a primary") { scene.view.primary.reset(); }
   const auto decision = scene.Go();
   CHECK(decision.target == Target::kPrimary);
   CHECK(decision.reason == scene.batch.why);
@@ -163,8 +154,7 @@ TEST_CASE("what forbids replicas, the strongest first", "[routing][decide]") {
 TEST_CASE("read_from = none keeps reads on the primary", "[routing][decide]") {
   Scene scene;
   scene.policy.read_from = ReadFrom::kNone;
-  scene.policy.read_from_primary =
-      GENERATE(ReadFromPrimary::kFallback, ReadFromPrimary::kAlways, ReadFromPrimary::kNever);
+  scene.policy.read_from_primary = GENERATE(ReadFromPrimary::kFallback, ReadFromPrimary::kAlways, ReadFromPrimary::kNever);
   CHECK(scene.Said() == "primary consistency_primary");
 }
 
@@ -205,8 +195,7 @@ TEST_CASE("servers that are equally busy have their turns", "[routing][decide]")
   const auto step = GENERATE(1U, 2U, 3U, 4U, 7U);  // other turns are taken by writes
   CAPTURE(step);
   std::array<int, 3> chosen{};
-  for (scene.turn = 0xFFFFFF00U; chosen[1] + chosen[2] < 300; scene.turn += step)
-    ++chosen[scene.Go().server];
+  for (scene.turn = 0xFFFFFF00U; chosen[1] + chosen[2] < 300; scene.turn += step) ++chosen[scene.Go().server];
   CHECK(chosen[0] == 0);
   CHECK(chosen[1] >= 140);
   CHECK(chosen[2] >= 140);
@@ -247,21 +236,11 @@ TEST_CASE("what makes a replica unfit to be read from", "[routing][decide]") {
   Scene scene;
   scene.policy.consistency = GENERATE(Consistency::kStrict, Consistency::kEventual);
   REQUIRE(MayReadFrom(scene.replica(1), scene.view, scene.policy, scene.now));
-  SECTION("it was removed from the configuration") {
-    scene.replica(1).removed = true;
-  }
-  SECTION("it is down") {
-    scene.replica(1).up = false;
-  }
-  SECTION("its role is not known") {
-    scene.replica(1).role = Role::kUnknown;
-  }
-  SECTION("it was promoted") {
-    scene.replica(1).role = Role::kPrimary;
-  }
-  SECTION("it has no weight") {
-    scene.replica(1).weight = 0;
-  }
+  SECTION("it was removed from the configuration") { scene.replica(1).removed = true; }
+  SECTION("it is down") { scene.replica(1).up = false; }
+  SECTION("its role is not known") { scene.replica(1).role = Role::kUnknown; }
+  SECTION("it was promoted") { scene.replica(1).role = Role::kPrimary; }
+  SECTION("it has no weight") { scene.replica(1).weight = 0; }
   SECTION("the last answer is too old") {
     scene.replica(1).sampled = scene.now - 2 * scene.view.probe_interval - milliseconds(1);
   }
@@ -274,8 +253,7 @@ TEST_CASE("a sample counts for two probe intervals", "[routing][decide]") {
   scene.view.probe_interval = milliseconds(40);
   scene.replica(1).sampled = scene.now - milliseconds(80);
   CHECK(MayReadFrom(scene.replica(1), scene.view, scene.policy, scene.now));
-  CHECK_FALSE(MayReadFrom(scene.replica(1), scene.view, scene.policy,
-                          scene.now + std::chrono::nanoseconds(1)));
+  CHECK_FALSE(MayReadFrom(scene.replica(1), scene.view, scene.policy, scene.now + std::chrono::nanoseconds(1)));
 }
 
 TEST_CASE("read_from says which replicas", "[routing][decide]") {
@@ -292,8 +270,8 @@ TEST_CASE("read_from says which replicas", "[routing][decide]") {
     scene.view.primary.reset();
     scene.replica(1).streaming = false;
     scene.replica(1).readable = true;
-    CHECK(scene.Said() == (scene.policy.consistency == Consistency::kStrict ? "primary no_eligible_replica"
-                                                                            : "replica read_safe"));
+    CHECK(scene.Said() ==
+          (scene.policy.consistency == Consistency::kStrict ? "primary no_eligible_replica" : "replica read_safe"));
   }
   SECTION("those of the synchronous set, or any") {
     scene.replica(1).sync_state = GENERATE(SyncState::kNone, SyncState::kAsync, SyncState::kPotential);

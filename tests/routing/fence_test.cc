@@ -270,13 +270,20 @@ class Model {
   void Step() {
     now_ += std::chrono::microseconds(100);
     switch (Any(14)) {
-      case 0: case 1: return Write();
+      case 0:
+      case 1: return Write();
       case 2: flushed_ = insert_; return AcknowledgeFlushed();
-      case 3: case 4: case 5: return Replay();
-      case 6: if (fence_.ProbeDue()) Probe(); return;
-      case 7: case 8: return AnswerProbe();
+      case 3:
+      case 4:
+      case 5: return Replay();
+      case 6:
+        if (fence_.ProbeDue()) Probe();
+        return;
+      case 7:
+      case 8: return AnswerProbe();
       case 9: return Poll();
-      case 10: case 11: return BeginRead();
+      case 10:
+      case 11: return BeginRead();
       case 12: return SendReads();
       default: return Trouble();
     }
@@ -384,8 +391,7 @@ class Model {
       if (fence_.Void(read.ticket)) return true;  // it runs on the primary
       if (!read.sent) return false;
       switch (fence_.Check(read.ticket, read.server, read.seen)) {
-        case Proof::kPending:
-          return false;
+        case Proof::kPending: return false;
         case Proof::kProven: {
           ++proven_;
           // The promise: nothing acknowledged is missed, and nothing seen before is gone again.
@@ -396,9 +402,7 @@ class Model {
           return true;
         }
         case Proof::kBehind:
-        case Proof::kVoid:
-          ++behind_;
-          return true;
+        case Proof::kVoid: ++behind_; return true;
       }
       return true;
     });
@@ -430,8 +434,7 @@ class Model {
         Settle();
         return OpenAll();
       }
-      default:
-        return;
+      default: return;
     }
   }
 

@@ -60,9 +60,7 @@ struct Cluster {
   }
 };
 
-std::string Why(const ClusterView& view, ServerId id) {
-  return view.servers[id].ineligible_why;
-}
+std::string Why(const ClusterView& view, ServerId id) { return view.servers[id].ineligible_why; }
 
 }  // namespace
 
@@ -160,10 +158,8 @@ TEST_CASE("what the guarantee needs, and why it is off", "[routing][health]") {
   }
   SECTION("another standby may stand in") {
     cluster.primary().synchronous_standby_names =
-        GENERATE(as<std::string>{}, "FIRST 1 (s1, s2)", "s1, s2", "ANY 1 (s1, s2)", "*",
-                 "FIRST 2 (*)", "2 (s1, s2, s3)");
-    why =
-        "synchronous_standby_names lets a commit return before every standby that it names has confirmed it";
+        GENERATE(as<std::string>{}, "FIRST 1 (s1, s2)", "s1, s2", "ANY 1 (s1, s2)", "*", "FIRST 2 (*)", "2 (s1, s2, s3)");
+    why = "synchronous_standby_names lets a commit return before every standby that it names has confirmed it";
   }
   const auto view = cluster.Tick();
   CHECK_FALSE(view.sync_guarantee);
@@ -273,13 +269,11 @@ TEST_CASE("of two primaries the higher timeline wins", "[routing][health]") {
     cluster.servers[1].up = false;
     const auto later = cluster.Tick();
     CHECK_FALSE(later.primary);
-    CHECK(later.servers[0].error ==
-          "a deposed primary: it is on timeline 1, and timeline 2 was seen before");
+    CHECK(later.servers[0].error == "a deposed primary: it is on timeline 1, and timeline 2 was seen before");
   }
 }
 
-TEST_CASE("a primary is not believed while a standby follows a higher timeline",
-          "[routing][health]") {
+TEST_CASE("a primary is not believed while a standby follows a higher timeline", "[routing][health]") {
   Cluster cluster;
   cluster.servers[2].sample->timeline = 3;
   const auto view = cluster.Tick();
@@ -297,8 +291,7 @@ TEST_CASE("two primaries on one timeline are both refused", "[routing][health]")
   CHECK(view.sync_guarantee_why == "no primary is known");
 }
 
-TEST_CASE("primaries of two clusters: neither, or the one that was known first",
-          "[routing][health]") {
+TEST_CASE("primaries of two clusters: neither, or the one that was known first", "[routing][health]") {
   Cluster cluster;
   const bool known = GENERATE(false, true);
   if (known) REQUIRE(cluster.Tick().primary == ServerId{0});
@@ -334,22 +327,21 @@ TEST_CASE("a sample is good for two intervals, the primary's as well", "[routing
 
 TEST_CASE("synchronous_standby_names is read as PostgreSQL reads it", "[routing][health]") {
   using Names = std::vector<std::string>;
-  const auto [text, quorum, count, names, all] =
-      GENERATE(table<std::string, bool, unsigned, Names, bool>({
-          {"", false, 0, {}, false},
-          {"  ", false, 0, {}, false},
-          {"s1", false, 1, {"s1"}, true},
-          {"s1,s2", false, 1, {"s1", "s2"}, false},
-          {"*", false, 1, {"*"}, false},
-          {"FIRST 2 (s1, s2)", false, 2, {"s1", "s2"}, true},
-          {"first 3(s1,s2)", false, 3, {"s1", "s2"}, true},
-          {"2 (s1, s2)", false, 2, {"s1", "s2"}, true},
-          {"2 ( s1 , \"S \"\"x\"\"\" )", false, 2, {"s1", "S \"x\""}, true},
-          {"ANY 1 (s1, s2, s3)", true, 1, {"s1", "s2", "s3"}, false},
-          {"any 3 (s1, s2, s3)", true, 3, {"s1", "s2", "s3"}, true},
-          {"1, 2", false, 1, {"1", "2"}, false},
-          {"2 (1, 2)", false, 2, {"1", "2"}, true},
-      }));
+  const auto [text, quorum, count, names, all] = GENERATE(table<std::string, bool, unsigned, Names, bool>({
+      {"", false, 0, {}, false},
+      {"  ", false, 0, {}, false},
+      {"s1", false, 1, {"s1"}, true},
+      {"s1,s2", false, 1, {"s1", "s2"}, false},
+      {"*", false, 1, {"*"}, false},
+      {"FIRST 2 (s1, s2)", false, 2, {"s1", "s2"}, true},
+      {"first 3(s1,s2)", false, 3, {"s1", "s2"}, true},
+      {"2 (s1, s2)", false, 2, {"s1", "s2"}, true},
+      {"2 ( s1 , \"S \"\"x\"\"\" )", false, 2, {"s1", "S \"x\""}, true},
+      {"ANY 1 (s1, s2, s3)", true, 1, {"s1", "s2", "s3"}, false},
+      {"any 3 (s1, s2, s3)", true, 3, {"s1", "s2", "s3"}, true},
+      {"1, 2", false, 1, {"1", "2"}, false},
+      {"2 (1, 2)", false, 2, {"1", "2"}, true},
+  }));
   CAPTURE(text);
   const auto parsed = ParseStandbyNames(text);
   REQUIRE(parsed);
@@ -359,11 +351,9 @@ TEST_CASE("synchronous_standby_names is read as PostgreSQL reads it", "[routing]
   CHECK(parsed->AllConfirm() == all);
 }
 
-TEST_CASE("what PostgreSQL would refuse as synchronous_standby_names is refused",
-          "[routing][health]") {
-  const auto text = GENERATE(as<std::string>{}, "FIRST", "FIRST 2", "FIRST 2 (", "FIRST 2 ()",
-                             "FIRST (s1)", "FIRST 0 (s1)", "ANY x (s1)", "s1,", ",s1", "s1 s2",
-                             "2 (s1) s2", "\"s1", "\"\"", "s-1", "99999999999 (a)");
+TEST_CASE("what PostgreSQL would refuse as synchronous_standby_names is refused", "[routing][health]") {
+  const auto text = GENERATE(as<std::string>{}, "FIRST", "FIRST 2", "FIRST 2 (", "FIRST 2 ()", "FIRST (s1)", "FIRST 0 (s1)",
+                             "ANY x (s1)", "s1,", ",s1", "s1 s2", "2 (s1) s2", "\"s1", "\"\"", "s-1", "99999999999 (a)");
   CAPTURE(text);
   CHECK_FALSE(ParseStandbyNames(text));
 }

@@ -57,14 +57,14 @@ TEST_CASE("where no replica may be read from, each says why", "[routing][kept_re
   }
   SECTION("by the fence") {
     cluster.unproved[2] = "it cannot be asked how far it has replayed: no";
-    CHECK(cluster.Why() ==
-          "pg1: the primary lists no standby called \"x\"; pg2: it cannot be asked how far it has replayed: no");
+    CHECK(cluster.Why() == "pg1: the primary lists no standby called \"x\"; pg2: it cannot be asked how far it has replayed: no");
   }
   SECTION("by how long it has not been up to date") {
     cluster.view.servers[2].fresh_as_of = kNow - milliseconds(5'000);
     CHECK(cluster.Why().empty());
     cluster.view.servers[2].fresh_as_of = kNow - milliseconds(5'001);
-    CHECK(cluster.Why() == "pg1: the primary lists no standby called \"x\"; pg2: its replay has lagged behind the primary for more than 5 s");
+    CHECK(cluster.Why() ==
+          "pg1: the primary lists no standby called \"x\"; pg2: its replay has lagged behind the primary for more than 5 s");
     cluster.view.probe_interval = seconds(10);  // it is not looked at more often
     CHECK(cluster.Why().empty());
     cluster.view.servers[2].fresh_as_of = {};

@@ -10,14 +10,11 @@ namespace {
 const TimePoint kNow{seconds(1000)};
 using Since = std::optional<TimePoint>;
 
-Since Waiting(milliseconds so_long) {
-  return kNow - so_long;
-}
+Since Waiting(milliseconds so_long) { return kNow - so_long; }
 
 }  // namespace
 
-TEST_CASE("a connection that comes free goes to who has waited long enough",
-          "[routing][pool_policy]") {
+TEST_CASE("a connection that comes free goes to who has waited long enough", "[routing][pool_policy]") {
   CHECK(ServeNext({}, {}) == OnRelease::kKeepIdle);
   CHECK(ServeNext(Waiting(milliseconds(1)), {}) == OnRelease::kServeOwn);
   CHECK(ServeNext({}, Waiting(milliseconds(0))) == OnRelease::kHandOver);
@@ -28,8 +25,7 @@ TEST_CASE("a connection that comes free goes to who has waited long enough",
   }
   SECTION("noticeably longer is") {
     CHECK(ServeNext(Waiting(milliseconds(0)), Waiting(milliseconds(101))) == OnRelease::kHandOver);
-    CHECK(ServeNext(Waiting(milliseconds(500)), Waiting(milliseconds(601))) ==
-          OnRelease::kHandOver);
+    CHECK(ServeNext(Waiting(milliseconds(500)), Waiting(milliseconds(601))) == OnRelease::kHandOver);
   }
 }
 

@@ -10,9 +10,7 @@
 namespace waypost {
 namespace {
 
-SqlRef Sql(std::string text) {
-  return std::make_shared<const SqlText>(SqlText{std::move(text), nullptr});
-}
+SqlRef Sql(std::string text) { return std::make_shared<const SqlText>(SqlText{std::move(text), nullptr}); }
 
 const std::string kNoTypes = wire::U16(0);
 const std::string kInteger = wire::U16(1) + wire::U32(23);
@@ -41,8 +39,7 @@ TEST_CASE("another text, type or setting is another statement", "[routing][prepa
   CHECK(table.Intern(Sql("SELECT $1"), kInteger, settings.None()) == one);
 }
 
-TEST_CASE("settings that are nobody else's make a statement that is nobody else's",
-          "[routing][prepared]") {
+TEST_CASE("settings that are nobody else's make a statement that is nobody else's", "[routing][prepared]") {
   SettingTable settings;
   StatementTable table("x");
   const auto own = std::make_shared<const SettingSet>(*settings.None());
@@ -56,8 +53,7 @@ TEST_CASE("types and text that run together are told apart", "[routing][prepared
   StatementTable table("x");
   const std::string types = wire::U16(0x4141) + wire::U32(0x41414141);
   const auto one = table.Intern(Sql("B"), types, settings.None());
-  CHECK(table.Intern(Sql(std::string("AAA") + '\0' + "B"), types.substr(0, 2), settings.None()) !=
-        one);
+  CHECK(table.Intern(Sql(std::string("AAA") + '\0' + "B"), types.substr(0, 2), settings.None()) != one);
 }
 
 TEST_CASE("no two statements ever have one name on a server", "[routing][prepared]") {
@@ -65,12 +61,11 @@ TEST_CASE("no two statements ever have one name on a server", "[routing][prepare
   StatementTable table("x");
   std::set<std::string> names;
   for (int i = 0; i < 3000; ++i)
-    names.insert(table.Intern(Sql("SELECT " + std::to_string(i % 10)), kNoTypes, settings.None())
-                     ->server_name);  // nobody keeps it
+    names.insert(
+        table.Intern(Sql("SELECT " + std::to_string(i % 10)), kNoTypes, settings.None())->server_name);  // nobody keeps it
   CHECK(names.size() == 3000);
   const auto kept = table.Intern(Sql("SELECT 1"), kNoTypes, settings.None());
-  for (int i = 0; i < 3000; ++i)
-    (void)table.Intern(Sql("SELECT x" + std::to_string(i)), kNoTypes, settings.None());
+  for (int i = 0; i < 3000; ++i) (void)table.Intern(Sql("SELECT x" + std::to_string(i)), kNoTypes, settings.None());
   CHECK(table.Intern(Sql("SELECT 1"), kNoTypes, settings.None()) == kept);
 }
 

@@ -58,8 +58,7 @@ TEST_CASE("COPY by a Query takes data until the client ends it", "[routing][repl
   CHECK_FALSE(talk.ledger.Confused());
 }
 
-TEST_CASE("COPY by an Execute takes two Syncs and gives one ReadyForQuery",
-          "[routing][reply_ledger]") {
+TEST_CASE("COPY by an Execute takes two Syncs and gives one ReadyForQuery", "[routing][reply_ledger]") {
   Conversation talk;
   talk.Send("PBDES");
   CHECK(talk.ledger.ReadyForQueryDue() == 1);
@@ -82,12 +81,8 @@ TEST_CASE("a COPY by an Execute that fails skips to the Sync", "[routing][reply_
   Conversation talk;
   talk.Send("PBE");
   CHECK(talk.Receive("12G") == "P.B.E");
-  SECTION("ended by the client") {
-    talk.Send("df");
-  }
-  SECTION("ended by the server") {
-    talk.Send("dd");
-  }
+  SECTION("ended by the client") { talk.Send("df"); }
+  SECTION("ended by the server") { talk.Send("dd"); }
   CHECK(talk.Receive("E") == "E.");
   CHECK_FALSE(talk.ledger.CopyIn());
   CHECK_FALSE(talk.ledger.Idle());
@@ -103,11 +98,9 @@ TEST_CASE("a whole COPY may be sent before the server answers", "[routing][reply
       {Row{"Qddc", "GCZ", "QQQ."}, Row{"Qddf", "GEZ", "QQQ."}, Row{"QdcQ", "GCZTDCZ", "QQQ.QQQQ."},
        Row{"PBESddcS", "12GCZ", "P.B.EE.S."},  // the first Sync is ignored
        Row{"PBEddcS", "12GCZ", "P.B.EE.S."},   // without it
-       Row{"PBESdfS", "12GEZ", "P.B.EE.S."},
-       Row{"PBESdcS", "EZZ", "P.S.S."},  // no COPY: both Syncs count, the data does not
-       Row{"PBESdcS", "1EZZ", "P.B.S.S."}, Row{"PBEdcS", "12EZ", "P.B.E.S."},
-       Row{"Qdc", "EZ", "QQ."}, Row{"QdcS", "EZZ", "QQ.S."},
-       Row{"Qdc", "TDCZ", "QQQQ."}}));  // it was no COPY at all
+       Row{"PBESdfS", "12GEZ", "P.B.EE.S."}, Row{"PBESdcS", "EZZ", "P.S.S."},  // no COPY: both Syncs count, the data does not
+       Row{"PBESdcS", "1EZZ", "P.B.S.S."}, Row{"PBEdcS", "12EZ", "P.B.E.S."}, Row{"Qdc", "EZ", "QQ."},
+       Row{"QdcS", "EZZ", "QQ.S."}, Row{"Qdc", "TDCZ", "QQQQ."}}));  // it was no COPY at all
   CAPTURE(sent, replies);
   Conversation talk;
   talk.Send(sent);
@@ -136,8 +129,7 @@ TEST_CASE("COPY in both directions ends by both", "[routing][reply_ledger]") {
   CHECK(talk.ledger.Idle());
 }
 
-TEST_CASE("a Query sent into a COPY that failed meanwhile is still owed its answer",
-          "[routing][reply_ledger]") {
+TEST_CASE("a Query sent into a COPY that failed meanwhile is still owed its answer", "[routing][reply_ledger]") {
   Ledger ledger;
   Send(ledger, "Q");
   Receive(ledger, "G");
@@ -149,8 +141,7 @@ TEST_CASE("a Query sent into a COPY that failed meanwhile is still owed its answ
   CHECK_FALSE(ledger.Confused());
 }
 
-TEST_CASE("a Query sent ahead of the answer to a COPY is still owed its answer",
-          "[routing][reply_ledger]") {
+TEST_CASE("a Query sent ahead of the answer to a COPY is still owed its answer", "[routing][reply_ledger]") {
   Ledger ledger;
   Send(ledger, "QdQ");
   Receive(ledger, "GEZ");
@@ -159,8 +150,7 @@ TEST_CASE("a Query sent ahead of the answer to a COPY is still owed its answer",
   CHECK(ledger.Idle());
 }
 
-TEST_CASE("a Sync between copy data and an error gives the connection up",
-          "[routing][reply_ledger]") {
+TEST_CASE("a Sync between copy data and an error gives the connection up", "[routing][reply_ledger]") {
   // The server ignores the Sync in a COPY, but answers it if the COPY has failed: one ReadyForQuery
   // too many.
   const auto* const late = GENERATE("dSc", "dSf", "dS");
@@ -184,8 +174,7 @@ TEST_CASE("a Sync ahead of the copy data is ignored for sure", "[routing][reply_
   CHECK_FALSE(ledger.Confused());
 }
 
-TEST_CASE("a server that ends a COPY by itself without an error is not trusted",
-          "[routing][reply_ledger]") {
+TEST_CASE("a server that ends a COPY by itself without an error is not trusted", "[routing][reply_ledger]") {
   Ledger ledger;
   Send(ledger, "PBE");
   Receive(ledger, "12GC");

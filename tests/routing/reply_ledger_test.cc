@@ -21,30 +21,30 @@ TEST_CASE("nothing is due before anything was sent", "[routing][reply_ledger]") 
 
 TEST_CASE("a batch that succeeds is answered message by message", "[routing][reply_ledger]") {
   using Row = std::tuple<const char*, const char*, const char*>;
-  const auto [sent, replies, owners] = GENERATE(table<const char*, const char*, const char*>(
-      {Row{"Q", "TDDCZ", "QQQQQ."},                // one statement
-       Row{"Q", "TDCTDCZ", "QQQQQQQ."},            // two
-       Row{"Q", "CZ", "QQ."},                      // without rows
-       Row{"Q", "IZ", "QQ."},                      // without a statement
-       Row{"Q", "HddcCZ", "QQQQQQ."},              // COPY TO STDOUT
-       Row{"Q", "TDEZ", "QQQQ."},                  // fails behind a row
-       Row{"PBDES", "12TDCZ", "P.B.D.EE.S."},      // the usual series
-       Row{"PDS", "1tTZ", "P.DD.S."},              // Describe of a statement with rows
-       Row{"PDS", "1tnZ", "P.DD.S."},              // ... and without
-       Row{"BES", "2IZ", "B.E.S."},                // no statement
-       Row{"BES", "2DDsZ", "B.EEE.S."},            // a row limit
-       Row{"ES", "DCZ", "EE.S."},                  // the rest of the rows
-       Row{"BES", "2HddcCZ", "B.EEEEE.S."},        // COPY TO STDOUT
-       Row{"PBEBES", "12C2DCZ", "P.B.E.B.EE.S."},  // two executions
-       Row{"CCS", "33Z", "C.C.S."},                // Close twice
-       Row{"S", "Z", "S."},
-       Row{"SSS", "ZZZ", "S.S.S."},            // Sync alone
-       Row{"CQ", "3TDCZ", "C.QQQQ."},          // Close, then a Query without Sync
-       Row{"PBEQ", "12CTDCZ", "P.B.E.QQQQ."},  // a series, then a Query without Sync
-       Row{"F", "VZ", "FF."},                  // FunctionCall
-       Row{"F", "EZ", "FF."},                  // ... that fails
-       Row{"PHBHES", "12CZ", "P.B.E.S."},      // Flush has no answer
-       Row{"PBESPBESQ", "12CZ12CZTDCZ", "P.B.E.S.P.B.E.S.QQQQ."}}));
+  const auto [sent, replies, owners] = GENERATE(
+      table<const char*, const char*, const char*>({Row{"Q", "TDDCZ", "QQQQQ."},                // one statement
+                                                    Row{"Q", "TDCTDCZ", "QQQQQQQ."},            // two
+                                                    Row{"Q", "CZ", "QQ."},                      // without rows
+                                                    Row{"Q", "IZ", "QQ."},                      // without a statement
+                                                    Row{"Q", "HddcCZ", "QQQQQQ."},              // COPY TO STDOUT
+                                                    Row{"Q", "TDEZ", "QQQQ."},                  // fails behind a row
+                                                    Row{"PBDES", "12TDCZ", "P.B.D.EE.S."},      // the usual series
+                                                    Row{"PDS", "1tTZ", "P.DD.S."},  // Describe of a statement with rows
+                                                    Row{"PDS", "1tnZ", "P.DD.S."},  // ... and without
+                                                    Row{"BES", "2IZ", "B.E.S."},  // no statement
+                                                    Row{"BES", "2DDsZ", "B.EEE.S."},  // a row limit
+                                                    Row{"ES", "DCZ", "EE.S."},  // the rest of the rows
+                                                    Row{"BES", "2HddcCZ", "B.EEEEE.S."},  // COPY TO STDOUT
+                                                    Row{"PBEBES", "12C2DCZ", "P.B.E.B.EE.S."},  // two executions
+                                                    Row{"CCS", "33Z", "C.C.S."},  // Close twice
+                                                    Row{"S", "Z", "S."},
+                                                    Row{"SSS", "ZZZ", "S.S.S."},  // Sync alone
+                                                    Row{"CQ", "3TDCZ", "C.QQQQ."},  // Close, then a Query without Sync
+                                                    Row{"PBEQ", "12CTDCZ", "P.B.E.QQQQ."},  // a series, then a Query without Sync
+                                                    Row{"F", "VZ", "FF."},  // FunctionCall
+                                                    Row{"F", "EZ", "FF."},  // ... that fails
+                                                    Row{"PHBHES", "12CZ", "P.B.E.S."},  // Flush has no answer
+                                                    Row{"PBESPBESQ", "12CZ12CZTDCZ", "P.B.E.S.P.B.E.S.QQQQ."}}));
   CAPTURE(sent, replies);
   Conversation talk;
   talk.Send(sent);
@@ -59,12 +59,12 @@ TEST_CASE("after an error all up to the next Sync is skipped", "[routing][reply_
   using Row = std::tuple<const char*, const char*, const char*>;
   const auto [sent, replies, owners] = GENERATE(table<const char*, const char*, const char*>(
       {Row{"PBDES", "EZ", "P.S."}, Row{"PBDES", "1EZ", "P.B.S."}, Row{"PBDES", "12EZ", "P.B.D.S."},
-       Row{"PBDES", "12TEZ", "P.B.D.E.S."}, Row{"PBDES", "12TDEZ", "P.B.D.EE.S."},
-       Row{"PDS", "1tEZ", "P.DD.S."}, Row{"PBES", "12CEZ", "P.B.E.SS."},  // the commit itself fails
+       Row{"PBDES", "12TEZ", "P.B.D.E.S."}, Row{"PBDES", "12TDEZ", "P.B.D.EE.S."}, Row{"PDS", "1tEZ", "P.DD.S."},
+       Row{"PBES", "12CEZ", "P.B.E.SS."},  // the commit itself fails
        Row{"PBESPBES", "1EZ12CZ", "P.B.S.P.B.E.S."},  // the next series is not touched
-       Row{"PQPBES", "EZ", "P.S."},                   // the Query has no answer either
-       Row{"PFPQS", "EZ", "P.S."}, Row{"PBEQPBES", "12CTDCZ12CZ", "P.B.E.QQQQ.P.B.E.S."},
-       Row{"PBEQPBES", "EZ", "P.S."}, Row{"PcBS", "EZ", "P.S."}}));
+       Row{"PQPBES", "EZ", "P.S."},  // the Query has no answer either
+       Row{"PFPQS", "EZ", "P.S."}, Row{"PBEQPBES", "12CTDCZ12CZ", "P.B.E.QQQQ.P.B.E.S."}, Row{"PBEQPBES", "EZ", "P.S."},
+       Row{"PcBS", "EZ", "P.S."}}));
   CAPTURE(sent, replies);
   Conversation talk;
   talk.Send(sent);
@@ -82,8 +82,7 @@ TEST_CASE("a failed Parse swallows a Query that has no Sync before it", "[routin
   CHECK_FALSE(talk.ledger.Idle());
   CHECK(talk.ledger.WantsMore());
   SECTION("and all that is sent until the Sync") {
-    for (const char type : {'Q', 'P', 'B', 'E', 'C', 'D', 'F', 'H'})
-      CHECK(talk.ledger.Sent(type, Reply::kForward) == 0);
+    for (const char type : {'Q', 'P', 'B', 'E', 'C', 'D', 'F', 'H'}) CHECK(talk.ledger.Sent(type, Reply::kForward) == 0);
     CHECK(talk.ledger.ReadyForQueryDue() == 0);
     CHECK_FALSE(talk.ledger.Idle());
   }
@@ -122,8 +121,7 @@ TEST_CASE("a series opened behind a Sync outlives its answer", "[routing][reply_
   CHECK(talk.ledger.WantsMore());
 }
 
-TEST_CASE("each Sync, Query and FunctionCall is owed one ReadyForQuery",
-          "[routing][reply_ledger]") {
+TEST_CASE("each Sync, Query and FunctionCall is owed one ReadyForQuery", "[routing][reply_ledger]") {
   Conversation talk;
   talk.Send("QPSFS");
   CHECK(talk.ledger.ReadyForQueryDue() == 4);
@@ -173,8 +171,7 @@ TEST_CASE("answers to our own messages are swallowed", "[routing][reply_ledger]"
   CHECK(talk.ledger.Idle());
 }
 
-TEST_CASE("an error of our Query is swallowed and touches nothing else",
-          "[routing][reply_ledger]") {
+TEST_CASE("an error of our Query is swallowed and touches nothing else", "[routing][reply_ledger]") {
   Conversation talk;
   talk.SendOurs("Q");
   talk.Send("PBES");
@@ -186,12 +183,8 @@ TEST_CASE("an error of a Parse that we sent ahead is the client's", "[routing][r
   Conversation talk;
   talk.SendOurs("P");
   talk.Send("BES");
-  SECTION("it succeeds") {
-    CHECK(talk.Receive("12CZ") == "p.B.E.S.");
-  }
-  SECTION("it fails") {
-    CHECK(talk.Receive("EZ") == "P.S.");
-  }
+  SECTION("it succeeds") { CHECK(talk.Receive("12CZ") == "p.B.E.S."); }
+  SECTION("it fails") { CHECK(talk.Receive("EZ") == "P.S."); }
   CHECK(talk.ledger.Idle());
 }
 
@@ -282,14 +275,12 @@ TEST_CASE("an error of what is only tried is nobody's, and skips no more than it
 TEST_CASE("a reply that was not asked for is not trusted", "[routing][reply_ledger]") {
   using Row = std::tuple<const char*, const char*>;
   const auto [sent, replies] = GENERATE(table<const char*, const char*>(
-      {Row{"", "Z"},        Row{"", "D"},       Row{"", "1"},    Row{"", "C"},     Row{"", "G"},
-       Row{"P", "2"},       Row{"P", "Z"},      Row{"P", "D"},   Row{"P", "C"},    Row{"B", "1"},
-       Row{"C", "C"},       Row{"D", "D"},      Row{"D", "C"},   Row{"E", "T"},    Row{"E", "Z"},
-       Row{"E", "n"},       Row{"Q", "1"},      Row{"Q", "t"},   Row{"Q", "s"},    Row{"Q", "V"},
-       Row{"F", "C"},       Row{"F", "D"},      Row{"S", "1"},   Row{"S", "C"},    Row{"PS", "1D"},
-       Row{"PBES", "12CC"}, Row{"PBES", "12Z"}, Row{"Q", "CZZ"}, Row{"PS", "EZZ"}, Row{"P", "E1"},
-       Row{"P", "EZ"},      Row{"Q", "R"},      Row{"Q", "K"},   Row{"Q", "v"},    Row{"Q", "\x7F"},
-       Row{"Q", "\xFF"}}));
+      {Row{"", "Z"},    Row{"", "D"},        Row{"", "1"},       Row{"", "C"},    Row{"", "G"},     Row{"P", "2"},
+       Row{"P", "Z"},   Row{"P", "D"},       Row{"P", "C"},      Row{"B", "1"},   Row{"C", "C"},    Row{"D", "D"},
+       Row{"D", "C"},   Row{"E", "T"},       Row{"E", "Z"},      Row{"E", "n"},   Row{"Q", "1"},    Row{"Q", "t"},
+       Row{"Q", "s"},   Row{"Q", "V"},       Row{"F", "C"},      Row{"F", "D"},   Row{"S", "1"},    Row{"S", "C"},
+       Row{"PS", "1D"}, Row{"PBES", "12CC"}, Row{"PBES", "12Z"}, Row{"Q", "CZZ"}, Row{"PS", "EZZ"}, Row{"P", "E1"},
+       Row{"P", "EZ"},  Row{"Q", "R"},       Row{"Q", "K"},      Row{"Q", "v"},   Row{"Q", "\x7F"}, Row{"Q", "\xFF"}}));
   CAPTURE(sent, replies);
   Conversation talk;
   talk.Send(sent);

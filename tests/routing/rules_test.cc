@@ -172,7 +172,7 @@ TEST_CASE("conditions of one rule must all hold, by one value each", "[routing][
   CHECK(FirstOf(rules, "SELECT lower(x) FROM b", asker) == "r");
   CHECK(FirstOf(rules, "SELECT lower(x) FROM c", asker).empty());
   CHECK(FirstOf(rules, "SELECT upper(x) FROM b", asker).empty());
-  for (auto Asker::*part : {&Asker::user, &Asker::database, &Asker::application, &Asker::listener}) {
+  for (auto Asker::* part : {&Asker::user, &Asker::database, &Asker::application, &Asker::listener}) {
     auto other = asker;
     other.*part = "else";
     CHECK(FirstOf(rules, "SELECT lower(x) FROM b", other).empty());

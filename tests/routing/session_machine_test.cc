@@ -39,8 +39,8 @@ constexpr auto kTemp = PinReason::kTemporaryTable;
 constexpr auto kListen = PinReason::kListen;
 
 std::string Text(const Decision& decision) {
-  return std::string(TargetName(decision.target)) + " " + std::string(ReasonName(decision.reason)) +
-         " " + std::to_string(decision.server) + (decision.may_rerun ? " rerun" : "") +
+  return std::string(TargetName(decision.target)) + " " + std::string(ReasonName(decision.reason)) + " " +
+         std::to_string(decision.server) + (decision.may_rerun ? " rerun" : "") +
          (decision.fence == FencePlan::kProbeFirst   ? " probe first"
           : decision.fence == FencePlan::kOptimistic ? " optimistic"
                                                      : "") +
@@ -53,8 +53,7 @@ struct StateText {
   std::string operator()(const Begun&) const { return ""; }
   std::string operator()(const Acquiring& s) const { return Text(s.decision) + (s.opens ? " opens" : ""); }
   std::string operator()(const Relaying& s) const {
-    return Text(s.decision) + (s.forwarded ? " forwarded" : "") + (s.block ? " block" : "") +
-           (s.opens ? " opens " : " ") +
+    return Text(s.decision) + (s.forwarded ? " forwarded" : "") + (s.block ? " block" : "") + (s.opens ? " opens " : " ") +
            std::string(PinReasonName(s.pin));
   }
   std::string operator()(const Discarding& s) const { return Text(s.decision) + (s.opens ? " opens" : ""); }
@@ -70,9 +69,7 @@ struct StateText {
   std::string operator()(const Closed&) const { return ""; }
 };
 
-std::string Text(const State& state) {
-  return std::string(StateName(state)) + ": " + std::visit(StateText{}, state);
-}
+std::string Text(const State& state) { return std::string(StateName(state)) + ": " + std::visit(StateText{}, state); }
 
 std::vector<Do> Todo(const Step& step) {
   std::vector<Do> todo;
@@ -199,10 +196,7 @@ const std::vector<Row>& Rows() {
       {Relaying{kHeld, true, false, kTemp}, BatchDone{'I'}, Pinned{kTemp}, {}},
       {Relaying{kHeld, true, true, kTemp}, BatchDone{'T'}, InBlock{kTemp}, {}},
       {Relaying{kHeld, true, false, kTemp}, BatchDone{'I', kListen}, Pinned{kListen}, {}},
-      {Relaying{kHeld, true, false, kTemp},
-       BatchDone{'I', PinReason::kNone, true},
-       Idle{},
-       {Do::kRelease}},
+      {Relaying{kHeld, true, false, kTemp}, BatchDone{'I', PinReason::kNone, true}, Idle{}, {Do::kRelease}},
       {Relaying{kHeld, true, false, kTemp}, BatchDone{'I', kListen, true}, Pinned{kListen}, {}},
       {Relaying{kRead}, ServerLost{}, Acquiring{kReadAgain}, {Do::kAcquire}},
       {Relaying{kRead, true}, ServerLost{}, Idle{}, {Do::kAnswerError}},
@@ -210,7 +204,10 @@ const std::vector<Row>& Rows() {
       // Nothing of it was heard: it runs again, but not in a block that others have seen, nor where something is tied.
       {Relaying{kWrite}, ServerLost{.unheard = true}, Acquiring{OnceMore(kWrite)}, {Do::kAcquire}},
       {Relaying{Settles(kWrite)}, ServerLost{.unheard = true}, Settling{Settles(OnceMore(kWrite))}, {Do::kSettle}},
-      {Relaying{kWrite, false, true, PinReason::kNone, true}, ServerLost{.unheard = true}, Acquiring{OnceMore(kWrite), true}, {Do::kAcquire}},
+      {Relaying{kWrite, false, true, PinReason::kNone, true},
+       ServerLost{.unheard = true},
+       Acquiring{OnceMore(kWrite), true},
+       {Do::kAcquire}},
       {Relaying{kHeld, false, true}, ServerLost{.unheard = true}, FailedBlock{}, {Do::kAnswerError}},
       {Relaying{kHeld, false, false, kTemp}, ServerLost{.unheard = true}, Closed{}, {Do::kCloseClient}},
       {Relaying{kWrite, true}, ServerLost{.unheard = true}, Idle{}, {Do::kAnswerError}},
@@ -256,18 +253,27 @@ const std::vector<Row>& Rows() {
 }
 
 const std::vector<State>& EveryState() {
-  static const std::vector<State> kStates = {
-      Fencing{kProbe}, FencingHere{kFenceHere, true}, Settling{Settles(kBehind)},
-      Idle{},    Begun{},       Acquiring{kRead}, Relaying{kRead}, Discarding{kRead},
-      InBlock{}, Pinned{kTemp}, Auditing{kTemp},  FailedBlock{},   Closed{}};
+  static const std::vector<State> kStates = {Fencing{kProbe},
+                                             FencingHere{kFenceHere, true},
+                                             Settling{Settles(kBehind)},
+                                             Idle{},
+                                             Begun{},
+                                             Acquiring{kRead},
+                                             Relaying{kRead},
+                                             Discarding{kRead},
+                                             InBlock{},
+                                             Pinned{kTemp},
+                                             Auditing{kTemp},
+                                             FailedBlock{},
+                                             Closed{}};
   return kStates;
 }
 
 const std::vector<Event>& EveryEvent() {
   static const std::vector<Event> kEvents = {
-      Proven{2}, Unproven{}, Settled{}, GaveUp{}, Behind{}, Refuted{}, CheckDue{},
-      BatchReady{kRead}, Kept{},      Leased{},     NoLease{},    Rerouted{kWrite}, HeldError{},
-      Continued{}, Forwarding{}, BatchDone{}, Audited{}, ServerLost{}, BlockEnded{}, Moved{}, ClientGone{}};
+      Proven{2},         Unproven{},  Settled{}, GaveUp{},     Behind{},         Refuted{},   CheckDue{},
+      BatchReady{kRead}, Kept{},      Leased{},  NoLease{},    Rerouted{kWrite}, HeldError{}, Continued{},
+      Forwarding{},      BatchDone{}, Audited{}, ServerLost{}, BlockEnded{},     Moved{},     ClientGone{}};
   return kEvents;
 }
 
@@ -275,47 +281,28 @@ Event AnyEvent(std::mt19937& random) {
   const auto any = [&random](unsigned bound) { return random() % bound; };
   const auto pin = [&] { return any(4) == 0 ? kTemp : PinReason::kNone; };
   switch (any(21)) {
-    case 19:
-      return Settled{};
-    case 20:
-      return CheckDue{};
-    case 18:
-      return Continued{};
+    case 19: return Settled{};
+    case 20: return CheckDue{};
+    case 18: return Continued{};
     case 0:
-      return BatchReady{std::array{kRead, kWrite, kProbe, kAhead, kFenceHere, Settles(kRead), Settles(kProbe),
-                                   Settles(kWrite), Settles(kHeld)}[any(9)]};
-    case 11:
-      return Proven{1};
-    case 12:
-      return Unproven{};
-    case 13:
-      return GaveUp{};
-    case 14:
-      return Behind{};
-    case 15:
-      return Refuted{};
-    case 1:
-      return Leased{};
-    case 2:
-      return NoLease{};
-    case 3:
-      return Rerouted{kWrite};
-    case 4:
-      return HeldError{};
-    case 5:
-      return Forwarding{};
-    case 6:
-      return BatchDone{"ITE"[any(3)], pin(), any(4) == 0, any(3) == 0, any(4) == 0};
-    case 7:
-      return ServerLost{any(4) == 0, any(4) == 0};
-    case 8:
-      return BlockEnded{};
-    case 9:
-      return Kept{};
-    case 10:
-      return Audited{pin(), any(4) == 0};
-    default:
-      return any(8) == 0 ? Event{ClientGone{}} : Event{Forwarding{}};
+      return BatchReady{std::array{kRead, kWrite, kProbe, kAhead, kFenceHere, Settles(kRead), Settles(kProbe), Settles(kWrite),
+                                   Settles(kHeld)}[any(9)]};
+    case 11: return Proven{1};
+    case 12: return Unproven{};
+    case 13: return GaveUp{};
+    case 14: return Behind{};
+    case 15: return Refuted{};
+    case 1: return Leased{};
+    case 2: return NoLease{};
+    case 3: return Rerouted{kWrite};
+    case 4: return HeldError{};
+    case 5: return Forwarding{};
+    case 6: return BatchDone{"ITE"[any(3)], pin(), any(4) == 0, any(3) == 0, any(4) == 0};
+    case 7: return ServerLost{any(4) == 0, any(4) == 0};
+    case 8: return BlockEnded{};
+    case 9: return Kept{};
+    case 10: return Audited{pin(), any(4) == 0};
+    default: return any(8) == 0 ? Event{ClientGone{}} : Event{Forwarding{}};
   }
 }
 
@@ -336,41 +323,31 @@ struct Held {
     switch (what) {
       case Do::kNothing:
       case Do::kJoinFence:
-      case Do::kSettle:
-        break;
+      case Do::kSettle: break;
       case Do::kAcquire:
         CHECK_FALSE(connection);
         asked = true;
         break;
       case Do::kSend:
-      case Do::kAudit:
-        CHECK(connection);
-        break;
-      case Do::kDiscard:
-        CHECK(connection);
-        break;
+      case Do::kAudit: CHECK(connection); break;
+      case Do::kDiscard: CHECK(connection); break;
       case Do::kAnswerError:
       case Do::kAnswerFailed:
       case Do::kAnswerKept:
-      case Do::kAnswerRollback:
-        answering = false;
-        break;
+      case Do::kAnswerRollback: answering = false; break;
       case Do::kRelease:
       case Do::kCloseServer:
         CHECK(connection);  // and so never twice
         connection = false;
         break;
-      case Do::kCloseClient:
-        CHECK_FALSE(connection);
-        break;
+      case Do::kCloseClient: CHECK_FALSE(connection); break;
     }
   }
 };
 
 // Events that core/ can give in a state: what it holds decides.
 bool CanHappen(const State& state, const Event& event, const Held& held) {
-  if (std::holds_alternative<Leased>(event) || std::holds_alternative<NoLease>(event) ||
-      std::holds_alternative<Rerouted>(event))
+  if (std::holds_alternative<Leased>(event) || std::holds_alternative<NoLease>(event) || std::holds_alternative<Rerouted>(event))
     return held.asked;
   if (std::holds_alternative<ServerLost>(event)) return held.connection;
   if (std::holds_alternative<Behind>(event)) return held.asked;
@@ -385,11 +362,10 @@ bool CanHappen(const State& state, const Event& event, const Held& held) {
         std::holds_alternative<Settling>(state))
       return false;
   }
-  if (std::holds_alternative<Kept>(event))
-    return std::holds_alternative<Idle>(state) || std::holds_alternative<Begun>(state);
+  if (std::holds_alternative<Kept>(event)) return std::holds_alternative<Idle>(state) || std::holds_alternative<Begun>(state);
   if (std::holds_alternative<BatchReady>(event))
-    return !held.asked && !std::holds_alternative<Relaying>(state) &&
-           !std::holds_alternative<Discarding>(state) && !std::holds_alternative<Auditing>(state);
+    return !held.asked && !std::holds_alternative<Relaying>(state) && !std::holds_alternative<Discarding>(state) &&
+           !std::holds_alternative<Auditing>(state);
   if (std::holds_alternative<BatchDone>(event))
     return std::holds_alternative<Relaying>(state) || std::holds_alternative<Discarding>(state);
   return true;
@@ -438,8 +414,7 @@ TEST_CASE("every state has a name of its own", "[routing][session_machine]") {
   CHECK(names.size() == std::variant_size_v<State>);
 }
 
-TEST_CASE("a statement that runs again does so on the primary, and only once more",
-          "[routing][session_machine]") {
+TEST_CASE("a statement that runs again does so on the primary, and only once more", "[routing][session_machine]") {
   const Event first = GENERATE(Event{ServerLost{}}, Event{HeldError{}});
   auto state = Advance(Relaying{kRead}, first).next;
   if (std::holds_alternative<Discarding>(state)) state = Advance(state, BatchDone{'I'}).next;
@@ -457,8 +432,7 @@ TEST_CASE("nothing happens to a closed session", "[routing][session_machine]") {
   }
 }
 
-TEST_CASE("whatever happens, a connection is asked for, held and given back in turn",
-          "[routing][session_machine]") {
+TEST_CASE("whatever happens, a connection is asked for, held and given back in turn", "[routing][session_machine]") {
   const auto seed = GENERATE(range(0U, 200U));
   CAPTURE(seed);
   std::mt19937 random(seed);
@@ -476,10 +450,9 @@ TEST_CASE("whatever happens, a connection is asked for, held and given back in t
     if (std::holds_alternative<Fencing>(state)) held.asked = false;  // the same
     if (held.closed) held.asked = false;  // core/ leaves the queue of the pool
     CHECK(held.asked == std::holds_alternative<Acquiring>(state));
-    CHECK(held.connection ==
-          (std::holds_alternative<Relaying>(state) || std::holds_alternative<Discarding>(state) ||
-           std::holds_alternative<InBlock>(state) || std::holds_alternative<Auditing>(state) ||
-           std::holds_alternative<Pinned>(state) || std::holds_alternative<FencingHere>(state)));
+    CHECK(held.connection == (std::holds_alternative<Relaying>(state) || std::holds_alternative<Discarding>(state) ||
+                              std::holds_alternative<InBlock>(state) || std::holds_alternative<Auditing>(state) ||
+                              std::holds_alternative<Pinned>(state) || std::holds_alternative<FencingHere>(state)));
     if (std::holds_alternative<Idle>(state)) CHECK_FALSE(held.answering);
   }
 }

@@ -6,9 +6,7 @@
 namespace waypost {
 namespace {
 
-Setting Set(const std::string& name, const std::string& value) {
-  return {name, "SET " + name + " TO " + value};
-}
+Setting Set(const std::string& name, const std::string& value) { return {name, "SET " + name + " TO " + value}; }
 
 struct Change {
   SettingTable table;
@@ -72,16 +70,14 @@ TEST_CASE("a reset setting is as it was at start-up", "[routing][settings]") {
   CHECK(table.Reset(startup, "a", table.None()) == table.Intern({Set("b", "1")}));
 }
 
-TEST_CASE("the difference sets what is new or other and resets what is gone",
-          "[routing][settings]") {
+TEST_CASE("the difference sets what is new or other and resets what is gone", "[routing][settings]") {
   Change change;
   CHECK(change({}, {}).empty());
   CHECK(change({Set("a", "1")}, {Set("a", "1")}).empty());
   CHECK(change({}, {Set("a", "1")}) == "SET a TO 1");
   CHECK(change({Set("a", "1")}, {Set("a", "2")}) == "SET a TO 2");
   CHECK(change({Set("a", "1")}, {}) == "RESET \"a\"");
-  CHECK(change({Set("a", "1"), Set("b", "1"), Set("c", "1")},
-               {Set("b", "2"), Set("c", "1"), Set("d", "1")}) ==
+  CHECK(change({Set("a", "1"), Set("b", "1"), Set("c", "1")}, {Set("b", "2"), Set("c", "1"), Set("d", "1")}) ==
         "RESET \"a\";SET b TO 2;SET d TO 1");
 }
 
@@ -96,10 +92,8 @@ TEST_CASE("who runs the statements changes last and goes back first", "[routing]
   const Setting bob{"role", "SET ROLE bob"};
   const Setting joe{"session_authorization", "SET SESSION AUTHORIZATION joe"};
   Change change;
-  CHECK(change({}, {alice, joe, Set("z", "1")}) ==
-        "SET z TO 1;SET SESSION AUTHORIZATION joe;SET ROLE alice");
-  CHECK(change({alice, joe, Set("z", "1")}, {}) ==
-        "RESET \"role\";RESET SESSION AUTHORIZATION;RESET \"z\"");
+  CHECK(change({}, {alice, joe, Set("z", "1")}) == "SET z TO 1;SET SESSION AUTHORIZATION joe;SET ROLE alice");
+  CHECK(change({alice, joe, Set("z", "1")}, {}) == "RESET \"role\";RESET SESSION AUTHORIZATION;RESET \"z\"");
   CHECK(change({alice}, {bob}) == "RESET \"role\";SET ROLE bob");
   CHECK(change({alice}, {alice, Set("z", "1")}) == "SET z TO 1");
   SECTION("a role outlives no change of the session's user") {
@@ -115,14 +109,12 @@ TEST_CASE("a reset name is quoted part by part", "[routing][settings]") {
   CHECK(change({{"a\"b", "x"}}, {}) == "RESET \"a\"\"b\"");
 }
 
-TEST_CASE("a start-up setting is set by name and value, whatever they hold",
-          "[routing][settings]") {
-  CHECK(StartupSetting("DateStyle", "ISO, DMY") ==
-        Setting{"datestyle", "SET datestyle TO 'ISO, DMY'"});
-  CHECK(StartupSetting("a", R"(x'); DROP TABLE t; --\)").sql ==
-        R"(SET a TO E'x''); DROP TABLE t; --\\')");
+TEST_CASE("a start-up setting is set by name and value, whatever they hold", "[routing][settings]") {
+  CHECK(StartupSetting("DateStyle", "ISO, DMY") == Setting{"datestyle", "SET datestyle TO 'ISO, DMY'"});
+  CHECK(StartupSetting("a", R"(x'); DROP TABLE t; --\)").sql == R"(SET a TO E'x''); DROP TABLE t; --\\')");
   CHECK(StartupSetting("My.Name\"", "x").sql == R"(SET "my"."name""" TO 'x')");
-  CHECK(StartupSetting("search_path", "a, \"B c\", \"$user\"").sql == "SELECT pg_catalog.set_config(E'search_path',E'a, \"B c\", \"$user\"',false)");
+  CHECK(StartupSetting("search_path", "a, \"B c\", \"$user\"").sql ==
+        "SELECT pg_catalog.set_config(E'search_path',E'a, \"B c\", \"$user\"',false)");
   CHECK(StartupSetting("search_path", "a, b").sql == "SET search_path TO 'a', 'b'");
   CHECK(StartupSetting("search_path", "b,public").sql == "SELECT pg_catalog.set_config(E'search_path',E'b,public',false)");
 }
@@ -135,6 +127,7 @@ TEST_CASE("DateStyle is taken as a whole", "[routing][settings]") {
   CHECK(waypost::FullDateStyle("ISO, YMD", "SET datestyle TO 'german'") == "German, DMY");
   CHECK(waypost::FullDateStyle("ISO, YMD", "SET datestyle TO 'german', 'MDY'") == "German, MDY");
   CHECK(waypost::FullDateStyle("SET datestyle TO 'SQL, DMY'", "SET datestyle TO 'US'") == "SQL, MDY");
-  CHECK(waypost::FullDateStyle("SELECT pg_catalog.set_config(E'DateStyle',E'SQL, YMD',false)", "SET datestyle TO iso") == "ISO, YMD");
+  CHECK(waypost::FullDateStyle("SELECT pg_catalog.set_config(E'DateStyle',E'SQL, YMD',false)", "SET datestyle TO iso") ==
+        "ISO, YMD");
   CHECK(waypost::FullDateStyle("SQL, MDY", "SET datestyle TO 'European', 'PostgreSQL'") == "Postgres, DMY");
 }

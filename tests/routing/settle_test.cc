@@ -189,11 +189,15 @@ class Model {
     switch (Any(12)) {
       case 0: return Begin();
       case 1: return Commit();
-      case 2: case 3: return Replay();
+      case 2:
+      case 3: return Replay();
       case 4: return Complete();
-      case 5: case 6: return AskPrimary();
-      case 7: case 8: return AnswerReplica();
-      case 9: case 10: return Read();
+      case 5:
+      case 6: return AskPrimary();
+      case 7:
+      case 8: return AnswerReplica();
+      case 9:
+      case 10: return Read();
       default: return Any(40) == 0 ? Void() : Begin();
     }
   }
@@ -295,7 +299,8 @@ class Model {
     std::vector<Xid> all(log_.begin(), log_.begin() + static_cast<std::ptrdiff_t>(replayed_[replica]));
     std::sort(all.begin(), all.end());
     for (const auto xid : all) {
-      if (!std::binary_search(asked.listed.begin(), asked.listed.end(), xid) && !(xid >= asked.from && xid < asked.until)) continue;
+      if (!std::binary_search(asked.listed.begin(), asked.listed.end(), xid) && !(xid >= asked.from && xid < asked.until))
+        continue;
       if (answer.shown.size() < 3) answer.shown.push_back(xid);
     }
     answer.more = answer.shown.size() == 3;
@@ -307,9 +312,7 @@ class Model {
     read.behind = !Shows(read.seen);
     reads_.push_back(std::move(read));
   }
-  bool Shows(const std::set<Xid>& seen) {
-    return std::includes(completed_.begin(), completed_.end(), seen.begin(), seen.end());
-  }
+  bool Shows(const std::set<Xid>& seen) { return std::includes(completed_.begin(), completed_.end(), seen.begin(), seen.end()); }
   void Check() {
     while (!reads_.empty() && reads_.front().round <= settle_.settled()) {
       const auto& read = reads_.front();

@@ -11,7 +11,8 @@ namespace waypost {
 namespace {
 
 StatementRef Make(std::string server_name) {
-  return std::make_shared<const Statement>(Statement{.sql = nullptr, .types = {}, .settings = nullptr, .server_name = std::move(server_name)});
+  return std::make_shared<const Statement>(
+      Statement{.sql = nullptr, .types = {}, .settings = nullptr, .server_name = std::move(server_name)});
 }
 
 // The same, as plainly as it can be said.

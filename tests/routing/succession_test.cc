@@ -215,7 +215,8 @@ TEST_CASE("no sequence of answers makes a deposed primary the primary", "[routin
       const auto id = below(count);
       switch (below(8)) {
         case 0: servers.IsDown(id); break;
-        case 1: case 2: servers.IsPrimary(id, 1 + below(6)); break;
+        case 1:
+        case 2: servers.IsPrimary(id, 1 + below(6)); break;
         case 3: servers.IsReplica(id, 1 + below(6), false); break;
         case 4:  // a stranger
           servers.IsPrimary(id, 1 + below(6));

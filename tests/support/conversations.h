@@ -16,7 +16,9 @@ inline std::string BindMessage(std::string_view portal, std::string_view stateme
   return wire::Message('B', wire::CString(portal) + wire::CString(statement) + wire::U16(0) + wire::U16(0) + wire::U16(0));
 }
 inline std::string DescribeMessage(char kind, std::string_view name) { return wire::Message('D', kind + wire::CString(name)); }
-inline std::string ExecuteMessage(std::string_view portal = {}) { return wire::Message('E', wire::CString(portal) + wire::U32(0)); }
+inline std::string ExecuteMessage(std::string_view portal = {}) {
+  return wire::Message('E', wire::CString(portal) + wire::U32(0));
+}
 inline std::string SyncMessage() { return wire::Message('S'); }
 // A whole batch for one statement, as drivers send it.
 inline std::string ExtendedBatch(std::string_view sql) {
@@ -39,16 +41,17 @@ inline std::vector<Conversation> Conversations() {
       {"a statement that fails", {Query("SELECT boom FROM t"), Query("SELECT 1")}},
       {"extended read", {ExtendedBatch("SELECT two FROM t")}},
       {"extended write", {ExtendedBatch("INSERT INTO t VALUES (1)")}},
-      {"a write that fails in a pipeline",
-       {ExtendedBatch("UPDATE t SET boom = 1") + ExtendedBatch("INSERT INTO t VALUES (1)")}},
+      {"a write that fails in a pipeline", {ExtendedBatch("UPDATE t SET boom = 1") + ExtendedBatch("INSERT INTO t VALUES (1)")}},
       {"named statement",
        {ParseMessage("s", "SELECT two FROM t") + DescribeMessage('S', "s") + SyncMessage(), named, named,
         wire::Message('C', 'S' + wire::CString("s")) + SyncMessage()}},
-      {"pipelined batches", {ExtendedBatch("SELECT 1") + ExtendedBatch("INSERT INTO t VALUES (1)") + ExtendedBatch("SELECT two FROM t")}},
+      {"pipelined batches",
+       {ExtendedBatch("SELECT 1") + ExtendedBatch("INSERT INTO t VALUES (1)") + ExtendedBatch("SELECT two FROM t")}},
       {"pipelined queries", {Query("SELECT 1") + Query("INSERT INTO t VALUES (1)") + Query("SELECT 1")}},
       {"a block", {Query("BEGIN"), Query("INSERT INTO t VALUES (1)"), Query("SELECT two FROM t"), Query("COMMIT")}},
       {"an extended block",
-       {ExtendedBatch("BEGIN"), ExtendedBatch("INSERT INTO t VALUES (1)"), ExtendedBatch("SELECT two FROM t"), ExtendedBatch("COMMIT")}},
+       {ExtendedBatch("BEGIN"), ExtendedBatch("INSERT INTO t VALUES (1)"), ExtendedBatch("SELECT two FROM t"),
+        ExtendedBatch("COMMIT")}},
       {"a block that fails", {Query("BEGIN"), Query("UPDATE t SET boom = 1"), Query("SELECT 1"), Query("ROLLBACK")}},
       {"a READ ONLY block", {Query("BEGIN READ ONLY"), Query("SELECT two FROM t"), Query("SELECT 1"), Query("COMMIT")}},
       {"a block in one query", {Query("BEGIN; INSERT INTO t VALUES (1); COMMIT")}},

@@ -175,7 +175,10 @@ class Client final : public Waiter {
     waiting_since = {};
     give_up_at = TimePoint::max();
   }
-  void Release() { auto* connection = std::exchange(held, nullptr); connection->pool().Release(*connection); }
+  void Release() {
+    auto* connection = std::exchange(held, nullptr);
+    connection->pool().Release(*connection);
+  }
   void Discard(DisconnectCause cause = DisconnectCause::kUnclean) {
     auto* connection = std::exchange(held, nullptr);
     connection->pool().Discard(*connection, cause);

@@ -67,7 +67,7 @@ class Peer {
   bool Deliver(std::size_t most);
 
   std::size_t cut_at = std::string::npos;  // in what is sent from now on
-  unsigned retransmissions = 0;            // see Stream
+  unsigned retransmissions = 0;  // see Stream
 
  protected:
   // Waypost has written it.
@@ -125,8 +125,8 @@ class Backend final : public Peer {
   Kind kind_ = Kind::kStatements;
   std::string input_, database_;
   char status_ = 'I';
-  bool skips_ = false;    // to Sync
-  bool copies_ = false;   // takes rows
+  bool skips_ = false;  // to Sync
+  bool copies_ = false;  // takes rows
   std::map<std::string, std::string, std::less<>> statements_, portals_;
 };
 
@@ -142,7 +142,8 @@ class Server {
 
   // How often a statement that begins with `sql` was run here.
   [[nodiscard]] std::size_t TimesRun(std::string_view sql) const {
-    return static_cast<std::size_t>(std::count_if(ran.begin(), ran.end(), [&](const Ran& one) { return one.sql.starts_with(sql); }));
+    return static_cast<std::size_t>(
+        std::count_if(ran.begin(), ran.end(), [&](const Ran& one) { return one.sql.starts_with(sql); }));
   }
   // Connections for statements that Waypost has open.
   [[nodiscard]] std::vector<Backend*> serving() const {
@@ -160,12 +161,12 @@ class Server {
   const std::string name;
   bool up = true;
   bool replica = false;
-  std::uint64_t wal = 0x3000;     // inserted, or of a replica replayed
-  bool lags = false;              // a replica that replays nothing for the time being
-  bool hangs = false;             // runs what comes, and does not answer
-  bool links_hang = false;        // the same of Waypost's own questions
-  std::string fails_with;         // a SQLSTATE: of every SELECT
-  bool cancels_hang = false;      // the connections of cancel requests stay open, until EndCancels()
+  std::uint64_t wal = 0x3000;  // inserted, or of a replica replayed
+  bool lags = false;  // a replica that replays nothing for the time being
+  bool hangs = false;  // runs what comes, and does not answer
+  bool links_hang = false;  // the same of Waypost's own questions
+  std::string fails_with;  // a SQLSTATE: of every SELECT
+  bool cancels_hang = false;  // the connections of cancel requests stay open, until EndCancels()
   void EndCancels() {
     for (auto& backend : backends)
       if (backend->cancels()) backend->End();
@@ -178,7 +179,7 @@ class Server {
   }
   // Of the answers to statements so many bytes still come, then the connection is lost that says the last one. Once.
   std::optional<std::size_t> answers_left;
-  std::size_t answered = 0;       // bytes of answers to statements so far
+  std::size_t answered = 0;  // bytes of answers to statements so far
   std::vector<Ran> ran;
   std::vector<std::uint32_t> cancelled;  // pids
   std::vector<std::unique_ptr<Backend>> backends;
@@ -202,7 +203,10 @@ class Client final : public Peer {
   [[nodiscard]] bool logged_in() const { return ready_; }
 
  private:
-  void Hear(std::string_view bytes) override { heard_ += bytes; LogIn(); }
+  void Hear(std::string_view bytes) override {
+    heard_ += bytes;
+    LogIn();
+  }
   void LogIn();
   World& world_;
   std::string heard_, key_;
@@ -382,9 +386,13 @@ inline void Backend::Start(std::string_view packet) {
   }
   phase_ = Phase::kReady;
   std::string out = wire::Message('R', wire::U32(0));
-  for (const auto& [name, value] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
-           {"server_version", "15.8"}, {"client_encoding", "UTF8"}, {"standard_conforming_strings", "on"},
-           {"DateStyle", "ISO, MDY"}, {"application_name", ""}, {"is_superuser", "off"}})
+  for (const auto& [name, value] :
+       std::initializer_list<std::pair<std::string_view, std::string_view>>{{"server_version", "15.8"},
+                                                                            {"client_encoding", "UTF8"},
+                                                                            {"standard_conforming_strings", "on"},
+                                                                            {"DateStyle", "ISO, MDY"},
+                                                                            {"application_name", ""},
+                                                                            {"is_superuser", "off"}})
     out += wire::Message('S', wire::CString(name) + wire::CString(value));
   Send(out + wire::Message('K', wire::U32(pid_) + std::string(4, 'k')) + Ready());
 }
@@ -403,7 +411,9 @@ inline void Backend::On(char type, std::string_view body) {
   OnExtended(type, body);
 }
 
-inline std::string Column(std::string_view value) { return wire::U32(static_cast<std::uint32_t>(value.size())) + std::string(value); }
+inline std::string Column(std::string_view value) {
+  return wire::U32(static_cast<std::uint32_t>(value.size())) + std::string(value);
+}
 inline const std::string kNull = wire::U32(~std::uint32_t{0});
 inline std::string U64(std::uint64_t value) {
   return wire::U32(static_cast<std::uint32_t>(value >> 32U)) + wire::U32(static_cast<std::uint32_t>(value));
@@ -449,8 +459,8 @@ inline void Backend::OnQuery(std::string_view text) {
 
 inline std::string Backend::Fail(std::string_view sqlstate) {
   if (status_ == 'T') status_ = 'E';
-  return wire::Message('E', "SERROR" + std::string(1, '\0') + "VERROR" + std::string(1, '\0') + "C" + wire::CString(sqlstate) + "M" +
-                                wire::CString("it failed") + std::string(1, '\0'));
+  return wire::Message('E', "SERROR" + std::string(1, '\0') + "VERROR" + std::string(1, '\0') + "C" + wire::CString(sqlstate) +
+                                "M" + wire::CString("it failed") + std::string(1, '\0'));
 }
 
 inline std::string Backend::Run(std::string_view sql, bool describe) {
@@ -508,8 +518,7 @@ inline void Backend::OnExtended(char type, std::string_view body) {
             wire::Message('C', wire::CString("SELECT 1"));
     else if (sql.find("string_agg") != std::string::npos)
       out = wire::Message('D', wire::U16(1) + kNull) + wire::Message('C', wire::CString("SELECT 1"));
-    else
-      out = Run(sql, false);
+    else out = Run(sql, false);
   }
   skips_ = !out.empty() && out.front() == 'E';
   Answer(out);
@@ -624,7 +633,9 @@ inline World::World(const std::function<void(Config&)>& configure) {
   config = made;
   shared.credentials.Load(*config);
   shared.probe_now = [this] { ++probes_asked; };
-  shared.want_catalog = [this](const std::string& database) { worker->SetCatalog(database, Pictures(), shared.catalog_clock.now()); };
+  shared.want_catalog = [this](const std::string& database) {
+    worker->SetCatalog(database, Pictures(), shared.catalog_clock.now());
+  };
   shared.forget_database = [](const std::string&) {};
   auto by_hand = std::make_unique<Loop>(TimePoint(seconds(1000)));
   loop = by_hand.get();

@@ -73,8 +73,7 @@ struct Fixture {
     sources.fence = [this] { return fence; };
     return sources;
   }
-  AdminResponse Ask(const std::string& method, const std::string& path,
-                    const std::string& body = "",
+  AdminResponse Ask(const std::string& method, const std::string& path, const std::string& body = "",
                     const std::map<std::string, std::string>& query = {}) {
     return AdminApi(Sources()).Handle({method, path, body, query});
   }
@@ -95,9 +94,7 @@ RouteQuestion AskAbout(const char* sql) {
   return question;
 }
 
-bool Contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+bool Contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 // True if `answer` holds the head and all of the body that it announces.
 bool Complete(const std::string& answer) {
@@ -120,8 +117,7 @@ std::string Talk(std::uint16_t port, const std::string& bytes) {
   if (connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) {
     (void)!send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     std::array<char, 4096> buffer{};
-    for (ssize_t got = 0;
-         !Complete(answer) && (got = recv(fd, buffer.data(), buffer.size(), 0)) > 0;)
+    for (ssize_t got = 0; !Complete(answer) && (got = recv(fd, buffer.data(), buffer.size(), 0)) > 0;)
       answer.append(buffer.data(), static_cast<std::size_t>(got));
   }
   close(fd);
@@ -196,16 +192,20 @@ TEST_CASE("the servers are shown with what the fence knows and what keeps reads 
   CHECK(Contains(servers(), R"("replay_lsn":"15/FFFFFF80")"));
   CHECK(Contains(servers(), R"("read_index":"16/0","read_index_distance_bytes":128)"));
   CHECK(Contains(servers(), R"("sync_guarantee":true,"sync_guarantee_why":null)"));
-  CHECK(Contains(servers(), R"("why_not":{"streaming":{"eventual":null,"strict":null},"synchronous":{"eventual":null,"strict":null}})"));
+  CHECK(Contains(servers(),
+                 R"("why_not":{"streaming":{"eventual":null,"strict":null},"synchronous":{"eventual":null,"strict":null}})"));
 
   replica.sync_state = SyncState::kAsync;
   replica.eligible = replica.sync_guarantee = false;
   replica.ineligible_why = "its sync_state is async";
-  CHECK(Contains(servers(), R"("why_not":{"streaming":{"eventual":null,"strict":null},"synchronous":{"eventual":"its sync_state is async","strict":"its sync_state is async"}})"));
+  CHECK(Contains(
+      servers(),
+      R"("why_not":{"streaming":{"eventual":null,"strict":null},"synchronous":{"eventual":"its sync_state is async","strict":"its sync_state is async"}})"));
   CHECK(Contains(servers(), R"("sync_guarantee":false,"sync_guarantee_why":"its sync_state is async")"));
 
   fixture.fence.servers[1] = {{}, 0, "connection refused"};
-  CHECK(Contains(servers(), R"("streaming":{"eventual":null,"strict":"it cannot be asked how far it has replayed: connection refused"})"));
+  CHECK(Contains(servers(),
+                 R"("streaming":{"eventual":null,"strict":"it cannot be asked how far it has replayed: connection refused"})"));
   fixture.fence = {};
   CHECK(Contains(servers(), R"("read_index":null,"read_index_distance_bytes":null)"));
   CHECK(Contains(servers(), R"("streaming":{"eventual":null,"strict":"the primary cannot be asked for its position"})"));
@@ -224,20 +224,16 @@ TEST_CASE("the metrics hold the cluster, the workers and the requests", "[core][
   api.Count("BREW", "/", 400);
   const std::string text = api.Handle({"GET", "/metrics", ""}).body;
   for (const char* line :
-       {"waypost_server_up{server=\"pg1\"} 1\n",
-        "waypost_server_role{server=\"pg0\",role=\"primary\"} 1\n",
+       {"waypost_server_up{server=\"pg1\"} 1\n", "waypost_server_role{server=\"pg0\",role=\"primary\"} 1\n",
         "waypost_server_role{server=\"pg0\",role=\"replica\"} 0\n",
         "waypost_server_sync_state{server=\"pg1\",state=\"sync\"} 1\n",
         "waypost_replication_lag_bytes{server=\"pg1\",stage=\"replay\"} 256\n",
-        "waypost_replication_lag_seconds{server=\"pg1\"} 0.0015\n",
-        "waypost_replica_sync_guarantee{server=\"pg1\"} 0\n",
-        "waypost_lag_sample_age_seconds{server=\"pg1\"} ",
-        "waypost_client_connections_max 500\n",
+        "waypost_replication_lag_seconds{server=\"pg1\"} 0.0015\n", "waypost_replica_sync_guarantee{server=\"pg1\"} 0\n",
+        "waypost_lag_sample_age_seconds{server=\"pg1\"} ", "waypost_client_connections_max 500\n",
         "waypost_server_connections_max{server=\"pg0\"} 100\n",
         "waypost_primary_info{server=\"pg0\",timeline=\"3\",system_identifier="
         "\"7711120444355667568\"} 1\n",
-        "waypost_queries_total{target=\"primary\",reason=\"read_safe\"} 0\n",
-        "waypost_sessions_pinned{reason=\"listen\"} 0\n",
+        "waypost_queries_total{target=\"primary\",reason=\"read_safe\"} 0\n", "waypost_sessions_pinned{reason=\"listen\"} 0\n",
         "waypost_admin_requests_total{route=\"/metrics\",method=\"GET\",code=\"200\"} 1\n",
         "waypost_admin_requests_total{route=\"other\",method=\"GET\",code=\"404\"} 1\n",
         "waypost_admin_requests_total{route=\"/\",method=\"other\",code=\"400\"} 1\n"}) {
@@ -248,15 +244,13 @@ TEST_CASE("the metrics hold the cluster, the workers and the requests", "[core][
 
 TEST_CASE("a question about a route is answered", "[core][admin]") {
   Fixture fixture;
-  const auto response =
-      fixture.Ask("POST", "/api/v1/route", R"({"sql": "select 1", "database": "d", "user": "u"})");
+  const auto response = fixture.Ask("POST", "/api/v1/route", R"({"sql": "select 1", "database": "d", "user": "u"})");
   CHECK(response.status == 200);
   CHECK(response.content_type == "application/json");
   CHECK(Contains(response.body, "\"target\":\"primary\""));
   CHECK(Contains(response.body, "\"reason\":\"d|u\""));
   CHECK(Contains(response.body, "\"path\":[\"select 1\"]"));
-  CHECK(Contains(fixture.Ask("POST", "/api/v1/route", R"({"sql": ""})").body,
-                 "\"reason\":\"postgres|\""));
+  CHECK(Contains(fixture.Ask("POST", "/api/v1/route", R"({"sql": ""})").body, "\"reason\":\"postgres|\""));
 }
 
 TEST_CASE("digests come in the order asked for", "[core][admin]") {
@@ -271,8 +265,7 @@ TEST_CASE("digests come in the order asked for", "[core][admin]") {
   CHECK(Contains(by_time, "\"known\":2"));
   CHECK(Contains(by_time, "\"evicted\":7"));
   CHECK(Contains(by_time, "\"fingerprint\":null"));
-  const auto by_calls =
-      fixture.Ask("GET", "/api/v1/digests", "", {{"sort", "calls"}, {"limit", "1"}}).body;
+  const auto by_calls = fixture.Ask("GET", "/api/v1/digests", "", {{"sort", "calls"}, {"limit", "1"}}).body;
   CHECK(Contains(by_calls, "often"));
   CHECK_FALSE(Contains(by_calls, "slow"));
   CHECK(fixture.Ask("GET", "/api/v1/digests", "", {{"limit", "0"}}).status == 400);
@@ -287,34 +280,32 @@ TEST_CASE("shadow mode says what share could move, and what keeps the rest", "[c
   CHECK(Contains(fixture.Ask("GET", "/api/v1/shadow").body, "nothing was counted"));
   fixture.metrics->CountMany(Counter::kShadowStatements, 73, Would::kReplica, Reason::kReadSafe);
   fixture.metrics->CountMany(Counter::kShadowStatements, 20, Would::kPrimary, Reason::kWrite);
-  fixture.metrics->CountMany(Counter::kShadowStatements, 7, Would::kPrimary,
-                             Reason::kVolatileFunction);
+  fixture.metrics->CountMany(Counter::kShadowStatements, 7, Would::kPrimary, Reason::kVolatileFunction);
   fixture.AddDigest("f", 3, {});
   fixture.AddDigest("g", 4, {});
   const auto body = fixture.Ask("GET", "/api/v1/shadow").body;
   CAPTURE(body);
-  CHECK(Contains(body, "73 % of statements could run on replicas; of all, these could not: write "
-                       "20 %, volatile_function 7 % (top: path of g)"));
+  CHECK(Contains(body,
+                 "73 % of statements could run on replicas; of all, these could not: write "
+                 "20 %, volatile_function 7 % (top: path of g)"));
   CHECK(Contains(body, "\"share\":0.73"));
   CHECK(Contains(body, "{\"calls\":3,\"path\":\"path of f\"}"));
 }
 
 TEST_CASE("bad requests get a problem that says what was expected", "[core][admin]") {
-  const auto [method, path, body, status, detail] =
-      GENERATE(table<std::string, std::string, std::string, int, std::string>({
-          {"GET", "/nope", "", 404, "There is no such path"},
-          {"GET", "/api/v1/route", "", 405, "This path takes POST."},
-          {"POST", "/metrics", "", 405, "This path takes GET, HEAD."},
-          {"POST", "/api/v1/route", "", 400, "not valid JSON"},
-          {"POST", "/api/v1/route", "{\"sql\": \"\xff\"}", 400, "not valid JSON"},
-          {"POST", "/api/v1/route", "null", 400, "found null, expected an object"},
-          {"POST", "/api/v1/route", "{}", 400, "found no \\\"sql\\\", expected a string"},
-          {"POST", "/api/v1/route", R"({"sql": 1})", 400,
-           "found number as \\\"sql\\\", expected a string"},
-          {"POST", "/api/v1/route", R"({"sql": "a\u0000"})", 400, "contains a NUL character"},
-          {"POST", "/api/v1/route", R"({"sql": "", "sqi": ""})", 400, "unknown field \\\"sqi\\\""},
-          {"POST", "/api/v1/route", std::string(100'000, '['), 400, "not valid JSON"},
-      }));
+  const auto [method, path, body, status, detail] = GENERATE(table<std::string, std::string, std::string, int, std::string>({
+      {"GET", "/nope", "", 404, "There is no such path"},
+      {"GET", "/api/v1/route", "", 405, "This path takes POST."},
+      {"POST", "/metrics", "", 405, "This path takes GET, HEAD."},
+      {"POST", "/api/v1/route", "", 400, "not valid JSON"},
+      {"POST", "/api/v1/route", "{\"sql\": \"\xff\"}", 400, "not valid JSON"},
+      {"POST", "/api/v1/route", "null", 400, "found null, expected an object"},
+      {"POST", "/api/v1/route", "{}", 400, "found no \\\"sql\\\", expected a string"},
+      {"POST", "/api/v1/route", R"({"sql": 1})", 400, "found number as \\\"sql\\\", expected a string"},
+      {"POST", "/api/v1/route", R"({"sql": "a\u0000"})", 400, "contains a NUL character"},
+      {"POST", "/api/v1/route", R"({"sql": "", "sqi": ""})", 400, "unknown field \\\"sqi\\\""},
+      {"POST", "/api/v1/route", std::string(100'000, '['), 400, "not valid JSON"},
+  }));
   CAPTURE(method, path, body.substr(0, 50));
   Fixture fixture;
   const auto response = fixture.Ask(method, path, body);
@@ -326,9 +317,7 @@ TEST_CASE("bad requests get a problem that says what was expected", "[core][admi
 
 TEST_CASE("a statement is explained by the text alone, or with servers", "[core][admin]") {
   Config config;
-  const auto offline = [&](const char* sql) {
-    return ExplainRoute(AskAbout(sql), config, nullptr, nullptr, Clock::now());
-  };
+  const auto offline = [&](const char* sql) { return ExplainRoute(AskAbout(sql), config, nullptr, nullptr, Clock::now()); };
   CHECK(offline("select 1").target == "replica");
   CHECK(offline("select 1").reason == "read_safe");
   CHECK(offline("insert into t values (1)").target == "primary");
@@ -364,20 +353,16 @@ TEST_CASE("the port answers HTTP, refuses garbage, and is not shared", "[core][a
   CHECK(Contains(Talk(*port, "DELETE /healthz" + head + "\r\n"), "Allow: GET, HEAD"));
   CHECK(Talk(*port, "GARBAGE\r\n\r\n").starts_with("HTTP/1.1 400 "));
   const std::string large(kMaxAdminBodyBytes + 1, 'a');
-  CHECK(Talk(*port, "POST /api/v1/route" + head +
-                        "Content-Length: " + std::to_string(large.size()) + "\r\n\r\n" + large)
+  CHECK(Talk(*port, "POST /api/v1/route" + head + "Content-Length: " + std::to_string(large.size()) + "\r\n\r\n" + large)
             .starts_with("HTTP/1.1 413 "));
-  CHECK(
-      Talk(*port, "GET /" + std::string(20'000, 'a') + head + "\r\n").starts_with("HTTP/1.1 414 "));
+  CHECK(Talk(*port, "GET /" + std::string(20'000, 'a') + head + "\r\n").starts_with("HTTP/1.1 414 "));
   const std::string body = R"({"sql":"select 1"})";
-  CHECK(Contains(Talk(*port, "POST /api/v1/route" + head + "Content-Length: " +
-                                 std::to_string(body.size()) + "\r\n\r\n" + body),
+  CHECK(Contains(Talk(*port, "POST /api/v1/route" + head + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body),
                  "\"target\":\"primary\""));
   AdminServer second(fixture.Sources());
   const auto taken = second.Start("127.0.0.1", *port);
   REQUIRE_FALSE(taken);
-  CHECK(taken.error() ==
-        "admin: cannot listen on 127.0.0.1:" + std::to_string(*port) + ": Address already in use");
+  CHECK(taken.error() == "admin: cannot listen on 127.0.0.1:" + std::to_string(*port) + ": Address already in use");
   server.Stop();
   CHECK(Talk(*port, "GET /healthz" + head + "\r\n").empty());
 }

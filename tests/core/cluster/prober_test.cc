@@ -82,22 +82,18 @@ TEST_CASE("a server that hangs delays none of the others", "[core][prober]") {
   const Port silent(true), closed(false);
   const auto metrics = std::make_unique<WorkerMetrics>();
   Views views;
-  Prober prober(MakeConfig({{"silent", silent.number()}, {"closed", closed.number()}}), *metrics,
-                std::ref(views));
+  Prober prober(MakeConfig({{"silent", silent.number()}, {"closed", closed.number()}}), *metrics, std::ref(views));
   prober.Start();
-  const View refused = views.WaitFor(
-      [](const ClusterView& view) { return view.servers[1].error == "Connection refused"; });
+  const View refused = views.WaitFor([](const ClusterView& view) { return view.servers[1].error == "Connection refused"; });
   REQUIRE(refused);
   CHECK(refused->servers[0].error == kNotAskedYet);  // still within its timeout
-  const View timed_out = views.WaitFor(
-      [](const ClusterView& view) { return view.servers[0].error == "no connection in time"; });
+  const View timed_out = views.WaitFor([](const ClusterView& view) { return view.servers[0].error == "no connection in time"; });
   REQUIRE(timed_out);
   CHECK_FALSE(timed_out->primary);
   CHECK_FALSE(timed_out->servers[0].up);
   prober.Stop();
   CHECK(metrics->Read(Counter::kProbes, 0, ProbeResult::kTimeout) >= 1);
-  CHECK(metrics->Read(Counter::kProbes, 1, ProbeResult::kRefused) >
-        metrics->Read(Counter::kProbes, 0, ProbeResult::kTimeout));
+  CHECK(metrics->Read(Counter::kProbes, 1, ProbeResult::kRefused) > metrics->Read(Counter::kProbes, 0, ProbeResult::kTimeout));
 }
 
 TEST_CASE("a name is looked up without holding up anybody", "[core][prober]") {

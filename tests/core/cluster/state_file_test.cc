@@ -85,8 +85,9 @@ TEST_CASE("what is no state file is not taken for one, nor written over", "[core
   REQUIRE_FALSE(file.ok());
   CHECK(file.error().find("it holds something else than Waypost's state") != std::string::npos);
   CHECK(Contents(path) == "[server]\nname = \"pg0\"\n");
-  CHECK(StateFile::Open((folder.path / "no" / "such").string()).error().find("cannot open or create it: No such file or directory") !=
-        std::string::npos);
+  CHECK(StateFile::Open((folder.path / "no" / "such").string())
+            .error()
+            .find("cannot open or create it: No such file or directory") != std::string::npos);
 }
 
 TEST_CASE("an operator's word is read while the file is open", "[core][state_file]") {

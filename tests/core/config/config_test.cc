@@ -45,9 +45,7 @@ std::string ErrorOf(const std::string& lines, const std::string& rest) {
 }
 
 std::string ErrorOfTop(const std::string& lines) {
-  return ErrorOf(
-      lines,
-      "[monitor]\nuser='m'\n[[server]]\nname='a'\nhost='::1'\n[[user]]\nname='u'\npassword='p'\n");
+  return ErrorOf(lines, "[monitor]\nuser='m'\n[[server]]\nname='a'\nhost='::1'\n[[user]]\nname='u'\npassword='p'\n");
 }
 
 }  // namespace
@@ -69,8 +67,7 @@ TEST_CASE("the shortest useful configuration loads, all else by default", "[core
 TEST_CASE("a fault says where, what was found and what was expected", "[core][config]") {
   const auto [lines, message] = GENERATE(table<std::string, std::string>({
       {"workers = -1", "w.toml:1:workers: found -1, expected a whole number from 0 to 1024"},
-      {"workers = 'many'",
-       "w.toml:1:workers: found \"many\", expected a whole number from 0 to 1024"},
+      {"workers = 'many'", "w.toml:1:workers: found \"many\", expected a whole number from 0 to 1024"},
       {"drain_timeout = '5 parsecs'",
        "w.toml:1:drain_timeout: found \"5 parsecs\", expected a duration from 0 to 30d, as "
        "\"5ms\", \"30s\", "
@@ -84,14 +81,12 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
        "\"30s\", "
        "\"10m\", \"1h\", \"2d\" or a number of milliseconds"},
       {"[listen]\nport = 70000", "w.toml:2:listen.port: found 70000, expected a port, 1 to 65535"},
-      {"[listen]\nport = '6432'",
-       "w.toml:2:listen.port: found \"6432\", expected a port, 1 to 65535"},
+      {"[listen]\nport = '6432'", "w.toml:2:listen.port: found \"6432\", expected a port, 1 to 65535"},
       {"[listen]\naddress = 'localhost'",
        "w.toml:2:listen.address: found \"localhost\", expected an IP address, as \"127.0.0.1\", "
        "\"0.0.0.0\" or \"::1\""},
       {"[listen]\nprot = 1", "w.toml:2:listen.prot: unknown key; did you mean port?"},
-      {"[listen]\nworkers = 2",
-       "w.toml:2:listen.workers: unknown key; it belongs before the first [table] of the file"},
+      {"[listen]\nworkers = 2", "w.toml:2:listen.workers: unknown key; it belongs before the first [table] of the file"},
       {"[listne]\nport = 1", "w.toml:1:listne: unknown table; did you mean listen?"},
       {"zzz = 1", "w.toml:1:zzz: unknown key"},
       {"listen = 3", "w.toml:1:listen: found 3, expected a table, [listen], or several, each starting with [[listen]]"},
@@ -111,8 +106,7 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
       {"[routing]\nself_check = 'all'", "w.toml:2:routing.self_check: found \"all\", expected a fraction from 0.0 to 1.0"},
       {"[[application]]\nname = 'x'\npool_mode = 'session'", "w.toml:3:application.pool_mode: unknown key"},
       {"database = 3", "w.toml:1:database: found 3, expected tables, each starting with [[database]]"},
-      {"[admin]\nport = 6432",
-       "w.toml:2:admin.port: found 6432 for both [listen] and [admin], expected two different ports"},
+      {"[admin]\nport = 6432", "w.toml:2:admin.port: found 6432 for both [listen] and [admin], expected two different ports"},
       {"[routing]\nconsistency = 'stale'",
        "w.toml:2:routing.consistency: found \"stale\", expected one of \"strict\", \"bounded\", "
        "\"eventual\", \"primary\""},
@@ -126,10 +120,8 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
       {"[pool]\nmin_size = 5\nmax_size = 2",
        "w.toml:2:pool.min_size: found min_size 5 and max_size 2, expected min_size to be at most "
        "max_size"},
-      {"[limits]\nmax_clients = 0",
-       "w.toml:2:limits.max_clients: found 0, expected a whole number from 1 to 1000000"},
-      {"[limits]\nmax_logins = 0",
-       "w.toml:2:limits.max_logins: found 0, expected a whole number from 1 to 1000000"},
+      {"[limits]\nmax_clients = 0", "w.toml:2:limits.max_clients: found 0, expected a whole number from 1 to 1000000"},
+      {"[limits]\nmax_logins = 0", "w.toml:2:limits.max_logins: found 0, expected a whole number from 1 to 1000000"},
       {"[listen]\nmax_clients = 5\n[limits]\nmax_clients = 5",
        "w.toml:4:limits.max_clients: found here and in [listen], expected it once"},
       {"[log]\nlevel = 'loud'",
@@ -138,8 +130,7 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
       {"[[database]]\nmode = 'session'",
        "w.toml:1:database.name: found nothing, expected a name\n"
        "w.toml:2:database.mode: unknown key; did you mean pool_mode?"},
-      {"[[user]",
-       "w.toml:1: not valid TOML: Error while parsing table header: encountered end-of-file"},
+      {"[[user]", "w.toml:1: not valid TOML: Error while parsing table header: encountered end-of-file"},
   }));
   CAPTURE(lines);
   if (lines == "[[user]") {
@@ -160,18 +151,15 @@ TEST_CASE("servers and users are checked, and secrets are never shown", "[core][
       {"[monitor]\npassword='x'\n" + server + user,
        "w.toml:1:monitor.user: found nothing, expected the PostgreSQL role that watches the "
        "servers"},
-      {monitor + user,
-       "w.toml:server: found no [[server]], expected at least one, with name, host and port"},
-      {monitor + server,
-       "w.toml:user: found no [[user]], expected at least one: nobody could log in"},
+      {monitor + user, "w.toml:server: found no [[server]], expected at least one, with name, host and port"},
+      {monitor + server, "w.toml:user: found no [[user]], expected at least one: nobody could log in"},
       {monitor + server + "[[server]]\nname='a'\nhost='::2'\n" + user,
        "w.toml:7:server.name: found \"a\" a second time, expected each name once"},
       {monitor + server + "[[server]]\nname='b'\nhost='::1'\n" + user,
        "w.toml:6:server.port: found ::1:5432, which is server \"a\", expected another address"},
       {monitor + "[[server]]\nname='a b'\nhost='h'\n" + user,
        "w.toml:4:server.name: found \"a b\", expected only letters, digits, '_', '-' and '.'"},
-      {monitor + "[[server]]\nname='a'\n" + user,
-       "w.toml:3:server.host: found nothing, expected an IP address or a host name"},
+      {monitor + "[[server]]\nname='a'\n" + user, "w.toml:3:server.host: found nothing, expected an IP address or a host name"},
       {monitor + "[[server]]\nname='a'\nhost='/tmp'\n" + user,
        "w.toml:5:server.host: found \"/tmp\", expected an IP address or a host name"},
       {monitor + server + "[[user]]\nname='u'\n",
@@ -239,7 +227,8 @@ TEST_CASE("durations carry a unit, or are milliseconds", "[core][config]") {
 
 TEST_CASE("the state file is beside the configuration, unless its path is absolute", "[core][config]") {
   const auto at = [](const std::string& path) {
-    const auto config = ParseConfig(std::string(kWhole) + "[cluster]\nstate_file = \"" + path + "\"\n", "/etc/waypost/waypost.toml");
+    const auto config =
+        ParseConfig(std::string(kWhole) + "[cluster]\nstate_file = \"" + path + "\"\n", "/etc/waypost/waypost.toml");
     REQUIRE(config.ok());
     return config->cluster.state_file;
   };
@@ -248,8 +237,7 @@ TEST_CASE("the state file is beside the configuration, unless its path is absolu
 }
 
 TEST_CASE("secrets come from the environment or a file", "[core][config]") {
-  const auto folder =
-      std::filesystem::temp_directory_path() / ("waypost_config_" + std::to_string(getpid()));
+  const auto folder = std::filesystem::temp_directory_path() / ("waypost_config_" + std::to_string(getpid()));
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "secret") << "from file\n";
   ::setenv("WAYPOST_TEST_SECRET", "from env", 1);
@@ -267,22 +255,19 @@ TEST_CASE("secrets come from the environment or a file", "[core][config]") {
 
 TEST_CASE("a user may be known by a verifier alone", "[core][config]") {
   const auto config = ParseConfig(
-      "[monitor]\nuser='m'\n[[server]]\nname='a'\nhost='::1'\n[[user]]\nname='u'\nscram='" +
-          std::string(kVerifier) + "'\n",
+      "[monitor]\nuser='m'\n[[server]]\nname='a'\nhost='::1'\n[[user]]\nname='u'\nscram='" + std::string(kVerifier) + "'\n",
       "w.toml");
   REQUIRE(config);
   CHECK(config->users[0].scram == kVerifier);
   CHECK(config->users[0].password.empty());
 }
 
-TEST_CASE("the user's policy overrides the database's, and that the general one",
-          "[core][config]") {
-  const auto config = ParseConfig(
-      std::string("[routing]\nfence_wait = '7ms'\n[[database]]\nname='d'\n"
-                  "consistency='eventual'\nread_from='streaming'\npool_mode='session'\n"
-                  "[[user]]\nname='v'\npassword='p'\nconsistency='primary'\nmax_size=3\n") +
-          kWhole,
-      "w.toml");
+TEST_CASE("the user's policy overrides the database's, and that the general one", "[core][config]") {
+  const auto config = ParseConfig(std::string("[routing]\nfence_wait = '7ms'\n[[database]]\nname='d'\n"
+                                              "consistency='eventual'\nread_from='streaming'\npool_mode='session'\n"
+                                              "[[user]]\nname='v'\npassword='p'\nconsistency='primary'\nmax_size=3\n") +
+                                      kWhole,
+                                  "w.toml");
   REQUIRE(config);
   CHECK(config->RoutingFor({.user = "openfire", .database = "d"}).consistency == Consistency::kEventual);
   CHECK(config->RoutingFor({.user = "v", .database = "d"}).consistency == Consistency::kPrimary);
@@ -339,29 +324,24 @@ TEST_CASE("rules are read in order", "[core][config]") {
 TEST_CASE("a rule that cannot be meant is refused", "[core][config]") {
   const auto [lines, message] = GENERATE(table<std::string, std::string>({
       {"[[rule]]\ntabel = 'x'", "w.toml:2:rule.tabel: unknown key; did you mean table?"},
-      {"[[rule]]\ntable = 3",
-       "w.toml:2:rule.table: found 3, expected a string of 1 to 127 bytes, or an array of 1 to 1000 such"},
+      {"[[rule]]\ntable = 3", "w.toml:2:rule.table: found 3, expected a string of 1 to 127 bytes, or an array of 1 to 1000 such"},
       {"[[rule]]\ntable = []",
        "w.toml:2:rule.table: found an array, expected a string of 1 to 127 bytes, or an array of 1 to 1000 such"},
-      {"[[rule]]\ntable = 'd.s.t'",
-       "w.toml:2:rule.table: found \"d.s.t\", expected \"name\" or \"schema.name\""},
-      {"[[rule]]\nfingerprint = 'xyz'",
-       "w.toml:2:rule.fingerprint: found \"xyz\", expected 16 hexadecimal digits"},
+      {"[[rule]]\ntable = 'd.s.t'", "w.toml:2:rule.table: found \"d.s.t\", expected \"name\" or \"schema.name\""},
+      {"[[rule]]\nfingerprint = 'xyz'", "w.toml:2:rule.fingerprint: found \"xyz\", expected 16 hexadecimal digits"},
       {"[[rule]]\nhint = 'x'",
        "w.toml:2:rule.hint: found \"x\" while comment hints are off, expected [routing] comment_hints = true"},
       {"[[rule]]\nlistener = 'x'", "w.toml:2:rule.listener: found \"x\", expected the name of a [listen]"},
-      {"[[rule]]\nroute = 'away'",
-       "w.toml:2:rule.route: found \"away\", expected one of \"primary\", \"replica\", \"deny\""},
+      {"[[rule]]\nroute = 'away'", "w.toml:2:rule.route: found \"away\", expected one of \"primary\", \"replica\", \"deny\""},
       {"[[rule]]\nmessage = 'x'",
        "w.toml:2:rule.message: found a message that no client would get, expected it only with route = \"deny\""},
       {"[[rule]]\nroute = 'deny'\ntimeout = 5",
-       "w.toml:3:rule.timeout: found together with route = \"deny\", expected it not to be there: a denied statement does not run"},
+       "w.toml:3:rule.timeout: found together with route = \"deny\", expected it not to be there: a denied statement does not "
+       "run"},
       {"[[rule]]\nroute = 'replica'\nconsistency = 'primary'",
        "w.toml:3:rule.consistency: found \"primary\" together with route = \"replica\", expected only one of the two"},
-      {"[[rule]]\nname = 'x'\n[[rule]]\nname = 'x'",
-       "w.toml:4:rule.name: found \"x\" a second time, expected each name once"},
-      {"[[rule]]\nname = 'a b'",
-       "w.toml:2:rule.name: found \"a b\", expected only letters, digits, '_', '-' and '.'"},
+      {"[[rule]]\nname = 'x'\n[[rule]]\nname = 'x'", "w.toml:4:rule.name: found \"x\" a second time, expected each name once"},
+      {"[[rule]]\nname = 'a b'", "w.toml:2:rule.name: found \"a b\", expected only letters, digits, '_', '-' and '.'"},
       {"rule = 1", "w.toml:1:rule: found 1, expected tables, each starting with [[rule]]"},
   }));
   CAPTURE(lines);
@@ -372,15 +352,13 @@ TEST_CASE("a rule that cannot be meant is refused", "[core][config]") {
 }
 
 TEST_CASE("a file that cannot be read is a fault of its own", "[core][config]") {
-  CHECK(LoadConfig("/nonexistent/w.toml").error() ==
-        "/nonexistent/w.toml: cannot be read: No such file or directory");
+  CHECK(LoadConfig("/nonexistent/w.toml").error() == "/nonexistent/w.toml: cannot be read: No such file or directory");
   CHECK(LoadConfig("/tmp").error() == "/tmp: cannot be read: Is a directory");
 }
 
 TEST_CASE("garbage is refused and never crashes", "[core][config]") {
-  const auto text = GENERATE(as<std::string>{}, std::string("\0\0\0", 3), "\xff\xfe",
-                             "a = ", "[[[[", "a.b.c = 1\na = 2", "x = [[[[[[1]]]]]]", "\"\" = 1",
-                             "[server]\nname = 'a'", "server = [1, 2]");
+  const auto text = GENERATE(as<std::string>{}, std::string("\0\0\0", 3), "\xff\xfe", "a = ", "[[[[", "a.b.c = 1\na = 2",
+                             "x = [[[[[[1]]]]]]", "\"\" = 1", "[server]\nname = 'a'", "server = [1, 2]");
   CAPTURE(text);
   CHECK_FALSE(ParseConfig(text, "w.toml"));
 }

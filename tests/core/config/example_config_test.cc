@@ -13,8 +13,7 @@ std::string ExamplePath() { return "deploy/waypost.toml"; }
 
 }  // namespace
 
-TEST_CASE("the example configuration loads, and every value in it is the default",
-          "[core][config]") {
+TEST_CASE("the example configuration loads, and every value in it is the default", "[core][config]") {
   const auto loaded = LoadConfig(ExamplePath());
   if (!loaded) FAIL(loaded.error());
   const Config& config = *loaded;
@@ -82,8 +81,7 @@ TEST_CASE("what the example shows in comments is right as well", "[core][config]
   for (std::size_t at = 0; at < text.size();) {
     const auto end = text.find('\n', at);
     std::string line = text.substr(at, end - at);
-    const bool key = line.starts_with("# ") && line.find(" = ") != std::string::npos &&
-                     line.find(' ', 2) == line.find(" = ");
+    const bool key = line.starts_with("# ") && line.find(" = ") != std::string::npos && line.find(' ', 2) == line.find(" = ");
     if ((key || line.starts_with("# [[")) && !line.starts_with("# scram")) line = line.substr(2);
     shown += line + "\n";
     at = end + 1;

@@ -19,9 +19,7 @@ struct Table {
     digests.SetLimit(max);
     digests.Replenish(std::chrono::hours(1));
   }
-  DigestNote Note(std::string_view sql) {
-    return digests.Note(*cache.Find(sql, {}, 1, nullptr), {database, user, now});
-  }
+  DigestNote Note(std::string_view sql) { return digests.Note(*cache.Find(sql, {}, 1, nullptr), {database, user, now}); }
   void Call(std::string_view sql) {
     const auto note = Note(sql);
     if (auto* digest = digests.Find(note)) {

@@ -20,14 +20,10 @@ struct Login {
   }
 };
 
-std::string Negotiated(std::uint32_t version) {
-  return wire::Message('v', wire::U32(version) + wire::U32(0));
-}
+std::string Negotiated(std::uint32_t version) { return wire::Message('v', wire::U32(version) + wire::U32(0)); }
 const std::string kOk = wire::Message('R', wire::U32(0));
 const std::string kReady = wire::Message('Z', "I");
-std::string Key(std::size_t bytes) {
-  return wire::Message('K', wire::U32(7) + std::string(bytes, '\xfe'));
-}
+std::string Key(std::size_t bytes) { return wire::Message('K', wire::U32(7) + std::string(bytes, '\xfe')); }
 
 }  // namespace
 

@@ -130,8 +130,7 @@ class Model {
     const auto server = static_cast<ServerId>(Below(static_cast<unsigned>(world_.config.servers.size())));
     auto& pool = world_.hosts[session.worker]->pools.Get({server, session.database, session.user, session.only_at_start});
     auto& client = *session.client;
-    if (Stormy() && Chance(10) && client.give_up_at == TimePoint::max())
-      client.give_up_at = world_.now + Some(milliseconds(500));
+    if (Stormy() && Chance(10) && client.give_up_at == TimePoint::max()) client.give_up_at = world_.now + Some(milliseconds(500));
     session.arrival = ++arrivals_;
     session.overtaken = 0;
     const auto served = client.served;
@@ -152,10 +151,9 @@ class Model {
       if (!other->client->waits()) continue;
       const auto before = other->client->waiting_since;
       const bool same = client.found_settings == client.wanted_settings;
-      const bool before_us = same ? before + milliseconds(3) < since
-                                  : before < since || (before == since && other->arrival < session.arrival);
-      if (other->client->waits_in == &pool && before_us)
-        Fault("somebody was served out of turn in his pool");
+      const bool before_us =
+          same ? before + milliseconds(3) < since : before < since || (before == since && other->arrival < session.arrival);
+      if (other->client->waits_in == &pool && before_us) Fault("somebody was served out of turn in his pool");
       const auto lacks = other->client->waits_in->LacksPlaceSince();
       if (other->client->waits_in->key().server != pool.key().server || !lacks || before < *lacks) continue;
       if (before + kHandOverAfter < since && ++other->overtaken > MostOvertakers(pool.key().server))
@@ -322,8 +320,7 @@ class Model {
     for (auto& host : world_.hosts)
       for (ServerId server = 0; server < world_.config.servers.size(); ++server)
         outdated += host->metrics().Read(Counter::kServerDisconnects, server, DisconnectCause::kOutdated);
-    if (opened_for_waiters_ > queued_ + failed_ + late_ + outdated)
-      Fault("more connections were opened than anybody needed");
+    if (opened_for_waiters_ > queued_ + failed_ + late_ + outdated) Fault("more connections were opened than anybody needed");
   }
 
   void CheckServer(ServerId server) {

@@ -55,9 +55,8 @@ TEST_CASE("a cancel request while a statement runs goes to its server process", 
   other.Say(Query(read ? "SELECT 1" : "INSERT INTO t VALUES (2)"));
   Cancel(world, client);
   CHECK(Counted(world, CancelOutcome::kSent) == 1);
-  const auto runs = std::find_if(server.ran.begin(), server.ran.end(), [&](const auto& ran) {
-    return ran.sql == (read ? "SELECT two FROM t" : kInsert);
-  });
+  const auto runs = std::find_if(server.ran.begin(), server.ran.end(),
+                                 [&](const auto& ran) { return ran.sql == (read ? "SELECT two FROM t" : kInsert); });
   REQUIRE(runs != server.ran.end());
   CHECK(server.cancelled == std::vector<std::uint32_t>{runs->pid});
 }

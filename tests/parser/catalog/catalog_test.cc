@@ -18,8 +18,7 @@ constexpr Finding kLocal{.needs_fence = true, .why = Reason::kServerLocal, .step
 }  // namespace
 
 TEST_CASE("objects of one name combine, in all schemas or in the one named", "[parser][catalog]") {
-  const NameTable table({Named("b", "f"), Named("a", "f", kVolatile), Named("a", "f", kLocal),
-                         Named("a", "g")});
+  const NameTable table({Named("b", "f"), Named("a", "f", kVolatile), Named("a", "f", kLocal), Named("a", "g")});
   CHECK(table.size() == 3);
   CHECK(table.Find("", "f").why == Reason::kVolatileFunction);
   CHECK(table.Find("", "f").needs_fence);
@@ -32,8 +31,7 @@ TEST_CASE("objects of one name combine, in all schemas or in the one named", "[p
 }
 
 TEST_CASE("a search_path that is known narrows the schemas", "[parser][catalog]") {
-  const NameTable table(
-      {Named("safe", "f"), Named("unsafe", "f", kVolatile), Named("pg_catalog", "g")});
+  const NameTable table({Named("safe", "f"), Named("unsafe", "f", kVolatile), Named("pg_catalog", "g")});
   const SearchPath safe{.known = true, .schemas = {"safe"}};
   const SearchPath both{.known = true, .schemas = {"safe", "unsafe"}};
   const SearchPath nowhere{.known = true, .schemas = {}};
@@ -61,8 +59,7 @@ TEST_CASE("overloads are told apart by how many arguments they take", "[parser][
 }
 
 TEST_CASE("what may leave anything behind covers the rest", "[parser][catalog]") {
-  const NameTable table({Named("a", "f", {.pin = PinReason::kAdvisoryLock}),
-                         Named("b", "f", {.pin = PinReason::kUnknownState}),
+  const NameTable table({Named("a", "f", {.pin = PinReason::kAdvisoryLock}), Named("b", "f", {.pin = PinReason::kUnknownState}),
                          Named("c", "f", {.pin = PinReason::kSetSeed})});
   CHECK(table.Find("", "f").pin == PinReason::kUnknownState);
   CHECK(table.Find("c", "f").pin == PinReason::kSetSeed);
@@ -75,8 +72,7 @@ TEST_CASE("a name that no table can hold is not in it", "[parser][catalog]") {
 
 TEST_CASE("a catalogue is small", "[parser][catalog]") {
   std::vector<NameTable::Object> objects;
-  for (int i = 0; i < 3000; ++i)
-    objects.push_back(Named("pg_catalog", "function_" + std::to_string(i)));
+  for (int i = 0; i < 3000; ++i) objects.push_back(Named("pg_catalog", "function_" + std::to_string(i)));
   CHECK(NameTable(std::move(objects)).bytes() < 130'000);
 }
 

@@ -5,16 +5,13 @@
 namespace waypost {
 namespace {
 
-ObjectGraph::Truth Unsafe(Reason why) {
-  return {.why = why, .words = " is so"};
-}
+ObjectGraph::Truth Unsafe(Reason why) { return {.why = why, .words = " is so"}; }
 
 }  // namespace
 
 TEST_CASE("what reaches an unsafe object is unsafe, by the shortest way", "[parser][closure]") {
   ObjectGraph graph;
-  const auto a = graph.Add("a", true), b = graph.Add("b", true), c = graph.Add("c", true),
-             d = graph.Add("d", true);
+  const auto a = graph.Add("a", true), b = graph.Add("b", true), c = graph.Add("c", true), d = graph.Add("d", true);
   graph.truth(d) = Unsafe(Reason::kServerLocal);
   graph.Edge(a, b);
   graph.Edge(b, c);
@@ -52,8 +49,7 @@ TEST_CASE("unsafe is not handed down to what is reached", "[parser][closure]") {
 
 TEST_CASE("of two things left behind that counts which covers the other", "[parser][closure]") {
   ObjectGraph graph;
-  const auto a = graph.Add("a", true), lock = graph.Add("lock", true), any = graph.Add("any", true),
-             b = graph.Add("b", true);
+  const auto a = graph.Add("a", true), lock = graph.Add("lock", true), any = graph.Add("any", true), b = graph.Add("b", true);
   graph.truth(lock).pin = PinReason::kAdvisoryLock;
   graph.truth(any).pin = PinReason::kUnknownState;
   graph.truth(any).fence = true;

@@ -11,9 +11,8 @@ namespace {
 using Kind = NameRef::Kind;
 
 bool Names(const Body& body, Kind kind, std::string_view name, std::string_view schema = "") {
-  return std::any_of(body.names.begin(), body.names.end(), [&](const NameRef& ref) {
-    return ref.kind == kind && ref.name == name && ref.schema == schema;
-  });
+  return std::any_of(body.names.begin(), body.names.end(),
+                     [&](const NameRef& ref) { return ref.kind == kind && ref.name == name && ref.schema == schema; });
 }
 
 struct Row {
@@ -55,13 +54,13 @@ TEST_CASE("a body that is too long is not looked into", "[parser][function_body]
 }
 
 TEST_CASE("a node tree gives the ids of what it calls", "[parser][function_body]") {
-  const Body body = ReadNodeTree(
-      R"(({QUERY :commandType 1 :rtable ({RANGETBLENTRY :eref {ALIAS :aliasname x\ :funcid\ 9 )"
-      R"(:colnames ("a" "b")} :rtekind 0 :relid 16385 :tablesample {TABLESAMPLECLAUSE :tsmhandler 3313}}) )"
-      R"(:targetList ({FUNCEXPR :funcid 1574 :args ({COERCETODOMAIN :resulttype 16390 :arg <>})} )"
-      R"({AGGREF :aggfnoid 2803 :aggtype 20} {WINDOWFUNC :winfnoid 3100} {OPEXPR :opno 96 :opfuncid 65} )"
-      R"({ROWCOMPAREEXPR :rctype 1 :opnos (o 97 521) :opfamilies (o 1976) :largs <>}) )"
-      R"(:sortClause ({SORTGROUPCLAUSE :eqop 410 :sortop 412})}))");
+  const Body body =
+      ReadNodeTree(R"(({QUERY :commandType 1 :rtable ({RANGETBLENTRY :eref {ALIAS :aliasname x\ :funcid\ 9 )"
+                   R"(:colnames ("a" "b")} :rtekind 0 :relid 16385 :tablesample {TABLESAMPLECLAUSE :tsmhandler 3313}}) )"
+                   R"(:targetList ({FUNCEXPR :funcid 1574 :args ({COERCETODOMAIN :resulttype 16390 :arg <>})} )"
+                   R"({AGGREF :aggfnoid 2803 :aggtype 20} {WINDOWFUNC :winfnoid 3100} {OPEXPR :opno 96 :opfuncid 65} )"
+                   R"({ROWCOMPAREEXPR :rctype 1 :opnos (o 97 521) :opfamilies (o 1976) :largs <>}) )"
+                   R"(:sortClause ({SORTGROUPCLAUSE :eqop 410 :sortop 412})}))");
   CHECK(body.why == kSafe);
   CHECK(body.ids.functions == std::vector<std::uint32_t>{1574, 2803, 3100, 3313});
   CHECK(body.ids.operators == std::vector<std::uint32_t>{96, 97, 410, 412, 521});
@@ -96,11 +95,9 @@ TEST_CASE("a node or a field that no known major has is not understood", "[parse
 }
 
 TEST_CASE("a node tree shows what writes or locks", "[parser][function_body]") {
-  CHECK(ReadNodeTree("({QUERY :commandType 1 :rowMarks ({ROWMARKCLAUSE :rti 3})})").why ==
-        Reason::kLockClause);
+  CHECK(ReadNodeTree("({QUERY :commandType 1 :rowMarks ({ROWMARKCLAUSE :rti 3})})").why == Reason::kLockClause);
   CHECK(ReadNodeTree("({QUERY :commandType 3 :querySource 0})").why == Reason::kWrite);
-  CHECK(ReadNodeTree("({QUERY :commandType 1 :cteList ({QUERY :commandType 4})})").why ==
-        Reason::kWrite);
+  CHECK(ReadNodeTree("({QUERY :commandType 1 :cteList ({QUERY :commandType 4})})").why == Reason::kWrite);
   CHECK(ReadNodeTree("{NEXTVALUEEXPR :seqid 5}").why == Reason::kVolatileFunction);
   CHECK(ReadNodeTree("").why == kSafe);
   CHECK(ReadNodeTree(":funcid").ids.functions.empty());
@@ -108,22 +105,21 @@ TEST_CASE("a node tree shows what writes or locks", "[parser][function_body]") {
 }
 
 TEST_CASE("PL/pgSQL that only reads is safe", "[parser][function_body]") {
-  const char* source = GENERATE(
-      "BEGIN RETURN 1; END", "BEGIN NULL; END;",
-      "#variable_conflict use_column\n<<l>>\nDECLARE a int := 3; b t.id%TYPE; c t%ROWTYPE; "
-      "k CURSOR (n int) FOR SELECT * FROM t WHERE x = n; BEGIN a := b + 1; c.x := 'update'; "
-      "a[1] = 2; $1 := 3; \"Q\" := 4; END l",
-      "BEGIN FOR r IN SELECT * FROM t LOOP IF r.a THEN CONTINUE; ELSIF r.b THEN EXIT; ELSE NULL; "
-      "END IF; END LOOP; RETURN x; END",
-      "BEGIN x := CASE WHEN a THEN b ELSE CASE c WHEN 1 THEN 2 END END; RETURN x; END",
-      "BEGIN CASE x WHEN 1 THEN y := 1; ELSE y := 2; END CASE; RETURN y; END",
-      "BEGIN BEGIN PERFORM 1; EXCEPTION WHEN others THEN RAISE NOTICE 'x %', y; END; END",
-      "BEGIN WHILE a < 3 LOOP a := a + 1; END LOOP; FOREACH a IN ARRAY b LOOP NULL; END LOOP; END",
-      "BEGIN OPEN c FOR SELECT 1; FETCH c INTO x; MOVE NEXT IN c; CLOSE c; "
-      "GET DIAGNOSTICS a = ROW_COUNT; ASSERT a > 0; RETURN QUERY SELECT 1; RETURN NEXT; END",
-      "BEGIN x := 'insert; delete'; -- update\n /* execute /* delete */ */ y := $q$ merge $q$; END",
-      "BEGIN x := E'\\'; insert'; y := 'it''s'; z := a->>'k' || b #> c; END",
-      "DECLARE BEGIN WITH q AS (SELECT 1) SELECT * INTO x FROM q; VALUES (1); END");
+  const char* source = GENERATE("BEGIN RETURN 1; END", "BEGIN NULL; END;",
+                                "#variable_conflict use_column\n<<l>>\nDECLARE a int := 3; b t.id%TYPE; c t%ROWTYPE; "
+                                "k CURSOR (n int) FOR SELECT * FROM t WHERE x = n; BEGIN a := b + 1; c.x := 'update'; "
+                                "a[1] = 2; $1 := 3; \"Q\" := 4; END l",
+                                "BEGIN FOR r IN SELECT * FROM t LOOP IF r.a THEN CONTINUE; ELSIF r.b THEN EXIT; ELSE NULL; "
+                                "END IF; END LOOP; RETURN x; END",
+                                "BEGIN x := CASE WHEN a THEN b ELSE CASE c WHEN 1 THEN 2 END END; RETURN x; END",
+                                "BEGIN CASE x WHEN 1 THEN y := 1; ELSE y := 2; END CASE; RETURN y; END",
+                                "BEGIN BEGIN PERFORM 1; EXCEPTION WHEN others THEN RAISE NOTICE 'x %', y; END; END",
+                                "BEGIN WHILE a < 3 LOOP a := a + 1; END LOOP; FOREACH a IN ARRAY b LOOP NULL; END LOOP; END",
+                                "BEGIN OPEN c FOR SELECT 1; FETCH c INTO x; MOVE NEXT IN c; CLOSE c; "
+                                "GET DIAGNOSTICS a = ROW_COUNT; ASSERT a > 0; RETURN QUERY SELECT 1; RETURN NEXT; END",
+                                "BEGIN x := 'insert; delete'; -- update\n /* execute /* delete */ */ y := $q$ merge $q$; END",
+                                "BEGIN x := E'\\'; insert'; y := 'it''s'; z := a->>'k' || b #> c; END",
+                                "DECLARE BEGIN WITH q AS (SELECT 1) SELECT * INTO x FROM q; VALUES (1); END");
   INFO(source);
   const Body body = ReadPlpgsqlBody(source);
   INFO(body.words);
@@ -190,8 +186,7 @@ TEST_CASE("every word of a PL/pgSQL body that may be a name is one", "[parser][f
 
 TEST_CASE("operators are cut as PostgreSQL cuts them", "[parser][function_body]") {
   const auto has = [](const char* expression, const char* name) {
-    return Names(ReadPlpgsqlBody("BEGIN RETURN " + std::string(expression) + "; END"),
-                 Kind::kOperator, name);
+    return Names(ReadPlpgsqlBody("BEGIN RETURN " + std::string(expression) + "; END"), Kind::kOperator, name);
   };
   CHECK(has("a *- b", "*"));
   CHECK(has("a @- b", "@-"));

@@ -17,9 +17,7 @@ struct Row {
   PinReason pin = PinReason::kNone;
 };
 
-Verdict Judge(std::string_view sql, const Catalog* catalog) {
-  return ResolveAll(*Analyse(sql, Lexing{}), catalog);
-}
+Verdict Judge(std::string_view sql, const Catalog* catalog) { return ResolveAll(*Analyse(sql, Lexing{}), catalog); }
 
 void Check(const Row& row) {
   const Catalog catalog = DemoCatalog();
@@ -31,8 +29,7 @@ void Check(const Row& row) {
   CHECK(PinReasonName(verdict.pin) == PinReasonName(row.pin));
 }
 
-constexpr Class kR = Class::kRead, kW = Class::kWrite, kS = Class::kSession,
-                kT = Class::kTransaction;
+constexpr Class kR = Class::kRead, kW = Class::kWrite, kS = Class::kSession, kT = Class::kTransaction;
 constexpr Reason kSafe = Reason::kReadSafe;
 constexpr PinReason kUnseen = PinReason::kUnknownState;
 
@@ -54,8 +51,7 @@ TEST_CASE("what only reads is a read, at every depth", "[parser][resolve]") {
        "FROM r",
        kR, kSafe},
       {"WITH a AS (SELECT 1), b AS (SELECT * FROM a) SELECT * FROM b", kR, kSafe},
-      {"SELECT count(*), max(id) FROM t GROUP BY x HAVING count(*) > 1 ORDER BY 1 LIMIT 5", kR,
-       kSafe},
+      {"SELECT count(*), max(id) FROM t GROUP BY x HAVING count(*) > 1 ORDER BY 1 LIMIT 5", kR, kSafe},
       {"SELECT row_number() OVER (PARTITION BY a ORDER BY b) FROM t", kR, kSafe},
       {"SELECT * FROM t, LATERAL (SELECT * FROM t2 WHERE t2.id = t.id) s", kR, kSafe},
       {"SELECT * FROM generate_series(1, 3) g(i)", kR, kSafe},
@@ -105,19 +101,16 @@ TEST_CASE("what writes, locks or hides a write is never a read", "[parser][resol
       {"SELECT 1 WHERE EXISTS (SELECT 1 FROM t FOR NO KEY UPDATE)", kW, Reason::kLockClause},
       {"SELECT * INTO t3 FROM t", kW, Reason::kSelectInto},
       {"SELECT * INTO TEMP t3 FROM t", kW, Reason::kSelectInto, PinReason::kTemporaryTable},
-      {"WITH x AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM x", kW,
-       Reason::kModifyingCte},
+      {"WITH x AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM x", kW, Reason::kModifyingCte},
       {"WITH x AS (DELETE FROM t RETURNING *) SELECT count(*) FROM x", kW, Reason::kModifyingCte},
-      {"WITH x AS (WITH y AS (UPDATE t SET a = 1 RETURNING *) SELECT * FROM y) SELECT 1", kW,
-       Reason::kModifyingCte},
+      {"WITH x AS (WITH y AS (UPDATE t SET a = 1 RETURNING *) SELECT * FROM y) SELECT 1", kW, Reason::kModifyingCte},
       {"COPY t FROM STDIN", kW, Reason::kWrite},
       {"COPY t TO '/tmp/x'", kW, Reason::kWrite},
       {"COPY t TO PROGRAM 'cat'", kW, Reason::kWrite},
       {"COPY (SELECT 1) TO PROGRAM 'cat'", kW, Reason::kWrite},
       {"COPY (SELECT nextval('s')) TO STDOUT", kW, Reason::kVolatileFunction},
       {"COPY (SELECT * FROM t FOR UPDATE) TO STDOUT", kW, Reason::kLockClause},
-      {"COPY (WITH x AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM x) TO STDOUT", kW,
-       Reason::kModifyingCte},
+      {"COPY (WITH x AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM x) TO STDOUT", kW, Reason::kModifyingCte},
       {"COPY (INSERT INTO t VALUES (1) RETURNING *) TO STDOUT", kW, Reason::kWrite},
       {"EXPLAIN ANALYZE INSERT INTO t VALUES (1)", kW, Reason::kWrite},
       {"EXPLAIN (ANALYZE on) UPDATE t SET a = 1", kW, Reason::kWrite},
@@ -161,8 +154,7 @@ TEST_CASE("what writes, locks or hides a write is never a read", "[parser][resol
       {"SELECT NULL::comp", kW, Reason::kVolatileFunction, kUnseen},
       {"SELECT 'x'::badin", kW, Reason::kVolatileFunction, kUnseen},
       {"SELECT 'x'::nowhere", kW, Reason::kNotUnderstood},
-      {"SELECT * FROM xmltable('/a' PASSING '<a/>' COLUMNS b wtype PATH 'b')", kW,
-       Reason::kVolatileFunction, kUnseen},
+      {"SELECT * FROM xmltable('/a' PASSING '<a/>' COLUMNS b wtype PATH 'b')", kW, Reason::kVolatileFunction, kUnseen},
       {"SELECT sql_writer()", kW, Reason::kVolatileFunction},
       {"SELECT sql_setter()", kW, Reason::kVolatileFunction, kUnseen},
       {"SELECT stable_dynamic()", kW, Reason::kNotUnderstood, kUnseen},
@@ -232,7 +224,8 @@ TEST_CASE("what another server answers differently stays on the primary", "[pars
       {"SELECT lastval()", kW, Reason::kServerLocal, PinReason::kSequenceValue},
       {"SELECT setseed(0.5)", kW, Reason::kServerLocal, PinReason::kSetSeed},
       {"UPDATE pg_settings SET setting = '7MB' WHERE name = 'work_mem'", kW, Reason::kWrite, PinReason::kUnknownState},
-      {"WITH u AS (UPDATE pg_catalog.pg_settings SET setting = '7MB' RETURNING 1) SELECT * FROM u", kW, Reason::kModifyingCte, PinReason::kUnknownState},
+      {"WITH u AS (UPDATE pg_catalog.pg_settings SET setting = '7MB' RETURNING 1) SELECT * FROM u", kW, Reason::kModifyingCte,
+       PinReason::kUnknownState},
       {"INSERT INTO t SELECT pg_advisory_lock(1)", kW, Reason::kWrite, PinReason::kAdvisoryLock},
   })));
 }
@@ -247,8 +240,7 @@ TEST_CASE("session and transaction statements have classes of their own", "[pars
       {"EXPLAIN EXECUTE p", kS, Reason::kSession, kUnseen},
       {"DEALLOCATE ALL", kS, Reason::kSession},
       {"DECLARE c CURSOR FOR SELECT * FROM t", kS, Reason::kSession},
-      {"DECLARE c CURSOR WITH HOLD FOR SELECT * FROM t", kS, Reason::kSession,
-       PinReason::kHoldCursor},
+      {"DECLARE c CURSOR WITH HOLD FOR SELECT * FROM t", kS, Reason::kSession, PinReason::kHoldCursor},
       {"FETCH 5 FROM c", kS, Reason::kSession},
       {"MOVE c", kS, Reason::kSession},
       {"CLOSE c", kS, Reason::kSession},
@@ -272,8 +264,7 @@ TEST_CASE("session and transaction statements have classes of their own", "[pars
       {"CREATE TEMP SEQUENCE x", kW, Reason::kDdl, PinReason::kTemporaryTable},
       {"CREATE TEMP TABLE x AS SELECT 1", kW, Reason::kDdl, PinReason::kTemporaryTable},
       {"CREATE TABLE pg_temp.x (a int)", kW, Reason::kDdl, PinReason::kTemporaryTable},
-      {"CREATE FUNCTION PG_TEMP.f() RETURNS int LANGUAGE sql AS 'select 1'", kW, Reason::kDdl,
-       PinReason::kTemporaryTable},
+      {"CREATE FUNCTION PG_TEMP.f() RETURNS int LANGUAGE sql AS 'select 1'", kW, Reason::kDdl, PinReason::kTemporaryTable},
       {"SELECT * FROM pg_temp.x", kW, Reason::kUnknownRelation, PinReason::kTemporaryTable},
       {"SELEC 1", kW, Reason::kUnknownSyntax, kUnseen},
       {"SELECT * FROM GRAPH_TABLE (g MATCH (a) COLUMNS (a.id))", kW, Reason::kUnknownSyntax, kUnseen},  // by any grammar so far
@@ -331,13 +322,16 @@ TEST_CASE("only reads and settings may run twice", "[parser][resolve]") {
   CHECK_FALSE(Judge("SELECT 1; DELETE FROM t", &catalog).repeatable);
 }
 
-TEST_CASE("an unsafe implicit cast keeps everything that names anything on the primary",
-          "[parser][resolve]") {
+TEST_CASE("an unsafe implicit cast keeps everything that names anything on the primary", "[parser][resolve]") {
   CatalogBuilder builder;
   builder.Relation({.schema = "public", .name = "t"})
       .Function({.id = 16400, .schema = "public", .name = "f", .arguments = "public.x"})
-      .Cast({.source = "public.x", .target = "text", .target_type = 25, .function = 16400,
-             .implicit = true, .built_in_target = true});
+      .Cast({.source = "public.x",
+             .target = "text",
+             .target_type = 25,
+             .function = 16400,
+             .implicit = true,
+             .built_in_target = true});
   const Catalog catalog = builder.Take();
   const Verdict verdict = Judge("SELECT * FROM t", &catalog);
   CHECK(verdict.why == Reason::kVolatileFunction);
@@ -351,16 +345,14 @@ TEST_CASE("a verdict says how it was reached", "[parser][resolve]") {
   REQUIRE(verdict.path.size() == 2);
   CHECK(verdict.path[0] == "function public.writer(integer) is volatile");
   CHECK(verdict.path[1] == "relation missing is not in the catalogue");
-  CHECK(Judge("SELECT * FROM v", &catalog).path.at(0) ==
-        "view public.v → function public.writer(integer) is volatile");
+  CHECK(Judge("SELECT * FROM v", &catalog).path.at(0) == "view public.v → function public.writer(integer) is volatile");
   CHECK(Judge("TABLE rls", &catalog).path.at(0) ==
         "table public.rls → policy p → operator public.<+> → "
         "function public.writer(integer) is volatile");
   CHECK(Judge("SELECT NULL::comp", &catalog).path.at(0) ==
         "type public.comp → domain public.dom → check c → "
         "function public.writer(integer) is volatile");
-  CHECK(Judge("SELECT stable_dynamic()", &catalog).path.at(0) ==
-        "function public.stable_dynamic() runs dynamic SQL");
+  CHECK(Judge("SELECT stable_dynamic()", &catalog).path.at(0) == "function public.stable_dynamic() runs dynamic SQL");
 }
 
 TEST_CASE("names are looked up under the session's search_path", "[parser][resolve]") {
@@ -376,8 +368,7 @@ TEST_CASE("names are looked up under the session's search_path", "[parser][resol
   CHECK(judge("SELECT * FROM t", other).why == Reason::kUnknownRelation);
   CHECK(judge("SELECT lower('x') FROM pg_class", other).cls == Class::kRead);
   // Behind a SET nobody knows.
-  CHECK(judge("SET search_path = other; SELECT overloaded(1)", with).pin ==
-        PinReason::kUnknownState);
+  CHECK(judge("SET search_path = other; SELECT overloaded(1)", with).pin == PinReason::kUnknownState);
 }
 
 TEST_CASE("nothing is a read by a catalogue that has changed since", "[parser][resolve]") {
@@ -394,8 +385,7 @@ TEST_CASE("nothing is a read by a catalogue that has changed since", "[parser][r
 
 TEST_CASE("every reason, class and pin has a name of its own", "[parser][verdict]") {
   std::vector<std::string_view> names;
-  for (int i = 0; i < static_cast<int>(Reason::kCount); ++i)
-    names.push_back(ReasonName(static_cast<Reason>(i)));
+  for (int i = 0; i < static_cast<int>(Reason::kCount); ++i) names.push_back(ReasonName(static_cast<Reason>(i)));
   CHECK(names.front() == "read_safe");
   CHECK(ReasonName(Reason::kMultiStatement) == "multi_statement");
   CHECK(ReasonName(Reason::kTaught) == "taught");
@@ -412,7 +402,11 @@ TEST_CASE("what shows the prepared statements of its session is known, also behi
   CatalogBuilder builder;
   builder.Relation({.id = 1, .schema = "pg_catalog", .name = "pg_prepared_statements", .kind = 'v', .built_in = true});
   builder.Function({.id = 2, .schema = "pg_catalog", .name = "pg_prepared_statement", .volatility = 's', .built_in = true});
-  builder.Function({.id = 3, .schema = "public", .name = "count_them", .volatility = 'v', .language = Language::kPlpgsql,
+  builder.Function({.id = 3,
+                    .schema = "public",
+                    .name = "count_them",
+                    .volatility = 'v',
+                    .language = Language::kPlpgsql,
                     .source = "BEGIN RETURN (SELECT count(*) FROM pg_prepared_statements); END"});
   builder.Relation({.id = 4, .schema = "public", .name = "other"});
   const Catalog catalog = builder.Take();

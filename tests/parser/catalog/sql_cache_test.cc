@@ -17,8 +17,7 @@ struct Fixture {
   Catalog catalog = DemoCatalog();
   SqlCache cache;
   explicit Fixture(SqlCacheLimits limits = {}) : cache(limits, 42) {}
-  const CachedStatement* Find(std::string_view text, ContextId context = kHere,
-                              Lexing lexing = kPlain) {
+  const CachedStatement* Find(std::string_view text, ContextId context = kHere, Lexing lexing = kPlain) {
     return cache.Find(text, lexing, context, &catalog);
   }
 };
@@ -90,8 +89,7 @@ TEST_CASE("texts whose literals may mean something are each parsed", "[parser][s
 TEST_CASE("settings in a cached text are those of that text", "[parser][sql_cache]") {
   Fixture f;
   f.Find("SELECT set_config('a.b', '1', false)");
-  CHECK(f.Find("SELECT set_config('a.b', '2', false)")->facts().front().settings.front().value ==
-        "2");
+  CHECK(f.Find("SELECT set_config('a.b', '2', false)")->facts().front().settings.front().value == "2");
 }
 
 TEST_CASE("how the lexer reads is part of the key", "[parser][sql_cache]") {
@@ -99,8 +97,7 @@ TEST_CASE("how the lexer reads is part of the key", "[parser][sql_cache]") {
   const std::string_view sql = R"(SELECT 'a\' FROM t)";
   CHECK(f.Find(sql)->verdict.cls == Class::kRead);
   CHECK(f.Find(sql, kHere, Lexing{.standard_strings = false})->verdict.why == Reason::kParseError);
-  CHECK(f.Find("SELECT '\x81\x27'", kHere, Lexing{.ascii_safe_encoding = false})->verdict.why ==
-        Reason::kParseError);
+  CHECK(f.Find("SELECT '\x81\x27'", kHere, Lexing{.ascii_safe_encoding = false})->verdict.why == Reason::kParseError);
   CHECK(f.cache.counters().misses == 3);
 }
 

@@ -70,37 +70,28 @@ TEST_CASE("SET is remembered as a statement that says the same", "[parser][analy
       {"SET \"X.Z\" = off", Kind::kSet, "x.z", "SET \"x\".\"z\" TO 'off'", "off"},
       {"SET seed = -0.5", Kind::kSet, "seed", "SET seed TO -0.5", "-0.5"},
       {"SET jit = true", Kind::kSet, "jit", "SET jit TO 'true'", "true"},
-      {"SET search_path TO a, \"B c\", public", Kind::kSet, "search_path",
-       "SET search_path TO 'a', 'B c', 'public'", ""},
+      {"SET search_path TO a, \"B c\", public", Kind::kSet, "search_path", "SET search_path TO 'a', 'B c', 'public'", ""},
       {"SET DateStyle = ISO, DMY", Kind::kSet, "datestyle", "SET datestyle TO 'iso', 'dmy'", ""},
       {"SET SCHEMA 'a'", Kind::kSet, "search_path", "SET search_path TO 'a'", "a"},
-      {"SET TIME ZONE 'Europe/Berlin'", Kind::kSet, "timezone", "SET timezone TO 'Europe/Berlin'",
-       "Europe/Berlin"},
+      {"SET TIME ZONE 'Europe/Berlin'", Kind::kSet, "timezone", "SET timezone TO 'Europe/Berlin'", "Europe/Berlin"},
       {"SET TIME ZONE -3.5", Kind::kSet, "timezone", "SET timezone TO -3.5", "-3.5"},
-      {"SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE", Kind::kSet, "timezone",
-       "SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE", ""},
-      {"SET NAMES 'LATIN1'", Kind::kSet, "client_encoding", "SET client_encoding TO 'LATIN1'",
-       "LATIN1"},
+      {"SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE", Kind::kSet, "timezone", "SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE",
+       ""},
+      {"SET NAMES 'LATIN1'", Kind::kSet, "client_encoding", "SET client_encoding TO 'LATIN1'", "LATIN1"},
       {"SET ROLE \"Bob\"", Kind::kSet, "role", "SET role TO 'Bob'", "Bob"},
       {"SET ROLE NONE", Kind::kSet, "role", "SET role TO 'none'", "none"},
-      {"SET SESSION AUTHORIZATION bob", Kind::kSet, "session_authorization",
-       "SET session_authorization TO 'bob'", "bob"},
-      {"SET application_name = E'a\\\\b'", Kind::kSet, "application_name",
-       "SET application_name TO E'a\\\\b'", "a\\b"},
+      {"SET SESSION AUTHORIZATION bob", Kind::kSet, "session_authorization", "SET session_authorization TO 'bob'", "bob"},
+      {"SET application_name = E'a\\\\b'", Kind::kSet, "application_name", "SET application_name TO E'a\\\\b'", "a\\b"},
       {"SET LOCAL work_mem = 1", Kind::kSetLocal, "work_mem", "SET LOCAL work_mem TO 1", "1"},
-      {"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", Kind::kSet,
-       "default_transaction_read_only", "SET default_transaction_read_only TO 'on'", "on"},
-      {"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE", Kind::kSet,
-       "default_transaction_isolation", "SET default_transaction_isolation TO 'serializable'",
-       "serializable"},
-      {"SELECT set_config('Work_Mem', '5MB', false)", Kind::kSet, "work_mem",
-       "SET work_mem TO '5MB'", "5MB"},
-      {"SELECT pg_catalog.set_config('search_path', '', false)", Kind::kSet, "search_path",
-       "SET search_path TO ''", ""},
-      {"SELECT set_config('search_path', 'a, \"B\"', false)", Kind::kSet, "search_path",
-       "SET search_path TO 'a', 'B'", "a, \"B\""},
-      {"SELECT set_config('a.b', 'x'::text, true)", Kind::kSetLocal, "a.b",
-       "SET LOCAL \"a\".\"b\" TO 'x'", "x"},
+      {"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", Kind::kSet, "default_transaction_read_only",
+       "SET default_transaction_read_only TO 'on'", "on"},
+      {"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE", Kind::kSet, "default_transaction_isolation",
+       "SET default_transaction_isolation TO 'serializable'", "serializable"},
+      {"SELECT set_config('Work_Mem', '5MB', false)", Kind::kSet, "work_mem", "SET work_mem TO '5MB'", "5MB"},
+      {"SELECT pg_catalog.set_config('search_path', '', false)", Kind::kSet, "search_path", "SET search_path TO ''", ""},
+      {"SELECT set_config('search_path', 'a, \"B\"', false)", Kind::kSet, "search_path", "SET search_path TO 'a', 'B'",
+       "a, \"B\""},
+      {"SELECT set_config('a.b', 'x'::text, true)", Kind::kSetLocal, "a.b", "SET LOCAL \"a\".\"b\" TO 'x'", "x"},
       {"RESET work_mem", Kind::kReset, "work_mem", "", ""},
       {"SET Work_Mem TO DEFAULT", Kind::kReset, "work_mem", "", ""},
       {"RESET ROLE", Kind::kReset, "role", "", ""},
@@ -117,7 +108,7 @@ TEST_CASE("SET is remembered as a statement that says the same", "[parser][analy
   CHECK(facts.settings[0].name == row.name);
   CHECK(facts.settings[0].sql == row.replay);
   CHECK(facts.settings[0].value == row.value);
-    CHECK(facts.pin == (facts.settings[0].name == "seed" ? PinReason::kSetSeed : PinReason::kNone));
+  CHECK(facts.pin == (facts.settings[0].name == "seed" ? PinReason::kSetSeed : PinReason::kNone));
   if (row.replay[0] != '\0') {  // what we send again means the same to us
     const Facts again = One(row.replay);
     REQUIRE(again.settings.size() == 1);
@@ -136,8 +127,7 @@ TEST_CASE("SET with several modes is several settings", "[parser][analyse]") {
   CHECK(facts.settings[2].sql == "SET default_transaction_deferrable TO 'off'");
 }
 
-TEST_CASE("a set_config that may run never or twice leaves the setting unknown",
-          "[parser][analyse]") {
+TEST_CASE("a set_config that may run never or twice leaves the setting unknown", "[parser][analyse]") {
   const auto sql = GENERATE(values<const char*>({
       "SELECT set_config('a.b', x, false) FROM t",
       "SELECT set_config('a.b', '1', false) FROM t",
@@ -186,9 +176,8 @@ TEST_CASE("the modes of a transaction are read", "[parser][analyse]") {
   CHECK(One("BEGIN ISOLATION LEVEL SERIALIZABLE").modes.serializable == true);
   CHECK(One("BEGIN ISOLATION LEVEL READ COMMITTED").modes.serializable == false);
   CHECK(One("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").modes.repeatable_read == true);
-  for (const char* sql :
-       {"SET TRANSACTION READ ONLY", "SET transaction_read_only = on",
-        "SET LOCAL transaction_read_only TO 'tr'", "SET TRANSACTION_READ_ONLY TO 1"}) {
+  for (const char* sql : {"SET TRANSACTION READ ONLY", "SET transaction_read_only = on",
+                          "SET LOCAL transaction_read_only TO 'tr'", "SET TRANSACTION_READ_ONLY TO 1"}) {
     CAPTURE(sql);
     const Facts facts = One(sql);
     CHECK(facts.modes.read_only == true);
@@ -196,17 +185,15 @@ TEST_CASE("the modes of a transaction are read", "[parser][analyse]") {
     CHECK(facts.settings[0].kind == SettingEffect::Kind::kTransaction);
   }
   CHECK(One("SET transaction_isolation = 'SERIALIZABLE'").modes.serializable == true);
-  CHECK(One("SET TRANSACTION SNAPSHOT '0-1'").settings[0].kind ==
-        SettingEffect::Kind::kTransaction);
+  CHECK(One("SET TRANSACTION SNAPSHOT '0-1'").settings[0].kind == SettingEffect::Kind::kTransaction);
 }
 
 TEST_CASE("names are found, folded and listed once", "[parser][analyse]") {
-  const Facts facts =
-      One("SELECT Lower(a.B), lower('x') FROM Public.T a, \"T\" WHERE a.b = 1 AND a.c = 2");
+  const Facts facts = One("SELECT Lower(a.B), lower('x') FROM Public.T a, \"T\" WHERE a.b = 1 AND a.c = 2");
   using Kind = NameRef::Kind;
-  const std::vector<NameRef> expected = {
-      {Kind::kFunction, "", "lower", 1}, {Kind::kRelation, "", "T"},  {Kind::kRelation, "public", "t"},
-      {Kind::kOperator, "", "="},     {Kind::kAttribute, "", "b"}, {Kind::kAttribute, "", "c"}};
+  const std::vector<NameRef> expected = {{Kind::kFunction, "", "lower", 1}, {Kind::kRelation, "", "T"},
+                                         {Kind::kRelation, "public", "t"},  {Kind::kOperator, "", "="},
+                                         {Kind::kAttribute, "", "b"},       {Kind::kAttribute, "", "c"}};
   CHECK(facts.names == expected);
 }
 
@@ -226,12 +213,24 @@ TEST_CASE("the object of a statement is kept", "[parser][analyse]") {
 
 TEST_CASE("what a query returns is for the catalogue to say, what a utility does is not", "[parser][analyse]") {
   const auto [sql, varies] = GENERATE(table<std::string, bool>({
-      {"SELECT * FROM t", true}, {"VALUES (1)", true}, {"TABLE t", true}, {"WITH w AS (SELECT 1) SELECT * FROM w", true},
-      {"INSERT INTO t VALUES (1)", false}, {"INSERT INTO t VALUES (1) RETURNING *", true}, {"UPDATE t SET a = 1", false},
-      {"UPDATE t SET a = 1 RETURNING a", true}, {"DELETE FROM t", false}, {"DELETE FROM t RETURNING a", true},
-      {"WITH w AS (DELETE FROM t RETURNING a) INSERT INTO t SELECT * FROM w", false}, {"BEGIN", false}, {"SHOW work_mem", false},
-      {"EXPLAIN SELECT * FROM t", false}, {"FETCH c", false}, {"CREATE TABLE t (a int)", false},
-      {"MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN DELETE", true}, {"SELECT FROM WHERE", true},
+      {"SELECT * FROM t", true},
+      {"VALUES (1)", true},
+      {"TABLE t", true},
+      {"WITH w AS (SELECT 1) SELECT * FROM w", true},
+      {"INSERT INTO t VALUES (1)", false},
+      {"INSERT INTO t VALUES (1) RETURNING *", true},
+      {"UPDATE t SET a = 1", false},
+      {"UPDATE t SET a = 1 RETURNING a", true},
+      {"DELETE FROM t", false},
+      {"DELETE FROM t RETURNING a", true},
+      {"WITH w AS (DELETE FROM t RETURNING a) INSERT INTO t SELECT * FROM w", false},
+      {"BEGIN", false},
+      {"SHOW work_mem", false},
+      {"EXPLAIN SELECT * FROM t", false},
+      {"FETCH c", false},
+      {"CREATE TABLE t (a int)", false},
+      {"MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN DELETE", true},
+      {"SELECT FROM WHERE", true},
   }));
   CAPTURE(sql);
   CHECK(Analyse(sql, {})->front().result_varies == varies);
@@ -239,17 +238,18 @@ TEST_CASE("what a query returns is for the catalogue to say, what a utility does
 
 TEST_CASE("SQL/JSON is followed where the grammar has it, and else a form that is not known", "[parser][analyse]") {
   // Each reads t, calls f and makes a d.
-  const auto sql = GENERATE(as<std::string>{},
-      "SELECT x.* FROM t, JSON_TABLE(f(t.j), '$[*]' COLUMNS (n FOR ORDINALITY, a d PATH '$.a')) x",
-      "SELECT x.* FROM JSON_TABLE(jsonb '[]', '$[*]' PASSING f(1) AS p COLUMNS (NESTED PATH '$.b[*]' COLUMNS (b d PATH '$'))) x, t",
+  const auto sql = GENERATE(
+      as<std::string>{}, "SELECT x.* FROM t, JSON_TABLE(f(t.j), '$[*]' COLUMNS (n FOR ORDINALITY, a d PATH '$.a')) x",
+      "SELECT x.* FROM JSON_TABLE(jsonb '[]', '$[*]' PASSING f(1) AS p COLUMNS (NESTED PATH '$.b[*]' COLUMNS (b d PATH '$'))) x, "
+      "t",
       "SELECT x.* FROM JSON_TABLE(jsonb '[]', '$' COLUMNS (a d PATH '$.a' DEFAULT f(1) ON EMPTY)) x JOIN t ON true",
       "SELECT x.* FROM JSON_TABLE(jsonb '[]', '$' COLUMNS (a d EXISTS PATH '$.a', b int PATH '$.b' DEFAULT f(2) ON ERROR)) x, t",
       "SELECT JSON_VALUE(t.j, '$.a' PASSING f(1) AS p RETURNING d DEFAULT 1 ON EMPTY) FROM t",
       "SELECT JSON_QUERY(f(t.j), '$.a' RETURNING d ERROR ON ERROR) FROM t",
-      "SELECT JSON_EXISTS(t.j, '$.a' PASSING f(1) AS p), 1::d FROM t",
-      "SELECT JSON_SERIALIZE(f(j) RETURNING d) FROM t", "SELECT JSON(f(j)), JSON_SCALAR(1::d) FROM t",
-      "SELECT JSON_OBJECT('a': f(1), 'b': id RETURNING d) FROM t", "SELECT JSON_ARRAY(f(1), 2 RETURNING d) FROM t",
-      "SELECT JSON_ARRAY(SELECT f(id) FROM t RETURNING d)", "SELECT JSON_ARRAYAGG(f(id) ORDER BY id RETURNING d) FROM t",
+      "SELECT JSON_EXISTS(t.j, '$.a' PASSING f(1) AS p), 1::d FROM t", "SELECT JSON_SERIALIZE(f(j) RETURNING d) FROM t",
+      "SELECT JSON(f(j)), JSON_SCALAR(1::d) FROM t", "SELECT JSON_OBJECT('a': f(1), 'b': id RETURNING d) FROM t",
+      "SELECT JSON_ARRAY(f(1), 2 RETURNING d) FROM t", "SELECT JSON_ARRAY(SELECT f(id) FROM t RETURNING d)",
+      "SELECT JSON_ARRAYAGG(f(id) ORDER BY id RETURNING d) FROM t",
       "SELECT JSON_OBJECTAGG('k': 1 RETURNING d) FILTER (WHERE f(id) > 1) FROM t",
       "SELECT JSON_OBJECTAGG('k': id RETURNING d) OVER (PARTITION BY f(id)) FROM t", "SELECT f(j) IS JSON OBJECT, j::d FROM t");
   CAPTURE(sql);
@@ -281,9 +281,8 @@ TEST_CASE("a text that the server may lex otherwise is not understood", "[parser
 }
 
 TEST_CASE("what does not parse is one unknown statement that pins", "[parser][analyse]") {
-  const auto sql = GENERATE(as<std::string>{}, "SELEC", "SELECT 1; SELEC", "SELECT 'x", "\"",
-                            "/* open", "$$", "\\", std::string("SELECT 1\0; DELETE FROM t", 24),
-                            "\xff\xfe", "SELECT E'\\xff'", "SELECT U&'\\D800'");
+  const auto sql = GENERATE(as<std::string>{}, "SELEC", "SELECT 1; SELEC", "SELECT 'x", "\"", "/* open", "$$", "\\",
+                            std::string("SELECT 1\0; DELETE FROM t", 24), "\xff\xfe", "SELECT E'\\xff'", "SELECT U&'\\D800'");
   const FactsList list = Analyse(sql, Lexing{});
   REQUIRE(list->size() == 1);
   CHECK(list->front().kind == StatementKind::kUnknown);
@@ -301,13 +300,10 @@ TEST_CASE("size and depth cost neither stack nor process", "[parser][analyse][li
     CHECK(kind("SELECT 1" + Repeat(" UNION SELECT 1", 100'000)) == StatementKind::kSelect);
     CHECK(kind("SELECT a" + Repeat("::int", 100'000)) == StatementKind::kSelect);
     CHECK(kind("SELECT " + Repeat("(", 1'000'000)) == StatementKind::kUnknown);
-    CHECK(kind("SELECT " + Repeat("(", 2'000) + "1" + Repeat(")", 2'000)) ==
-          StatementKind::kSelect);
+    CHECK(kind("SELECT " + Repeat("(", 2'000) + "1" + Repeat(")", 2'000)) == StatementKind::kSelect);
     CHECK(kind("SELECT " + Repeat("- ", 3'000) + "1") == StatementKind::kSelect);
-    CHECK(kind("SELECT " + Repeat("f(", 1'500) + "1" + Repeat(")", 1'500)) ==
-          StatementKind::kSelect);
-    CHECK(kind(Repeat("SELECT * FROM (", 1'000) + "SELECT 1" + Repeat(") s", 1'000)) ==
-          StatementKind::kSelect);
+    CHECK(kind("SELECT " + Repeat("f(", 1'500) + "1" + Repeat(")", 1'500)) == StatementKind::kSelect);
+    CHECK(kind(Repeat("SELECT * FROM (", 1'000) + "SELECT 1" + Repeat(") s", 1'000)) == StatementKind::kSelect);
     CHECK(kind("SELECT " + Repeat("CASE WHEN ", 900'000 / 10)) == StatementKind::kUnknown);
     CHECK(kind("SELECT a" + Repeat("[1]", 200'000)) == StatementKind::kSelect);
     CHECK(kind("SELECT a FROM t" + Repeat(" JOIN t USING (a)", 50'000)) == StatementKind::kSelect);
@@ -315,8 +311,7 @@ TEST_CASE("size and depth cost neither stack nor process", "[parser][analyse][li
     const FactsList large = Analyse("SELECT '" + std::string(50'000'000, 'x') + "'", Lexing{});
     CHECK(large->front().kind == StatementKind::kUnknown);
     CHECK(large->front().form_reason == Reason::kTooLarge);
-    CHECK(kind("SELECT '" + std::string(kMaxAnalysedBytes - 9, 'x') + "'") ==
-          StatementKind::kSelect);
+    CHECK(kind("SELECT '" + std::string(kMaxAnalysedBytes - 9, 'x') + "'") == StatementKind::kSelect);
     CHECK(kind("SELECT " + std::string(100'000, 'n') + " FROM t") == StatementKind::kSelect);
   });
 }
@@ -383,8 +378,7 @@ TEST_CASE("garbage of every kind is survived", "[parser][analyse][limits]") {
     Noise noise{.state = 88172645463325252ULL};
     for (int i = 0; i < 20'000; ++i) {
       std::string sql;
-      for (std::uint64_t n = 1 + noise.Next() % 14; n > 0; --n)
-        sql += words[noise.Next() % words.size()] + " ";
+      for (std::uint64_t n = 1 + noise.Next() % 14; n > 0; --n) sql += words[noise.Next() % words.size()] + " ";
       (void)Analyse(sql, Lexing{});
       for (char& c : sql) c = static_cast<char>(1 + noise.Next() % 255);
       (void)Analyse(sql, Lexing{});
@@ -399,9 +393,7 @@ TEST_CASE("several threads analyse at once", "[parser][analyse]") {
   for (int& count : good) {
     threads.emplace_back([&count] {
       for (int i = 0; i < 2000; ++i) {
-        count += Analyse("SELECT a FROM t WHERE x = " + std::to_string(i), Lexing{})
-                     ->front()
-                     .names.size() == 2;
+        count += Analyse("SELECT a FROM t WHERE x = " + std::to_string(i), Lexing{})->front().names.size() == 2;
         count += Analyse("SELEC", Lexing{})->front().kind == StatementKind::kUnknown;
       }
     });
@@ -410,8 +402,7 @@ TEST_CASE("several threads analyse at once", "[parser][analyse]") {
   CHECK(good == std::vector<int>(4, 4000));
 }
 
-TEST_CASE("every kind of statement that the grammar knows is taken without harm",
-          "[parser][analyse]") {
+TEST_CASE("every kind of statement that the grammar knows is taken without harm", "[parser][analyse]") {
   // Utility statements are not walked: none may be a read, whatever it contains.
   const auto sql = GENERATE(values<const char*>({
       "ALTER TABLE t ADD COLUMN a int DEFAULT f()",
@@ -506,9 +497,10 @@ TEST_CASE("what wants a database to itself says which, and which names it change
 }
 
 TEST_CASE("what leaves a database to others wants none", "[parser][analyse]") {
-  const auto sql = GENERATE("ALTER DATABASE d OWNER TO x", "ALTER DATABASE d SET work_mem = 1", "ALTER DATABASE d CONNECTION LIMIT 1",
-                            "ALTER TABLE d RENAME TO e", "DROP TABLE d", "ALTER ROLE d RENAME TO e", "DROP ROLE d",
-                            "DROP TABLESPACE d", "REASSIGN OWNED BY d TO e", "COMMENT ON DATABASE d IS ''", "SELECT 1");
+  const auto sql =
+      GENERATE("ALTER DATABASE d OWNER TO x", "ALTER DATABASE d SET work_mem = 1", "ALTER DATABASE d CONNECTION LIMIT 1",
+               "ALTER TABLE d RENAME TO e", "DROP TABLE d", "ALTER ROLE d RENAME TO e", "DROP ROLE d", "DROP TABLESPACE d",
+               "REASSIGN OWNED BY d TO e", "COMMENT ON DATABASE d IS ''", "SELECT 1");
   CAPTURE(sql);
   CHECK(One(sql).databases == nullptr);
 }

@@ -48,16 +48,13 @@ TEST_CASE("statements are told apart by the grammar", "[parser][explain_text]") 
 
 TEST_CASE("the answer is one query whose literals mean what they say", "[parser][explain_text]") {
   CHECK(Query({{{"x"}, {""}}}) == "SELECT * FROM (VALUES ('x', NULL)) AS route(\"a\", \"b\")");
-  CHECK(Query({{{"it's"}, {"y"}}, {{"("}, {")"}}}) ==
-        "SELECT * FROM (VALUES ('it''s', 'y'), ('(', ')')) AS route(\"a\", \"b\")");
+  CHECK(Query({{{"it's"}, {"y"}}, {{"("}, {")"}}}) == "SELECT * FROM (VALUES ('it''s', 'y'), ('(', ')')) AS route(\"a\", \"b\")");
   CHECK(Query({{{"a\\'b", true}, {"c"}}}).find("(E'a\\\\''b', 'c')") != std::string::npos);
-  CHECK(Query({{{"\xc3\xa9", true}, {"\xc3\xa9\xff"}}}).find("('\xc3\xa9', E'\\U000000E9\\U0000003F')") !=
-        std::string::npos);
+  CHECK(Query({{{"\xc3\xa9", true}, {"\xc3\xa9\xff"}}}).find("('\xc3\xa9', E'\\U000000E9\\U0000003F')") != std::string::npos);
   Lexing sjis;
   sjis.ascii_safe_encoding = false;
   CHECK(Query({{{"\x83\x5c", true}, {"c"}}}, 0, sjis).find("(E'?\\\\', 'c')") != std::string::npos);
-  CHECK(Query({{{"x"}, {"y"}}}, 2).ends_with(
-      " WHERE true OR ($1::pg_catalog.text IS NULL OR $2::pg_catalog.text IS NULL)"));
+  CHECK(Query({{{"x"}, {"y"}}}, 2).ends_with(" WHERE true OR ($1::pg_catalog.text IS NULL OR $2::pg_catalog.text IS NULL)"));
 }
 
 }  // namespace waypost

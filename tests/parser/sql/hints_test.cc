@@ -31,25 +31,13 @@ TEST_CASE("a hint stands in a comment before the first word or behind the last",
 }
 
 TEST_CASE("what only looks like a hint is none", "[parser][hints]") {
-  const auto sql = GENERATE(as<std::string>{},
-                            "SELECT '/* waypost: primary */'",
-                            "SELECT $$ /* waypost: primary */ $$",
-                            "SELECT $a$ $$ /* waypost: primary */ $a$",
-                            "SELECT \"/* waypost: primary */\"",
-                            "SELECT E'\\'/* waypost: primary */'",
-                            "SELECT 1 /* waypost: primary */ + 1",
-                            "SELECT 1 -- /* waypost: primary */",
-                            "-- /* waypost: primary */\nSELECT 1",
-                            "-- waypost: primary\nSELECT 1",
-                            "/* /* waypost: primary */ */ SELECT 1",
-                            "/* waypost: primary and more */ SELECT 1",
-                            "/* see waypost: primary */ SELECT 1",
-                            "/* waypost primary */ SELECT 1",
-                            "/* waypost: */ SELECT 1",
-                            "/* waypost: primary",
-                            "SELECT 1 /* waypost: primary",
-                            "/*/ waypost: primary */ SELECT '",
-                            "SELECT '/* waypost: primary */");
+  const auto sql = GENERATE(
+      as<std::string>{}, "SELECT '/* waypost: primary */'", "SELECT $$ /* waypost: primary */ $$",
+      "SELECT $a$ $$ /* waypost: primary */ $a$", "SELECT \"/* waypost: primary */\"", "SELECT E'\\'/* waypost: primary */'",
+      "SELECT 1 /* waypost: primary */ + 1", "SELECT 1 -- /* waypost: primary */", "-- /* waypost: primary */\nSELECT 1",
+      "-- waypost: primary\nSELECT 1", "/* /* waypost: primary */ */ SELECT 1", "/* waypost: primary and more */ SELECT 1",
+      "/* see waypost: primary */ SELECT 1", "/* waypost primary */ SELECT 1", "/* waypost: */ SELECT 1", "/* waypost: primary",
+      "SELECT 1 /* waypost: primary", "/*/ waypost: primary */ SELECT '", "SELECT '/* waypost: primary */");
   CAPTURE(sql);
   CHECK(HintIn(sql, {}).empty());
 }

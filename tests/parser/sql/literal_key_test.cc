@@ -28,8 +28,7 @@ TEST_CASE("literals are left out of the key, and nothing else", "[parser][litera
   };
   const auto row = GENERATE(values<Row>({
       {"SELECT 1", "SELECT #"},
-      {"select a1, b FROM t WHERE c='it''s' AND d=1.5e-3;",
-       "select a1, b FROM t WHERE c=? AND d=#;"},
+      {"select a1, b FROM t WHERE c='it''s' AND d=1.5e-3;", "select a1, b FROM t WHERE c=? AND d=#;"},
       {"SELECT .5, 5., -7", "SELECT #, #, -#"},
       {"SELECT \"a 1 'x'\" FROM t", "SELECT \"a 1 'x'\" FROM t"},
       {"SELECT \"a\"\"1\" FROM t", "SELECT \"a\"\"1\" FROM t"},
@@ -48,14 +47,12 @@ TEST_CASE("literals are left out of the key, and nothing else", "[parser][litera
 
 TEST_CASE("what is not plain has no key", "[parser][literal_key]") {
   const auto sql = GENERATE(
-      as<std::string>{}, "", "SELECT", "SELECTED 1", "SET a = 1", " SELECT 1",
-      "WITH a AS (SELECT 1) SELECT 1", "EXPLAIN SELECT 1", "SELECT 1 -- c", "SELECT 1 --1",
-      "SELECT /* c */ 1", "SELECT 1 /* c */", "SELECT E'a'", "SELECT e'a\\''", "SELECT B'1'",
-      "SELECT X'1'", "SELECT N'a'", "SELECT U&'a'", "SELECT U&\"a\"", "SELECT $$a$$",
-      "SELECT $a$x$a$", "SELECT 'a", "SELECT \"a", "SELECT 1; SELECT 2", "SELECT 1;;",
-      "SELECT 0x1F", "SELECT 1_000", "SELECT 1a", "SELECT 1..2", "SELECT .1.", "SELECT .1.2",
-      "SELECT 1e", "SELECT 1e+", "SELECT $1a", "SELECT date'2020'", std::string("SELECT \0 1", 10),
-      "SELECT \x01", "SELECT '\x02' \x02", "SELECT \"\x01\" FROM t");
+      as<std::string>{}, "", "SELECT", "SELECTED 1", "SET a = 1", " SELECT 1", "WITH a AS (SELECT 1) SELECT 1",
+      "EXPLAIN SELECT 1", "SELECT 1 -- c", "SELECT 1 --1", "SELECT /* c */ 1", "SELECT 1 /* c */", "SELECT E'a'",
+      "SELECT e'a\\''", "SELECT B'1'", "SELECT X'1'", "SELECT N'a'", "SELECT U&'a'", "SELECT U&\"a\"", "SELECT $$a$$",
+      "SELECT $a$x$a$", "SELECT 'a", "SELECT \"a", "SELECT 1; SELECT 2", "SELECT 1;;", "SELECT 0x1F", "SELECT 1_000", "SELECT 1a",
+      "SELECT 1..2", "SELECT .1.", "SELECT .1.2", "SELECT 1e", "SELECT 1e+", "SELECT $1a", "SELECT date'2020'",
+      std::string("SELECT \0 1", 10), "SELECT \x01", "SELECT '\x02' \x02", "SELECT \"\x01\" FROM t");
   CAPTURE(sql);
   CHECK(Key(sql) == "-");
 }
@@ -66,8 +63,7 @@ TEST_CASE("a key needs strings and bytes that are what they seem", "[parser][lit
   CHECK(Key("SELECT 'a'", {.ascii_safe_encoding = false}) == "-");
 }
 
-TEST_CASE("texts of one key have the same facts when these say that literals do not matter",
-          "[parser][literal_key]") {
+TEST_CASE("texts of one key have the same facts when these say that literals do not matter", "[parser][literal_key]") {
   const std::vector<std::string> words = {"#",
                                           "#",
                                           "?",
@@ -99,10 +95,8 @@ TEST_CASE("texts of one key have the same facts when these say that literals do 
                                           "UNION SELECT",
                                           "CASE",
                                           "set_config"};
-  const std::vector<std::string> numbers = {"0",   "1",  "42",   "99999999999",
-                                            "1.5", "1.", "2e10", "3.0E-2"};
-  const std::vector<std::string> strings = {"''",   "'a'",   "'it''s'", "'1'", "'--'",
-                                            "'/*'", "'a.b'", "'\\'",    "';'", "'\"'"};
+  const std::vector<std::string> numbers = {"0", "1", "42", "99999999999", "1.5", "1.", "2e10", "3.0E-2"};
+  const std::vector<std::string> strings = {"''", "'a'", "'it''s'", "'1'", "'--'", "'/*'", "'a.b'", "'\\'", "';'", "'\"'"};
   std::uint64_t state = 88172645463325252ULL;
   const auto next = [&state](std::size_t below) {  // xorshift: the same run every time
     state ^= state << 13;

@@ -57,8 +57,7 @@ TEST_CASE("parameters count outside literals and comments alone", "[parser][toke
 }
 
 TEST_CASE("no literal is shown, and never more than asked for", "[parser][tokens]") {
-  CHECK(WithoutLiterals(" select  1,\n'secret' -- who\n from t where x = $1 ", {}, 100) ==
-        "select ?, ? from t where x = $1");
+  CHECK(WithoutLiterals(" select  1,\n'secret' -- who\n from t where x = $1 ", {}, 100) == "select ?, ? from t where x = $1");
   CHECK(WithoutLiterals("create role r password 'secret'", {}, 100) == "create role r password ?");
   CHECK(WithoutLiterals("select 'secret not ended", {}, 100) == "select ?");
   CHECK(WithoutLiterals("select $$secret$$", {}, 100) == "select ?");

@@ -10,9 +10,8 @@ namespace {
 
 using wire::CString;
 
-const std::string kError = "S" + CString("FEHLER") + "V" + CString("ERROR") + "C" +
-                           CString("25006") + "M" + CString("read-only") + "F" +
-                           CString("utility.c") + '\0';
+const std::string kError = "S" + CString("FEHLER") + "V" + CString("ERROR") + "C" + CString("25006") + "M" +
+                           CString("read-only") + "F" + CString("utility.c") + '\0';
 
 }  // namespace
 

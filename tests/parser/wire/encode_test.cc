@@ -27,10 +27,8 @@ TEST_CASE("messages are appended as the protocol lays them out", "[parser][encod
   CHECK(Made([](auto& out) { AppendQuery(out, "SELECT 1"); }) == wire::Query("SELECT 1"));
   CHECK(Made([](auto& out) { AppendReadyForQuery(out, 'T'); }) == Message('Z', "T"));
   CHECK(Made([](auto& out) { AppendEmpty(out, 'S'); }) == Message('S'));
-  CHECK(Made([](auto& out) { AppendCommandComplete(out, "BEGIN"); }) ==
-        Message('C', CString("BEGIN")));
-  CHECK(Made([](auto& out) { AppendParameterStatus(out, "a", "b"); }) ==
-        Message('S', CString("a") + CString("b")));
+  CHECK(Made([](auto& out) { AppendCommandComplete(out, "BEGIN"); }) == Message('C', CString("BEGIN")));
+  CHECK(Made([](auto& out) { AppendParameterStatus(out, "a", "b"); }) == Message('S', CString("a") + CString("b")));
   const std::string types = wire::U16(1) + wire::U32(23);
   CHECK(Made([&](auto& out) { AppendParse(out, "n", "SELECT $1", AsBytes(types)); }) ==
         Message('P', CString("n") + CString("SELECT $1") + types));
@@ -52,9 +50,7 @@ TEST_CASE("numbers are big-endian", "[parser][encode]") {
 TEST_CASE("an error is read back as it was written", "[parser][encode]") {
   const auto detail = GENERATE("", "why");
   const auto text = Made([&](auto& out) {
-    AppendError(
-        out,
-        {.severity = "FATAL", .sqlstate = "57P01", .message = "m", .detail = detail, .hint = "h"});
+    AppendError(out, {.severity = "FATAL", .sqlstate = "57P01", .message = "m", .detail = detail, .hint = "h"});
   });
   CHECK(text[0] == 'E');
   CHECK(text.back() == '\0');
@@ -67,11 +63,11 @@ TEST_CASE("an error is read back as it was written", "[parser][encode]") {
 }
 
 TEST_CASE("a notice becomes an error of another severity, with all else that it says", "[parser][encode]") {
-  const std::string notice = "S" + CString("WARNUNG") + "V" + CString("WARNING") + "C" + CString("57P02") + "M" +
-                             CString("m") + "D" + CString("why") + "R" + CString("quickdie") + '\0';
+  const std::string notice = "S" + CString("WARNUNG") + "V" + CString("WARNING") + "C" + CString("57P02") + "M" + CString("m") +
+                             "D" + CString("why") + "R" + CString("quickdie") + '\0';
   const auto text = ErrorWithSeverity(AsBytes(notice), "FATAL");
-  CHECK(text == Message('E', "S" + CString("FATAL") + "V" + CString("FATAL") + "C" + CString("57P02") + "M" + CString("m") +
-                                 "D" + CString("why") + "R" + CString("quickdie") + '\0'));
+  CHECK(text == Message('E', "S" + CString("FATAL") + "V" + CString("FATAL") + "C" + CString("57P02") + "M" + CString("m") + "D" +
+                                 CString("why") + "R" + CString("quickdie") + '\0'));
   // What is cut short says what is there.
   const auto cut = GENERATE_COPY(range<std::size_t>(0, notice.size()));
   const auto part = ErrorWithSeverity(AsBytes(notice).first(cut), "ERROR");
@@ -80,13 +76,10 @@ TEST_CASE("a notice becomes an error of another severity, with all else that it 
 }
 
 TEST_CASE("a start-up and a cancel packet have no type byte", "[parser][encode]") {
-  const auto startup = Made([](auto& out) {
-    AppendStartup(out, {{"user", "u"}, {"database", "d"}});
-  });
+  const auto startup = Made([](auto& out) { AppendStartup(out, {{"user", "u"}, {"database", "d"}}); });
   CHECK(startup == wire::Startup({{"user", "u"}, {"database", "d"}}));
   const auto cancel = Made([](auto& out) { AppendCancelRequest(out, 7, wire::U32(0xFFFFFFFE)); });
-  CHECK(cancel ==
-        wire::Packet(wire::U32(wire::kCancelCode) + wire::U32(7) + wire::U32(0xFFFFFFFE)));
+  CHECK(cancel == wire::Packet(wire::U32(wire::kCancelCode) + wire::U32(7) + wire::U32(0xFFFFFFFE)));
 }
 
 }  // namespace waypost

@@ -8,8 +8,7 @@
 namespace waypost {
 
 TEST_CASE("fields come in the order in which they stand", "[parser][fields]") {
-  const std::string body = "B" + wire::U16(0xFFFE) + wire::U32(0x80000001) + wire::CString("text") +
-                           wire::CString("") + "raw!";
+  const std::string body = "B" + wire::U16(0xFFFE) + wire::U32(0x80000001) + wire::CString("text") + wire::CString("") + "raw!";
   Fields fields(AsBytes(body));
   CHECK(fields.Byte() == 'B');
   CHECK(fields.U16() == 0xFFFE);
@@ -31,21 +30,11 @@ TEST_CASE("a field that is not there is empty and remembered", "[parser][fields]
   const std::string body = field == 0 ? "" : "x";
   Fields fields(AsBytes(body));
   switch (field) {
-    case 0:
-      CHECK(fields.Byte() == '\0');
-      break;
-    case 1:
-      CHECK(fields.U16() == 0);
-      break;
-    case 2:
-      CHECK(fields.U32() == 0);
-      break;
-    case 3:
-      CHECK(fields.CString().empty());
-      break;
-    default:
-      CHECK(fields.Take(2).empty());
-      break;
+    case 0: CHECK(fields.Byte() == '\0'); break;
+    case 1: CHECK(fields.U16() == 0); break;
+    case 2: CHECK(fields.U32() == 0); break;
+    case 3: CHECK(fields.CString().empty()); break;
+    default: CHECK(fields.Take(2).empty()); break;
   }
   CHECK_FALSE(fields.ok());
   CHECK(fields.rest().empty());

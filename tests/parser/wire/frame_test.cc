@@ -40,11 +40,9 @@ TEST_CASE("the headers and bodies of a wire are those that were put into it", "[
 
 TEST_CASE("frames are found whatever the read boundaries", "[parser][frame]") {
   const std::string one = Query("SELECT 1") + Message('S') + Message('H');
-  const std::string extended =
-      Message('P', wire::CString("") + wire::CString("SELECT $1") + wire::U16(0)) + Message('S') +
-      Query("") + Message('d', std::string(300, 'x'));
-  const std::vector<std::string> wires = {one, extended, extended + Header('Q', 3),
-                                          one + Header('Q', 0xFFFFFFFF) + one,
+  const std::string extended = Message('P', wire::CString("") + wire::CString("SELECT $1") + wire::U16(0)) + Message('S') +
+                               Query("") + Message('d', std::string(300, 'x'));
+  const std::vector<std::string> wires = {one, extended, extended + Header('Q', 3), one + Header('Q', 0xFFFFFFFF) + one,
                                           extended + Header('Q', 9).substr(0, 3)};
   const auto which = GENERATE(range<std::size_t>(0, 5));
   const auto& text = wires.at(which);
@@ -74,10 +72,9 @@ TEST_CASE("a header that is not whole is left where it is", "[parser][frame]") {
   CHECK(header.body_bytes == 7);
 }
 
-TEST_CASE("a length that no message can have is malformed and nothing is taken",
-          "[parser][frame]") {
-  const auto length = GENERATE(0U, 1U, 3U, 0xFFFFFFFFU, 0x7FFFFFFFU, 0x80000000U, 0x80000004U,
-                               4U + kMaxMessageBytes + 1U, 0x40000003U);
+TEST_CASE("a length that no message can have is malformed and nothing is taken", "[parser][frame]") {
+  const auto length =
+      GENERATE(0U, 1U, 3U, 0xFFFFFFFFU, 0x7FFFFFFFU, 0x80000000U, 0x80000004U, 4U + kMaxMessageBytes + 1U, 0x40000003U);
   CAPTURE(length);
   const std::string wire = Header('Q', length) + "SELECT";
   Bytes input = AsBytes(wire);

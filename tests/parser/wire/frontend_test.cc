@@ -16,8 +16,7 @@ using wire::U32;
 template <class Read>
 bool OnlyWhole(const std::string& body, Read read) {
   bool only = read(AsBytes(body)).has_value() && !read(AsBytes(body + '\0')).has_value();
-  for (std::size_t cut = 0; cut < body.size(); ++cut)
-    only = only && !read(AsBytes(body).first(cut)).has_value();
+  for (std::size_t cut = 0; cut < body.size(); ++cut) only = only && !read(AsBytes(body).first(cut)).has_value();
   return only;
 }
 

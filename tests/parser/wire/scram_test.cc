@@ -13,8 +13,7 @@ namespace waypost {
 namespace {
 
 // RFC 7677, section 3: user "user", password "pencil".
-constexpr std::string_view kSaltRaw =
-    "\x5b\x6d\x99\x68\x9d\x12\x35\x8e\xec\xa0\x4b\x14\x12\x36\xfa\x81";
+constexpr std::string_view kSaltRaw = "\x5b\x6d\x99\x68\x9d\x12\x35\x8e\xec\xa0\x4b\x14\x12\x36\xfa\x81";
 constexpr std::string_view kClientFirst = "n,,n=user,r=rOprNGfwEbeRWgbNEkqO";
 constexpr std::string_view kServerNonce = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
 constexpr std::string_view kServerFirst =
@@ -30,17 +29,13 @@ const ScramVerifier& Pencil() {
   return verifier;
 }
 
-ScramServer RfcServer() {
-  return {Pencil(), std::string(kServerNonce)};
-}
+ScramServer RfcServer() { return {Pencil(), std::string(kServerNonce)}; }
 
 ScramCredentials Password(std::string_view password) {
   return {.password = std::string(password), .has_password = true, .keys = {}};
 }
 
-ScramCredentials Keys(const ScramKeys& keys) {
-  return {.password = {}, .has_password = false, .keys = keys};
-}
+ScramCredentials Keys(const ScramKeys& keys) { return {.password = {}, .has_password = false, .keys = keys}; }
 
 // A whole login; the fault that ended it, or nothing.
 std::string Login(ScramClient client, ScramServer server, ScramKeys* learnt = nullptr) {
@@ -101,12 +96,10 @@ TEST_CASE("a malformed verifier is refused", "[parser][scram]") {
   SECTION("of another form") {
     const std::string keys = good.substr(good.rfind('$'));
     const std::string text = GENERATE_COPY(
-        std::string("md5a6343a68d964ca596d9752250d54bb8a"), "SCRAM-SHA-1$4096:QQ==" + keys,
-        "SCRAM-SHA-256$0:QQ==" + keys, "SCRAM-SHA-256$-1:QQ==" + keys,
-        "SCRAM-SHA-256$4096x:QQ==" + keys, "SCRAM-SHA-256$99999999999:QQ==" + keys,
-        "SCRAM-SHA-256$3000000000:QQ==" + keys, "SCRAM-SHA-256$4096:" + keys,
-        "SCRAM-SHA-256$4096:Q===" + keys, "SCRAM-SHA-256$4096:Q Q=" + keys, good + " ",
-        good + "====");
+        std::string("md5a6343a68d964ca596d9752250d54bb8a"), "SCRAM-SHA-1$4096:QQ==" + keys, "SCRAM-SHA-256$0:QQ==" + keys,
+        "SCRAM-SHA-256$-1:QQ==" + keys, "SCRAM-SHA-256$4096x:QQ==" + keys, "SCRAM-SHA-256$99999999999:QQ==" + keys,
+        "SCRAM-SHA-256$3000000000:QQ==" + keys, "SCRAM-SHA-256$4096:" + keys, "SCRAM-SHA-256$4096:Q===" + keys,
+        "SCRAM-SHA-256$4096:Q Q=" + keys, good + " ", good + "====");
     CAPTURE(text);
     CHECK_FALSE(ParseVerifier(text));
   }
@@ -118,8 +111,7 @@ TEST_CASE("the key learnt from a client logs in elsewhere", "[parser][scram]") {
   CHECK(Login(ScramClient(Keys(learnt), "c2"), RfcServer()).empty());
 
   SECTION("but not where the verifier is another one") {
-    const auto other =
-        GENERATE(MakeVerifier("pencil", "another salt"), MakeVerifier("pencil", kSaltRaw, 5000));
+    const auto other = GENERATE(MakeVerifier("pencil", "another salt"), MakeVerifier("pencil", kSaltRaw, 5000));
     ScramServer server(other, "s");
     ScramClient client(Keys(learnt), "c");
     const auto first = server.OnClientFirst(client.ClientFirst());
@@ -209,9 +201,8 @@ TEST_CASE("client-final-message is checked as PostgreSQL checks it", "[parser][s
   }
   SECTION("of another form") {
     const std::string payload = GENERATE_COPY(
-        "c=eSws," + nonce + "," + proof, "c=," + nonce + "," + proof, "c=biws,r=other," + proof,
-        "c=biws," + nonce + "x," + proof, nonce + "," + proof, "c=biws," + proof,
-        "c=biws," + nonce + "," + proof + ",x=y", "c=biws," + nonce + ",p=QUJD",
+        "c=eSws," + nonce + "," + proof, "c=," + nonce + "," + proof, "c=biws,r=other," + proof, "c=biws," + nonce + "x," + proof,
+        nonce + "," + proof, "c=biws," + proof, "c=biws," + nonce + "," + proof + ",x=y", "c=biws," + nonce + ",p=QUJD",
         "c=biws," + nonce + ",p=" + std::string(44, '!'), "c=biws," + nonce + ",x," + proof);
     CAPTURE(payload);
     const auto answer = server.OnClientFinal(payload);

@@ -17,8 +17,7 @@ using wire::U32;
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-constexpr std::string_view kNoTerminator =
-    "invalid startup packet layout: expected terminator as last byte";
+constexpr std::string_view kNoTerminator = "invalid startup packet layout: expected terminator as last byte";
 constexpr std::string_view kBadLength = "invalid length of startup packet";
 
 StartupPacket Read(std::string_view wire) {
@@ -27,9 +26,7 @@ StartupPacket Read(std::string_view wire) {
 }
 
 // A start-up packet of protocol 3.0 whose parameters are `body`, right or wrong.
-std::string StartupOf(std::string_view body) {
-  return Packet(U32(wire::kProtocol30).append(body));
-}
+std::string StartupOf(std::string_view body) { return Packet(U32(wire::kProtocol30).append(body)); }
 
 Pairs SettingsOf(std::string_view options) {
   Pairs settings;
@@ -85,8 +82,7 @@ TEST_CASE("the minor version asked for is kept", "[parser][startup]") {
 }
 
 TEST_CASE("a protocol that is not 3 is named", "[parser][startup]") {
-  const auto version =
-      GENERATE(0U, 1U << 16U, 2U << 16U, (4U << 16U) + 7U, 0xFFFFFFFFU, (1234U << 16U) + 5681U);
+  const auto version = GENERATE(0U, 1U << 16U, 2U << 16U, (4U << 16U) + 7U, 0xFFFFFFFFU, (1234U << 16U) + 5681U);
   CAPTURE(version);
   const auto packet = Read(Startup({{"user", "u"}}, version));
   CHECK(packet.kind == StartupKind::kUnsupportedMajor);
@@ -95,10 +91,9 @@ TEST_CASE("a protocol that is not 3 is named", "[parser][startup]") {
 }
 
 TEST_CASE("any part of a packet asks for more and is left where it is", "[parser][startup]") {
-  const std::string text =
-      GENERATE(as<std::string>{}, Startup({{"user", "alice"}, {"database", "shop"}}),
-               Packet(U32(wire::kCancelCode) + U32(17) + U32(99)), Packet(U32(wire::kSslCode)),
-               Packet(U32(wire::kGssCode)), Startup({}, 2U << 16U));
+  const std::string text = GENERATE(as<std::string>{}, Startup({{"user", "alice"}, {"database", "shop"}}),
+                                    Packet(U32(wire::kCancelCode) + U32(17) + U32(99)), Packet(U32(wire::kSslCode)),
+                                    Packet(U32(wire::kGssCode)), Startup({}, 2U << 16U));
   for (std::size_t cut = 0; cut < text.size(); ++cut) {
     CAPTURE(cut);
     Bytes input = AsBytes(text).first(cut);
@@ -109,9 +104,8 @@ TEST_CASE("any part of a packet asks for more and is left where it is", "[parser
 
 TEST_CASE("what follows a packet stays in the input", "[parser][startup]") {
   const std::string behind = "\x16\x03\x01";
-  const std::string text =
-      GENERATE(as<std::string>{}, Startup({{"user", "u"}}), Packet(U32(wire::kSslCode)),
-               Packet(U32(wire::kCancelCode) + U32(1) + U32(2)), Startup({}, 2U << 16U));
+  const std::string text = GENERATE(as<std::string>{}, Startup({{"user", "u"}}), Packet(U32(wire::kSslCode)),
+                                    Packet(U32(wire::kCancelCode) + U32(1) + U32(2)), Startup({}, 2U << 16U));
   const std::string both = text + behind;
   Bytes input = AsBytes(both);
   CHECK(ReadStartup(input).kind != StartupKind::kNeedMore);
@@ -150,8 +144,8 @@ TEST_CASE("a cancel request of another length is malformed", "[parser][startup]"
 }
 
 TEST_CASE("a length that no packet can have is malformed at once", "[parser][startup]") {
-  const auto length = GENERATE(0U, 1U, 2U, 3U, 4U, 5U, 6U, 7U, 10'001U, 0x7FFFFFFFU, 0x80000000U,
-                               0xFFFFFFFFU, 0x47455420U /* "GET " */, 0x16030100U /* TLS */);
+  const auto length = GENERATE(0U, 1U, 2U, 3U, 4U, 5U, 6U, 7U, 10'001U, 0x7FFFFFFFU, 0x80000000U, 0xFFFFFFFFU,
+                               0x47455420U /* "GET " */, 0x16030100U /* TLS */);
   CAPTURE(length);
   const std::string wire = U32(length);
   Bytes input = AsBytes(wire);
@@ -162,25 +156,22 @@ TEST_CASE("a length that no packet can have is malformed at once", "[parser][sta
 }
 
 TEST_CASE("the longest packet is read", "[parser][startup]") {
-  const std::string before =
-      U32(wire::kProtocol30) + CString("user") + CString("u") + CString("application_name");
+  const std::string before = U32(wire::kProtocol30) + CString("user") + CString("u") + CString("application_name");
   const std::size_t room = kMaxStartupBytes - 4 - before.size() - 2;
   const auto packet = Read(Packet(before + CString(std::string(room, 'x')) + '\0'));
   CHECK(packet.kind == StartupKind::kStartup);
   REQUIRE(packet.parameters.size() == 1);
   CHECK(packet.parameters[0].second.size() == room);
-  CHECK(Read(Packet(before + CString(std::string(room + 1, 'x')) + '\0')).kind ==
-        StartupKind::kMalformed);
+  CHECK(Read(Packet(before + CString(std::string(room + 1, 'x')) + '\0')).kind == StartupKind::kMalformed);
 }
 
 TEST_CASE("parameters that are cut short or run on are malformed", "[parser][startup]") {
-  const std::string body =
-      GENERATE(as<std::string>{}, "",                            // no terminator at all
-               "user", CString("user"),                          // a name without a value
-               CString("user") + "alice",                        // a value without its end
-               CString("user") + CString("alice"),               // the last terminator is missing
-               CString("user") + CString("alice") + '\0' + 'x',  // something behind it
-               std::string(2, '\0'));
+  const std::string body = GENERATE(as<std::string>{}, "",                            // no terminator at all
+                                    "user", CString("user"),                          // a name without a value
+                                    CString("user") + "alice",                        // a value without its end
+                                    CString("user") + CString("alice"),               // the last terminator is missing
+                                    CString("user") + CString("alice") + '\0' + 'x',  // something behind it
+                                    std::string(2, '\0'));
   CAPTURE(body);
   const auto packet = Read(StartupOf(body));
   CHECK(packet.kind == StartupKind::kMalformed);
@@ -205,8 +196,7 @@ TEST_CASE("options are settings in all their spellings", "[parser][startup]") {
   CHECK(SettingsOf("-c a=b") == Pairs{{"a", "b"}});
   CHECK(SettingsOf("-ca=b") == Pairs{{"a", "b"}});
   CHECK(SettingsOf("--a=b") == Pairs{{"a", "b"}});
-  CHECK(SettingsOf("--search-path=x -c statement-timeout=5") ==
-        Pairs{{"search_path", "x"}, {"statement_timeout", "5"}});
+  CHECK(SettingsOf("--search-path=x -c statement-timeout=5") == Pairs{{"search_path", "x"}, {"statement_timeout", "5"}});
   CHECK(SettingsOf("  -c\ta=b \n --c=d=e ") == Pairs{{"a", "b"}, {"c", "d=e"}});
   CHECK(SettingsOf("-c a=") == Pairs{{"a", ""}});
   CHECK(SettingsOf("-c a=-x-y") == Pairs{{"a", "-x-y"}});
@@ -221,8 +211,8 @@ TEST_CASE("a backslash in options takes the next character as it is", "[parser][
 }
 
 TEST_CASE("options that are no settings are refused", "[parser][startup]") {
-  const auto* const options = GENERATE("-c", "-c a", "-c =b", "--a", "--=b", "--", "-", "a=b",
-                                       "-d 5", "-E", "-c a=b x", "-c a=b -c", "\\");
+  const auto* const options =
+      GENERATE("-c", "-c a", "-c =b", "--a", "--=b", "--", "-", "a=b", "-d 5", "-E", "-c a=b x", "-c a=b -c", "\\");
   CAPTURE(options);
   Pairs settings;
   CHECK_FALSE(ReadOptions(options, settings));
