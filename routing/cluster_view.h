@@ -17,6 +17,8 @@ namespace waypost {
 using ServerId = std::uint16_t;
 
 enum class Role : std::uint8_t { kUnknown, kPrimary, kReplica };
+// What the operator wants of a server (intents.h).
+enum class Intent : std::uint8_t { kActive, kDrain, kMaintenance };
 enum class SyncState : std::uint8_t { kNone, kAsync, kPotential, kSync, kQuorum };
 
 // A term of office: the timeline that a primary is on, of one cluster. Each promotion begins a new timeline.
@@ -35,6 +37,7 @@ struct ServerView {
   std::string name, host;
   std::uint16_t port = 0;
   bool removed = false;        // no longer in the configuration
+  Intent intent = Intent::kActive;
   unsigned weight = 1;         // share of reads; 0: none
   unsigned max_connections = 0;
   bool up = false;             // the last probe was answered

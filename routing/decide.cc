@@ -78,6 +78,7 @@ std::string_view TargetName(Target target) {
 
 bool MayReadFrom(const ServerView& server, const ClusterView& view, const RoutingPolicy& policy, TimePoint now) {
   if (server.removed || !server.up || server.role != Role::kReplica || server.weight == 0) return false;
+  if (server.intent != Intent::kActive) return false;
   if (!FreshEnough(server, view, now)) return false;
   const bool stale_will_do = policy.consistency == Consistency::kEventual || policy.consistency == Consistency::kBounded;
   if (!server.streaming && !(stale_will_do && server.readable)) return false;
@@ -87,6 +88,7 @@ bool MayReadFrom(const ServerView& server, const ClusterView& view, const Routin
 std::string WhyNotReadFrom(const ServerView& server, const ClusterView& view, const RoutingPolicy& policy, TimePoint now) {
   if (MayReadFrom(server, view, policy, now)) return "";
   const bool judged = !server.removed && server.up && server.role == Role::kReplica;
+  if (judged && server.intent != Intent::kActive) return server.ineligible_why;
   if (judged && server.weight == 0) return "its weight is 0";
   if (judged && !FreshEnough(server, view, now)) return "its last answer to a probe is too old";
   if (!server.ineligible_why.empty()) return server.ineligible_why;

@@ -15,6 +15,7 @@ void MarkText(std::string_view text, Lexing lexing, const std::vector<Facts>& fa
   const auto hint = comment_hints ? HintIn(text, lexing) : std::string();
   marks.hint = HintOf(hint);
   marks.rules.clear();
+  marks.rules.reserve(facts.size());
   // A statement goes by its own fingerprint and by that of the whole text.
   std::array<std::uint64_t, 2> fingerprints{};
   const auto add = [&](std::size_t count, std::string_view sql) {
@@ -23,7 +24,8 @@ void MarkText(std::string_view text, Lexing lexing, const std::vector<Facts>& fa
     return count;
   };
   const auto whole = add(0, text);
-  const auto texts = facts.size() > 1 ? SplitStatements(text) : std::vector<std::string_view>();
+  const bool apart = facts.size() > 1 && rules.asks_for_fingerprints();
+  const auto texts = apart ? SplitStatements(text) : std::vector<std::string_view>();
   for (std::size_t i = 0; i < facts.size(); ++i) {
     const auto count = texts.size() == facts.size() ? add(whole, texts[i]) : whole;
     marks.rules.push_back(rules.StatementMask(facts[i], catalog, {fingerprints.data(), count}, hint));

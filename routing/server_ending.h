@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace waypost {
@@ -12,6 +13,12 @@ enum class ServerEnding : std::uint8_t {
   kIdle,     // the connection was idle for too long: the server did not look at what was sent meanwhile
   kConduct,  // because of what the client did or did not do: any PostgreSQL would have ended it
   kUnknown,  // something went wrong in that backend
+};
+
+// What a server said before it ended a connection.
+struct LastWords {
+  std::string error;  // an ErrorResponse, FATAL; empty: nothing
+  ServerEnding ending = ServerEnding::kUnsaid;
 };
 
 // `severity`, `sqlstate`: of an ErrorResponse that is FATAL or PANIC.

@@ -1,7 +1,7 @@
 #include "routing/statement_names.h"
 
 #include <algorithm>
-#include <unordered_set>
+#include <iterator>
 
 namespace waypost {
 namespace {
@@ -24,13 +24,15 @@ std::size_t StatementNames::Bytes() const {
   const auto add = [&](const StatementRef& statement) { bytes += kBytesEach + (statement ? statement->sql->text.size() : 0); };
   if (named_)
     for (const auto& [name, named] : *named_) add(named.statement);
+  if (folded_)
+    for (const auto& [name, named] : folded_->names) add(named.statement);
   for (const auto& plan : plan_) add(plan.statement);
   return bytes;
 }
 
 StatementRef StatementNames::FindAt(std::string_view whole, Place place) const {
   const auto name = KeptName(whole);
-  if (const auto* planned = Planned(name, place)) return planned->statement;
+  if (const auto* planned = Planned(name, place)) return *planned;
   if (name.empty()) return unnamed_;
   if (!named_) return nullptr;
   const auto found = named_->find(name);
@@ -40,40 +42,50 @@ StatementRef StatementNames::FindAt(std::string_view whole, Place place) const {
 std::vector<std::pair<std::string_view, StatementRef>> StatementNames::InOrder() const {
   std::vector<std::pair<std::string_view, StatementRef>> list;
   if (!named_) return list;
-  std::vector<const Names::value_type*> entries;
-  entries.reserve(named_->size());
-  for (const auto& entry : *named_) entries.push_back(&entry);
-  std::sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) { return a->second.since < b->second.since; });
-  for (const auto* entry : entries) list.emplace_back(entry->first, entry->second.statement);
+  for (const auto* entry : Sorted(*named_)) list.emplace_back(entry->first, entry->second.statement);
   return list;
 }
 
-// The last plan before `place` that says what `name` means; null: none does.
-const StatementNames::Entry* StatementNames::Planned(std::string_view name, Place place) const {
-  const auto end = std::min<std::size_t>(place, plan_.size());
-  if (!index_) {
-    for (auto i = end; i-- > 0;)
-      if (plan_[i].all ? !name.empty() : plan_[i].name == name) return &plan_[i];
-    return nullptr;
-  }
-  const auto last_before = [&](const std::vector<Place>& places) -> const Entry* {
-    const auto next = std::lower_bound(places.begin(), places.end(), static_cast<Place>(end));
-    return next == places.begin() ? nullptr : &plan_[*std::prev(next)];
-  };
-  const auto found = index_->find(name);
-  const auto* own = found == index_->end() ? nullptr : last_before(found->second);
-  return std::max(own, name.empty() ? nullptr : last_before(clears_));
+std::vector<const StatementNames::Names::value_type*> StatementNames::Sorted(const Names& names) {
+  std::vector<const Names::value_type*> entries;
+  entries.reserve(names.size());
+  for (const auto& entry : names) entries.push_back(&entry);
+  std::sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) { return a->second.since < b->second.since; });
+  return entries;
 }
 
-void StatementNames::Index(Place place) {
-  const auto& plan = plan_[place];
-  if (plan.all) clears_.push_back(place);
-  else (*index_)[plan.name].push_back(place);
+// What was last planned for `name` before `place`; null: nothing was.
+const StatementRef* StatementNames::Planned(std::string_view name, Place place) const {
+  static const StatementRef nothing;
+  const auto first = FirstPlace();
+  if (place < first) return nullptr;
+  const auto end = std::min<std::size_t>(place - first, plan_.size());
+  if (!index_) {
+    for (auto i = end; i-- > 0;)
+      if (plan_[i].all ? !name.empty() : plan_[i].name == name) return &plan_[i].statement;
+  } else {
+    const auto last_before = [&](const std::vector<std::size_t>& places) -> const Entry* {
+      const auto next = std::lower_bound(places.begin(), places.end(), end);
+      return next == places.begin() ? nullptr : &plan_[*std::prev(next)];
+    };
+    const auto found = index_->find(name);
+    const auto* own = found == index_->end() ? nullptr : last_before(found->second);
+    if (const auto* last = std::max(own, name.empty() ? nullptr : last_before(clears_))) return &last->statement;
+  }
+  if (!folded_) return nullptr;
+  if (const auto found = folded_->names.find(name); found != folded_->names.end()) return &found->second.statement;
+  return folded_->none && !name.empty() ? &nothing : nullptr;
+}
+
+void StatementNames::Index(std::size_t i) {
+  const auto& plan = plan_[i];
+  if (plan.all) clears_.push_back(i);
+  else (*index_)[plan.name].push_back(i);
 }
 
 void StatementNames::Add(Entry plan) {
   plan_.push_back(std::move(plan));
-  if (index_) return Index(place() - 1);
+  if (index_) return Index(plan_.size() - 1);
   if (plan_.size() > kShortPlan) IndexAll();
 }
 
@@ -84,42 +96,50 @@ void StatementNames::Plan(std::string_view name, StatementRef statement) {
 void StatementNames::PlanNone() { Add({{}, nullptr, true}); }
 
 void StatementNames::Unplan(Place place) {
-  for (auto i = this->place(); i-- > place;) {
-    if (index_) (plan_[i].all ? clears_ : index_->find(plan_[i].name)->second).pop_back();
+  while (!plan_.empty() && this->place() > place) {
+    const auto& last = plan_.back();
+    if (index_) (last.all ? clears_ : index_->find(last.name)->second).pop_back();
     plan_.pop_back();
   }
 }
 
 void StatementNames::ForgetPlaces() {
-  if (plan_.size() < std::max(forget_at_, kShortPlan)) return;
-  std::vector<Entry> kept;
-  std::unordered_set<std::string_view> seen;
-  bool cleared = false;
-  for (auto plan = plan_.rbegin(); plan != plan_.rend(); ++plan) {
-    if (plan->all ? cleared : (cleared && !plan->name.empty()) || !seen.insert(plan->name).second) continue;
-    cleared = cleared || plan->all;
-    kept.push_back(*plan);
+  if (plan_.empty()) return;
+  if (!folded_) folded_ = std::make_unique<Folded>();
+  auto& names = folded_->names;
+  for (auto& plan : plan_) {
+    if (!plan.all) {
+      names[std::move(plan.name)] = {std::move(plan.statement), ++ever_named_};
+      continue;
+    }
+    folded_->none = true;
+    auto unnamed = names.extract(std::string());
+    names.clear();
+    if (!unnamed.empty()) names.insert(std::move(unnamed));
   }
-  std::reverse(kept.begin(), kept.end());
-  plan_ = std::move(kept);
-  forget_at_ = plan_.size() * 2;
+  ForgetPlan();
+}
+
+void StatementNames::ForgetPlan() {
+  ClearWithinReason(plan_);
+  ClearWithinReason(clears_);
   index_.reset();
-  clears_.clear();
-  if (plan_.size() > kShortPlan) IndexAll();
 }
 
 void StatementNames::IndexAll() {
-  index_ = std::make_unique<ByName<std::vector<Place>>>();
-  for (Place i = 0; i < place(); ++i) Index(i);
+  index_ = std::make_unique<ByName<std::vector<std::size_t>>>();
+  for (std::size_t i = 0; i < plan_.size(); ++i) Index(i);
 }
 
 std::string StatementNames::NameOf(std::string_view server_name) const {
   const auto is = [&](const StatementRef& statement) { return statement && statement->server_name == server_name; };
   for (const auto& plan : plan_)
     if (!plan.name.empty() && is(plan.statement)) return plan.name;
-  if (named_)
-    for (const auto& [name, named] : *named_)
-      if (is(named.statement)) return name;
+  for (const auto* names : {folded_ ? &folded_->names : nullptr, named_.get()}) {
+    if (names == nullptr) continue;
+    for (const auto& [name, named] : *names)
+      if (!name.empty() && is(named.statement)) return name;
+  }
   return {};
 }
 
@@ -127,8 +147,7 @@ void StatementNames::Set(std::string_view whole, StatementRef statement) {
   const auto name = KeptName(whole);
   const auto found = named_ ? named_->find(name) : Names::iterator();
   const bool known = named_ && found != named_->end();
-  if (!known) before_.push_back({std::string(name), nullptr});
-  else before_.push_back({std::string(name), found->second.statement, false, found->second.since});
+  before_.push_back({std::string(name), known ? found->second : Named{}});
   Put(name, {std::move(statement), known ? found->second.since : ++ever_named_});
 }
 
@@ -149,15 +168,14 @@ void StatementNames::Put(std::string_view name, Named named) {
 
 void StatementNames::Clear() {
   if (!named_) return;
-  for (auto& [name, named] : *named_) before_.push_back({name, std::move(named.statement), false, named.since});
-  named_.reset();
+  before_.push_back({{}, {}, std::move(named_)});
 }
 
 void StatementNames::Tell(std::string_view whole, const StatementRef& untold, const StatementRef& told) {
   const auto name = KeptName(whole);
   // A name that is planned twice is told once: what the batch does behind that needs no telling.
-  if (const auto* planned = Planned(name, place()); planned != nullptr && planned->statement == untold)
-    plan_[static_cast<std::size_t>(planned - plan_.data())].statement = told;
+  if (const auto* planned = Planned(name, place()); planned != nullptr && *planned && *planned == untold)
+    *const_cast<StatementRef*>(planned) = told;  // it is one of ours
   if (name.empty()) {
     if (unnamed_ == untold) unnamed_ = told;
     return;
@@ -167,20 +185,28 @@ void StatementNames::Tell(std::string_view whole, const StatementRef& untold, co
 }
 
 void StatementNames::EndBatch() {
-  ClearWithinReason(plan_);
+  ForgetPlan();
+  folded_.reset();
   ClearWithinReason(before_);
-  ClearWithinReason(clears_);
-  forget_at_ = 0;
-  index_.reset();
 }
 
 void StatementNames::UndoBatch() {
-  for (auto changed = std::move(before_); !changed.empty(); changed.pop_back())
-    Put(changed.back().name, {std::move(changed.back().statement), changed.back().since});
+  for (auto changed = std::move(before_); !changed.empty(); changed.pop_back()) {
+    auto& last = changed.back();
+    if (last.all) named_ = std::move(last.all);
+    else Put(last.name, std::move(last.named));
+  }
   ClearWithinReason(before_);
 }
 
 void StatementNames::KeepBatch() {
+  if (folded_) {
+    if (folded_->none) Clear();
+    for (const auto* entry : Sorted(folded_->names)) {
+      if (entry->first.empty()) unnamed_ = entry->second.statement;
+      else Set(entry->first, entry->second.statement);
+    }
+  }
   for (const auto& plan : plan_) {
     if (plan.all) Clear();
     else if (plan.name.empty()) unnamed_ = plan.statement;

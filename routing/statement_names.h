@@ -45,17 +45,19 @@ class StatementNames {
   // Valid until one changes.
   [[nodiscard]] std::vector<std::pair<std::string_view, StatementRef>> InOrder() const;
 
+  // How many names but "" mean anything, by what the server has answered.
+  [[nodiscard]] std::size_t size() const { return named_ ? named_->size() : 0; }
   // About what all of them take, the planned ones too. Takes as long as there are names.
   [[nodiscard]] std::size_t Bytes() const;
 
   // Where the next plan will stand.
-  [[nodiscard]] Place place() const { return static_cast<Place>(plan_.size()); }
+  [[nodiscard]] Place place() const { return FirstPlace() + static_cast<Place>(plan_.size()); }
   // From here on `name` means `statement`; null: nothing.
   void Plan(std::string_view name, StatementRef statement);
   // From here on no name but "" means anything: DEALLOCATE ALL.
   void PlanNone();
-  // Nobody will ask for a place before this one: of what was planned for a name, only the last stays. From time to time, so
-  // that it costs a plan no more than a constant.
+  // Nobody will ask for a place before this one but 0: of what was planned for a name, only the last stays. Takes as long as
+  // there are plans since the last time.
   void ForgetPlaces();
   // What was planned from `place` on is not.
   void Unplan(Place place);
@@ -86,29 +88,42 @@ class StatementNames {
     std::uint64_t since = 0;  // the order in which names came to mean something
   };
   using Names = ByName<Named>;
-  // One plan, or one name as it was before the batch changed it.
   struct Entry {
     std::string name;
     StatementRef statement;
     bool all = false;  // PlanNone
-    std::uint64_t since = 0;  // of what was before
+  };
+  // One name as it was before the batch changed it, or all of them.
+  struct Before {
+    std::string name;
+    Named named;
+    std::unique_ptr<Names> all{};
+  };
+  // What was planned at places that are forgotten.
+  struct Folded {
+    bool none = false;  // of what was named before
+    Names names;        // a null statement: it means nothing
   };
 
-  [[nodiscard]] const Entry* Planned(std::string_view name, Place place) const;
+  [[nodiscard]] const StatementRef* Planned(std::string_view name, Place place) const;
+  // Of plan_. Before it, what is folded counts; before that, at 0, what the server has answered.
+  [[nodiscard]] Place FirstPlace() const { return folded_ ? 1 : 0; }
   void Add(Entry plan);
   void Put(std::string_view name, Named named);
-  void Index(Place place);
+  [[nodiscard]] static std::vector<const Names::value_type*> Sorted(const Names& names);  // as they came to mean anything
+  void ForgetPlan();
+  void Index(std::size_t i);
   void IndexAll();
 
   std::unique_ptr<Names> named_;  // few clients name any
   std::uint64_t ever_named_ = 0;
   StatementRef unnamed_;
-  std::vector<Entry> plan_;
-  std::size_t forget_at_ = 0;  // ForgetPlaces does nothing for a plan shorter than this; 0: than kShortPlan
-  std::vector<Entry> before_;  // what the batch has changed, the oldest first
-  // Of a long plan: the places that change each name, in order; and those that clear all.
-  std::unique_ptr<ByName<std::vector<Place>>> index_;
-  std::vector<Place> clears_;
+  std::unique_ptr<Folded> folded_;
+  std::vector<Entry> plan_;     // behind what is folded
+  std::vector<Before> before_;  // what the batch has changed, the oldest first
+  // Of a long plan: what in it changes each name, in order; and what clears all.
+  std::unique_ptr<ByName<std::vector<std::size_t>>> index_;
+  std::vector<std::size_t> clears_;
 };
 
 }  // namespace waypost

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What the documents say, as far as grep can hold it to the code: every link to a file leads somewhere, docs/metrics.md has
-# every metric and no other, and docs/routing.md and docs/pooling.md have every reason that can be shown.
+# every metric and no other, docs/routing.md, docs/pooling.md and the page have every reason that can be shown, and
+# docs/operations.md says what to do for every alert.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 failed=0
@@ -20,10 +21,20 @@ differ=$(diff <(metrics) <(documented)) || fail "metrics/metrics.def (<) and doc
 # NAMES of the array in parser/sql/verdict.cc that begins with PATTERN.
 names() { sed -n "/$1/,/};/p" parser/sql/verdict.cc | grep -oE '"[a-z_]+"' | tr -d '"'; }
 for reason in $(names 'kReasonNames = {'); do
-  [ "$reason" = no_primary ] || grep -q "\`$reason\`" docs/routing.md || fail "docs/routing.md does not explain the reason $reason"
+  grep -q "\`$reason\`" docs/routing.md || fail "docs/routing.md does not explain the reason $reason"
+done
+for name in $(names 'kReasonNames = {') $(names 'kPinNames = {'); do
+  [ "$name" = none ] || grep -qE "^  $name: [[{]" core/admin/page/reasons.js || fail "core/admin/page/reasons.js does not explain $name"
 done
 for pin in $(names 'kPinNames = {'); do
   [ "$pin" = none ] || grep -q "\`$pin\`" docs/pooling.md || fail "docs/pooling.md does not explain the pin $pin"
+done
+
+alerts() { grep -oE 'alert: \w+' deploy/prometheus/waypost.rules.yaml | cut -d' ' -f2 | sort; }
+described() { sed -nE 's/^### (Waypost\w+)$/\1/p' docs/operations.md | sort; }
+differ=$(diff <(alerts) <(described)) || fail "the alerts (<) and what docs/operations.md says to do (>) differ:"$'\n'"$differ"
+for alert in $(alerts); do
+  grep -q "runbook: docs/operations.md#${alert,,}$" deploy/prometheus/waypost.rules.yaml || fail "the alert $alert does not lead to docs/operations.md"
 done
 
 [ "$failed" = 0 ] && echo "docs: ok"

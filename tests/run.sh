@@ -57,8 +57,8 @@ PY
 )
 }
 
-integration_tests() {  # PRESET [pytest arguments]
-  pytest_suite integration "$@" "${long[@]}"
+integration_tests() {  # PRESET [pytest arguments]: a process for each core, each with a cluster of its own, file by file
+  pytest_suite integration "$@" -n "$jobs" --dist loadfile "${long[@]}"
 }
 
 pytest_suite() {  # FOLDER PRESET [pytest arguments]
@@ -90,13 +90,18 @@ majors() {  # what may differ on other majors of PostgreSQL: on the oldest and t
     export WAYPOST_POSTGRES=$major
     bin=$("$root/deploy/postgresql.sh" "$major") || { count 0 1; continue; }
     suffix=-$major
-    pytest_suite integration release "${only[@]}"
+    integration_tests release "${only[@]}"
     [ ${#long[@]} -eq 0 ] || pytest_suite consistency release
     suffix='' matrix+=("$("$bin/postgres" --version | grep -oE '[0-9]+\.[0-9]+' | head -n 1)=$(printf '%s\n' "$logs"/pytest-*-release-"$major".xml | paste -sd,)")
   done
   unset WAYPOST_POSTGRES
   "$python" "$root/tests/support/matrix.py" "${matrix[@]}" >"$logs/postgresql.md" || count 0 1
   [ ${#long[@]} -eq 0 ] || cp "$logs/postgresql.md" "$root/docs/postgresql.md"
+}
+
+check() {  # COMMAND...: counts as one test
+  step "$*"
+  "$@" && count 1 0 || count 0 1
 }
 
 main() {
@@ -113,15 +118,19 @@ main() {
   step "packages"
   "$root/deploy/install.sh" || die "installation failed"
   [ ${#long[@]} -eq 0 ] || "$root/deploy/install.sh" drivers failover || die "installation failed"
+  check "$root/tests/format.sh"
   build release
+  check "$root/tests/tidy.sh" build/release
   unit_tests release
   integration_tests release
   pytest_suite consistency release
+  pytest_suite faults release "${long[@]}"
   [ ${#long[@]} -eq 0 ] || pytest_suite failover release --long
   majors
   build sanitize
   unit_tests sanitize
   integration_tests sanitize
+  check "$root/tests/fuzz/run.sh" 3
   build tsan
   unit_tests tsan -R '^(core|metrics)$'  # the other folders are pure
   integration_tests tsan -m threads

@@ -6,6 +6,7 @@
 #include "parser/sql/verdict.h"
 #include "routing/decide.h"
 #include "routing/health.h"
+#include "routing/intents.h"
 
 namespace waypost {
 namespace {
@@ -61,6 +62,8 @@ void AddClusterMetrics(const ClusterView& view, TimePoint now, ScrapeOutput& out
     output.Add(Scraped::kServerUp, server.up ? 1 : 0, {server.name});
     output.Add(Scraped::kServerConnectionsMax, server.max_connections, {server.name});
     AddOneHot(server, output);
+    for (const auto intent : {Intent::kActive, Intent::kDrain, Intent::kMaintenance})
+      output.Add(Scraped::kServerIntent, intent == server.intent ? 1 : 0, {server.name, std::string(IntentName(intent))});
     if (server.sampled == TimePoint{}) continue;  // never answered
     output.Add(Scraped::kLagSampleAge, Seconds(now - server.sampled), {server.name});
     output.Add(Scraped::kServerTimeline, server.timeline, {server.name});

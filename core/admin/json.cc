@@ -4,12 +4,14 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "parser/sql/fingerprint.h"
 #include "routing/decide.h"
 #include "routing/health.h"
+#include "routing/intents.h"
 
 namespace waypost {
 namespace {
@@ -88,10 +90,14 @@ void AddReplica(const ServerView& server, ServerId id, const ClusterView& view, 
 }
 
 json ServerJson(const ServerView& server, ServerId id, const ClusterView& view, const FenceReport& fence,
-                const std::vector<const WorkerMetrics*>& threads) {
+                const std::vector<const WorkerMetrics*>& threads, const Deadlines& deadlines) {
   json connections = json::object();
   for (std::size_t i = 0; i < label_values::kServerConnState.size(); ++i)
     connections[std::string(label_values::kServerConnState[i])] = Sum(threads, Gauge::kServerConnections, id, i);
+  const auto busy = Sum(threads, Gauge::kServerConnections, id, static_cast<LabelIndex>(ServerConnState::kActive));
+  const auto left = busy + Sum(threads, Gauge::kServerConnections, id, static_cast<LabelIndex>(ServerConnState::kIdle)) +
+                    Sum(threads, Gauge::kServerConnections, id, static_cast<LabelIndex>(ServerConnState::kConnecting));
+  connections["busy"] = busy;
   connections["max"] = server.max_connections;
   connections["waiting_sessions"] = Sum(threads, Gauge::kPoolWaiting, id);
   json result = {{"name", server.name},
@@ -100,7 +106,15 @@ json ServerJson(const ServerView& server, ServerId id, const ClusterView& view, 
                  {"up", server.up},
                  {"role", RoleName(server.role)},
                  {"weight", server.weight},
+                 {"intent", IntentName(server.intent)},
+                 {"sessions", busy},
                  {"connections", std::move(connections)}};
+  result["draining"] = nullptr;
+  if (server.intent != Intent::kActive) {
+    const auto deadline = deadlines.find(server.name);
+    result["draining"] = {{"left", left},
+                          {"deadline", deadline == deadlines.end() ? json(nullptr) : json(Rfc3339(deadline->second))}};
+  }
   result["error"] = server.error.empty() ? json(nullptr) : json(server.error);
   result["eligible"] = server.eligible;
   result["ineligible_why"] = server.eligible ? json(nullptr) : json(server.ineligible_why);
@@ -142,6 +156,15 @@ double Milliseconds(Duration duration) { return std::chrono::duration<double, st
 
 double Share(std::uint64_t part, std::uint64_t all) {
   return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
+}
+
+std::string_view ReadFromName(ReadFrom from) {
+  switch (from) {
+    case ReadFrom::kSynchronous: return "synchronous";
+    case ReadFrom::kStreaming: return "streaming";
+    case ReadFrom::kNone: return "none";
+  }
+  return "";
 }
 
 std::string Percent(double share) {
@@ -200,6 +223,12 @@ std::string ProblemJson(int status, std::string_view title, std::string_view det
   return Dump({{"type", "about:blank"}, {"title", title}, {"status", status}, {"detail", detail}});
 }
 
+std::string IndexJson(const std::vector<Endpoint>& endpoints) {
+  json list = json::array();
+  for (const auto& [method, path, about] : endpoints) list.push_back({{"method", method}, {"path", path}, {"about", about}});
+  return Dump({{"version", WAYPOST_VERSION}, {"endpoints", std::move(list)}});
+}
+
 std::string StatusJson(const StatusFacts& status) {
   const auto& [view, run, threads, not_ready, kept_reads, started] = status;
   const auto now = std::chrono::system_clock::now();
@@ -215,6 +244,7 @@ std::string StatusJson(const StatusFacts& status) {
                  {"draining", run.draining},
                  {"uptime_seconds", std::chrono::duration<double>(now - started).count()},
                  {"workers", run.workers},
+                 {"read_from", ReadFromName(run.read_from)},
                  {"clients", std::move(clients)},
                  {"queries_total", SumAll(threads, Counter::kQueries)},
                  {"config",
@@ -252,12 +282,32 @@ std::string StatusJson(const StatusFacts& status) {
   return Dump(result);
 }
 
-std::string ServersJson(const View& view, const FenceReport& fence, const std::vector<const WorkerMetrics*>& threads) {
+std::string ServersJson(const View& view, const FenceReport& fence, const std::vector<const WorkerMetrics*>& threads,
+                        const Deadlines& deadlines) {
   json servers = json::array();
   if (view)
     for (ServerId id = 0; id < view->servers.size(); ++id)
-      if (!view->servers[id].removed) servers.push_back(ServerJson(view->servers[id], id, *view, fence, threads));
+      if (!view->servers[id].removed) servers.push_back(ServerJson(view->servers[id], id, *view, fence, threads, deadlines));
   return Dump({{"servers", std::move(servers)}});
+}
+
+std::string OneServerJson(const std::string& name, const View& view, const FenceReport& fence,
+                          const std::vector<const WorkerMetrics*>& threads, const Deadlines& deadlines) {
+  for (ServerId id = 0; view && id < view->servers.size(); ++id)
+    if (view->servers[id].name == name) return Dump(ServerJson(view->servers[id], id, *view, fence, threads, deadlines));
+  return "null\n";
+}
+
+std::string Rfc3339(std::chrono::system_clock::time_point time) {
+  const auto whole = std::chrono::floor<std::chrono::seconds>(time);
+  const auto millis = std::chrono::duration_cast<milliseconds>(time - whole).count();
+  const std::time_t at = std::chrono::system_clock::to_time_t(whole);
+  std::tm parts{};
+  gmtime_r(&at, &parts);
+  std::array<char, 64> text{};
+  const auto size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+  const auto fraction = std::to_string(1000 + millis).substr(1);
+  return std::string(text.data(), size) + "." + fraction + "Z";
 }
 
 Result<RouteQuestion> ReadRouteQuestion(const std::string& text, const std::string& default_database) {

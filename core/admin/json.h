@@ -16,6 +16,12 @@ namespace waypost {
 // RFC 9457.
 [[nodiscard]] std::string ProblemJson(int status, std::string_view title, std::string_view detail);
 
+// What the API has.
+struct Endpoint {
+  std::string_view method, path, about;
+};
+[[nodiscard]] std::string IndexJson(const std::vector<Endpoint>& endpoints);
+
 struct StatusFacts {
   const View& view;  // may be null
   const RunStatus& run;
@@ -26,7 +32,13 @@ struct StatusFacts {
 };
 [[nodiscard]] std::string StatusJson(const StatusFacts& status);
 [[nodiscard]] std::string ServersJson(const View& view, const FenceReport& fence,
-                                      const std::vector<const WorkerMetrics*>& threads);
+                                      const std::vector<const WorkerMetrics*>& threads, const Deadlines& deadlines = {});
+// The one of that name, as it is among them; "null" if there is none.
+[[nodiscard]] std::string OneServerJson(const std::string& name, const View& view, const FenceReport& fence,
+                                        const std::vector<const WorkerMetrics*>& threads, const Deadlines& deadlines);
+
+// "2026-11-27T05:00:00.123Z"
+[[nodiscard]] std::string Rfc3339(std::chrono::system_clock::time_point time);
 
 // The error says what of the body was found and what was expected.
 [[nodiscard]] Result<RouteQuestion> ReadRouteQuestion(const std::string& text, const std::string& default_database);

@@ -1,18 +1,27 @@
-// The one HTTP listener: carries requests to the AdminApi. Its own small pool of threads.
+// The HTTP port: carries requests to the AdminApi. One thread serves all connections (libmicrohttpd, epoll); what takes time
+// is answered by threads of its own (lane.h), so that /readyz answers whatever others do.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/admin/api.h"
 #include "core/base/result.h"
 
 namespace waypost {
 
+struct AdminOptions {
+  std::size_t connections = 64;  // at once
+  std::vector<std::string> allowed_hosts = {};  // hosts.h
+  std::string socket = {};                      // path of a Unix socket besides; empty: none
+};
+
 class AdminServer {
  public:
-  explicit AdminServer(AdminSources sources);
+  explicit AdminServer(AdminSources sources, AdminOptions options = {});
   ~AdminServer();  // stops
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;
@@ -24,8 +33,8 @@ class AdminServer {
   void Stop();
 
  private:
-  class Listener;
-  std::unique_ptr<Listener> listener_;
+  class Http;
+  std::unique_ptr<Http> http_;
 };
 
 }  // namespace waypost

@@ -1,112 +1,79 @@
 #include "core/base/log.h"
 
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
-
 #include <array>
-#include <memory>
+#include <atomic>
 
 #include "core/base/log_limit.h"
+#include "core/base/log_line.h"
+#include "core/base/log_writer.h"
 
 namespace waypost {
 namespace {
 
-constexpr std::array kLevelNames = {"trace", "debug", "info", "warn", "error"};
+constexpr std::array<std::string_view, 5> kLevelNames = {"trace", "debug", "info", "warn", "error"};
+constexpr Duration kEndPatience = std::chrono::seconds(1);
 
-spdlog::level::level_enum ToSpdlog(LogLevel level) {
-  switch (level) {
-    case LogLevel::kTrace: return spdlog::level::trace;
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarn: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
-  }
-  return spdlog::level::err;
+// Of the process, and never destroyed: somebody may log to the very end.
+struct ProcessLog {
+  std::atomic<LogLevel> level{LogLevel::kInfo};
+  std::atomic<LogFormat> format{LogFormat::kText};
+  std::atomic<std::uint64_t> left_out{0};
+  LogLimit limit;
+  LogWriter writer;
+};
+
+ProcessLog& TheLog() {
+  static auto& log = *new ProcessLog;
+  return log;
 }
 
-bool NeedsQuotes(std::string_view text) {
-  if (text.empty()) return true;
-  for (const char c : text)
-    if (static_cast<unsigned char>(c) <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) return true;
-  return false;
+void Write(LogLevel level, std::string_view event, std::span<const LogField> fields, std::span<const LogField> about = {}) {
+  thread_local std::string line;
+  line.clear();
+  auto& log = TheLog();
+  AppendLogLine(line,
+                {.time = std::chrono::system_clock::now(), .level = level, .event = event, .about = about, .fields = fields},
+                log.format.load(std::memory_order_relaxed));
+  log.writer.Write(line);
 }
 
-void AppendQuoted(std::string& line, std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  line += '"';
-  for (const char c : text) {
-    const auto u = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      line += '\\';
-      line += c;
-    } else if (c == '\n') {
-      line += "\\n";
-    } else if (u < ' ' || u == 0x7f) {
-      line += "\\x";
-      line += kHex[u >> 4U];
-      line += kHex[u & 15U];
-    } else {
-      line += c;
-    }
-  }
-  line += '"';
-}
-
-// The logger that ConfigureLog made, or one on standard error.
-std::shared_ptr<spdlog::logger> Logger() {
-  if (auto logger = spdlog::get("waypost")) return logger;
-  auto logger = std::make_shared<spdlog::logger>("waypost", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
-  logger->set_error_handler([](const std::string&) {});
-  try {
-    spdlog::register_logger(logger);
-  } catch (const spdlog::spdlog_ex&) {  // another thread was first
-    return spdlog::get("waypost");
-  }
-  return logger;
-}
-
-LogLimit& Limit() {
-  static LogLimit limit;
-  return limit;
-}
-
-void Write(spdlog::logger& logger, LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
-  std::string line(event);
-  for (const auto& field : fields) {
-    line += ' ';
-    line += field.key;
-    line += '=';
-    if (field.is_number) line += std::to_string(field.number);
-    else if (NeedsQuotes(field.text)) AppendQuoted(line, field.text);
-    else line += field.text;
-  }
-  logger.log(ToSpdlog(level), "{}", line);
-  logger.flush();
-}
-
-void WriteLeftOut(spdlog::logger& logger, LogLevel level, std::string_view event, std::uint64_t lines) {
-  Write(logger, level, "log_suppressed", {{"event", event}, {"suppressed", lines}});
+void WriteLeftOut(LogLevel level, std::string_view event, std::uint64_t lines) {
+  const std::array<LogField, 2> fields = {{{"event", event}, {"suppressed", lines}}};
+  Write(level, "log_suppressed", fields);
 }
 
 }  // namespace
 
-void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
-  const auto logger = Logger();
-  if (!logger->should_log(ToSpdlog(level))) return;
-  const auto left_out = Limit().Admit(level, event, Clock::now());
-  if (!left_out) return;
-  if (*left_out > 0) WriteLeftOut(*logger, level, event, *left_out);
-  Write(*logger, level, event, fields);
+void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields, std::span<const LogField> about) {
+  if (!LogEnabled(level)) return;
+  auto& log = TheLog();
+  const auto left_out = log.limit.Admit(level, event, Clock::now());
+  if (!left_out) {
+    log.left_out.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  if (*left_out > 0) WriteLeftOut(level, event, *left_out);
+  Write(level, event, {fields.begin(), fields.size()}, about);
+}
+
+void LogAsked(std::string_view event, std::initializer_list<LogField> fields, std::span<const LogField> about) {
+  Write(LogLevel::kInfo, event, {fields.begin(), fields.size()}, about);
 }
 
 void LogLeftOut(bool at_the_end) {
-  for (const auto& kind : Limit().TakeLeftOut(at_the_end ? TimePoint::max() : Clock::now()))
-    WriteLeftOut(*Logger(), kind.level, kind.event, kind.lines);
+  auto& log = TheLog();
+  for (const auto& kind : log.limit.TakeLeftOut(at_the_end ? TimePoint::max() : Clock::now()))
+    WriteLeftOut(kind.level, kind.event, kind.lines);
+  if (const auto lines = log.writer.TakeUntold(); lines > 0) Log(LogLevel::kWarn, "log_lost", {{"lines", lines}});
 }
 
-bool LogEnabled(LogLevel level) { return Logger()->should_log(ToSpdlog(level)); }
+bool LogEnabled(LogLevel level) { return level >= CurrentLogLevel(); }
+
+LogLevel CurrentLogLevel() { return TheLog().level.load(std::memory_order_relaxed); }
+
+void SetLogLevel(LogLevel level) { TheLog().level.store(level, std::memory_order_relaxed); }
+
+std::string_view LogLevelName(LogLevel level) { return kLevelNames[static_cast<std::size_t>(level)]; }
 
 bool ParseLogLevel(std::string_view name, LogLevel& level) {
   for (std::size_t i = 0; i < kLevelNames.size(); ++i) {
@@ -117,20 +84,22 @@ bool ParseLogLevel(std::string_view name, LogLevel& level) {
   return false;
 }
 
-bool ConfigureLog(LogLevel level, const std::string& file) {
-  if (!file.empty()) {
-    try {
-      auto logger = std::make_shared<spdlog::logger>("waypost", std::make_shared<spdlog::sinks::basic_file_sink_mt>(file));
-      logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
-      logger->set_error_handler([](const std::string&) {});
-      spdlog::drop("waypost");
-      spdlog::register_logger(logger);
-    } catch (const spdlog::spdlog_ex&) {
-      return false;
-    }
-  }
-  Logger()->set_level(ToSpdlog(level));
+bool ConfigureLog(const LogSettings& settings) {
+  auto& log = TheLog();
+  if (!log.writer.Open(settings.file)) return false;
+  SetLogLevel(settings.level);
+  log.format.store(settings.format, std::memory_order_relaxed);
   return true;
 }
+
+LogLosses LostLogLines() {
+  auto& log = TheLog();
+  const auto losses = log.writer.losses();
+  return {.flood = log.left_out.load(std::memory_order_relaxed), .queue = losses.queue, .write = losses.write};
+}
+
+LogThread::LogThread() { TheLog().writer.StartThread(); }
+
+LogThread::~LogThread() { TheLog().writer.StopThread(kEndPatience); }
 
 }  // namespace waypost

@@ -28,8 +28,12 @@ constexpr std::size_t kMaxDatabases = 256;  // the one asked for longest ago is 
 
 class CatalogKeeper::Loop {
  public:
-  Loop(ConfigSnapshot config, std::function<View()> view, std::function<std::uint64_t()> clock, Publish publish)
-      : view_(std::move(view)), clock_(std::move(clock)), publish_(std::move(publish)), config_(std::move(config)) {}
+  Loop(ConfigSnapshot config, std::function<View()> view, std::function<std::uint64_t()> clock, Publish publish, Gone gone)
+      : view_(std::move(view)),
+        clock_(std::move(clock)),
+        publish_(std::move(publish)),
+        gone_(std::move(gone)),
+        config_(std::move(config)) {}
   ~Loop() { Stop(); }
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -59,7 +63,7 @@ class CatalogKeeper::Loop {
     const std::lock_guard lock(mutex_);
     CatalogFailures failures;
     for (const auto& [database, entry] : databases_)
-      if (entry.failures > 0) failures.emplace_back(database, entry.error);
+      if (entry.failures > 0 && !entry.gone) failures.emplace_back(database, entry.error);
     return failures;
   }
 
@@ -90,6 +94,7 @@ class CatalogKeeper::Loop {
     TimePoint due = TimePoint::max();
     unsigned failures = 0;  // in a row
     std::string error;      // of the last, if it failed
+    bool gone = false;      // because there is no such database: nothing that an operator has to mend
     std::uint64_t fingerprint = 0;  // of `known`
     std::uint64_t defaults = 0;
     KnownCatalog known;
@@ -123,14 +128,21 @@ class CatalogKeeper::Loop {
       next->second.due = now + kRefresh;
       const std::string database = next->first;
       const std::uint64_t fingerprint = next->second.fingerprint;
+      const bool was_there = next->second.loaded != TimePoint{};
       const ConfigSnapshot config = config_;
       lock.unlock();
       const std::uint64_t as_of = clock_();
       const ServerView& primary = view->servers[*view->primary];
-      const auto loaded = LoadCatalog(MonitorConninfo(config->monitor, primary.host, primary.port, database, kLoadTimeout),
-                                      kLoadTimeout, fingerprint);
+      const auto loaded = Load(*config, primary.name, database, fingerprint);
+      const bool gone = !loaded && IsGone(*config, primary.name, database);
+      if (gone && was_there) {
+        Forget(database);
+        gone_(database);
+        lock.lock();
+        continue;
+      }
       lock.lock();
-      if (const auto known = Note(database, loaded, as_of)) {
+      if (const auto known = Note(database, loaded, gone, as_of)) {
         lock.unlock();
         publish_(database, *known);
         lock.lock();
@@ -138,12 +150,31 @@ class CatalogKeeper::Loop {
     }
   }
 
+  static Result<LoadedCatalog> Load(const Config& config, const std::string& server_name, const std::string& database,
+                                    std::uint64_t fingerprint) {
+    const auto* server = config.FindServer(server_name);
+    if (server == nullptr) return Error{"catalogue: server \"" + server_name + "\" is gone from the configuration"};
+    return LoadCatalog(Conninfo(config, *server, database), kLoadTimeout, fingerprint);
+  }
+
+  static bool IsGone(const Config& config, const std::string& server_name, const std::string& database) {
+    const auto* server = config.FindServer(server_name);
+    if (server == nullptr || database == config.monitor.database) return false;
+    return DatabaseIsGone(Conninfo(config, *server, config.monitor.database), database, kLoadTimeout);
+  }
+
+  static std::string Conninfo(const Config& config, const ServerConfig& server, const std::string& database) {
+    return MonitorConninfo(config.monitor, server, database, kLoadTimeout) + AtAddressesIfNamedOtherwise(server, kLoadTimeout);
+  }
+
   // What there is to publish.
-  std::optional<KnownCatalog> Note(const std::string& database, const Result<LoadedCatalog>& loaded, std::uint64_t as_of) {
+  std::optional<KnownCatalog> Note(const std::string& database, const Result<LoadedCatalog>& loaded, bool gone,
+                                   std::uint64_t as_of) {
     const auto at = databases_.find(database);
     if (at == databases_.end()) return std::nullopt;  // forgotten meanwhile
     Entry& entry = at->second;
     entry.tried = Clock::now();
+    entry.gone = gone;
     if (!loaded) {
       Failed(at, loaded.error());
       return std::nullopt;
@@ -176,6 +207,7 @@ class CatalogKeeper::Loop {
   const std::function<View()> view_;
   const std::function<std::uint64_t()> clock_;
   const Publish publish_;
+  const Gone gone_;
   mutable std::mutex mutex_;  // guards all below but the thread
   std::condition_variable wake_;
   ConfigSnapshot config_;
@@ -185,8 +217,8 @@ class CatalogKeeper::Loop {
 };
 
 CatalogKeeper::CatalogKeeper(ConfigSnapshot config, std::function<View()> view, std::function<std::uint64_t()> clock,
-                             Publish publish)
-    : loop_(std::make_unique<Loop>(std::move(config), std::move(view), std::move(clock), std::move(publish))) {}
+                             Publish publish, Gone gone)
+    : loop_(std::make_unique<Loop>(std::move(config), std::move(view), std::move(clock), std::move(publish), std::move(gone))) {}
 CatalogKeeper::~CatalogKeeper() = default;
 void CatalogKeeper::Start() { loop_->Start(); }
 void CatalogKeeper::Stop() { loop_->Stop(); }

@@ -29,15 +29,18 @@ class CatalogKeeper {
  public:
   // Called on the keeper's thread with every catalogue read.
   using Publish = std::function<void(const std::string& database, const KnownCatalog& known)>;
+  // The same with one that was read before and is no longer there, dropped past this Waypost. It is forgotten here already.
+  using Gone = std::function<void(const std::string& database)>;
 
   // Before each load `view` is asked for the primary, and `clock` how late it is; any thread.
-  CatalogKeeper(ConfigSnapshot config, std::function<View()> view, std::function<std::uint64_t()> clock, Publish publish);
+  CatalogKeeper(ConfigSnapshot config, std::function<View()> view, std::function<std::uint64_t()> clock, Publish publish,
+                Gone gone);
   ~CatalogKeeper();  // stops
   CatalogKeeper(const CatalogKeeper&) = delete;
   CatalogKeeper& operator=(const CatalogKeeper&) = delete;
 
   void Start();
-  // Ends the thread; waits for a load under way (kLoadTimeout at most).
+  // Ends the thread; waits for a load under way (kLoadTimeout at most, and as long again to ask whether the database is gone).
   void Stop();
   void Reload(ConfigSnapshot config);
 

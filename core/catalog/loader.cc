@@ -4,6 +4,9 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <array>
+#include <memory>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -47,11 +50,9 @@ class Reader {
     return true;
   }
 
-  // All results of CatalogQuery(), in order.
-  Result<CatalogParts> Read() {
-    const std::string query = CatalogQuery();
+  // The results of `query`, in order: as many as there is room for.
+  Result<bool> Ask(const std::string& query, std::span<Rows> results) {
     if (PQsendQuery(connection_.get(), query.c_str()) == 0) return Failure("catalogue: cannot ask", connection_.get());
-    CatalogParts parts;
     for (std::size_t next = 0;; ++next) {
       while (PQisBusy(connection_.get()) != 0) {
         if (!Wait(POLLIN)) return Error{"catalogue: no answer within the time allowed"};
@@ -59,15 +60,20 @@ class Reader {
       }
       Rows rows(PQgetResult(connection_.get()));
       if (rows == nullptr) {
-        if (next < parts.size()) return Error{"catalogue: the answer ended early"};
-        return parts;
+        if (next < results.size()) return Error{"catalogue: the answer ended early"};
+        return true;
       }
       const ExecStatusType status = PQresultStatus(rows.get());
       if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
         return Failure("catalogue: cannot read", connection_.get());
       }
-      if (next < parts.size()) parts[next] = std::move(rows);
+      if (next < results.size()) results[next] = std::move(rows);
     }
+  }
+
+  std::string Quoted(const std::string& text) {
+    const std::unique_ptr<char, void (*)(void*)> quoted(PQescapeLiteral(connection_.get(), text.data(), text.size()), PQfreemem);
+    return quoted == nullptr ? "NULL" : quoted.get();
   }
 
  private:
@@ -94,13 +100,20 @@ Result<LoadedCatalog> LoadCatalog(const std::string& conninfo, milliseconds time
   // Without the search_path that the control plane sets: what the server's own is, is asked.
   const std::string own_path = conninfo + " options='-c jit=off -c statement_timeout=" + std::to_string(timeout.count()) + "'";
   if (const auto connected = reader.Connect(own_path); !connected) return Error{connected.error()};
-  const auto parts = reader.Read();
-  if (!parts) return Error{parts.error()};
+  CatalogParts parts;
+  if (const auto read = reader.Ask(CatalogQuery(), parts); !read) return Error{read.error()};
   LoadedCatalog loaded;
-  loaded.fingerprint = Fingerprint(*parts);
-  loaded.defaults = Fingerprint({&(*parts)[static_cast<std::size_t>(CatalogPart::kSettings)], 1});
-  if (loaded.fingerprint != known) loaded.catalog = std::make_shared<const Catalog>(ReadCatalog(*parts));
+  loaded.fingerprint = Fingerprint(parts);
+  loaded.defaults = Fingerprint({&parts[static_cast<std::size_t>(CatalogPart::kSettings)], 1});
+  if (loaded.fingerprint != known) loaded.catalog = std::make_shared<const Catalog>(ReadCatalog(parts));
   return loaded;
+}
+
+bool DatabaseIsGone(const std::string& conninfo, const std::string& database, milliseconds timeout) {
+  Reader reader(timeout);
+  std::array<Rows, 1> found;
+  return reader.Connect(conninfo) && reader.Ask("SELECT 1 FROM pg_database WHERE datname = " + reader.Quoted(database), found) &&
+         PQntuples(found[0].get()) == 0;
 }
 
 }  // namespace waypost

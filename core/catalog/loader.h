@@ -24,4 +24,7 @@ struct LoadedCatalog {
 // the catalogue that is there already, which is then not built again.
 [[nodiscard]] Result<LoadedCatalog> LoadCatalog(const std::string& conninfo, milliseconds timeout, std::uint64_t known = 0);
 
+// True if the server says that it has no such database. `conninfo` names another one there, to which this connects and asks.
+[[nodiscard]] bool DatabaseIsGone(const std::string& conninfo, const std::string& database, milliseconds timeout);
+
 }  // namespace waypost

@@ -1,9 +1,9 @@
 #include "core/client/login.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/ascii.h"
-#include "core/base/log.h"
 #include "core/config/credentials.h"
 #include "core/env/env.h"
 #include "core/server/pool_set.h"
@@ -11,14 +11,15 @@
 #include "parser/wire/fields.h"
 #include "parser/wire/frame.h"
 #include "routing/health.h"
+#include "routing/ip.h"
 
 namespace waypost {
 namespace {
 
-constexpr std::string_view kMechanism = "SCRAM-SHA-256";
 constexpr std::uint32_t kProtocol3 = 3U << 16U;
 // How long a login waits for the catalogue of its database; then it goes on, with the primary alone.
 constexpr milliseconds kCatalogWait{2'000};
+constexpr milliseconds kAskAgainAfter{250};  // a server, for a verifier
 // Nothing that a client may send before it is logged in is longer.
 constexpr std::size_t kMaxInputBytes = 64 * 1024;
 
@@ -29,10 +30,24 @@ bool WantsReplication(std::string_view value) {
   return !value.empty() && value != "false" && value != "off" && value != "no" && value != "0";
 }
 
-// Counts one more client of `user`: false if there are too many. Given back when its session ends.
-bool TakesOneMore(Env& env, const std::string& user) {
-  const auto* config = env.config().FindUser(user);
-  return env.shared().clients.Take(user, env.config().max_clients, config == nullptr ? 0 : config->max_clients);
+struct LimitText {
+  std::string message, detail;
+};
+
+// As PostgreSQL says it, where it has such a limit.
+LimitText TextOf(ClientLimit limit, const CountedClient& who) {
+  switch (limit) {
+    case ClientLimit::kUser:
+      return {"too many connections for role \"" + who.user + "\"", "Waypost's max_clients of this [[user]] is reached."};
+    case ClientLimit::kDatabase:
+      return {"too many connections for database \"" + who.database + "\"",
+              "Waypost's max_clients of this [[database]] is reached."};
+    case ClientLimit::kAddress:
+      return {"too many connections from address " + who.address, "Waypost's max_clients_per_address is reached."};
+    case ClientLimit::kAll:
+    case ClientLimit::kNone: break;
+  }
+  return {"sorry, too many clients already", "Waypost's max_clients is reached."};
 }
 
 }  // namespace
@@ -63,9 +78,18 @@ void ClientLogin::Sweep(TimePoint now) {
     case Phase::kSaslStart:
     case Phase::kSaslEnd:
       if (!longer_than(env_.config().limits.login_timeout)) return;
-      Log(LogLevel::kInfo, "client_refused", {{"user", startup_.user}, {"error", "no login within login_timeout"}});
+      client_.Say(LogLevel::kInfo, "client_refused", {{"user", startup_.user}, {"error", "no login within login_timeout"}});
       // PostgreSQL says nothing either to who has not proved who he is.
       return client_.Close("", ClientOutcome::kTimeout);
+    case Phase::kVerifier:
+      if (now - started_ > (env_.config().limits.login_timeout.count() > 0 ? env_.config().limits.login_timeout
+                                                                           : env_.config().cluster.failover_hold))
+        return Refuse("57P03", "no server could be asked whether the user may log in", WhyNoPrimary(env_.view()));
+      if (ask_again_at_ && now >= *ask_again_at_) AskVerifier();
+      return;
+    case Phase::kFailed:
+      if (!longer_than(env_.config().failed_login_delay)) return;
+      return RefuseFailed();
     case Phase::kChecking:
       if (env_.view().primary ? longer_than(env_.config().pool.query_wait_timeout)
                               : now - started_ >= env_.config().cluster.failover_hold)
@@ -96,8 +120,8 @@ void ClientLogin::Abandon() {
 void ClientLogin::Refuse(std::string_view sqlstate, std::string_view message, std::string_view detail) {
   std::string out;
   AppendError(out, {.severity = "FATAL", .sqlstate = sqlstate, .message = message, .detail = detail});
-  Log(LogLevel::kInfo, "client_refused",
-      {{"user", startup_.user}, {"database", startup_.database}, {"sqlstate", sqlstate}, {"error", message}});
+  client_.Say(LogLevel::kInfo, "client_refused",
+              {{"user", startup_.user}, {"database", startup_.database}, {"sqlstate", sqlstate}, {"error", message}});
   const bool auth = sqlstate.starts_with("28");
   client_.Close(out, auth                  ? ClientOutcome::kAuthFailed
                      : sqlstate == "53300" ? ClientOutcome::kLimit
@@ -137,22 +161,59 @@ void ClientLogin::OnMalformed(Bytes in, std::string_view fault) {
   Refuse("08P01", fault, hint);
 }
 
+bool ClientLogin::OnSslRequest(Bytes rest) {
+  if (std::exchange(asked_ssl_, true)) {
+    Refuse("08P01", "the same encryption was requested twice");
+    return false;
+  }
+  const auto tls = env_.shared().tls.OfListener(client_.listener());
+  if (tls.mode == ListenTls::kDisable) {
+    client_.WriteClient(AsBytes("N"));
+    return true;
+  }
+  // As if it had come encrypted it would count for the client's own.
+  if (!rest.empty()) {
+    Refuse("08P01", "received unencrypted data after SSL request",
+           "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.");
+    return false;
+  }
+  if (ComesTooOften()) return false;
+  client_.WriteClient(AsBytes("S"));
+  StartTls(tls.context, {}, false);
+  return false;
+}
+
+bool ClientLogin::OnDirectTls(Bytes& in) {
+  constexpr std::byte kHandshakeRecord{0x16};  // no start-up packet is long enough to begin so
+  if (in.empty() || in[0] != kHandshakeRecord || asked_ssl_ || asked_gss_) return false;
+  const auto tls = env_.shared().tls.OfListener(client_.listener());
+  if (tls.mode == ListenTls::kDisable) return false;
+  asked_ssl_ = true;
+  if (ComesTooOften()) return true;  // it cannot read why; the log says it
+  StartTls(tls.context, std::exchange(in, {}), true);
+  return true;
+}
+
+void ClientLogin::StartTls(const TlsContextRef& context, Bytes read, bool alpn) {
+  tls_ = true;
+  end_point_ = context->end_point();
+  client_.StartTls(context, read, alpn);
+}
+
 bool ClientLogin::OnFirst(Bytes& in) {
+  if (OnDirectTls(in)) return false;
   auto packet = ReadStartup(in);
   switch (packet.kind) {
     case StartupKind::kNeedMore: return false;
     case StartupKind::kMalformed: OnMalformed(in, packet.fault); return false;
-    case StartupKind::kSslRequest:
-    case StartupKind::kGssRequest: {
-      auto& asked = packet.kind == StartupKind::kSslRequest ? asked_ssl_ : asked_gss_;
-      if (asked) {
-        Refuse("08P01", "the same encryption was requested twice");
+    case StartupKind::kSslRequest: return OnSslRequest(in);
+    case StartupKind::kGssRequest:
+      if (std::exchange(asked_gss_, true) || tls_) {
+        Refuse("08P01", tls_ ? "GSSAPI encryption was requested inside TLS" : "the same encryption was requested twice");
         return false;
       }
-      asked = true;
       client_.WriteClient(AsBytes("N"));
       return true;
-    }
     case StartupKind::kCancel:
       common_.cancels.RouteCancel(packet.cancel_pid, std::move(packet.cancel_secret));
       client_.Close("", ClientOutcome::kOk);
@@ -169,6 +230,10 @@ bool ClientLogin::OnFirst(Bytes& in) {
 
 void ClientLogin::OnStartup(StartupPacket packet) {
   startup_ = std::move(packet);
+  if (ComesTooOften()) return;
+  if (!tls_ && env_.shared().tls.OfListener(client_.listener()).mode == ListenTls::kRequire)
+    return Refuse("28000", "Waypost accepts only encrypted connections here, and this one is not",
+                  "The listener has tls = \"require\". Connect with sslmode=require or stricter.");
   if (startup_.user.empty()) return Refuse("28000", "no PostgreSQL user name specified in startup packet");
   if (WantsReplication(startup_.replication))
     return Refuse("0A000", "replication connections are not supported by Waypost",
@@ -177,6 +242,46 @@ void ClientLogin::OnStartup(StartupPacket packet) {
   if (!ReadOptions(startup_.options, settings))
     return Refuse("22023", "the start-up option \"options\" holds something other than -c name=value or --name=value");
 
+  if (LetIn()) AskVerifier();
+}
+
+bool ClientLogin::LetIn() {
+  const auto& hba = env_.config().auth.hba;
+  if (!hba) return true;
+  const auto peer = client_.PeerName();
+  const HbaQuestion question{startup_.database, startup_.user, AddressOfPeer(peer), tls_};
+  const auto answer = hba->Find(question);
+  if (answer == Hba::Answer::kScram) return true;
+  Refuse("28000", HbaRefusal(answer, question, HostOfPeer(peer)));
+  return false;
+}
+
+// Also of a user of the configuration, which wins: how long it takes tells nobody who is in it. Only while no server can be asked
+// does it: then who is in it comes in, and others wait.
+void ClientLogin::AskVerifier() {
+  if (!env_.config().auth.asks()) return StartScram();
+  phase_ = Phase::kVerifier;
+  ask_again_at_.reset();
+  if (!self_) self_ = std::make_shared<ClientLogin*>(this);
+  const bool known =
+      env_.shared().ask_verifier(startup_.user, [post = common_.post, me = std::weak_ptr<ClientLogin*>(self_)](bool answered) {
+        post([me, answered] {
+          if (const auto self = me.lock()) (*self)->OnVerifier(answered);
+        });
+      });
+  if (known) StartScram();
+}
+
+void ClientLogin::OnVerifier(bool answered) {
+  if (phase_ != Phase::kVerifier) return;
+  if (answered || env_.shared().credentials.Configured(startup_.user)) {
+    StartScram();
+    return OnData({});  // what came meanwhile
+  }
+  ask_again_at_ = env_.Now() + kAskAgainAfter;
+}
+
+void ClientLogin::StartScram() {
   std::string out;
   // As the primary would: to its clients a server of an older major offers no more than it speaks itself.
   const auto minor = std::min(startup_.minor, env_.shared().protocol_minor.load(std::memory_order_relaxed));
@@ -186,9 +291,14 @@ void ClientLogin::OnStartup(StartupPacket packet) {
     message.U32(kProtocol3 | minor).U32(static_cast<std::uint32_t>(startup_.unknown_options.size()));
     for (const auto& option : startup_.unknown_options) message.CString(option);
   }
-  MessageBuilder(out, 'R').U32(kAuthSasl).CString(kMechanism).Byte('\0');
+  {
+    MessageBuilder message(out, 'R');
+    message.U32(kAuthSasl);
+    if (!end_point_.empty()) message.CString(kScramPlusMechanism);
+    message.CString(kScramMechanism).Byte('\0');
+  }
   scram_.emplace(env_.shared().credentials.VerifierOf(startup_.user, known_user_),
-                 ScramNonce(AsBytes(RandomBytes(kScramNonceBytes))));
+                 ScramNonce(AsBytes(RandomBytes(kScramNonceBytes))), end_point_);
   phase_ = Phase::kSaslStart;
   client_.WriteClient(AsBytes(out));
 }
@@ -215,34 +325,89 @@ bool ClientLogin::OnPassword(Bytes& in) {
   return phase_ != Phase::kDone;
 }
 
+void ClientLogin::Refuse(const ScramError& error) {
+  const auto sqlstate = ScramSqlState(error.fault);
+  if (error.fault == ScramFault::kOtherChannel) return Refuse(sqlstate, error.message);
+  Refuse(sqlstate, "malformed SCRAM message", error.message);
+}
+
 void ClientLogin::OnSaslStart(Bytes body) {
   Fields fields(body);
   const auto mechanism = fields.CString();
   const auto length = fields.U32();
   if (!fields.ok()) return Refuse("08P01", "malformed SASL response");
-  if (mechanism != kMechanism) return Refuse("08P01", "client selected an invalid SASL authentication mechanism");
+  const bool plus = mechanism == kScramPlusMechanism && !end_point_.empty();
+  if (mechanism != kScramMechanism && !plus) return Refuse("08P01", "client selected an invalid SASL authentication mechanism");
   if (length != fields.rest().size()) return Refuse("08P01", "malformed SASL response");
-  const auto first = scram_->OnClientFirst(AsText(fields.rest()));
-  if (!first) return Refuse(ScramSqlState(first.fault().fault), "malformed SCRAM message", first.error());
+  const auto first = scram_->OnClientFirst(AsText(fields.rest()), plus);
+  if (!first) return Refuse(first.fault());
   std::string out;
   MessageBuilder(out, 'R').U32(kAuthSaslContinue).Raw(AsBytes(*first));
   phase_ = Phase::kSaslEnd;
   client_.WriteClient(AsBytes(out));
 }
 
+void ClientLogin::FailLogin() {
+  if (env_.config().failed_login_delay.count() == 0) return RefuseFailed();
+  phase_ = Phase::kFailed;
+  started_ = env_.Now();
+}
+
+void ClientLogin::RefuseFailed() { Refuse("28P01", "password authentication failed for user \"" + startup_.user + "\""); }
+
+const std::string& ClientLogin::Source() {
+  if (!source_) {
+    const auto address = AddressOfPeer(client_.PeerName());
+    source_ = address && env_.config().per_address.HoldFor(*address) ? SourceOf(*address) : std::string();
+  }
+  return *source_;
+}
+
+bool ClientLogin::ComesTooOften() {
+  const auto per_second = env_.config().per_address.logins_per_second;
+  if (per_second == 0 || std::exchange(rated_, true) || Source().empty()) return false;
+  if (env_.shared().login_rates.Take(Source(), per_second, env_.Now())) return false;
+  Refuse("53300", "too many log-ins from address " + Source(),
+         "Waypost's logins_per_address is reached: " + std::to_string(per_second) + " a second.");
+  return true;
+}
+
+bool ClientLogin::TakePlace() {
+  const auto& config = env_.config();
+  const auto* user = config.FindUser(startup_.user);
+  const auto* database = config.FindDatabase(startup_.database);
+  const ClientLimits limits{.all = config.max_clients,
+                            .user = user == nullptr ? 0 : user->max_clients,
+                            .database = database == nullptr ? 0 : database->max_clients,
+                            .address = config.per_address.max_clients};
+  CountedClient who{startup_.user, startup_.database, limits.address == 0 ? std::string() : Source()};
+  if (const auto reached = env_.shared().clients.Take(who, limits); reached != ClientLimit::kNone) {
+    const auto text = TextOf(reached, who);
+    Refuse("53300", text.message, text.detail);
+    return false;
+  }
+  client_.CountedAs(std::move(who));
+  return true;
+}
+
 void ClientLogin::OnSaslEnd(Bytes body) {
   auto done = scram_->OnClientFinal(AsText(body));
-  if (!done && done.fault().fault != ScramFault::kWrongPassword)
-    return Refuse(ScramSqlState(done.fault().fault), "malformed SCRAM message", done.error());
-  if (!done || !known_user_) return Refuse("28P01", "password authentication failed for user \"" + startup_.user + "\"");
+  if (!done && done.fault().fault != ScramFault::kWrongPassword) return Refuse(done.fault());
+  if (!done || !known_user_) return FailLogin();
   LeaveLogins();
-  if (!TakesOneMore(env_, startup_.user)) return Refuse("53300", "sorry, too many clients already");
-  client_.CountedAs(startup_.user);
+  if (!TakePlace()) return;
   env_.shared().credentials.Learn(startup_.user, done->keys);
   std::string out;
   MessageBuilder(out, 'R').U32(kAuthSaslFinal).Raw(AsBytes(done->server_final));
   client_.WriteClient(AsBytes(out));
-  Check();
+  const bool console = client_.WantsConsole(startup_.user, startup_.database);
+  if (!console && env_.shared().database_gates.Disabled(startup_.database))
+    return Refuse("55000", "database \"" + startup_.database + "\" is not currently accepting connections",
+                  "It was disabled in Waypost's console.");
+  if (!console) return Check();
+  phase_ = Phase::kDone;
+  client_.OnConsole(startup_.user, startup_.database);
+  HandOverRest();
 }
 
 void ClientLogin::Check() {
@@ -261,8 +426,8 @@ StartupQuestion ClientLogin::Question() const {
 void ClientLogin::OnStartupChecked(const StartupAnswer& answer) noexcept {
   if (!answer.error.empty()) {
     phase_ = Phase::kDone;
-    Log(LogLevel::kInfo, "client_refused",
-        {{"user", startup_.user}, {"database", startup_.database}, {"error", "by the server"}});
+    client_.Say(LogLevel::kInfo, "client_refused",
+                {{"user", startup_.user}, {"database", startup_.database}, {"error", "by the server"}});
     return client_.Close(answer.error, ClientOutcome::kServerError);
   }
   parameter_status_ = answer.parameter_status;

@@ -2,13 +2,19 @@
 // start-up settings on a primary. Worker thread only; belongs to its client (a session) until it is done.
 #pragma once
 
+#include <functional>
+#include <initializer_list>
 #include <list>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "core/base/bytes.h"
+#include "core/base/log.h"
 #include "core/base/time.h"
 #include "core/env/catalogs.h"
+#include "core/env/client_count.h"
+#include "core/env/tls_in_force.h"
 #include "core/server/startup_check.h"
 #include "metrics/labels.h"
 #include "parser/wire/scram.h"
@@ -40,12 +46,23 @@ class LoginClient {
   virtual void Close(const std::string& message, ClientOutcome outcome) = 0;
   // Before the client is told its cancel key: that is as long as protocol 3.2 has it.
   virtual void UseLongSecret() = 0;
+  // By which listener it came in.
+  [[nodiscard]] virtual std::string_view listener() const = 0;
+  // What follows is TLS, of which `read` has been read. `alpn`: the client must name the protocol.
+  virtual void StartTls(const TlsContextRef& context, Bytes read, bool alpn) = 0;
   [[nodiscard]] virtual std::uint32_t cancel_pid() const = 0;
   [[nodiscard]] virtual const std::string& secret() const = 0;
-  // It counts as a client of `user` until it ends.
-  virtual void CountedAs(const std::string& user) = 0;
+  // It is in ClientCount as `who` until it ends.
+  virtual void CountedAs(CountedClient who) = 0;
+  // See Stream: costs a system call.
+  [[nodiscard]] virtual std::string PeerName() const = 0;
+  // A line of the log, with what is known of the session.
+  virtual void Say(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) const = 0;
   // `greeting`: what the client is to be told. The login is over.
   virtual void OnLoggedIn(ClientIdentity identity, const std::string& greeting) = 0;
+  // True if this is the console: then no server is asked, OnConsole() ends the login, and the client is greeted there.
+  [[nodiscard]] virtual bool WantsConsole(const std::string& user, const std::string& database) const = 0;
+  virtual void OnConsole(const std::string& user, const std::string& database) = 0;
   [[nodiscard]] virtual bool logged_in() const = 0;
   // What came after the login.
   virtual void OnMoreData(Bytes data) noexcept = 0;
@@ -68,6 +85,7 @@ struct LoginCommon {
   StartupChecks& startup_checks;
   const PoolSet& pools;
   CancelRouter& cancels;
+  std::function<void(std::function<void()>)> post;  // a task runs in the worker's thread, later; any thread
   std::list<ClientLogin*> unproved = {};  // those who have not proved who they are, the oldest first
 };
 
@@ -91,18 +109,39 @@ class ClientLogin final : public StartupUser, public CatalogUser {
   void OnCatalog() noexcept override;
 
  private:
-  enum class Phase : std::uint8_t { kFirst, kSaslStart, kSaslEnd, kChecking, kCatalog, kDone };
+  enum class Phase : std::uint8_t { kFirst, kSaslStart, kSaslEnd, kVerifier, kFailed, kChecking, kCatalog, kDone };
 
   bool OnFirst(Bytes& in);
+  // An SSLRequest; what came behind it is `rest`.
+  bool OnSslRequest(Bytes rest);
+  // What comes is TLS without an SSLRequest: taken, if the listener speaks it. False: it is not.
+  bool OnDirectTls(Bytes& in);
+  void StartTls(const TlsContextRef& context, Bytes read, bool alpn);
   void OnMalformed(Bytes in, std::string_view fault);
   // The primary was not asked within query_wait_timeout.
   void RefuseUnchecked();
   void OnStartup(StartupPacket packet);
+  // The entries of hba_file, if there is one, let it in; else it is refused.
+  [[nodiscard]] bool LetIn();
+  // What the servers have of the user is asked, if they are; then the client is.
+  void AskVerifier();
+  void OnVerifier(bool answered);
+  void StartScram();
   // It no longer counts as one that has not logged in.
   void LeaveLogins();
   bool OnPassword(Bytes& in);
   void OnSaslStart(Bytes body);
   void OnSaslEnd(Bytes body);
+  void Refuse(const ScramError& error);
+  // Wrong password, or nobody has one: it is told so after failed_login_delay.
+  void FailLogin();
+  void RefuseFailed();
+  // What limits by address know it by; empty: they do not hold for it.
+  [[nodiscard]] const std::string& Source();
+  // More log-ins come from its address than may: it is refused. Once a login, before what costs time.
+  [[nodiscard]] bool ComesTooOften();
+  // Counts it, or refuses it.
+  [[nodiscard]] bool TakePlace();
   void Check();
   void Finish();
   [[nodiscard]] StartupQuestion Question() const;
@@ -124,8 +163,14 @@ class ClientLogin final : public StartupUser, public CatalogUser {
   bool read_committed_ = false;
   std::vector<std::string> only_at_start_;  // see StartupAnswer
   bool asked_ssl_ = false, asked_gss_ = false;
+  bool tls_ = false;
+  std::string end_point_;  // see TlsContext::end_point(); empty: there is nothing to bind to
+  std::optional<std::string> source_;
+  bool rated_ = false;  // it counts in LoginRates
   bool known_user_ = false;
   bool reading_ = false;  // inside OnData
+  std::shared_ptr<ClientLogin*> self_;  // for what comes from other threads
+  std::optional<TimePoint> ask_again_at_;
   std::optional<ScramServer> scram_;
 };
 

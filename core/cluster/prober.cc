@@ -16,6 +16,7 @@
 #include "core/base/log.h"
 #include "core/cluster/control_query.h"
 #include "core/cluster/prober_link.h"
+#include "core/cluster/server_places.h"
 #include "core/cluster/state_keeper.h"
 #include "routing/majors.h"
 
@@ -44,6 +45,7 @@ class Prober::Loop {
         where_(std::move(where)),
         wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     WAYPOST_CHECK(wake_fd_ >= 0);
+    places_.Take(*config);
     Apply(std::move(config));
   }
   ~Loop() {
@@ -72,7 +74,10 @@ class Prober::Loop {
     thread_.join();
   }
 
+  std::string WithoutPlace(const Config& config) const { return places_.Lacking(config); }
+
   void Reload(ConfigSnapshot config) {
+    places_.Take(*config);
     {
       const std::lock_guard lock(mutex_);
       next_config_ = std::move(config);
@@ -112,16 +117,14 @@ class Prober::Loop {
                                                        config_->monitor.timeout != config->monitor.timeout);
     config_ = std::move(config);
     health_.succession().Allow(config_->cluster.max_lost_bytes);
-    for (ServerProbe& probe : probes_) probe.removed = true;
-    for (const ServerConfig& server : config_->servers) {
-      const auto at =
-          std::find_if(probes_.begin(), probes_.end(), [&](const ServerProbe& probe) { return probe.name == server.name; });
-      const auto id = static_cast<std::size_t>(at - probes_.begin());
-      if (at == probes_.end()) {
-        probes_.emplace_back().name = server.name;
-        servers_.emplace_back();
-      }
-      Apply(server, id, timing_changed);
+    const auto names = places_.names();
+    probes_.resize(names.size());
+    servers_.resize(names.size());
+    for (std::size_t id = 0; id < names.size(); ++id) {
+      probes_[id].name = names[id];
+      const auto* server = config_->FindServer(names[id]);
+      probes_[id].removed = server == nullptr;
+      if (server != nullptr) Apply(*server, id, timing_changed);
     }
     for (std::size_t id = 0; id < probes_.size(); ++id) {
       if (!probes_[id].removed) continue;
@@ -140,7 +143,7 @@ class Prober::Loop {
     probe.max_connections = server.max_connections;
     probe.application_name = server.application_name;
     const MonitorConfig& monitor = config_->monitor;
-    std::string conninfo = MonitorConninfo(monitor, server.host, server.port, monitor.database, monitor.timeout);
+    std::string conninfo = MonitorConninfo(monitor, server, monitor.database, monitor.timeout);
     if (!anew && servers_[id].link && servers_[id].conninfo == conninfo) return;
     probe.up = false;
     probe.error = kNotAskedYet;
@@ -148,12 +151,12 @@ class Prober::Loop {
     servers_[id] = {};
     servers_[id].conninfo = conninfo;
     servers_[id].database = monitor.database;
-    servers_[id].link = LinkTo(server.host, conninfo);
+    servers_[id].link = LinkTo(server, conninfo);
   }
 
-  [[nodiscard]] std::unique_ptr<ProbeLink> LinkTo(const std::string& host, const std::string& conninfo) const {
+  [[nodiscard]] std::unique_ptr<ProbeLink> LinkTo(const ServerConfig& server, const std::string& conninfo) const {
     const MonitorConfig& monitor = config_->monitor;
-    return std::make_unique<ProbeLink>(host, conninfo, ProbeLink::Timing{monitor.interval, monitor.timeout});
+    return std::make_unique<ProbeLink>(server, conninfo, ProbeLink::Timing{monitor.interval, monitor.timeout});
   }
 
   // Somebody wants the database that the links are in to himself, or does not any more. A link goes when another one has
@@ -164,12 +167,12 @@ class Prober::Loop {
     const std::string database = where_(monitor.database);
     for (std::size_t id = 0; id < servers_.size(); ++id) {
       Server& server = servers_[id];
-      if (!server.link) continue;
+      const auto* configured = config_->FindServer(probes_[id].name);
+      if (!server.link || configured == nullptr) continue;
       if (server.database == database) server.next.reset();
       if (server.database == database || (server.next && server.next_database == database)) continue;
       server.next_database = database;
-      server.next =
-          LinkTo(probes_[id].host, MonitorConninfo(monitor, probes_[id].host, probes_[id].port, database, monitor.timeout));
+      server.next = LinkTo(*configured, MonitorConninfo(monitor, *configured, database, monitor.timeout));
     }
   }
 
@@ -332,6 +335,7 @@ class Prober::Loop {
   const int wake_fd_;
   std::atomic<bool> stopping_{false}, hurry_{false};
   mutable std::mutex mutex_;
+  ServerPlaces places_;
   ConfigSnapshot next_config_;  // under mutex_
   View view_;  // under mutex_
   // The prober's thread only, from Start() to Stop().
@@ -352,6 +356,7 @@ void Prober::Start() { loop_->Start(); }
 void Prober::Stop() { loop_->Stop(); }
 void Prober::Reload(ConfigSnapshot config) { loop_->Reload(std::move(config)); }
 void Prober::ProbeNow() { loop_->ProbeNow(); }
+std::string Prober::WithoutPlace(const Config& config) const { return loop_->WithoutPlace(config); }
 View Prober::view() const { return loop_->view(); }
 
 }  // namespace waypost

@@ -38,8 +38,11 @@ class Prober {
   // Ends the thread; waits for it. Harmless if not started or stopped already.
   void Stop();
 
+  // Any thread. The first server of `config` for which this process has no place left, "" if there is none: a name keeps its
+  // ServerId for the life of the process, and there are kMaxServers of them.
+  [[nodiscard]] std::string WithoutPlace(const Config& config) const;
   // Any thread. ServerIds stay the same by name; a server no longer there is `removed` in the view.
-  // Connections whose address or credentials changed are made anew.
+  // Connections whose address or credentials changed are made anew. There must be a place for every server.
   void Reload(ConfigSnapshot config);
   // Any thread: asks all servers now instead of at the next interval.
   void ProbeNow();

@@ -189,8 +189,8 @@ PrimarySample ReadPrimary(const PGresult* result, std::string source) {
 
 void ProbeLink::Closer::operator()(pg_conn* connection) const { PQfinish(connection); }
 
-ProbeLink::ProbeLink(std::string host, std::string conninfo, Timing timing)
-    : host_(std::move(host)), conninfo_(std::move(conninfo)), timing_(timing) {}
+ProbeLink::ProbeLink(ServerConfig server, std::string conninfo, Timing timing)
+    : server_(std::move(server)), conninfo_(std::move(conninfo)), timing_(timing) {}
 ProbeLink::~ProbeLink() = default;
 
 int ProbeLink::fd() const {
@@ -233,8 +233,8 @@ std::optional<ProbeLink::Outcome> ProbeLink::Step(TimePoint now, bool ready) {
 std::optional<ProbeLink::Outcome> ProbeLink::Begin(TimePoint now) {
   asked_at_ = now;
   wake_at_ = now + timing_.timeout * (suspect_ ? 1 : kConnectTimeouts);
-  if (IsAddress(host_)) return Connect(conninfo_, now);
-  if (!lookup_) lookup_.emplace(host_);
+  if (IsAddress(server_.host)) return Connect(conninfo_, now);
+  if (!lookup_) lookup_.emplace(server_.host);
   state_ = State::kLookingUp;
   poll_events_ = POLLIN;
   return std::nullopt;
@@ -244,7 +244,7 @@ std::optional<ProbeLink::Outcome> ProbeLink::LookedUp(TimePoint now) {
   if (!lookup_->done()) return Fail(ProbeResult::kTimeout, "its host name was not looked up in time", now);
   const auto found = *std::exchange(lookup_, std::nullopt);
   if (found.addresses().empty()) return Fail(ProbeResult::kConnectError, found.error(), now);
-  return Connect(conninfo_ + AtAddresses(host_, found.addresses()), now);
+  return Connect(conninfo_ + AtAddresses(server_, found.addresses()), now);
 }
 
 std::optional<ProbeLink::Outcome> ProbeLink::Connect(const std::string& conninfo, TimePoint now) {

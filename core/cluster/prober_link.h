@@ -15,6 +15,7 @@
 
 #include "core/base/time.h"
 #include "core/cluster/name_lookup.h"
+#include "core/config/config.h"
 #include "metrics/labels.h"
 #include "routing/health.h"
 
@@ -39,8 +40,8 @@ class ProbeLink {
     int version = 0;                     // server_version_num, if kOk
   };
 
-  // `host`: that of `conninfo`; a name is looked up anew for each connection.
-  ProbeLink(std::string host, std::string conninfo, Timing timing);
+  // `conninfo` is of `server`, whose host, if it is a name, is looked up anew for each connection.
+  ProbeLink(ServerConfig server, std::string conninfo, Timing timing);
   ~ProbeLink();
   ProbeLink(const ProbeLink&) = delete;
   ProbeLink& operator=(const ProbeLink&) = delete;
@@ -75,7 +76,8 @@ class ProbeLink {
   std::optional<Outcome> Fail(ProbeResult result, std::string error, TimePoint now);
   std::optional<Outcome> NotConnected(TimePoint now);
 
-  std::string host_, conninfo_;
+  ServerConfig server_;
+  std::string conninfo_;
   std::optional<NameLookup> lookup_;  // it may outlast an attempt that it made too late
   Timing timing_;
   std::unique_ptr<pg_conn, Closer> connection_;

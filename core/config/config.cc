@@ -32,6 +32,7 @@ void Apply(const Overrides& overrides, PoolPolicy& policy) {
 }  // namespace
 
 const UserConfig* Config::FindUser(std::string_view name) const { return Find(users, name); }
+const ServerConfig* Config::FindServer(std::string_view name) const { return Find(servers, name); }
 const DatabaseConfig* Config::FindDatabase(std::string_view name) const { return Find(databases, name); }
 
 RoutingPolicy Config::RoutingFor(const Asker& asker) const {

@@ -2,6 +2,7 @@
 // snapshot.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -11,26 +12,73 @@
 
 #include "core/base/log.h"
 #include "core/base/result.h"
+#include "routing/hba.h"
+#include "routing/ip.h"
 #include "routing/policy.h"
 #include "routing/rules.h"
 
 namespace waypost {
+
+// Whether clients may, or must, encrypt.
+enum class ListenTls : std::uint8_t { kDisable, kAllow, kRequire };
 
 // Where applications connect. Those who come in by it may be given a policy of their own.
 struct ListenConfig {
   std::string name;  // default: "ADDRESS:PORT"
   std::string address = "127.0.0.1";
   std::uint16_t port = 6432;
+  ListenTls tls = ListenTls::kDisable;
+  std::string tls_cert, tls_key;  // files; found beside the configuration if relative, as all below
+  std::string tls_client_ca;      // empty: clients need no certificate
+  bool tls13_only = false;        // else TLS 1.2 will do
   RoutingOverrides overrides;
 };
 
 struct AdminConfig {
   std::string address = "127.0.0.1";
   std::uint16_t port = 8432;
+  std::vector<std::string> allowed_hosts;  // besides IP addresses, localhost and the machine's own name
+  // Users who have PgBouncer's console in the databases "pgbouncer" and "waypost", and those who may only look.
+  std::vector<std::string> console_admins, console_viewers;
+  std::string tokens_file;  // who may what, by token; found from the working directory; empty: there are no tokens
+  std::string socket;       // path of the Unix socket; empty: none
+};
+
+// Who may log in, beside each [[user]], and from where.
+struct AuthConfig {
+  std::string query_user, query_password;  // asks the servers for verifiers; no user: nobody does
+  std::string query;                       // with $1 for the user's name
+  std::string database = "postgres";       // where it is asked
+
+  std::string hba_file;                    // as configured; empty: whoever proves who he is may come from anywhere
+  std::optional<Hba> hba;                  // what it says
+
+  [[nodiscard]] bool asks() const { return !query_user.empty(); }
 };
 
 struct DigestConfig {
   unsigned max = 1000;  // entries in each worker; 0: off
+};
+
+// Which statements are logged, and how.
+struct QueryLogConfig {
+  enum class Which : std::uint8_t {
+    kOff,
+    kSlow,     // those that take `slow` or longer
+    kSampled,  // those, and a share of the others
+    kAll
+  };
+  Which which = Which::kOff;
+  milliseconds slow{500};
+  double sample = 0.01;   // 0 to 1
+  bool literals = false;  // texts as they are, not without their literals
+};
+
+// Spans of statements for an OpenTelemetry collector.
+struct TracingConfig {
+  std::string endpoint;  // the collector's URL, "http://127.0.0.1:4318/v1/traces"; empty: off
+  double sample = 0;     // 0 to 1: of the statements that no traceparent decides of
+  std::string service = "waypost";
 };
 
 struct MonitorConfig {
@@ -50,6 +98,9 @@ struct ClusterConfig {
   std::uint64_t max_held_bytes = 256U << 20U;  // and of their texts and parameters together
 };
 
+// As PostgreSQL's sslmode, but for what is refused: where kPrefer finds TLS it insists on it.
+enum class ServerTls : std::uint8_t { kDisable, kPrefer, kRequire, kVerifyCa, kVerifyFull };
+
 struct ServerConfig {
   std::string name;
   std::string host;  // an IP address or a host name
@@ -60,6 +111,12 @@ struct ServerConfig {
   milliseconds connect_timeout{5'000};
   bool allow_cleartext_password = false;  // towards this server, if it asks for `password`
   bool allow_md5 = true;                  // towards this server, if it asks for `md5`
+  ServerTls tls = ServerTls::kDisable;
+  std::string tls_ca;             // files, as those of a listener: who signs its certificate; set if that is verified
+  std::string tls_cert, tls_key;  // what we show it; empty: nothing
+  std::string tls_server_name;    // whom its certificate must be for; empty: `host`
+
+  [[nodiscard]] const std::string& tls_name() const { return tls_server_name.empty() ? host : tls_server_name; }
 };
 
 // [routing] and [pool] keys given in [[user]] or [[database]]; what is empty is inherited.
@@ -75,12 +132,13 @@ struct UserConfig {
   std::string password;  // from password, password_env or password_file; empty if only a verifier is known
   std::string scram;  // "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>"; empty if a
                       // password is known
-  unsigned max_clients = 0;  // 0: no limit of its own
+  unsigned max_clients = 0;  // logged in as it; 0: no limit of its own
   Overrides overrides;
 };
 
 struct DatabaseConfig {
   std::string name;
+  unsigned max_clients = 0;  // logged in to it; 0: no limit of its own
   Overrides overrides;
 };
 
@@ -97,24 +155,39 @@ struct KeptLimits {
   unsigned portals = 10'000;  // named ones, of a transaction
 };
 
+// Of clients that come from one address; see SourceOf().
+struct AddressLimits {
+  unsigned max_clients = 0;         // logged in; one more gets 53300; 0: no limit
+  unsigned logins_per_second = 0;   // begun; one more gets 53300; 0: no limit
+  std::vector<IpRange> unlimited;   // where neither holds
+
+  [[nodiscard]] bool HoldFor(const IpAddress& address) const {
+    return std::none_of(unlimited.begin(), unlimited.end(), [&](const IpRange& range) { return range.Has(address); });
+  }
+};
+
 struct Config {
   std::string path;
   std::vector<ListenConfig> listeners;  // at least one
   AdminConfig admin;
   MonitorConfig monitor;
+  AuthConfig auth;
   ClusterConfig cluster;
   RoutingPolicy routing;
   PoolPolicy pool;
   SessionLimits limits;
   KeptLimits kept;
+  AddressLimits per_address;
+  milliseconds failed_login_delay{0};  // so long after a wrong password the client is told
   DigestConfig digests;
   unsigned max_clients = 10'000;  // logged in, over all workers and listeners; one more gets 53300
   unsigned max_logins = 1'000;    // not logged in yet, over all workers; for one more the oldest gets 53300
   bool comment_hints = false;     // what comments say of where a statement goes counts
   milliseconds drain_timeout{30'000};
   unsigned workers = 0;  // 0: one per core
-  LogLevel log_level = LogLevel::kInfo;
-  std::string log_file;
+  LogSettings log;
+  QueryLogConfig query_log;
+  TracingConfig tracing;
   std::vector<ServerConfig> servers;
   std::vector<UserConfig> users;
   std::vector<DatabaseConfig> databases;
@@ -123,6 +196,7 @@ struct Config {
 
   // nullptr if there is none of that name.
   [[nodiscard]] const UserConfig* FindUser(std::string_view name) const;
+  [[nodiscard]] const ServerConfig* FindServer(std::string_view name) const;
   [[nodiscard]] const DatabaseConfig* FindDatabase(std::string_view name) const;
   // The policies of a session: the global ones, overridden by the database's, then by the user's;
   // routing also by the application's, then by the listener's.

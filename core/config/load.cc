@@ -5,6 +5,9 @@
 #include <array>
 #include <cctype>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
 
 #include "core/config/keys.h"
 #include "core/config/rules.h"
@@ -14,7 +17,7 @@ namespace waypost {
 namespace {
 
 constexpr std::size_t kMaxServers = 64;  // as metrics/labels.h
-constexpr unsigned kMaxWorkers = 1'024;
+constexpr unsigned kMaxWorkers = 64;  // as core/env/crew.h
 constexpr unsigned kMaxConnections = 100'000;
 constexpr unsigned kMaxClients = 1'000'000;
 constexpr unsigned kMaxWeight = 1'000;
@@ -28,6 +31,26 @@ constexpr std::array<Choice<LogLevel>, 5> kLogLevel = {{{"trace", LogLevel::kTra
                                                         {"info", LogLevel::kInfo},
                                                         {"warn", LogLevel::kWarn},
                                                         {"error", LogLevel::kError}}};
+
+constexpr std::array<Choice<ListenTls>, 3> kListenTls = {
+    {{"disable", ListenTls::kDisable}, {"allow", ListenTls::kAllow}, {"require", ListenTls::kRequire}}};
+constexpr std::array<Choice<ServerTls>, 5> kServerTls = {{{"disable", ServerTls::kDisable},
+                                                          {"prefer", ServerTls::kPrefer},
+                                                          {"require", ServerTls::kRequire},
+                                                          {"verify-ca", ServerTls::kVerifyCa},
+                                                          {"verify-full", ServerTls::kVerifyFull}}};
+// For a query_user that may read pg_authid: docs/security.md has one for a role that may not.
+constexpr std::string_view kAuthQuery =
+    "SELECT rolname, CASE WHEN rolvaliduntil OPERATOR(pg_catalog.<) pg_catalog.now() THEN NULL ELSE rolpassword END"
+    " FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) $1 AND rolcanlogin";
+constexpr std::array<Choice<bool>, 2> kTlsMin = {{{"1.2", false}, {"1.3", true}}};
+constexpr std::size_t kMaxPathBytes = 4096;
+constexpr std::array<Choice<LogFormat>, 2> kLogFormat = {{{"text", LogFormat::kText}, {"json", LogFormat::kJson}}};
+
+constexpr std::array<Choice<QueryLogConfig::Which>, 4> kLoggedQueries = {{{"off", QueryLogConfig::Which::kOff},
+                                                                          {"slow", QueryLogConfig::Which::kSlow},
+                                                                          {"sampled", QueryLogConfig::Which::kSampled},
+                                                                          {"all", QueryLogConfig::Which::kAll}}};
 
 bool IsHost(std::string_view host) {
   return std::all_of(host.begin(), host.end(), [](char c) {
@@ -46,16 +69,19 @@ class ConfigLoad {
     root_.Span("drain_timeout", config_.drain_timeout, kNone, kMonth);
     ReadListeners();
     ReadMonitor();
+    ReadAuth();
     ReadCluster();
     ReadRouting();
     ReadPool();
     ReadLimits();
     ReadDigests();
     ReadLog();
+    ReadTracing();
     ReadServers();
     ReadUsers();
     ReadDatabases();
     ReadApplications();
+    CheckConsoleUsers();
     config_.rules = ReadRules(root_, faults_, config_);
     root_.Finish();
     if (!faults_.empty()) return Error{faults_.Text()};
@@ -69,10 +95,36 @@ class ConfigLoad {
     return {table, std::string(name), line, faults_};
   }
 
+  // They log in as everybody else.
+  void CheckConsoleUsers() {
+    ConfigSection admin = Section("admin");
+    const auto check = [&](std::string_view key, const std::vector<std::string>& names) {
+      for (const auto& name : names)
+        if (config_.FindUser(name) == nullptr && !config_.auth.asks())
+          admin.Fault(key, "found \"" + name + "\", expected the name of a [[user]]");
+    };
+    check("console_admins", config_.admin.console_admins);
+    check("console_viewers", config_.admin.console_viewers);
+  }
+
+  // Relative to the configuration; as it is if absolute.
+  void ReadPath(ConfigSection& section, std::string_view key, std::string& path) const {
+    section.Text(key, path, 4096);
+    if (!path.empty()) path = (std::filesystem::path(config_.path).parent_path() / path).string();
+  }
+
   void ReadListeners() {
     ConfigSection admin = Section("admin");
     admin.Address("address", config_.admin.address);
     admin.Port("port", config_.admin.port);
+    admin.Texts("allowed_hosts", config_.admin.allowed_hosts, kMaxNameBytes);
+    admin.Texts("console_admins", config_.admin.console_admins, kMaxNameBytes);
+    admin.Texts("console_viewers", config_.admin.console_viewers, kMaxNameBytes);
+    ReadPath(admin, "tokens_file", config_.admin.tokens_file);
+    ReadPath(admin, "socket", config_.admin.socket);
+    if (config_.admin.socket.size() > kMaxSocketPath)
+      admin.Fault("socket", "found a path of " + std::to_string(config_.admin.socket.size()) + " bytes, expected at most " +
+                                std::to_string(kMaxSocketPath) + ", as the system takes");
     admin.Finish(kTopLevelKeys);
     for (const auto& [table, line] : root_.TableOrTables("listen"))
       ReadListener(ConfigSection(table, "listen", line, faults_), admin);
@@ -90,6 +142,7 @@ class ConfigLoad {
       max_clients_in_listen_ = true;
     }
     listen.Number("max_clients", config_.max_clients, 1, kMaxClients);
+    ReadListenTls(listen, listener);
     ReadRoutingKeys(listen, listener.overrides);
     listen.Finish(kTopLevelKeys);
     if (listener.port == config_.admin.port && listener.address == config_.admin.address)
@@ -106,6 +159,30 @@ class ConfigLoad {
     config_.listeners.push_back(std::move(listener));
   }
 
+  // The path of a file; relative to the configuration's.
+  void ReadPath(ConfigSection& section, std::string_view key, std::string& out) {
+    section.Text(key, out, kMaxPathBytes);
+    if (!out.empty()) out = (std::filesystem::path(config_.path).parent_path() / out).string();  // as it is if absolute
+  }
+
+  void ReadListenTls(ConfigSection& listen, ListenConfig& listener) {
+    listen.OneOf("tls", listener.tls, All(kListenTls));
+    ReadPath(listen, "tls_cert", listener.tls_cert);
+    ReadPath(listen, "tls_key", listener.tls_key);
+    ReadPath(listen, "tls_client_ca", listener.tls_client_ca);
+    listen.OneOf("tls_min", listener.tls13_only, All(kTlsMin));
+    for (const std::string_view key : {"tls_cert", "tls_key", "tls_client_ca"})
+      if (listen.Has(key) && !listen.Has("tls"))
+        listen.Fault(key, "found without tls, expected tls = \"allow\" or \"require\" beside it");
+    if (listener.tls == ListenTls::kDisable) return;
+    for (const std::string_view key : {"tls_cert", "tls_key"})
+      if (!listen.Has(key)) listen.Fault(key, "found nothing, expected a file in PEM form: tls is on");
+    if (!listener.tls_client_ca.empty() && listener.tls != ListenTls::kRequire)
+      listen.Fault("tls_client_ca",
+                   "found beside tls = \"allow\", expected tls = \"require\": else a client without a "
+                   "certificate comes in unencrypted");
+  }
+
   void ReadMonitor() {
     if (!root_.Has("monitor"))
       root_.Fault("monitor", "found no [monitor], expected one with the user (and password) that watches the servers");
@@ -118,6 +195,40 @@ class ConfigLoad {
     monitor.Span("interval", config_.monitor.interval, milliseconds(10), kMinute);
     monitor.Span("timeout", config_.monitor.timeout, milliseconds(10), kMinute);
     monitor.Finish(kTopLevelKeys);
+  }
+
+  void ReadAuth() {
+    ConfigSection auth = Section("auth");
+    auto& to = config_.auth;
+    auth.Text("query_user", to.query_user, kMaxNameBytes);
+    auth.Secret("query_password", to.query_password);
+    to.query = kAuthQuery;
+    auth.Text("auth_query", to.query, kMaxPathBytes);
+    if (to.query.find("$1") == std::string::npos)
+      auth.Fault("auth_query", "found no $1, expected it where the name of the user is to stand");
+    auth.Text("auth_dbname", to.database, kMaxNameBytes);
+    for (const std::string_view key :
+         {"query_password", "query_password_env", "query_password_file", "auth_query", "auth_dbname"})
+      if (auth.Has(key) && !auth.Has("query_user"))
+        auth.Fault(key, "found without query_user, expected the role that asks beside it");
+    ReadPath(auth, "hba_file", to.hba_file);
+    if (!to.hba_file.empty()) ReadHba(auth);
+    auth.Finish(kTopLevelKeys);
+  }
+
+  void ReadHba(ConfigSection& auth) {
+    auto& to = config_.auth;
+    std::ifstream file(to.hba_file, std::ios::binary);
+    const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    if (!file || std::filesystem::is_directory(to.hba_file))
+      return auth.Fault("hba_file", "found " + auth.Found("hba_file") + ", which cannot be read, expected a file as pg_hba.conf");
+    auto hba = Hba::Read(text);
+    if (hba) {
+      to.hba = std::move(*hba);
+      return;
+    }
+    std::istringstream faults(hba.error());
+    for (std::string line; std::getline(faults, line);) auth.Fault("hba_file", to.hba_file + ":" + line);
   }
 
   void ReadCluster() {
@@ -178,6 +289,10 @@ class ConfigLoad {
       limits.Fault("max_clients", "found here and in [listen], expected it once");
     limits.Number("max_clients", config_.max_clients, 1, kMaxClients);
     limits.Number("max_logins", config_.max_logins, 1, kMaxClients);
+    limits.Number("max_clients_per_address", config_.per_address.max_clients, 0, kMaxClients);
+    limits.Number("logins_per_address", config_.per_address.logins_per_second, 0, kMaxClients);
+    ReadUnlimited(limits);
+    limits.Span("failed_login_delay", config_.failed_login_delay, kNone, kMinute);
     limits.Span("login_timeout", config_.limits.login_timeout, kNone, kMonth);
     limits.Span("client_idle_timeout", config_.limits.client_idle_timeout, kNone, kMonth);
     limits.Span("idle_in_transaction_timeout", config_.limits.idle_in_transaction_timeout, kNone, kMonth);
@@ -188,6 +303,17 @@ class ConfigLoad {
     limits.Finish(kTopLevelKeys);
   }
 
+  void ReadUnlimited(ConfigSection& limits) {
+    std::vector<std::string> ranges;
+    limits.Texts("unlimited_addresses", ranges);
+    for (const auto& text : ranges) {
+      if (const auto range = ReadIpRange(text)) config_.per_address.unlimited.push_back(*range);
+      else
+        limits.Fault("unlimited_addresses",
+                     "found \"" + text + "\", expected an address or a range, as \"192.0.2.0/24\" or \"2001:db8::/32\"");
+    }
+  }
+
   void ReadDigests() {
     ConfigSection digests = Section("digests");
     digests.Number("max", config_.digests.max, 0, kMaxDigests);
@@ -196,9 +322,26 @@ class ConfigLoad {
 
   void ReadLog() {
     ConfigSection log = Section("log");
-    log.OneOf("level", config_.log_level, All(kLogLevel));
-    log.Text("file", config_.log_file, 4096);
+    log.OneOf("level", config_.log.level, All(kLogLevel));
+    log.OneOf("format", config_.log.format, All(kLogFormat));
+    log.Text("file", config_.log.file, 4096);
+    log.OneOf("queries", config_.query_log.which, All(kLoggedQueries));
+    log.Span("slow", config_.query_log.slow, milliseconds(1), kMonth);
+    log.Fraction("sample", config_.query_log.sample);
+    log.Flag("literals", config_.query_log.literals);
     log.Finish(kTopLevelKeys);
+  }
+
+  void ReadTracing() {
+    ConfigSection tracing = Section("tracing");
+    auto& config = config_.tracing;
+    tracing.Text("endpoint", config.endpoint, 2048);
+    if (!config.endpoint.empty() && !config.endpoint.starts_with("http://") && !config.endpoint.starts_with("https://"))
+      tracing.Fault("endpoint", "found " + tracing.Found("endpoint") +
+                                    ", expected the URL of a collector, as \"http://127.0.0.1:4318/v1/traces\"");
+    tracing.Fraction("sample", config.sample);
+    tracing.Text("service", config.service, 255);
+    tracing.Finish(kTopLevelKeys);
   }
 
   // Reads `name`, which must be there and be the only one of its kind.
@@ -209,6 +352,26 @@ class ConfigLoad {
     const bool twice = std::any_of(before.begin(), before.end(), [&](const Item& i) { return i.name == name; });
     if (!name.empty() && twice)
       section.Fault("name", "found " + section.Found("name") + " a second time, expected each name once");
+  }
+
+  void ReadServerTls(ConfigSection& section, ServerConfig& server) {
+    section.OneOf("tls", server.tls, All(kServerTls));
+    ReadPath(section, "tls_ca", server.tls_ca);
+    ReadPath(section, "tls_cert", server.tls_cert);
+    ReadPath(section, "tls_key", server.tls_key);
+    section.Text("tls_server_name", server.tls_server_name, 255);
+    if (!IsHost(server.tls_server_name))
+      section.Fault("tls_server_name", "found " + section.Found("tls_server_name") + ", expected an IP address or a host name");
+    for (const std::string_view key : {"tls_ca", "tls_cert", "tls_key", "tls_server_name"})
+      if (section.Has(key) && !section.Has("tls"))
+        section.Fault(key, "found without tls, expected tls = \"verify-full\" (or less) beside it");
+    if (section.Has("tls_cert") != section.Has("tls_key"))
+      section.Fault(section.Has("tls_cert") ? "tls_cert" : "tls_key", "found alone, expected both tls_cert and tls_key");
+    const bool verifies = server.tls == ServerTls::kVerifyCa || server.tls == ServerTls::kVerifyFull;
+    if (verifies && !section.Has("tls_ca"))
+      section.Fault("tls_ca", "found nothing, expected the file of whoever signs the server's certificate: it is to be verified");
+    if (section.Has("tls_ca") && !verifies && server.tls != ServerTls::kDisable)
+      section.Fault("tls_ca", "found where nothing is verified, expected tls = \"verify-ca\" or \"verify-full\"");
   }
 
   void ReadServers() {
@@ -234,6 +397,7 @@ class ConfigLoad {
       section.Span("connect_timeout", server.connect_timeout, kTick, std::chrono::hours(1));
       section.Flag("allow_cleartext_password", server.allow_cleartext_password);
       section.Flag("allow_md5", server.allow_md5);
+      ReadServerTls(section, server);
       section.Finish(kTopLevelKeys);
       for (const ServerConfig& other : config_.servers)
         if (!server.host.empty() && other.host == server.host && other.port == server.port)
@@ -253,7 +417,7 @@ class ConfigLoad {
 
   void ReadUsers() {
     const auto tables = root_.Tables("user");
-    if (tables.empty() && !root_.Has("user"))
+    if (tables.empty() && !root_.Has("user") && !config_.auth.asks())
       root_.Fault("user", "found no [[user]], expected at least one: nobody could log in");
     for (const auto& [table, line] : tables) {
       ConfigSection section(table, "user", line, faults_);
@@ -289,6 +453,7 @@ class ConfigLoad {
       ConfigSection section(table, "database", line, faults_);
       DatabaseConfig database;
       ReadName(section, config_.databases, database.name);
+      section.Number("max_clients", database.max_clients, 0, kMaxClients);
       ReadOverrides(section, database.overrides);
       section.Finish(kTopLevelKeys);
       config_.databases.push_back(std::move(database));
@@ -309,6 +474,7 @@ class ConfigLoad {
   Config config_;
   ConfigFaults faults_;
   ConfigSection root_;
+  static constexpr std::size_t kMaxSocketPath = 107;  // sockaddr_un
   bool max_clients_in_listen_ = false;
 };
 

@@ -1,5 +1,6 @@
 #include "core/env/env.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/bytes.h"
@@ -32,18 +33,31 @@ Env::Env(std::size_t index, Shared& shared, Loop& loop, Connector& connector, Co
       catalogs_(shared) {
   FindServers();
   FindRules();
+  KeepTouch();
 }
 
 void Env::SetConfig(ConfigSnapshot config) {
   config_ = std::move(config);
   FindServers();
   FindRules();
+  KeepTouch();
 }
 
 void Env::SetView(View view) {
   const bool more_servers = view->servers.size() != view_->servers.size();
   view_ = std::move(view);
   if (more_servers) FindServers();
+  KeepTouch();
+}
+
+// A server that was up and hangs is down before that, after two questions without an answer. One that has vanished may take some
+// tenths of a second longer, in which all wait. At least a second and a half: a machine that is short of CPU has not stood still.
+void Env::KeepTouch() {
+  constexpr milliseconds kLeast{1'500};
+  const auto patience = std::max(kLeast, 2 * (config_->monitor.interval + config_->monitor.timeout));
+  in_touch_until_ = TimePoint::max();
+  for (const auto& server : view_->servers)
+    if (server.up) in_touch_until_ = std::min(in_touch_until_, server.sampled + patience);
 }
 
 void Env::FindServers() {

@@ -43,6 +43,9 @@ class Env {
   [[nodiscard]] WorkerMetrics& metrics() { return metrics_; }
   [[nodiscard]] const Config& config() const { return *config_; }
   [[nodiscard]] const ClusterView& view() const { return *view_; }
+  // The same, to be kept.
+  [[nodiscard]] ConfigSnapshot config_snapshot() const { return config_; }
+  [[nodiscard]] View view_snapshot() const { return view_; }
   [[nodiscard]] SettingTable& settings() { return settings_; }
   [[nodiscard]] StatementTable& statements() { return statements_; }
   [[nodiscard]] Catalogs& catalogs() { return catalogs_; }
@@ -57,6 +60,9 @@ class Env {
   [[nodiscard]] const ServerConfig* FindServer(ServerId id) const { return id < servers_.size() ? servers_[id].get() : nullptr; }
   // How Waypost's own connections log in: to the configured database, or, while that is claimed, to another.
   [[nodiscard]] MonitorConfig monitor() const;
+  // True while what is known of the servers is too old to send anything to the primary: this process stood still, and another server
+  // may have been promoted meanwhile. Over with the next look at every server that was up.
+  [[nodiscard]] bool OutOfTouch() const { return view_->primary && Now() > in_touch_until_; }
   // What the rules in force made of a text is of this generation; never 0.
   [[nodiscard]] std::uint64_t rules_generation() const { return rules_generation_; }
   // The label of a rule in the metrics.
@@ -73,6 +79,7 @@ class Env {
  private:
   void FindServers();
   void FindRules();
+  void KeepTouch();
 
   const std::size_t index_;
   Shared& shared_;
@@ -83,8 +90,9 @@ class Env {
   WorkerMetrics metrics_;
   std::mt19937 random_;
   std::vector<std::shared_ptr<const ServerConfig>> servers_;  // by ServerId
-  std::vector<std::size_t> rule_ids_;                         // by index of a rule
+  std::vector<std::size_t> rule_ids_;  // by index of a rule
   std::uint64_t rules_generation_ = 0;
+  TimePoint in_touch_until_ = TimePoint::max();
   SettingTable settings_;
   StatementTable statements_;
   Catalogs catalogs_;

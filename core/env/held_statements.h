@@ -49,6 +49,8 @@ class Hold {
     until_ = now + limits.failover_hold;
     return true;
   }
+  // It may last that long from now on, again.
+  void Renew(const ClusterConfig& limits, TimePoint now) { until_ = now + limits.failover_hold; }
   void End() {
     if (auto* all = std::exchange(all_, nullptr)) all->Give(bytes_);
   }

@@ -20,9 +20,16 @@
 #include "core/base/time.h"
 #include "core/config/config.h"
 #include "core/config/credentials.h"
+#include "core/env/client_count.h"
+#include "core/env/crew.h"
 #include "core/env/database_claims.h"
+#include "core/env/database_gates.h"
 #include "core/env/held_statements.h"
+#include "core/env/login_rates.h"
+#include "core/env/moved_keys.h"
+#include "core/env/pause.h"
 #include "core/env/sequence_readers.h"
+#include "core/env/tls_in_force.h"
 #include "metrics/labels.h"
 #include "parser/wire/startup.h"
 #include "routing/cluster_view.h"
@@ -30,13 +37,15 @@
 namespace waypost {
 
 class Worker;
+class SpanExporter;
+struct ConsoleProcess;
 
 // The connections to one server, over all workers, and since when each worker has lacked a place under the limit, so that
 // none starves. Who finds no place has said before that he lacks one, and who gives one back looks afterwards who lacks one:
 // in one order for all threads, so that one of the two sees the other.
 class ServerBudget {
  public:
-  static constexpr std::size_t kMaxWorkers = 64;
+  static constexpr std::size_t kMaxWorkers = Crew::kMost;
 
   ServerBudget() {
     for (auto& since : oldest_) since.store(kNobody, std::memory_order_relaxed);
@@ -86,31 +95,6 @@ class ServerBudget {
   std::atomic<unsigned> used_{0}, lacking_{0};
   std::array<std::atomic<Duration::rep>, kMaxWorkers> oldest_;
   std::array<unsigned, kMaxWorkers> lacking_of_{};  // each is its worker's own
-};
-
-// Clients counted, in all and by user. Met at login and at the end of a session alone.
-class ClientCount {
- public:
-  // One more client of `user`, unless there are `limit` in all or `user_limit` (0: none) of that user.
-  [[nodiscard]] bool Take(const std::string& user, unsigned limit, unsigned user_limit) {
-    const std::scoped_lock lock(mutex_);
-    auto& of_user = by_user_[user];
-    if (total_ >= limit || (user_limit > 0 && of_user >= user_limit)) return false;
-    ++total_;
-    ++of_user;
-    return true;
-  }
-  void Give(const std::string& user) {
-    const std::scoped_lock lock(mutex_);
-    --total_;
-    const auto found = by_user_.find(user);
-    if (found != by_user_.end() && --found->second == 0) by_user_.erase(found);
-  }
-
- private:
-  std::mutex mutex_;
-  unsigned total_ = 0;
-  std::unordered_map<std::string, unsigned> by_user_;
 };
 
 // Names of rules, each with a number for the metrics that it keeps over reloads. Thread-safe; met at a reload and a scrape.
@@ -200,12 +184,21 @@ class PlainPrepared {
 
 struct Shared {
   std::array<ServerBudget, kMaxServers> budgets;
+  SpanExporter* spans = nullptr;            // outlives the workers; null: no statement is traced. Set before any of them runs
+  const ConsoleProcess* console = nullptr;  // what consoles see of the process; null: there are none. Set before any worker runs
+  std::atomic<std::uint64_t> sessions_numbered{0};  // each session has a number of its own, from 1
   ClientCount clients;
+  LoginRates login_rates;
+  Crew crew;
+  MovedKeys moved_keys;
   HeldStatements held_statements;
+  Pause pause;
+  DatabaseGates database_gates;
   RuleNames rule_names;
   SequenceReaders sequence_readers;
   DatabaseClaims database_claims;
   Credentials credentials;
+  TlsInForce tls;
   // When a statement that may write was last sent or answered, in any worker.
   std::atomic<Duration::rep> last_write{0};
   // The minor version of protocol 3 that the primary speaks, as the last login there showed.
@@ -213,7 +206,13 @@ struct Shared {
   std::vector<Worker*> workers;  // filled before any of them runs
   // Ask the control plane; any thread.
   std::function<void()> probe_now;
-  std::function<void(const std::string& database)> want_catalog;    // load it, if it is not there yet
+  // Whose cancel key it may be, if nobody here has it: the process whose place this one takes. Empty: nobody's. Set before any
+  // worker runs.
+  std::function<void(std::uint32_t pid, const std::string& secret)> cancel_elsewhere;
+  // What the servers say of `user` is to be in `credentials`; any thread. True: it is; false: `done` will say so, from a thread that
+  // must not wait, or that no server could be asked. Used only if the configuration has auth.asks().
+  std::function<bool(const std::string& user, std::function<void(bool answered)> done)> ask_verifier;
+  std::function<void(const std::string& database)> want_catalog;  // load it, if it is not there yet
   std::function<void(const std::string& database)> forget_database;  // the name stands for another one, or for none
   CatalogClock catalog_clock;
   DefaultsClock defaults_clock;

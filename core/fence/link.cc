@@ -6,6 +6,7 @@
 
 #include "core/cluster/control_query.h"
 #include "core/env/env.h"
+#include "core/server/connect.h"
 #include "parser/wire/backend.h"
 #include "parser/wire/encode.h"
 #include "parser/wire/fields.h"
@@ -165,7 +166,7 @@ void FenceLink::Open(std::shared_ptr<const ServerConfig> server, const MonitorCo
                            {"default_transaction_isolation", "read committed"},
                            {"statement_timeout", std::to_string(monitor.timeout.count())}};
   login_.emplace(*server_, monitor.user, monitor.database, std::move(parameters), ScramCredentials{monitor.password, true, keys});
-  stream_ = env_.connector().Connect(server_->host, server_->port, *this);
+  stream_ = ConnectTo(env_, *server_, *this);
 }
 
 void FenceLink::Close() {
@@ -201,7 +202,10 @@ void FenceLink::Send(Question question, std::string_view bytes, TimePoint now) {
   stream_->Write(AsBytes(bytes));
 }
 
-void FenceLink::OnConnected() noexcept { stream_->Write(AsBytes(login_->Start())); }
+void FenceLink::OnConnected() noexcept {
+  login_->BindTo(stream_->PeerEndPoint());
+  stream_->Write(AsBytes(login_->Start()));
+}
 
 void FenceLink::OnClosed(const std::string& error) noexcept {
   (void)Fail(error.empty() ? "the server closed the connection" : error);

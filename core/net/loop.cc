@@ -31,6 +31,11 @@ Loop::~Loop() {
   uv_loop_close(loop_.get());
 }
 
+std::array<std::byte, 98'304>& Loop::plain_buffer() {
+  if (!plain_buffer_) plain_buffer_ = std::make_unique<std::array<std::byte, 98'304>>();
+  return *plain_buffer_;
+}
+
 void Loop::Run() { uv_run(loop_.get(), UV_RUN_DEFAULT); }
 void Loop::Stop() { uv_stop(loop_.get()); }
 TimePoint Loop::Now() const { return by_hand_ ? now_ : TimePoint(milliseconds(uv_now(loop_.get()))); }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/base/time.h"
@@ -36,6 +37,10 @@ class Loop {
   [[nodiscard]] uv_loop_s* raw() { return loop_.get(); }
   // Every socket of this loop reads into it.
   [[nodiscard]] std::array<std::byte, 65'536>& read_buffer() { return *read_buffer_; }
+  // What a stream around a socket makes of what was read (room for a read buffer and the longest TLS record), and of what it is to
+  // send. For one call; made at first use.
+  [[nodiscard]] std::array<std::byte, 98'304>& plain_buffer();
+  [[nodiscard]] std::string& cipher_buffer() { return cipher_buffer_; }
 
  private:
   friend class Timer;
@@ -53,6 +58,8 @@ class Loop {
 
   std::unique_ptr<uv_loop_s> loop_;
   std::unique_ptr<std::array<std::byte, 65'536>> read_buffer_;
+  std::unique_ptr<std::array<std::byte, 98'304>> plain_buffer_;
+  std::string cipher_buffer_;
   const bool by_hand_;
   TimePoint now_{};  // by hand
   std::vector<std::unique_ptr<Alarm>> alarms_;

@@ -1,5 +1,6 @@
 #include "core/net/tcp.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -8,6 +9,7 @@
 #include <uv.h>
 
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "core/base/release.h"
@@ -19,6 +21,21 @@ namespace {
 constexpr unsigned kClientKeepaliveSeconds = 60;
 constexpr unsigned kServerKeepaliveSeconds = 5;
 constexpr milliseconds kLinger{5'000};  // how long a finished stream may go on sending what is queued
+
+class DetachedTcp final : public DetachedStream {
+ public:
+  explicit DetachedTcp(int fd) : fd_(fd) {}
+  ~DetachedTcp() override {
+    if (fd_ >= 0) close(fd_);
+  }
+  DetachedTcp(const DetachedTcp&) = delete;
+  DetachedTcp& operator=(const DetachedTcp&) = delete;
+  std::unique_ptr<Stream> Attach(Loop& loop) override { return TcpStream::Adopt(loop, std::exchange(fd_, -1)); }
+  int TakeDescriptor() override { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
 
 }  // namespace
 
@@ -40,6 +57,7 @@ struct TcpStream::Handle {
   bool initialised = false;
   bool writing = false;
   bool looking_up = false;
+  bool accepted = false;
   bool connected = false;
   bool over_high_mark = false;
   bool finishing = false;
@@ -236,6 +254,7 @@ std::unique_ptr<TcpStream> TcpStream::Connect(Loop& loop, const std::string& hos
 std::unique_ptr<TcpStream> TcpStream::Adopt(Loop& loop, int fd) {
   std::unique_ptr<TcpStream> stream(new TcpStream(loop));
   stream->handle_->Init();
+  stream->handle_->accepted = true;
   if (uv_tcp_open(&stream->handle_->tcp, fd) == 0) return stream;
   close(fd);
   return nullptr;
@@ -291,10 +310,32 @@ void TcpStream::Finish() {
   h->linger->Start(kLinger);
 }
 
-std::string TcpStream::PeerName() const {
+std::unique_ptr<DetachedStream> TcpStream::Detach() {
+  if (handle_ == nullptr || !handle_->accepted || handle_->closing || handle_->deferred || handle_->writing ||
+      !handle_->waiting.empty())
+    return nullptr;
+  uv_os_fd_t fd = -1;
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(&handle_->tcp), &fd) != 0) return nullptr;
+  // libuv cannot give a socket away, but what it closes is its own descriptor of it.
+  const int kept = dup(fd);  // not by fcntl: ThreadSanitizer would take it for whatever had that number before
+  if (kept < 0) return nullptr;
+  (void)fcntl(kept, F_SETFD, FD_CLOEXEC);
+  std::exchange(handle_, nullptr)->Close();
+  return std::make_unique<DetachedTcp>(kept);
+}
+
+void TcpStream::ReportTo(StreamUser& user) {
+  if (handle_ != nullptr) handle_->user = &user;
+}
+
+namespace {
+
+// As `ask` (uv_tcp_getpeername, uv_tcp_getsockname) says; empty if it fails.
+template <class Ask>
+std::string NameOf(const uv_tcp_t& tcp, Ask ask) {
   sockaddr_storage address{};
   int length = sizeof address;
-  if (uv_tcp_getpeername(&handle_->tcp, reinterpret_cast<sockaddr*>(&address), &length) != 0) return "";
+  if (ask(&tcp, reinterpret_cast<sockaddr*>(&address), &length) != 0) return "";
   char host[NI_MAXHOST];
   char service[NI_MAXSERV];
   if (getnameinfo(reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(length), host, sizeof host, service,
@@ -302,6 +343,11 @@ std::string TcpStream::PeerName() const {
     return "";
   return std::string(host) + ":" + service;
 }
+
+}  // namespace
+
+std::string TcpStream::PeerName() const { return NameOf(handle_->tcp, uv_tcp_getpeername); }
+std::string TcpStream::LocalName() const { return NameOf(handle_->tcp, uv_tcp_getsockname); }
 
 unsigned TcpStream::Retransmissions() const {
   tcp_info info{};

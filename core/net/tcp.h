@@ -20,17 +20,18 @@ class TcpStream final : public Stream {
   TcpStream(const TcpStream&) = delete;
   TcpStream& operator=(const TcpStream&) = delete;
 
-  // For an accepted stream: whom to report to; reading starts.
-  void Start(StreamUser& user);
-
   bool Write(Bytes bytes) override;
   void Pause(PauseReason reason) override;
   void Resume(PauseReason reason) override;
   void Finish() override;
+  void Start(StreamUser& user) override;
+  // Of accepted streams; not while something waits to be sent.
+  [[nodiscard]] std::unique_ptr<DetachedStream> Detach() override;
   [[nodiscard]] unsigned Retransmissions() const override;
+  void ReportTo(StreamUser& user) override;
 
-  // "127.0.0.1:40022", or empty if the peer is gone.
-  [[nodiscard]] std::string PeerName() const;
+  [[nodiscard]] std::string PeerName() const override;
+  [[nodiscard]] std::string LocalName() const override;
 
  private:
   struct Handle;

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "core/base/log.h"
 
@@ -29,50 +30,33 @@ bool OfOneClient(int error) {
 
 int SpareDescriptor() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
-// A bound socket, shared with others that ask for sharing or not.
-Result<int> BoundSocket(const std::string& address, std::uint16_t port, bool share) {
-  const auto where = address + ":" + std::to_string(port);
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &found) != 0)
-    return Error{"cannot listen on " + where + ": not an IP address"};
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
-  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  const int on = 1;
-  if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-      (!share || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
-      bind(fd, found->ai_addr, found->ai_addrlen) == 0)
-    return fd;
-  const std::string why = std::strerror(errno);
-  if (fd >= 0) close(fd);
-  return Error{"cannot listen on " + where + ": " + why};
-}
-
 }  // namespace
 
 struct TcpListener::Handle {
-  Handle(Loop& owner, int socket, std::string said, OnAccept accepted)
+  Handle(Loop& owner, std::shared_ptr<ListeningSocket> of, std::string said, OnAccept accepted)
       : loop(owner),
-        fd(socket),
+        socket(std::move(of)),
         spare(SpareDescriptor()),
         refusal(std::move(said)),
         on_accept(std::move(accepted)),
-        rest(std::make_unique<Timer>(owner, [this] { Watch(); })) {}
+        rest(std::make_unique<Timer>(owner, [this] { Poll(); })) {}
   ~Handle() {
-    close(fd);
     if (spare >= 0) close(spare);
   }
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
 
-  void Watch() {
+  void Poll() {
     uv_poll_start(&poll, UV_READABLE,
                   [](uv_poll_t* watched, int, int) { static_cast<Handle*>(watched->data)->AcceptThoseWaiting(); });
   }
 
-  [[nodiscard]] int Accept() const { return accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+  void StopPolling() {
+    rest->Stop();
+    uv_poll_stop(&poll);
+  }
+
+  [[nodiscard]] int Accept() const { return accept4(socket->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 
   void AcceptThoseWaiting() {
     for (int i = 0; i < kAcceptsPerTurn; ++i) {
@@ -108,32 +92,59 @@ struct TcpListener::Handle {
   }
 
   Loop& loop;
-  int fd, spare;
+  std::shared_ptr<ListeningSocket> socket;
+  int spare;
+  bool watches = false;
   uv_poll_t poll{};
   std::string refusal;
   OnAccept on_accept;
   std::unique_ptr<Timer> rest;
 };
 
-Result<bool> TcpListener::CheckFree(const std::string& address, std::uint16_t port) {
-  const auto fd = BoundSocket(address, port, false);
-  if (!fd) return Error{fd.error()};
-  close(*fd);
-  return true;
+Result<std::shared_ptr<ListeningSocket>> ListeningSocket::Bind(const std::string& address, std::uint16_t port) {
+  auto where = address + ":" + std::to_string(port);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &found) != 0)
+    return Error{"cannot listen on " + where + ": not an IP address"};
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
+  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+      bind(fd, found->ai_addr, found->ai_addrlen) == 0)
+    return std::shared_ptr<ListeningSocket>(new ListeningSocket(fd, std::move(where)));
+  const std::string why = std::strerror(errno);
+  if (fd >= 0) close(fd);
+  return Error{"cannot listen on " + where + ": " + why};
 }
 
-Result<std::unique_ptr<TcpListener>> TcpListener::Listen(Loop& loop, const std::string& address, std::uint16_t port,
-                                                         std::string refusal, OnAccept on_accept) {
-  const auto fd = BoundSocket(address, port, true);
-  if (!fd) return Error{fd.error()};
-  auto handle = std::make_unique<Handle>(loop, *fd, std::move(refusal), std::move(on_accept));
-  if (listen(*fd, kBacklog) != 0)
-    return Error{"cannot listen on " + address + ":" + std::to_string(port) + ": " + std::strerror(errno)};
-  if (const int failed = uv_poll_init(loop.raw(), &handle->poll, *fd); failed != 0)
-    return Error{"cannot listen on " + address + ":" + std::to_string(port) + ": " + uv_strerror(failed)};
+std::shared_ptr<ListeningSocket> ListeningSocket::Adopt(int fd, std::string where) {
+  return std::shared_ptr<ListeningSocket>(new ListeningSocket(fd, std::move(where)));
+}
+
+ListeningSocket::~ListeningSocket() { close(fd_); }
+
+Result<bool> ListeningSocket::Listen() {
+  if (listen(fd_, kBacklog) == 0) return true;
+  return Error{"cannot listen on " + where_ + ": " + std::strerror(errno)};
+}
+
+Result<std::unique_ptr<TcpListener>> TcpListener::On(Loop& loop, std::shared_ptr<ListeningSocket> socket, std::string refusal,
+                                                     OnAccept on_accept) {
+  const int fd = socket->fd();
+  auto handle = std::make_unique<Handle>(loop, std::move(socket), std::move(refusal), std::move(on_accept));
+  if (const int failed = uv_poll_init(loop.raw(), &handle->poll, fd); failed != 0)
+    return Error{std::string("cannot watch for clients: ") + uv_strerror(failed)};
   handle->poll.data = handle.get();
-  handle->Watch();
   return std::unique_ptr<TcpListener>(new TcpListener(handle.release()));
+}
+
+void TcpListener::Watch(bool accepts) {
+  if (std::exchange(handle_->watches, accepts) == accepts) return;
+  if (accepts) handle_->Poll();
+  else handle_->StopPolling();
 }
 
 TcpListener::~TcpListener() {

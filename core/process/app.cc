@@ -1,11 +1,20 @@
 #include "core/process/app.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <climits>
 #include <condition_variable>
 #include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
 #include <future>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,17 +22,29 @@
 #include <thread>
 #include <vector>
 
+#include "core/admin/page.h"
 #include "core/admin/server.h"
 #include "core/base/log.h"
 #include "core/catalog/keeper.h"
 #include "core/cluster/prober.h"
+#include "core/cluster/verifiers.h"
+#include "core/console/console.h"
 #include "core/env/shared.h"
 #include "core/net/tcp_listener.h"
+#include "core/observe/census.h"
 #include "core/observe/explain_route.h"
+#include "core/observe/followed_sessions.h"
 #include "core/observe/kept_reads_watch.h"
+#include "core/observe/span_exporter.h"
+#include "core/process/activated_sockets.h"
 #include "core/process/cli.h"
 #include "core/process/descriptors.h"
+#include "core/process/predecessor.h"
+#include "core/process/service_notify.h"
+#include "core/process/successor.h"
+#include "core/process/wishes.h"
 #include "core/process/worker.h"
+#include "routing/intents.h"
 
 namespace waypost {
 namespace {
@@ -31,6 +52,12 @@ namespace {
 constexpr milliseconds kSignalPoll{100};
 constexpr milliseconds kCatalogPatience{2'000};
 constexpr milliseconds kReportPatience{1'000};
+constexpr milliseconds kEndPatience{5'000};  // from the end of draining to the end of the process
+// Clients come to a process that takes the place of another when it knows the primary, or after so long.
+constexpr milliseconds kWarmUp{3'000};
+constexpr milliseconds kWarmUpPoll{10};
+// So many sessions of the process before go to one worker, then as many to the next: see Crew.
+constexpr std::size_t kTakenTogether = 64;
 
 // As many descriptors as the system lets us have: one a client, one a server connection.
 void RaiseFileLimit() {
@@ -49,7 +76,7 @@ sigset_t BlockSignals() {
   std::signal(SIGPIPE, SIG_IGN);
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) sigaddset(&set, signal);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   return set;
 }
@@ -77,6 +104,27 @@ Config Fitted(Config config) {
   return config;
 }
 
+AdminOptions OptionsOf(const AdminConfig& config) {
+  AdminOptions options{
+      .connections = AdminConnectionsFor(FileLimit()), .allowed_hosts = config.allowed_hosts, .socket = config.socket};
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  if (gethostname(name.data(), name.size() - 1) == 0) options.allowed_hosts.emplace_back(name.data());
+  return options;
+}
+
+// What the file says now; empty if it cannot be read.
+std::vector<ConfigValue> ValuesOf(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  auto values = ConfigValues(text, path);
+  return values ? std::move(*values) : std::vector<ConfigValue>();
+}
+
+// Beside the state file, with its name.
+std::string IntentsPath(const ClusterConfig& config) {
+  return config.state_file.empty() ? std::string() : config.state_file + ".intents";
+}
+
 // Everything that runs beside the main thread, in the order in which it must end.
 class App {
  public:
@@ -86,61 +134,206 @@ class App {
             config_, prober_metrics_, [this](View view) { OnView(std::move(view)); },
             [this](const std::string& database) { return shared_.database_claims.InsteadOf(database); }),
         keeper_(
-            config_, [this] { return prober_.view(); }, [this] { return shared_.catalog_clock.now(); },
-            [this](const std::string& database, const KnownCatalog& known) { OnCatalog(database, known); }),
-        kept_reads_({.view = [this] { return prober_.view(); },
+            config_, [this] { return CurrentView(); }, [this] { return shared_.catalog_clock.now(); },
+            [this](const std::string& database, const KnownCatalog& known) { OnCatalog(database, known); },
+            [this](const std::string& database) { ForgetDatabase(database); }),
+        verifiers_(
+            config_, [this] { return CurrentView(); },
+            [this](const std::string& user, const std::string& verifier) { OnVerifier(user, verifier); }),
+        kept_reads_({.view = [this] { return CurrentView(); },
                      .fence = [this] { return CollectFence(); },
                      .config = [this] { return CurrentConfig(); },
                      .catalog_failures = [this] { return keeper_.Failures(); }}) {
+    values_ = ValuesOf(config_->path);
     shared_.credentials.Load(*config_);
+    shared_.spans = &spans_;
     shared_.probe_now = [this] { prober_.ProbeNow(); };
     shared_.forget_database = [this](const std::string& database) { ForgetDatabase(database); };
+    shared_.ask_verifier = [this](const std::string& user, std::function<void(bool)> done) {
+      return verifiers_.Ask(user, std::move(done));
+    };
     shared_.want_catalog = [this](const std::string& database) { keeper_.RequestCatalog(database); };
   }
 
   [[nodiscard]] Result<bool> Start();
-  void Reload();
+  // Starts the program anew, to take the place of this process.
+  void Upgrade(const Command& command);
+  void UpgradeFailed(const std::string& why);
+  // As often as it suits; main thread. True once, when the new process takes clients: this one has begun to hand over its own.
+  [[nodiscard]] bool HandsOver();
+  // The admin port, as soon as the process before has let go of it.
+  void TakeAdminPort();
+  // `dry_run`: only what it would change. Any thread.
+  ReloadReport Reload(bool dry_run = false);
+  ReloadReport LoadOnce(bool dry_run);  // under reload_mutex_
   // As often as it suits; main thread.
-  void Look() { kept_reads_.Look(Clock::now()); }
+  void Look();
   void Drain(bool at_once);
   [[nodiscard]] bool drained() const {
     return std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->drained(); });
   }
   void Stop();
   [[nodiscard]] milliseconds drain_timeout() const { return config_->drain_timeout; }
+  // Each worker gets tasks as Pulse wants them; main thread.
+  [[nodiscard]] Pulse TakesPulse() const {
+    return {workers_.size(), [this](std::size_t worker, std::function<void()> task) { workers_[worker]->Post(std::move(task)); }};
+  }
 
  private:
   [[nodiscard]] ConfigSnapshot CurrentConfig() {
     const std::scoped_lock lock(mutex_);
     return config_;
   }
+  // The configuration file, and the files that it names. Not to come in force if `dry_run`.
+  [[nodiscard]] Result<Config> LoadAgain(bool dry_run);
+  // With what the operator wants of the servers.
+  [[nodiscard]] View CurrentView() {
+    const std::scoped_lock lock(view_mutex_);
+    return view_;
+  }
+  // The prober has seen something new; null: the operator wants something new. Never an older view than the last.
   void OnView(View view);
+  [[nodiscard]] AdminChange SetIntent(const std::string& server, const IntentWish& wish);
+  void EndDrained(const std::string& server);
+  void BeginPause(const std::string& what, std::chrono::seconds limit);
+  // `why`: for the event; nothing happens if there is no pause.
+  void EndPause(const std::string& why);
+  // Of everything, and of single databases.
+  void EndAllPauses();
+  void WakeHeld() {
+    for (const auto& worker : workers_) worker->WakeHeld();
+  }
   void ForgetDatabase(const std::string& database);
   void OnCatalog(const std::string& database, const KnownCatalog& known);
+  void OnVerifier(const std::string& user, const std::string& verifier);
   [[nodiscard]] std::shared_ptr<const Catalog> WaitForCatalog(const std::string& database);
   template <class Report, class Ask>
   [[nodiscard]] std::vector<std::optional<Report>> AskWorkers(Ask ask) const;
   [[nodiscard]] DigestReport CollectDigests() const;
   [[nodiscard]] FenceReport CollectFence() const;
   [[nodiscard]] AdminSources Sources();
+  void OpenConsoles();
+  [[nodiscard]] Result<bool> Bind();
+  void AwaitPrimary();
+  void TakeOver(SessionRecord record, int fd);
 
   std::mutex mutex_;  // for what the prober, the keeper and the admin threads see of the rest
   ConfigSnapshot config_;
   RunStatus status_;
+  View seen_;              // as the prober saw it last
+  std::mutex view_mutex_;  // nothing else is locked under it
+  View view_;              // as the operator wants it
+  std::optional<ClusterPause> paused_;
+  std::mutex reload_mutex_;  // one at a time
+  std::mutex reload_waiters_mutex_;  // nothing else is locked under it
+  std::vector<std::function<void(const std::string& error)>> reload_waiters_;  // who wants to know how the next one ends
+  std::vector<ConfigValue> values_;  // what the configuration in force says
+  Wishes wishes_;
+  AdminEvents events_;
+  std::unique_ptr<AdminAccess> access_;
   std::map<std::string, std::shared_ptr<const Catalog>> catalogs_;
   std::condition_variable catalog_came_;
   Shared shared_;
   WorkerMetrics prober_metrics_;
+  SpanExporter spans_;
+  FollowedSessions followed_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<const Census> census_;  // of all of them
+  ConsoleProcess console_;
   Prober prober_;
   CatalogKeeper keeper_;
+  Verifiers verifiers_;
   KeptReadsWatch kept_reads_;
   std::unique_ptr<AdminServer> admin_;
+  bool admin_waits_ = false;  // for the process before
+  std::vector<std::shared_ptr<ListeningSocket>> sockets_;  // while this process listens
+  std::unique_ptr<Predecessor> predecessor_;
+  std::size_t taken_over_ = 0;  // sessions; its thread's
+  std::unique_ptr<Successor> successor_;
 };
 
 void App::OnView(View view) {
-  const std::scoped_lock lock(mutex_);
-  for (const auto& worker : workers_) worker->SetView(view);
+  View before, now;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (view) seen_ = std::move(view);
+    now = wishes_.Apply(seen_);
+    {
+      const std::scoped_lock view_lock(view_mutex_);
+      before = std::exchange(view_, now);
+    }
+    for (const auto& worker : workers_) worker->SetView(now);
+  }
+  if (!before || !now) return;
+  for (const auto& change : ChangesBetween(*before, *now))
+    events_.Add(change.kind, change.bad ? "warning" : "info", change.text, change.server);
+}
+
+AdminChange App::SetIntent(const std::string& server, const IntentWish& wish) {
+  const auto view = CurrentView();
+  if (!view) return {503, "nothing is known of the servers yet"};
+  if (auto changed = wishes_.Set(*view, server, wish); changed.status != 200) return changed;
+  OnView(nullptr);
+  return {};
+}
+
+// What still runs there ends, as on a replica that is lost.
+void App::EndDrained(const std::string& server) {
+  const auto view = CurrentView();
+  for (ServerId id = 0; view && id < view->servers.size(); ++id) {
+    if (view->servers[id].name != server || view->primary == id || view->servers[id].intent == Intent::kActive) continue;
+    for (const auto& worker : workers_)
+      worker->GiveUpServer(id, "server \"" + server + "\" was drained by the operator, and its deadline has passed");
+    events_.Add("drain_deadline", "info", "what still ran on " + server + " was ended: its deadline has passed", server);
+  }
+}
+
+void App::BeginPause(const std::string& what, std::chrono::seconds limit) {
+  const auto now = std::chrono::system_clock::now();
+  {
+    const std::scoped_lock lock(mutex_);
+    paused_ = ClusterPause{what, now, now + limit};
+    shared_.pause.Begin(what == "all" ? PauseScope::kAll : PauseScope::kWrites, Clock::now() + limit);
+  }
+  Log(LogLevel::kWarn, "paused", {{"what", what}, {"limit_s", limit.count()}});
+  events_.Add("pause", "warning", what + " are held for at most " + std::to_string(limit.count()) + " s");
+}
+
+void App::EndPause(const std::string& why) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!paused_) return;
+    paused_.reset();
+    shared_.pause.End();
+    WakeHeld();
+  }
+  Log(LogLevel::kInfo, "resumed", {{"why", why}});
+  events_.Add("resume", "info", "held statements go on: " + why);
+}
+
+void App::EndAllPauses() {
+  EndPause("the operator said so");
+  for (const auto& [database, gate] : shared_.database_gates.all())
+    if (shared_.database_gates.LetGo(database))
+      events_.Add("resume", "info", "held statements of database " + database + " go on");
+  WakeHeld();
+}
+
+void App::Look() {
+  kept_reads_.Look(Clock::now());
+  followed_.Tidy(Clock::now());
+  const auto now = std::chrono::system_clock::now();
+  for (const auto& server : wishes_.TakeDue(now)) EndDrained(server);
+  bool over = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    over = paused_ && shared_.pause.At(Clock::now()) == PauseScope::kNone;
+  }
+  if (over) EndPause("its limit has passed");
+  const auto due = shared_.database_gates.LetGoOfDue(Clock::now());
+  for (const auto& database : due)
+    events_.Add("resume", "info", "held statements of database " + database + " go on: its limit has passed");
+  if (!due.empty()) WakeHeld();
 }
 
 void App::OnCatalog(const std::string& database, const KnownCatalog& known) {
@@ -151,7 +344,14 @@ void App::OnCatalog(const std::string& database, const KnownCatalog& known) {
   for (const auto& worker : workers_) worker->SetCatalog(database, known.catalog, known.as_of);
 }
 
-// Nothing of what was learnt of it holds. Any worker's thread.
+// Server connections may be of a role that is gone, and another one has its name.
+void App::OnVerifier(const std::string& user, const std::string& verifier) {
+  if (!shared_.credentials.Note(user, verifier)) return;
+  Log(LogLevel::kInfo, "verifier_changed", {{"user", user}});
+  for (const auto& worker : workers_) worker->Outdate(user);
+}
+
+// Nothing of what was learnt of it holds. Any thread.
 void App::ForgetDatabase(const std::string& database) {
   shared_.database_claims.Renewed();
   shared_.catalog_clock.Tick(database);
@@ -209,70 +409,282 @@ FenceReport App::CollectFence() const {
 
 AdminSources App::Sources() {
   AdminSources sources;
-  sources.view = [this] { return prober_.view(); };
+  sources.view = [this] { return CurrentView(); };
   sources.run = [this] {
     const std::scoped_lock lock(mutex_);
     auto status = status_;
+    status.read_from = config_->routing.read_from;
     status.held_statements = shared_.held_statements.count();
+    for (const auto& worker : workers_)
+      status.longest_turn = std::max<std::chrono::duration<double>>(status.longest_turn, worker->LongestTurn());
     return status;
   };
   sources.route = [this](const RouteQuestion& question) {
     const auto catalog = WaitForCatalog(question.database);
     const auto config = CurrentConfig();
-    const auto view = prober_.view();
+    const auto view = CurrentView();
     return ExplainRoute(question, *config, view.get(), catalog.get(), Clock::now());
   };
+  sources.files = FindPageFile;
   sources.kept_reads = [this] { return kept_reads_.why(); };
+  sources.spans = [this] { return spans_.counts(); };
   sources.rules = [this] { return shared_.rule_names.All(); };
   sources.fence = [this] { return CollectFence(); };
+  sources.census = census_.get();
+  sources.followed = &followed_;
   sources.digests = [this] { return CollectDigests(); };
+  sources.access = access_.get();
+  sources.events = &events_;
+  sources.set_intent = [this](const std::string& server, const IntentWish& wish) { return SetIntent(server, wish); };
+  sources.deadlines = [this] { return wishes_.deadlines(); };
+  sources.pause = [this](const std::string& what, std::chrono::seconds limit) { BeginPause(what, limit); };
+  sources.resume = [this] { EndAllPauses(); };
+  sources.gates = [this] {
+    std::vector<GatedDatabase> gated;
+    for (const auto& [name, gate] : shared_.database_gates.all()) {
+      gated.push_back({name, std::nullopt, gate.disabled});
+      if (gate.held_until)
+        gated.back().held_until =
+            std::chrono::system_clock::now() +
+            std::chrono::duration_cast<std::chrono::system_clock::duration>(*gate.held_until - Clock::now());
+    }
+    return gated;
+  };
+  sources.paused = [this] {
+    const std::scoped_lock lock(mutex_);
+    return paused_;
+  };
+  sources.reload = [this](bool dry_run) { return Reload(dry_run); };
+  sources.config_values = [this] {
+    const std::scoped_lock lock(mutex_);
+    return values_;
+  };
+  sources.config = [this] { return CurrentConfig(); };
+  sources.log_level = [] { return std::string(LogLevelName(CurrentLogLevel())); };
+  sources.set_log_level = [](const std::string& name) {
+    LogLevel level{};
+    if (ParseLogLevel(name == "warning" ? "warn" : name, level)) SetLogLevel(level);
+  };
+  sources.reset_digests = [this] {
+    for (const auto& worker : workers_) worker->ResetDigests();
+  };
   for (const auto& worker : workers_) sources.threads.push_back(&worker->metrics());
   sources.threads.push_back(&prober_metrics_);
   return sources;
 }
 
+Result<bool> App::Bind() {
+  ActivatedSockets activated;
+  for (const auto& listener : config_->listeners) {
+    auto inherited = predecessor_ ? predecessor_->SocketOf(listener.address + ":" + std::to_string(listener.port)) : nullptr;
+    if (!inherited) inherited = activated.Take(listener.address, listener.port);
+    auto bound = inherited ? Result(std::move(inherited)) : ListeningSocket::Bind(listener.address, listener.port);
+    if (!bound) return Error{bound.error()};
+    sockets_.push_back(std::move(*bound));
+  }
+  for (const auto& where : activated.Left())
+    Log(LogLevel::kWarn, "socket_not_used", {{"where", where}, {"why", "no [[listen]] has this address and port"}});
+  return true;
+}
+
+// What the consoles of all workers may see and do. A signal does it in the main thread, as an administrator's own would.
+void App::OpenConsoles() {
+  console_.census = census_.get();
+  for (const auto& worker : workers_) console_.threads.push_back(&worker->metrics());
+  console_.reload = [this](std::function<void(const std::string&)> done) {
+    {
+      const std::scoped_lock lock(reload_waiters_mutex_);
+      reload_waiters_.push_back(std::move(done));
+    }
+    (void)kill(getpid(), SIGHUP);
+  };
+  console_.pause = [this](std::chrono::seconds limit) { BeginPause("all", limit); };
+  console_.resume = [this] { EndPause("the operator said so"); };
+  console_.wake = [this] { WakeHeld(); };
+  console_.audit = [this](const ConsoleUser& who, const std::string& what, const std::string& before, const std::string& after) {
+    Log(LogLevel::kInfo, "admin_change",
+        {{"who", who.name},
+         {"role", "admin"},
+         {"via", "console"},
+         {"from", who.from},
+         {"what", what},
+         {"before", before},
+         {"after", after}});
+    events_.Add("change", "info", what + ": " + before + " -> " + after + " (" + who.name + ")");
+  };
+  console_.shut_down = [](bool at_once) { (void)kill(getpid(), at_once ? SIGINT : SIGTERM); };
+  console_.reconnect = [this](const std::string& database) {
+    for (const auto& worker : workers_) worker->Post([&worker = *worker, database] { worker.Reconnect(database); });
+  };
+  shared_.console = &console_;
+}
+
 Result<bool> App::Start() {
-  for (const auto& listener : config_->listeners)
-    if (const auto free = TcpListener::CheckFree(listener.address, listener.port); !free) return Error{free.error()};
+  predecessor_ = Predecessor::FromEnvironment();
+  if (const auto bound = Bind(); !bound) return bound;
+  if (predecessor_) {
+    shared_.cancel_elsewhere = [this](std::uint32_t pid, const std::string& secret) { predecessor_->Cancel(pid, secret); };
+    admin_waits_ = true;
+  }
+  if (const auto tls = shared_.tls.Load(*config_); !tls) return Error{tls.error()};
   if (!config_->cluster.state_file.empty()) {
     auto file = StateFile::Open(config_->cluster.state_file);
     if (!file) return Error{file.error()};
     prober_.KeepState(std::move(*file));
   }
+  if (const auto kept = wishes_.KeepIn(IntentsPath(config_->cluster)); !kept) return Error{kept.error()};
+  const auto& tokens_file = config_->admin.tokens_file;
+  if (!tokens_file.empty() && access(tokens_file.c_str(), F_OK) == 0)
+    if (const auto tokens = ReadTokens(tokens_file); !tokens) return Error{tokens.error()};
+  access_ = std::make_unique<AdminAccess>(tokens_file, geteuid());
+  spans_.Configure(config_->tracing);
   prober_.Start();
   {
     const std::scoped_lock lock(mutex_);
     for (std::size_t i = 0; i < WorkerCount(*config_); ++i) {
-      workers_.push_back(std::make_unique<Worker>(i, shared_, config_, prober_.view()));
+      workers_.push_back(std::make_unique<Worker>(i, shared_, config_, CurrentView()));
+      workers_.back()->TellFollowed(followed_);
       shared_.workers.push_back(workers_.back().get());
     }
+    shared_.crew.SetSize(static_cast<unsigned>(workers_.size()));
     status_.workers = static_cast<unsigned>(workers_.size());
     status_.max_clients = config_->max_clients;
     status_.config_path = config_->path;
     status_.config_loaded = std::chrono::system_clock::now();
   }
-  admin_ = std::make_unique<AdminServer>(Sources());
-  if (const auto port = admin_->Start(config_->admin.address, config_->admin.port); !port) return Error{port.error()};
+  census_ = std::make_unique<const Census>(std::vector<CensusPart*>(shared_.workers.begin(), shared_.workers.end()));
+  OpenConsoles();
+  admin_ = std::make_unique<AdminServer>(Sources(), OptionsOf(config_->admin));
+  if (!admin_waits_)
+    if (const auto port = admin_->Start(config_->admin.address, config_->admin.port); !port) return Error{port.error()};
+  if (predecessor_) AwaitPrimary();
   for (const auto& worker : workers_)
-    if (const auto listening = worker->Listen(); !listening) return Error{listening.error()};
+    if (const auto listening = worker->ListenOn(sockets_); !listening) return Error{listening.error()};
+  for (const auto& socket : sockets_)
+    if (const auto listening = socket->Listen(); !listening) return Error{listening.error()};
   {
     const std::scoped_lock lock(mutex_);
     status_.accepting = true;
   }
   keeper_.Start();
+  verifiers_.Start();
   for (const auto& worker : workers_) worker->Start();
   for (const auto& database : config_->databases) keeper_.RequestCatalog(database.name);
+  if (predecessor_)
+    predecessor_->Ready([this](std::string_view keys) { shared_.credentials.Take(keys); },
+                        [this](SessionRecord record, int fd) { TakeOver(std::move(record), fd); });
   return true;
 }
 
-void App::Reload() {
-  auto loaded = LoadConfig(config_->path);
+// --- one process takes the place of another
+
+void App::AwaitPrimary() {
+  const auto deadline = Clock::now() + kWarmUp;
+  while (!prober_.view()->primary && Clock::now() < deadline) std::this_thread::sleep_for(kWarmUpPoll);
+}
+
+// The predecessor's thread.
+void App::TakeOver(SessionRecord record, int fd) {
+  shared_.database_claims.ClientCame(record.database);
+  shared_.clients.Admit(record.counted_as);
+  keeper_.RequestCatalog(record.database);
+  // They come faster than workers count them.
+  workers_[taken_over_++ / kTakenTogether % workers_.size()]->ReceiveSoon(std::move(record), fd);
+}
+
+void App::TakeAdminPort() {
+  if (!admin_waits_ || !predecessor_->released()) return;
+  admin_waits_ = false;
+  if (const auto port = admin_->Start(config_->admin.address, config_->admin.port); !port)
+    Log(LogLevel::kError, "admin_port_not_taken", {{"error", port.error()}});
+}
+
+void App::Upgrade(const Command& command) {
+  const auto refuse = [this](std::string_view reason) {
+    Log(LogLevel::kWarn, "upgrade_refused", {{"reason", reason}});
+    events_.Add("upgrade_failed", "warning", std::string(reason));
+  };
+  if (getpid() == 1) return refuse("the end of process 1 is the end of its container");
+  if (successor_) return refuse("one is under way");
+  auto started = Successor::Start(command, sockets_, [this](std::uint32_t pid, std::string secret) {
+    workers_.front()->Post([this, pid, secret = std::move(secret)] { workers_.front()->RouteCancel(pid, secret); });
+  });
+  if (!started) return UpgradeFailed(started.error());
+  successor_ = std::move(*started);
+  Log(LogLevel::kInfo, "upgrade_started", {{"program", command.program}, {"pid", successor_->pid()}});
+}
+
+void App::UpgradeFailed(const std::string& why) {
+  Log(LogLevel::kError, "upgrade_failed", {{"error", why}});
+  events_.Add("upgrade_failed", "error", why);
+}
+
+bool App::HandsOver() {
+  if (!successor_ || !sockets_.size() || successor_->state() == Successor::State::kStarting) return false;
+  if (successor_->state() == Successor::State::kFailed) {
+    UpgradeFailed("the new process ended, or reads no sessions of this version");
+    successor_.reset();
+    return false;
+  }
+  Log(LogLevel::kInfo, "handing_over", {{"pid", successor_->pid()}});
+  sockets_.clear();
+  admin_->Stop();
+  successor_->ReleaseAdmin();
+  shared_.credentials.Hand([this](const std::string& message) { successor_->HandKeys(message); });
+  const std::scoped_lock lock(mutex_);
+  status_.draining = true;
+  status_.accepting = false;
+  for (const auto& worker : workers_)
+    worker->HandOver([this](SessionRecord record, int fd) { successor_->Hand(std::move(record), fd); });
+  return true;
+}
+
+Result<Config> App::LoadAgain(bool dry_run) {
+  auto loaded = LoadConfig(CurrentConfig()->path);
+  if (!loaded) return loaded;
+  if (const auto server = prober_.WithoutPlace(*loaded); !server.empty())
+    return Error{"server \"" + server + "\": this process has known " + std::to_string(kMaxServers) +
+                 " servers by name, and keeps a place for each as long as it runs; `waypost upgrade` begins with none"};
+  const auto tls = dry_run ? TlsInForce().Load(*loaded) : shared_.tls.Load(*loaded);
+  if (!tls) return Error{tls.error()};
+  for (const auto& kept : *tls)
+    Log(LogLevel::kError, "tls_reload_failed", {{"error", kept}, {"kept", "the certificate and key in force before"}});
+  return loaded;
+}
+
+// Those in the console who wait for a reload hear of the first that begins after they asked.
+ReloadReport App::Reload(bool dry_run) {
+  const std::scoped_lock one(reload_mutex_);
+  if (dry_run) return LoadOnce(true);
+  std::vector<std::function<void(const std::string&)>> waiters;
+  {
+    const std::scoped_lock lock(reload_waiters_mutex_);
+    waiters.swap(reload_waiters_);
+  }
+  auto report = LoadOnce(false);
+  for (const auto& tell : waiters) tell(report.error);
+  return report;
+}
+
+ReloadReport App::LoadOnce(bool dry_run) {
+  const auto path = CurrentConfig()->path;
+  auto values = ValuesOf(path);
+  auto loaded = LoadAgain(dry_run);
+  ReloadReport report;
+  if (!loaded) report.error = loaded.error();
+  else report.changed = ConfigChanges(values_, values);
+  for (const auto& change : report.changed)
+    if (NeedsRestart(change.key)) report.restart_needed.push_back(change.key);
+  if (dry_run) return report;
+  events_.Add("reload", report.error.empty() ? "info" : "error",
+              report.error.empty() ? std::to_string(report.changed.size()) + " keys of the configuration have changed"
+                                   : "the configuration is wrong, the old one stays in force: " + report.error);
   const std::scoped_lock lock(mutex_);
   status_.reload_ok = loaded.ok();
   status_.reload_error = loaded ? "" : loaded.error();
   if (!loaded) {
     Log(LogLevel::kError, "reload_failed", {{"path", config_->path}, {"error", loaded.error()}});
-    return;
+    return report;
   }
   // What a running process cannot change is kept, and said.
   const auto& old = *config_;
@@ -280,39 +692,53 @@ void App::Reload() {
     return a.name == b.name && a.address == b.address && a.port == b.port;
   };
   if (!std::equal(loaded->listeners.begin(), loaded->listeners.end(), old.listeners.begin(), old.listeners.end(), same_place) ||
-      loaded->admin.port != old.admin.port || loaded->admin.address != old.admin.address || loaded->workers != old.workers ||
+      loaded->admin.port != old.admin.port || loaded->admin.socket != old.admin.socket ||
+      loaded->admin.address != old.admin.address || loaded->workers != old.workers ||
       loaded->cluster.state_file != old.cluster.state_file)
     Log(LogLevel::kWarn, "reload_partial", {{"kept", "listen, admin, workers and state_file need a restart"}});
   config_ = std::make_shared<const Config>(Fitted(std::move(*loaded)));
-  (void)ConfigureLog(config_->log_level, config_->log_file);  // a log that cannot be opened stays as it is
+  if (!ConfigureLog(config_->log))  // it stays as it is
+    Log(LogLevel::kWarn, "log_not_opened", {{"file", config_->log.file}, {"error", std::strerror(errno)}});
   shared_.credentials.Load(*config_);
+  spans_.Configure(config_->tracing);
   prober_.Reload(config_);
   keeper_.Reload(config_);
+  verifiers_.Reload(config_);
   for (const auto& worker : workers_) worker->SetConfig(config_);
   status_.config_loaded = std::chrono::system_clock::now();
   status_.max_clients = config_->max_clients;
+  values_ = std::move(values);
   Log(LogLevel::kInfo, "reloaded", {{"path", config_->path}});
+  return report;
 }
 
 void App::Drain(bool at_once) {
   const std::scoped_lock lock(mutex_);
   status_.draining = true;
   status_.accepting = false;
+  sockets_.clear();
   for (const auto& worker : workers_) worker->Drain(at_once);
 }
 
 void App::Stop() {
+  predecessor_.reset();
   if (admin_) admin_->Stop();
   keeper_.Stop();
+  verifiers_.Stop();
   prober_.Stop();
   for (const auto& worker : workers_) worker->Stop();
   for (const auto& worker : workers_) worker->Join();
+  spans_.Stop();
+  successor_.reset();  // it has all that it was given
 }
 
 }  // namespace
 
 int RunWaypost(Config config) {
+  const auto command = OwnCommand();
   const auto signals = BlockSignals();
+  const LogThread log_thread;
+  ServiceNotify notify(std::getenv(kHandoverVariable) != nullptr);  // NOLINT(concurrency-mt-unsafe): no other thread sets it
   RaiseFileLimit();
   const auto address = config.listeners.front().address;
   const auto port = config.listeners.front().port;
@@ -326,16 +752,37 @@ int RunWaypost(Config config) {
   Log(LogLevel::kInfo, "started",
       {{"address", address}, {"port", port}, {"admin_port", admin_port}, {"version", WAYPOST_VERSION}});
 
+  const auto serving = "Serving on " + address + ":" + std::to_string(port);
+  notify.Ready(serving);
+  auto pulse = app.TakesPulse();
+  TimePoint alive_at = Clock::now();
+
   TimePoint deadline = TimePoint::max();
   bool draining = false;
+  bool handed_over = false;  // the service manager hears from the new process
   for (;;) {
     const int signal = NextSignal(signals);
     LogLeftOut();
-    if (signal == SIGHUP && !draining) app.Reload();
+    app.TakeAdminPort();
+    if (notify.watchdog() && Clock::now() >= alive_at && !handed_over) {
+      if (pulse.Take()) notify.Alive();
+      alive_at = Clock::now() + *notify.watchdog();
+    }
+    if (signal == SIGHUP && !draining) {
+      notify.Reloading();
+      (void)app.Reload();
+      notify.Ready(serving);
+    }
+    if (signal == SIGUSR2 && !draining) app.Upgrade(command);
+    if (!draining && app.HandsOver()) {
+      draining = handed_over = true;
+      deadline = Clock::now() + app.drain_timeout();
+    }
     if (signal == SIGTERM || signal == SIGINT) {
       // A second signal, or SIGINT, does not wait.
       const bool at_once = draining || signal == SIGINT;
       Log(LogLevel::kInfo, "draining", {{"at_once", at_once ? "yes" : "no"}});
+      if (!handed_over) notify.Stopping(kEndPatience + (at_once ? milliseconds{0} : app.drain_timeout()), "Draining");
       app.Drain(at_once);
       deadline = Clock::now() + (at_once ? milliseconds{0} : app.drain_timeout());
       draining = true;

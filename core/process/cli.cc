@@ -2,18 +2,24 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "core/admin/access.h"
 #include "core/base/log.h"
 #include "core/catalog/loader.h"
+#include "core/cli/commands.h"
 #include "core/cluster/accept.h"
 #include "core/cluster/control_query.h"
 #include "core/cluster/prober.h"
+#include "core/env/tls_in_force.h"
 #include "core/observe/explain_route.h"
 #include "core/process/app.h"
 #include "routing/health.h"
@@ -29,31 +35,44 @@ struct Arguments {
   RouteQuestion question;
   bool offline = false;
   std::string server;
+  std::string role, token_name = "unnamed", tokens_file;
 };
 
 void Complain(const std::string& message) { std::fprintf(stderr, "%s\n", message.c_str()); }
 
+// Nothing: it cannot be used, and why is said; then the exit code is kExitConfig.
+std::optional<Config> LoadOrComplain(const std::string& path) {
+  auto config = LoadConfig(path);
+  if (config) return std::move(*config);
+  Complain(config.error());
+  return std::nullopt;
+}
+
 int Run(const Arguments& arguments) {
-  auto config = LoadConfig(arguments.config);
-  if (!config) {
-    Complain(config.error());
-    return kExitConfig;
-  }
-  if (!ConfigureLog(config->log_level, config->log_file)) {
-    Complain(arguments.config + ":log.file: cannot open " + config->log_file + " for appending");
+  auto config = LoadOrComplain(arguments.config);
+  if (!config) return kExitConfig;
+  if (!ConfigureLog(config->log)) {
+    Complain(arguments.config + ":log.file: cannot open " + config->log.file + " for appending: " + std::strerror(errno));
     return kExitConfig;
   }
   (void)std::signal(SIGPIPE, SIG_IGN);
   return RunWaypost(std::move(*config));
 }
 
+bool IsLoopBack(const std::string& address) { return address.starts_with("127.") || address == "::1"; }
+
 int Check(const Arguments& arguments) {
-  const auto config = LoadConfig(arguments.config);
-  if (!config) {
-    Complain(config.error());
+  const auto config = LoadOrComplain(arguments.config);
+  if (!config) return kExitConfig;
+  if (const auto tls = TlsInForce().Load(*config); !tls) {
+    Complain(tls.error());
     return kExitConfig;
   }
   std::printf("%s: ok\n", arguments.config.c_str());
+  for (const auto& listener : config->listeners)
+    if (listener.tls == ListenTls::kDisable && !IsLoopBack(listener.address))
+      std::printf("%s: listen.tls: not set for %s. Passwords and data go unencrypted over the network\n",
+                  arguments.config.c_str(), listener.name.c_str());
   if (config->servers.size() == 2 && config->cluster.state_file.empty())
     std::printf("%s: cluster.state_file: not set. Of two servers both must then answer when Waypost starts\n",
                 arguments.config.c_str());
@@ -95,19 +114,11 @@ void Print(const RouteQuestion& question, const RouteAnswer& answer) {
   }
 }
 
-// By the statement's text alone, no file is needed: then every key has its default.
-Result<Config> ConfigForRoute(const Arguments& arguments) {
-  if (arguments.config.empty()) return Config{};
-  return LoadConfig(arguments.config);
-}
-
 int AskRoute(Arguments arguments) {
-  auto loaded = ConfigForRoute(arguments);
-  if (!loaded) {
-    Complain(loaded.error());
-    return kExitConfig;
-  }
-  (void)ConfigureLog(LogLevel::kError, "");
+  // By the statement's text alone, no file is needed: then every key has its default.
+  auto loaded = arguments.config.empty() ? Config{} : LoadOrComplain(arguments.config);
+  if (!loaded) return kExitConfig;
+  SetLogLevel(LogLevel::kError);
   const auto config = std::make_shared<const Config>(std::move(*loaded));
   RouteQuestion& question = arguments.question;
   if (question.database.empty()) {
@@ -124,8 +135,10 @@ int AskRoute(Arguments arguments) {
     return kExitUnavailable;
   }
   const ServerView& primary = view->servers[*view->primary];
-  const auto catalog = LoadCatalog(
-      MonitorConninfo(config->monitor, primary.host, primary.port, question.database, kCatalogTimeout), kCatalogTimeout);
+  const auto& server = *config->FindServer(primary.name);
+  const auto catalog = LoadCatalog(MonitorConninfo(config->monitor, server, question.database, kCatalogTimeout) +
+                                       AtAddressesIfNamedOtherwise(server, kCatalogTimeout),
+                                   kCatalogTimeout);
   if (!catalog) {
     Complain("waypost: cannot read the catalogue of \"" + question.database + "\" on " + primary.name + ": " +
              FirstLine(catalog.error()));
@@ -138,12 +151,9 @@ int AskRoute(Arguments arguments) {
 }
 
 int Accept(const Arguments& arguments) {
-  auto loaded = LoadConfig(arguments.config);
-  if (!loaded) {
-    Complain(loaded.error());
-    return kExitConfig;
-  }
-  (void)ConfigureLog(LogLevel::kError, "");
+  auto loaded = LoadOrComplain(arguments.config);
+  if (!loaded) return kExitConfig;
+  SetLogLevel(LogLevel::kError);
   const auto config = std::make_shared<const Config>(std::move(*loaded));
   const auto accepted = AcceptPrimary(*config, *LookAtServers(config), arguments.server);
   if (!accepted) {
@@ -151,6 +161,40 @@ int Accept(const Arguments& arguments) {
     return kExitUnavailable;
   }
   std::printf("%s\n", accepted->c_str());
+  return kExitOk;
+}
+
+// The secret is shown once; the file keeps its hash.
+int CreateToken(const Arguments& arguments) {
+  auto path = arguments.tokens_file;
+  if (path.empty() && !arguments.config.empty()) {
+    const auto config = LoadConfig(arguments.config);
+    if (!config) {
+      Complain(config.error());
+      return kExitConfig;
+    }
+    path = config->admin.tokens_file;
+    if (path.empty())
+      Complain(arguments.config + ": admin.tokens_file: not set; put the line below into the file that it will name");
+  }
+  const auto& name = arguments.token_name;
+  if (name.empty() || name.size() > 63 ||
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") != std::string::npos) {
+    Complain("waypost: found --name \"" + name + "\", expected letters, digits, '_', '-' and '.'");
+    return kExitUsage;
+  }
+  const auto token = MakeToken(name, ParseAdminRole(arguments.role));
+  if (!path.empty()) {
+    if (const auto added = AppendToken(path, token.line); !added) {
+      Complain("waypost: " + added.error());
+      return kExitUnavailable;
+    }
+    Complain("Added to " + path + ", at once in force. The token, which is shown only now:");
+  } else {
+    Complain("The line for [admin] tokens_file, whose mode must be 0600:\n" + token.line +
+             "\nThe token, which is shown only now:");
+  }
+  std::printf("%s\n", token.secret.c_str());
   return kExitOk;
 }
 
@@ -165,8 +209,9 @@ int Parse(int argc, const char* const* argv) {
   app.name("waypost");
   app.set_version_flag("--version", "waypost " WAYPOST_VERSION);
   app.footer(
-      "Exit codes: 0 success, 64 wrong usage, 69 a port or a server is not available, 70 a bug, 78 "
-      "a fault in the configuration.");
+      "Exit codes: 0 success, 1 the running Waypost refuses, 64 wrong usage, 69 a port, a server or the running Waypost is not "
+      "available, "
+      "70 a bug, 77 it takes another role, 78 a fault in the configuration.");
   app.fallthrough();
   AddConfigOption(app, arguments, ", required");
   app.require_subcommand(0, 1);
@@ -185,11 +230,23 @@ int Parse(int argc, const char* const* argv) {
       "accept", "Accept a server as the primary where Waypost refuses it, for instance after a restore to an older state");
   AddConfigOption(*accept, arguments, ", required");
   accept->add_option("server", arguments.server, "The name of a [[server]]")->required()->type_name("SERVER");
+  auto* token = app.add_subcommand("token", "Tokens for the admin port");
+  token->require_subcommand(1);
+  auto* create = token->add_subcommand("create", "Make a token, print it once, and add its hash to [admin] tokens_file");
+  AddConfigOption(*create, arguments, "");
+  create->add_option("--role", arguments.role, "viewer, operator or admin")
+      ->required()
+      ->check(CLI::IsMember({"viewer", "operator", "admin"}));
+  create->add_option("--name", arguments.token_name, "Who has it, for the log");
+  create->add_option("--file", arguments.tokens_file, "The tokens file, instead of the configuration's")->type_name("FILE");
+  AdminCommands admin_commands(app, arguments.config);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
+  if (const auto done = admin_commands.Run()) return *done;
+  if (create->parsed()) return CreateToken(arguments);
   if (arguments.config.empty() && !(route->parsed() && arguments.offline)) {
     Complain("waypost: --config FILE is required");
     return kExitUsage;

@@ -1,16 +1,10 @@
-// The command line: `waypost --config FILE`, `waypost check`, `waypost route`. Main thread.
+// The command line: `waypost --config FILE`, `waypost check`, `waypost route`; what asks a running Waypost is in core/cli. Main
+// thread.
 #pragma once
 
-namespace waypost {
+#include "core/cli/exit_codes.h"
 
-// As in sysexits.h.
-enum ExitCode : int {
-  kExitOk = 0,
-  kExitUsage = 64,
-  kExitUnavailable = 69,  // a port in use, no primary to ask
-  kExitBug = 70,
-  kExitConfig = 78,
-};
+namespace waypost {
 
 // Does what the arguments say and returns the exit code. Never throws.
 [[nodiscard]] int RunCommandLine(int argc, const char* const* argv) noexcept;

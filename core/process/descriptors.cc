@@ -6,17 +6,17 @@ namespace waypost {
 namespace {
 
 constexpr std::uint64_t kProcess = 24;       // standard streams, log, state, the catalogue's connection, what libraries hold
-constexpr std::uint64_t kAdmin = 16;         // scrapers and people
+constexpr std::uint64_t kAdminReserve = 8;   // connections to the admin port that make way for others, and are not closed yet
 constexpr std::uint64_t kEachWorker = 10;    // its loop, its timers, a reserve
 constexpr std::uint64_t kEachServer = 2;     // the prober's
 // Of the descriptors for clients, where there are too few: for those who are not logged in yet.
 constexpr std::uint64_t kLoginsShare = 4;
 
 // What does not grow with the load.
-std::uint64_t Fixed(const Config& config, unsigned workers) {
+std::uint64_t Fixed(const Config& config, unsigned workers, std::uint64_t limit) {
   const std::uint64_t servers = config.servers.size();
   const std::uint64_t of_worker = kEachWorker + config.listeners.size() + servers;  // a probe's connection to each server
-  return kProcess + kAdmin + workers * of_worker + kEachServer * servers;
+  return kProcess + AdminConnectionsFor(limit) + kAdminReserve + workers * of_worker + kEachServer * servers;
 }
 
 unsigned AtMost(unsigned wanted, std::uint64_t most) {
@@ -25,8 +25,13 @@ unsigned AtMost(unsigned wanted, std::uint64_t most) {
 
 }  // namespace
 
+std::size_t AdminConnectionsFor(std::uint64_t limit) {
+  constexpr std::uint64_t kFewest = 16, kMost = 64, kShare = 16;
+  return static_cast<std::size_t>(std::clamp(limit / kShare, kFewest, kMost));
+}
+
 DescriptorPlan FitDescriptors(Config& config, unsigned workers, std::uint64_t limit) {
-  const auto fixed = Fixed(config, workers);
+  const auto fixed = Fixed(config, workers, limit);
   std::uint64_t of_servers = 0;
   for (const auto& server : config.servers) of_servers += server.max_connections;
   const std::uint64_t of_clients = std::uint64_t{config.max_clients} + config.max_logins;

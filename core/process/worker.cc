@@ -1,6 +1,8 @@
 #include "core/process/worker.h"
 
 #include <algorithm>
+#include <ctime>
+#include <limits>
 #include <utility>
 
 #include "core/base/log.h"
@@ -11,6 +13,8 @@ namespace {
 
 constexpr milliseconds kTick{50};
 constexpr unsigned kTicksPerSweep = 10;  // sessions are looked at twice a second
+constexpr unsigned kTicksPerForgetting = 600;  // 30 s
+constexpr unsigned kTicksPerTurn = 4;    // see Crew: "ten seconds" are fifty of these
 // A batch without its end that waits longer for more is sent as it is. The packets of one write come closer together.
 constexpr milliseconds kUnended{3};
 // For looking into texts not seen before, at each tick: 2 % of the time, at most.
@@ -40,17 +44,20 @@ Worker::Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View vi
       mail_(loop_, [this] { RunPosted(); }),
       grave_wakeup_(loop_, [this] { EmptyGrave(); }),
       next_turn_(loop_, [this] { GoOnWithResting(); }),
+      turns_(loop_),
       tick_(loop_, [this] { Tick(); }),
       startup_checks_(env_, *this, pools_),
       pools_(*this),
       fence_(env_),
       cancels_(env_),
-      logins_{startup_checks_, pools_, *this},
+      logins_{startup_checks_, pools_, *this, [this](std::function<void()> task) { Post(std::move(task)); }},
       common_(env_, {*this, logins_, pools_, fence_, cancels_, refusals_}),
       // What has come by now is read first.
       unended_timer_(loop_, [this] { Post([this] { CheckUnended(); }); }),
-      reader_([this](SqlRef sql) { Post([this, sql = std::move(sql)] { OnRead(sql); }); }) {
+      reader_([this](ReadText read) { Post([this, read = std::move(read)]() mutable { OnRead(std::move(read)); }); }) {
   common_.digests.SetLimit(env_.config().digests.max);
+  common_.query_log.Configure(env_.config().query_log);
+  common_.tracing.Configure(env_.config().tracing);
   common_.digests.Replenish(kDigestBudget);
 }
 
@@ -62,13 +69,13 @@ Worker::~Worker() {
   cancels_.Clear();
 }
 
-Result<bool> Worker::Listen() {
-  for (const auto& configured : config().listeners) {
-    const auto& name = listener_names_.emplace_back(configured.name);
-    auto listener =
-        TcpListener::Listen(loop_, configured.address, configured.port, TooManyClients(),
-                            [this, &name](std::unique_ptr<TcpStream> stream) { OnAccepted(std::move(stream), name); });
+Result<bool> Worker::ListenOn(const std::vector<std::shared_ptr<ListeningSocket>>& sockets) {
+  for (std::size_t i = 0; i < sockets.size(); ++i) {
+    const auto& name = ListenerNamed(config().listeners[i].name);
+    auto listener = TcpListener::On(loop_, sockets[i], TooManyClients(),
+                                    [this, &name](std::unique_ptr<TcpStream> stream) { OnAccepted(std::move(stream), name); });
     if (!listener) return Error{listener.error()};
+    (*listener)->Watch(shared_.crew.Works(index()));
     listeners_.push_back(std::move(*listener));
   }
   return true;
@@ -119,9 +126,16 @@ void Worker::SetView(View view) {
 
 void Worker::OnView(View next) {
   const bool primary_changed = next->primary != env_.view().primary;
+  const bool out_of_touch = env_.OutOfTouch();
   env_.SetView(std::move(next));
   fence_.OnView();
-  if (!primary_changed) return;
+  if (primary_changed) OnPrimaryChanged();
+  if (!primary_changed && (!out_of_touch || env_.OutOfTouch())) return;
+  for (std::size_t i = 0; i < slots_.size(); ++i)
+    if (slots_[i].session) slots_[i].session->OnViewChanged();
+}
+
+void Worker::OnPrimaryChanged() {
   startup_checks_.Clear();
   if (view().primary) {
     const auto before = std::exchange(last_primary_, view().primary);
@@ -129,8 +143,6 @@ void Worker::OnView(View next) {
   } else if (last_primary_ && view().servers[*last_primary_].up && view().servers[*last_primary_].role == Role::kUnknown) {
     Depose(*last_primary_);  // it claims to be the primary still, and is not believed
   }
-  for (std::size_t i = 0; i < slots_.size(); ++i)
-    if (slots_[i].session) slots_[i].session->OnViewChanged();
 }
 
 // Another server has taken its place, or may have. Whatever it still says is void: what is under way there would be
@@ -146,6 +158,24 @@ void Worker::Depose(ServerId server) {
          {"connections_closed", std::to_string(closed)}});
 }
 
+void Worker::GiveUpServer(ServerId server, std::string why) {
+  Post([this, server, why = std::move(why)] { pools_.GiveUp(server, why); });
+}
+
+void Worker::WakeHeld() {
+  Post([this] {
+    for (std::size_t i = 0; i < slots_.size(); ++i)
+      if (slots_[i].session) slots_[i].session->OnViewChanged();
+  });
+}
+
+void Worker::ResetDigests() {
+  Post([this] {
+    common_.digests.SetLimit(0);
+    common_.digests.SetLimit(config().digests.max);
+  });
+}
+
 void Worker::SetConfig(ConfigSnapshot config) {
   Post([this, config = std::move(config)] {
     env_.SetConfig(config);
@@ -153,6 +183,8 @@ void Worker::SetConfig(ConfigSnapshot config) {
     fence_.OnConfigChanged();
     startup_checks_.Clear();
     common_.digests.SetLimit(env_.config().digests.max);
+    common_.query_log.Configure(env_.config().query_log);
+    common_.tracing.Configure(env_.config().tracing);
     for (auto& slot : slots_)
       if (slot.session && slot.session->logged_in()) slot.session->OnConfigChanged();
   });
@@ -196,20 +228,45 @@ FenceReport Worker::ReportFence() const {
 // --- clients
 
 void Worker::MakeRoomForLogin() {
-  const auto most = std::max<std::size_t>(1, env_.config().max_logins / shared_.workers.size());
+  const auto most = std::max<std::size_t>(1, env_.config().max_logins / shared_.crew.at_work());
   // Whoever answers is in and out in a moment: the oldest is one who does not.
   while (logins_.unproved.size() >= most) logins_.unproved.front()->TurnAway();
 }
 
-void Worker::OnAccepted(std::unique_ptr<TcpStream> stream, std::string_view listener) {
-  auto& tcp = *stream;
+void Worker::Outdate(const std::string& user) {
+  Post([this, user] {
+    pools_.Reconnect("", user);
+    startup_checks_.Clear();
+  });
+}
+
+// Here or, if others have more time for it, there.
+void Worker::OnAccepted(std::unique_ptr<TcpStream> stream, const std::string& listener) {
   // Named in debug lines alone, and costly for who connects for every statement.
-  auto peer = LogEnabled(LogLevel::kDebug) ? tcp.PeerName() : std::string();
-  if (auto* user = Accept(std::move(stream), std::move(peer), listener); user != nullptr) tcp.Start(*user);
+  auto peer = LogEnabled(LogLevel::kDebug) ? stream->PeerName() : std::string();
+  const auto host = shared_.crew.HostFor(index());
+  std::shared_ptr<DetachedStream> detached = host == index() ? nullptr : stream->Detach();
+  if (detached == nullptr) return Begin(std::move(stream), std::move(peer), listener);
+  auto* other = shared_.workers[host];
+  other->Post([other, detached, peer, listener] {
+    if (auto attached = detached->Attach(other->loop_)) other->Begin(std::move(attached), peer, listener);
+  });
+}
+
+void Worker::Begin(std::unique_ptr<Stream> stream, std::string peer, const std::string& listener) {
+  auto& at = *stream;
+  if (auto* user = Accept(std::move(stream), std::move(peer), ListenerNamed(listener)); user != nullptr) at.Start(*user);
 }
 
 StreamUser* Worker::Accept(std::unique_ptr<Stream> stream, std::string peer, std::string_view listener) {
   MakeRoomForLogin();
+  const auto slot = TakeSlot();
+  if (!slot) return nullptr;
+  slots_[*slot].session = std::make_unique<Session>(env_, common_, std::move(stream), std::move(peer), *slot, listener);
+  return slots_[*slot].session.get();
+}
+
+std::optional<std::uint32_t> Worker::TakeSlot() {
   std::uint32_t slot = 0;
   if (!free_slots_.empty()) {
     slot = free_slots_.back();
@@ -218,11 +275,129 @@ StreamUser* Worker::Accept(std::unique_ptr<Stream> stream, std::string peer, std
     slot = static_cast<std::uint32_t>(slots_.size());
     slots_.emplace_back();
   } else {
-    return nullptr;
+    return std::nullopt;
   }
-  ++clients_;
-  slots_[slot].session = std::make_unique<Session>(env_, common_, std::move(stream), std::move(peer), slot, listener);
-  return slots_[slot].session.get();
+  shared_.crew.SetClients(index(), ++clients_);
+  return slot;
+}
+
+void Worker::ClientGone() {
+  shared_.crew.SetClients(index(), --clients_);
+  if (draining_ && clients_ == 0) drained_.store(true, std::memory_order_release);
+}
+
+// Lives as long as the worker.
+const std::string& Worker::ListenerNamed(const std::string& name) {
+  const auto found = std::find(listener_names_.begin(), listener_names_.end(), name);
+  return found == listener_names_.end() ? listener_names_.emplace_back(name) : *found;
+}
+
+// --- turns: see Crew
+
+void Worker::TakeTurns() {
+  auto& crew = shared_.crew;
+  if (hand_) return HandAll();
+  if (crew.all() == 1) return;
+  if (ticks_ % kTicksPerTurn == 0) {
+    const auto since = busy_since_;
+    crew.Report(index(), BusyLately(env_.ExactNow()));
+    if (index() == 0) crew.Decide();
+    leave_to_.reset();
+    common_.to_leave = static_cast<unsigned>(clients_);
+    if (crew.Works(index())) {
+      const auto removal = crew.RemovalFrom(index(), ActiveSince(since));
+      common_.to_leave = removal.sessions;
+      leave_to_ = removal.to;
+    }
+  }
+  if (draining_) common_.to_leave = 0;
+  for (const auto& listener : listeners_) listener->Watch(crew.Works(index()));
+}
+
+Permille Worker::BusyLately(TimePoint now) {
+  timespec taken{};
+  (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &taken);
+  const auto cpu = std::chrono::seconds{taken.tv_sec} + std::chrono::nanoseconds{taken.tv_nsec};
+  const auto passed = std::max<Duration>(now - std::exchange(busy_since_, now), milliseconds{1});
+  const auto busy = cpu - std::exchange(busy_before_, std::chrono::duration_cast<Duration>(cpu));
+  return static_cast<Permille>(std::clamp<std::int64_t>(1000 * busy / passed, 0, 1000));
+}
+
+std::size_t Worker::ActiveSince(TimePoint since) const {
+  return static_cast<std::size_t>(std::count_if(
+      slots_.begin(), slots_.end(), [&](const Slot& slot) { return slot.session && slot.session->last_active() >= since; }));
+}
+
+void Worker::HandOver(HandOn hand) {
+  Post([this, hand = std::move(hand)] {
+    hand_ = hand;
+    draining_ = true;
+    listeners_.clear();
+    common_.to_leave = std::numeric_limits<unsigned>::max();
+    HandAll();
+    if (clients_ == 0) drained_.store(true, std::memory_order_release);
+  });
+}
+
+// Those that can go now. The server connections that nobody holds are for the other process to open.
+void Worker::HandAll() {
+  for (auto& slot : slots_)
+    if (slot.session) Hand(*slot.session);
+  pools_.CloseIdle();
+}
+
+// Those that could not be handed over within drain_timeout.
+void Worker::LogThoseLeft() {
+  for (const auto& slot : slots_)
+    if (slot.session)
+      Log(LogLevel::kInfo, "session_not_handed_over",
+          {{"user", slot.session->user()}, {"database", slot.session->database()}, {"why", slot.session->WhyItStays()}});
+}
+
+void Worker::Hand(Session& session) {
+  SessionRecord record;
+  const auto detached = session.Leave(record, true);
+  const int fd = detached ? detached->TakeDescriptor() : -1;
+  if (fd >= 0) hand_(std::move(record), fd);
+}
+
+void Worker::SendAway(std::uint32_t slot) {
+  auto* session = slots_[slot].session.get();
+  if (hand_ && session != nullptr) return Hand(*session);
+  const auto to = leave_to_ ? *leave_to_ : shared_.crew.LeastBusy();
+  if (session == nullptr || common_.to_leave == 0 || to == index()) return;
+  auto record = std::make_shared<SessionRecord>();
+  std::shared_ptr<DetachedStream> detached = session->Leave(*record);
+  if (detached == nullptr) return;
+  --common_.to_leave;
+  metrics().Count(Counter::kSessionsMoved);
+  auto* other = shared_.workers[to];
+  other->Post([other, record, detached] { other->Receive(std::move(*record), detached->Attach(other->loop_)); });
+}
+
+void Worker::ReceiveSoon(SessionRecord record, int fd) {
+  Post([this, record = std::make_shared<SessionRecord>(std::move(record)), fd] {
+    Receive(std::move(*record), TcpStream::Adopt(loop_, fd));
+  });
+}
+
+void Worker::Receive(SessionRecord record, std::unique_ptr<Stream> stream) {
+  const auto slot = stream == nullptr ? std::nullopt : TakeSlot();
+  const auto pid = record.cancel_pid;
+  if (slot && pid != CancelPid(*slot)) shared_.moved_keys.Set(pid, record.secret, {index(), *slot});
+  else shared_.moved_keys.Forget(pid, record.secret);
+  if (!slot) {
+    shared_.database_claims.ClientLeft(record.database);
+    if (record.counted_as.counted()) shared_.clients.Give(record.counted_as);
+    return;
+  }
+  auto& at = *stream;
+  const auto& listener = ListenerNamed(record.listener);
+  slots_[*slot].session = std::make_unique<Session>(env_, common_, std::move(stream), std::move(record), *slot, listener);
+  auto& session = *slots_[*slot].session;
+  if (hand_) return Hand(session);
+  if (draining_) return session.Drain(true);
+  at.Start(session);
 }
 
 void Worker::Bury(std::unique_ptr<ClientLogin> login) {
@@ -235,8 +410,7 @@ void Worker::Bury(Session& session, std::uint32_t slot) {
   if (read_for_ == &session) read_for_ = nullptr;
   dead_sessions_.push_back(std::move(slots_[slot].session));
   free_slots_.push_back(slot);
-  --clients_;
-  if (draining_ && clients_ == 0) drained_.store(true, std::memory_order_release);
+  ClientGone();
   grave_wakeup_.Send();
 }
 
@@ -258,21 +432,19 @@ void Worker::ReadNext() {
   while (!reads_ && !to_read_.empty()) {
     auto* session = slots_[to_read_.front()].session.get();
     to_read_.pop_front();
-    auto text = session == nullptr ? std::nullopt : session->TextToRead();
-    if (!text) continue;
+    auto question = session == nullptr ? std::nullopt : session->TextToRead();
+    if (!question) continue;
     reads_ = true;
     read_for_ = session;
-    read_lexing_ = session->lexing();
-    reader_.Read(std::move(*text), read_lexing_);
+    reader_.Read(std::move(*question));
   }
 }
 
-void Worker::OnRead(SqlRef sql) {
+void Worker::OnRead(ReadText read) {
   reads_ = false;
   auto* session = std::exchange(read_for_, nullptr);
-  const auto lexing = read_lexing_;
   ReadNext();
-  if (session != nullptr) session->OnSqlRead(std::move(sql), lexing);
+  if (session != nullptr) session->OnSqlRead(std::move(read));
 }
 
 void Worker::GoOnWithResting() {
@@ -280,6 +452,7 @@ void Worker::GoOnWithResting() {
   const auto now = std::exchange(resting_, {});
   for (const auto slot : now)
     if (slots_[slot].session) slots_[slot].session->GoOn();
+  for (const auto slot : std::exchange(going_, {})) SendAway(slot);
 }
 
 // --- cancel
@@ -289,19 +462,19 @@ std::uint32_t Worker::CancelPid(std::uint32_t slot) const {
 }
 
 void Worker::RouteCancel(std::uint32_t pid, std::string secret) {
-  const auto owner = pid >> kSlotBits;
-  if (owner >= shared_.workers.size()) {
+  const auto place = shared_.moved_keys.Find(pid, secret).value_or(MovedKeys::Place{pid >> kSlotBits, (pid & kMaxSlots) - 1});
+  if (place.worker >= shared_.workers.size()) {
     metrics().Count(Counter::kCancelRequests, CancelOutcome::kUnknownKey);
     return;
   }
-  auto* worker = shared_.workers[owner];
-  worker->Post([worker, pid, secret = std::move(secret)] { worker->CancelHere(pid, secret); });
+  auto* worker = shared_.workers[place.worker];
+  worker->Post([worker, slot = place.slot, pid, secret = std::move(secret)] { worker->CancelHere(slot, pid, secret); });
 }
 
-void Worker::CancelHere(std::uint32_t pid, std::string_view secret) {
-  const auto slot = (pid & kMaxSlots) - 1;
+void Worker::CancelHere(std::uint32_t slot, std::uint32_t pid, std::string_view secret) {
   auto* session = slot < slots_.size() ? slots_[slot].session.get() : nullptr;
-  if (session == nullptr || !SameSecret(session->secret(), secret)) {
+  if (session == nullptr || session->cancel_pid() != pid || !SameSecret(session->secret(), secret)) {
+    if (shared_.cancel_elsewhere) shared_.cancel_elsewhere(pid, std::string(secret));
     metrics().Count(Counter::kCancelRequests, CancelOutcome::kUnknownKey);
     return;
   }
@@ -342,7 +515,10 @@ void Worker::Tick() {
   startup_checks_.Sweep(now);
   cancels_.Sweep(now);
   CheckDeadlines(now);
-  if (++ticks_ % kTicksPerSweep != 0) return;
+  TakeTurns();
+  common_.traffic.Turn(now);
+  if (++ticks_ % kTicksPerForgetting == 0) turns_.Forget();
+  if (ticks_ % kTicksPerSweep != 0) return;
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (slots_[i].session) slots_[i].session->Sweep(now);
   PublishGauges();
@@ -380,15 +556,17 @@ void Worker::PublishGauges() {
   for (const auto& slot : slots_)
     if (slot.session) ++pins[static_cast<std::size_t>(slot.session->pinned_by())];
   for (std::size_t i = 1; i < pins.size(); ++i) metrics().SetGauge(Gauge::kSessionsPinned, pins[i], static_cast<PinReason>(i));
-  std::vector<std::array<std::int64_t, 2>> servers(view().servers.size());
+  std::vector<std::array<std::int64_t, 3>> servers(view().servers.size());
   for (const auto& [key, pool] : pools_) {
     if (key.server >= servers.size()) continue;
-    servers[key.server][0] += static_cast<std::int64_t>(pool->size() - pool->idle());
+    servers[key.server][0] += static_cast<std::int64_t>(pool->size() - pool->idle() - pool->connecting());
     servers[key.server][1] += static_cast<std::int64_t>(pool->idle());
+    servers[key.server][2] += static_cast<std::int64_t>(pool->connecting());
   }
   for (std::size_t id = 0; id < servers.size(); ++id) {
     metrics().SetGauge(Gauge::kServerConnections, servers[id][0], id, ServerConnState::kActive);
     metrics().SetGauge(Gauge::kServerConnections, servers[id][1], id, ServerConnState::kIdle);
+    metrics().SetGauge(Gauge::kServerConnections, servers[id][2], id, ServerConnState::kConnecting);
   }
   const auto& cache = common_.cache.counters();
   const auto publish = [&](Counter counter, std::uint64_t value) {
@@ -406,6 +584,9 @@ void Worker::PublishGauges() {
 void Worker::Drain(bool at_once) {
   Post([this, at_once] {
     draining_ = true;
+    if (hand_) LogThoseLeft();
+    hand_ = nullptr;
+    common_.to_leave = 0;
     listeners_.clear();
     for (std::size_t i = 0; i < slots_.size(); ++i)
       if (slots_[i].session) slots_[i].session->Drain(at_once);

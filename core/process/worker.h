@@ -20,6 +20,8 @@
 #include "core/net/connector.h"
 #include "core/net/loop.h"
 #include "core/net/tcp_listener.h"
+#include "core/net/turn_clock.h"
+#include "core/observe/census.h"
 #include "core/server/cancel_request.h"
 #include "core/server/login_refusals.h"
 #include "core/server/pool_host.h"
@@ -31,7 +33,7 @@
 
 namespace waypost {
 
-class Worker final : public PoolHost, public ServerEvents, public CancelRouter, public SessionHost {
+class Worker final : public PoolHost, public ServerEvents, public CancelRouter, public SessionHost, public CensusPart {
  public:
   // `loop` and `connector` are how it meets the world: by default a loop of its own, and TCP.
   Worker(std::size_t index, Shared& shared, ConfigSnapshot config, View view,
@@ -40,21 +42,34 @@ class Worker final : public PoolHost, public ServerEvents, public CancelRouter, 
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Before Start(): binds the port. The error is for the user.
-  [[nodiscard]] Result<bool> Listen();
+  // Before Start(): takes clients from `sockets`, those of the configured listeners, in turns with the other workers. The error is
+  // for the user.
+  [[nodiscard]] Result<bool> ListenOn(const std::vector<std::shared_ptr<ListeningSocket>>& sockets);
   void Start();
   // Any thread. `task` runs in the worker's thread, in order.
-  void Post(std::function<void()> task);
+  void Post(std::function<void()> task) override;
   // Any thread.
   void SetView(View view);
   void SetConfig(ConfigSnapshot config);
+  // Any thread. All connections to `server` are lost, whoever has them: the text says why.
+  void GiveUpServer(ServerId server, std::string why);
+  // Any thread. Statements that are held try again.
+  void WakeHeld();
+  // Any thread.
+  void ResetDigests();
   // `as_of`: what the CatalogClock said before it was read.
   void SetCatalog(const std::string& database, std::shared_ptr<const Catalog> catalog, std::uint64_t as_of);
   // Nothing of what was learnt of the database of that name holds any more.
   void ForgetDatabase(const std::string& database);
   // Stops listening, lets what is under way end, closes idle clients; `at_once`: all of them.
   void Drain(bool at_once);
-  // True once no client is left after Drain().
+  // Stops listening, and gives each session to `hand` as soon as nothing of it is under way, with its client's socket. Those that
+  // cannot go stay, until Drain().
+  using HandOn = std::function<void(SessionRecord record, int fd)>;
+  void HandOver(HandOn hand);
+  // Of its loop, lately: see TurnClock. Any thread.
+  [[nodiscard]] Duration LongestTurn() const { return turns_.Longest(); }
+  // True once no client is left after Drain() or HandOver().
   [[nodiscard]] bool drained() const { return drained_.load(std::memory_order_acquire); }
   void Stop();
   void Join();
@@ -65,8 +80,19 @@ class Worker final : public PoolHost, public ServerEvents, public CancelRouter, 
   void StartTicking();
   // A client has come in by `listener`; returns whom its stream reports to. nullptr: there are too many, and `stream` is closed.
   [[nodiscard]] StreamUser* Accept(std::unique_ptr<Stream> stream, std::string peer, std::string_view listener);
-  [[nodiscard]] DigestReport ReportDigests() const { return common_.digests.Report(); }
-  [[nodiscard]] FenceReport ReportFence() const;
+  // A session goes on here that another worker had. Closes it if it cannot.
+  void Receive(SessionRecord record, std::unique_ptr<Stream> stream);
+  // The same from any thread: the client's socket is `fd`, the worker's from now on.
+  void ReceiveSoon(SessionRecord record, int fd);
+  [[nodiscard]] DigestReport ReportDigests() const override { return common_.digests.Report(); }
+  [[nodiscard]] FenceReport ReportFence() const override;
+  [[nodiscard]] TrafficReport ReportTraffic() const override { return common_.traffic.Report(); }
+  // Where statements are told of sessions that somebody follows; before it runs.
+  void TellFollowed(FollowedSessions& followed) { common_.followed = &followed; }
+  // Server connections of `database` ("": of all) are closed as soon as no session holds them.
+  void Reconnect(const std::string& database) { pools_.Reconnect(database, ""); }
+  // Any thread. The same for all connections of `user`, of whom the servers now say something else; its start-ups are tried anew.
+  void Outdate(const std::string& user);
 
   // PoolHost
   [[nodiscard]] std::size_t index() const override { return env_.index(); }
@@ -102,12 +128,41 @@ class Worker final : public PoolHost, public ServerEvents, public CancelRouter, 
     next_turn_.Send();
   }
   void AwaitMore(std::uint32_t slot) override;
+  void MayGo(std::uint32_t slot) override {
+    going_.push_back(slot);
+    next_turn_.Send();
+  }
   void Watch(std::uint32_t slot) override { watched_.push_back(slot); }
   [[nodiscard]] std::uint32_t CancelPid(std::uint32_t slot) const override;
   void DesertDatabases() override;
+  // CensusPart; in worker_census.cc
+  NextPlace ListSessions(std::size_t from, const SessionQuestion& question, SessionReport& into) override;
+  NextPlace CountClients(std::size_t from, ClientReport& into) override;
+  NextPlace ListPools(std::size_t from, PoolReport& into) override;
+  NextPlace ListConnections(std::size_t from, ConnectionReport& into) override;
+  [[nodiscard]] std::optional<SessionDetail> DescribeSession(std::uint64_t number) override;
+  [[nodiscard]] bool EndSession(std::uint64_t number) override;
+  NextPlace EndClientsOf(std::size_t from, const std::string& database, std::size_t& ended) override;
+  [[nodiscard]] bool CancelSession(std::uint64_t number) override;
 
  private:
-  void OnAccepted(std::unique_ptr<TcpStream> stream, std::string_view listener);
+  template <class Look>
+  NextPlace LookAtSessions(std::size_t from, Look look);
+  template <class Look>
+  NextPlace LookAtPools(std::size_t from, Look look);
+  [[nodiscard]] Session* FindSession(std::uint64_t number);
+  void OnAccepted(std::unique_ptr<TcpStream> stream, const std::string& listener);
+  void Begin(std::unique_ptr<Stream> stream, std::string peer, const std::string& listener);
+  [[nodiscard]] std::optional<std::uint32_t> TakeSlot();
+  [[nodiscard]] const std::string& ListenerNamed(const std::string& name);
+  void ClientGone();
+  void TakeTurns();
+  [[nodiscard]] Permille BusyLately(TimePoint now);
+  [[nodiscard]] std::size_t ActiveSince(TimePoint since) const;
+  void SendAway(std::uint32_t slot);
+  void HandAll();
+  void Hand(Session& session);
+  void LogThoseLeft();
   void MakeRoomForLogin();
   void LeaveDeserted();
   void Tick();
@@ -115,12 +170,13 @@ class Worker final : public PoolHost, public ServerEvents, public CancelRouter, 
   void EmptyGrave();
   void GoOnWithResting();
   void ReadNext();
-  void OnRead(SqlRef sql);
+  void OnRead(ReadText read);
   void CheckDeadlines(TimePoint now);
   void CheckUnended();
   void OnView(View next);
+  void OnPrimaryChanged();
   void Depose(ServerId server);
-  void CancelHere(std::uint32_t pid, std::string_view secret);
+  void CancelHere(std::uint32_t slot, std::uint32_t pid, std::string_view secret);
   void PublishGauges();
 
   Shared& shared_;
@@ -135,6 +191,7 @@ class Worker final : public PoolHost, public ServerEvents, public CancelRouter, 
   Wakeup mail_;
   Wakeup grave_wakeup_;
   Wakeup next_turn_;
+  TurnClock turns_;
   Timer tick_;
   TimePoint next_tick_{};
   unsigned ticks_ = 0;
@@ -153,10 +210,14 @@ class Worker final : public PoolHost, public ServerEvents, public CancelRouter, 
   std::vector<std::uint32_t> free_slots_;
   std::vector<std::uint32_t> watched_, looked_at_;  // slots
   std::vector<std::uint32_t> resting_;  // slots, of sessions that have more to look at
+  std::vector<std::uint32_t> going_;  // slots, of sessions that may leave
+  HandOn hand_;  // see HandOver(); empty: nobody is handed on
+  std::optional<std::size_t> leave_to_;  // that worker; nothing: the least busy
+  TimePoint busy_since_{};  // how busy this worker is, is measured since then,
+  Duration busy_before_{0};  // when its thread had taken so much CPU time
   std::deque<std::uint32_t> to_read_;  // slots, of sessions that wait for the reader
   bool reads_ = false;  // the reader is at work,
   Session* read_for_ = nullptr;  // for this one; null: it is gone
-  Lexing read_lexing_;
   std::vector<std::uint32_t> unended_;  // slots, of batches whose end is awaited
   FineTimer unended_timer_;
   std::vector<std::unique_ptr<Session>> dead_sessions_;

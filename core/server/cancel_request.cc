@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/env/env.h"
+#include "core/server/connect.h"
 #include "core/server/connection.h"
 #include "parser/wire/encode.h"
 
@@ -15,7 +16,7 @@ class CancelRequests::Request final : public StreamUser {
       : owner_(owner), connection_(&connection), deadline_(owner.env_.Now() + connection.server().connect_timeout) {
     AppendCancelRequest(message_, connection.login().pid(), connection.login().secret());
     connection.CancelStarted();
-    stream_ = owner.env_.connector().Connect(connection.server().host, connection.server().port, *this);
+    stream_ = ConnectTo(owner.env_, connection.server(), *this);
   }
   ~Request() = default;
   Request(const Request&) = delete;

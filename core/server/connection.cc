@@ -4,6 +4,7 @@
 
 #include "core/base/log.h"
 #include "core/env/env.h"
+#include "core/server/connect.h"
 #include "parser/wire/backend.h"
 #include "parser/wire/encode.h"
 
@@ -86,7 +87,7 @@ ServerConnection::ServerConnection(Env& env, ServerEvents& events, Pool& pool, s
       pool_(pool),
       server_(std::move(server)),
       id_(pool.key().server) {
-  stream_ = env_.connector().Connect(server_->host, server_->port, *this);
+  stream_ = ConnectTo(env_, *server_, *this);
 }
 
 ServerConnection::~ServerConnection() = default;
@@ -99,6 +100,7 @@ PooledConnection::LoginFailure ServerConnection::WhyLoginFailed() const {
 void ServerConnection::OnConnected() noexcept {
   const auto& key = pool_.key();
   login_.emplace(*server_, key.user, key.database, key.only_at_start, env_.shared().credentials.ForServer(key.user));
+  login_->BindTo(stream_->PeerEndPoint());
   stream_->Write(AsBytes(login_->Start()));
 }
 

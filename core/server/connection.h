@@ -54,6 +54,8 @@ class ReplyUser {
   virtual void OnServerDrained() noexcept = 0;
   // The connection failed. `mid_message`: the client got a part of a message.
   virtual void OnServerLost(const std::string& error, bool mid_message) noexcept = 0;
+  // For those who look: the number of the session; 0: it is none.
+  [[nodiscard]] virtual std::uint64_t number() const noexcept { return 0; }
 
  protected:
   ~ReplyUser() = default;
@@ -115,6 +117,10 @@ class ServerConnection final : public PooledConnection, public StreamUser {
   void GiveUp(const std::string& why) noexcept override { OnClosed(why); }
   // See Stream.
   [[nodiscard]] unsigned Retransmissions() const { return stream_ == nullptr ? 0 : stream_->Retransmissions(); }
+  [[nodiscard]] std::string RemoteName() const { return stream_ == nullptr ? "" : stream_->PeerName(); }
+  [[nodiscard]] std::string LocalName() const { return stream_ == nullptr ? "" : stream_->LocalName(); }
+  // The number of the session that leases it; 0: none does.
+  [[nodiscard]] std::uint64_t session() const { return user_ == nullptr ? 0 : user_->number(); }
 
   // A cancel request for this connection is on its way, or has ended.
   void CancelStarted() { ++cancels_; }

@@ -19,7 +19,6 @@ constexpr std::uint32_t kAuthSasl = 10;
 constexpr std::uint32_t kAuthSaslContinue = 11;
 constexpr std::uint32_t kAuthSaslFinal = 12;
 constexpr std::uint32_t kProtocol3 = 3U << 16U;
-constexpr std::string_view kMechanism = "SCRAM-SHA-256";
 
 // No honest server sends a longer message before it is ready.
 constexpr std::uint32_t kMaxMessageBytesAtStartup = 64 * 1024;
@@ -85,16 +84,7 @@ ServerLogin::Progress ServerLogin::OnAuthentication(Bytes body, std::string& out
       else MessageBuilder(out, 'p').CString(credentials_.password);
       return Progress::kGoOn;
     }
-    case kAuthSasl: {
-      if (!Offers(fields, kMechanism))
-        return Fail("28000", where + "offers no SASL mechanism that Waypost speaks (SCRAM-SHA-256)");
-      if (!credentials_.has_password && credentials_.keys.iterations == 0)
-        return Fail("28000", "Waypost has no password or key yet to log in to " + where + "as user \"" + user_ + "\"");
-      scram_.emplace(credentials_, ScramNonce(AsBytes(RandomBytes(kScramNonceBytes))));
-      const auto first = scram_->ClientFirst();
-      MessageBuilder(out, 'p').CString(kMechanism).U32(static_cast<std::uint32_t>(first.size())).Raw(AsBytes(first));
-      return Progress::kGoOn;
-    }
+    case kAuthSasl: return OnSasl(fields.rest(), out);
     case kAuthSaslContinue:
     case kAuthSaslFinal: {
       if (!scram_) return Fail("08P01", where + "sent SASL data that was not asked for");
@@ -114,6 +104,24 @@ ServerLogin::Progress ServerLogin::OnAuthentication(Bytes body, std::string& out
       return Fail("28000",
                   where + "asks for an authentication method that Waypost does not speak (code " + std::to_string(code) + ")");
   }
+}
+
+// Bound to the server's certificate wherever it can be: who relays between us and the server has another one.
+ServerLogin::Progress ServerLogin::OnSasl(Bytes mechanisms, std::string& out) {
+  const auto where = "server \"" + server_.name + "\" ";
+  const bool plus = !end_point_.empty() && Offers(Fields(mechanisms), kScramPlusMechanism);
+  const auto mechanism = plus ? kScramPlusMechanism : kScramMechanism;
+  if (!plus && !Offers(Fields(mechanisms), kScramMechanism))
+    return Fail("28000", where + "offers no SASL mechanism that Waypost speaks (SCRAM-SHA-256)");
+  if (!credentials_.has_password && credentials_.keys.iterations == 0)
+    return Fail("28000", "Waypost has no password or key yet to log in to " + where + "as user \"" + user_ + "\"");
+  using Use = ScramBinding::Use;
+  const auto use = plus ? Use::kBound : end_point_.empty() ? Use::kImpossible : Use::kNotOffered;
+  scram_.emplace(credentials_, ScramNonce(AsBytes(RandomBytes(kScramNonceBytes))),
+                 ScramBinding{use, plus ? end_point_ : std::string()});
+  const auto first = scram_->ClientFirst();
+  MessageBuilder(out, 'p').CString(mechanism).U32(static_cast<std::uint32_t>(first.size())).Raw(AsBytes(first));
+  return Progress::kGoOn;
 }
 
 // Servers before 18 speak 3.0.

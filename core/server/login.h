@@ -32,6 +32,8 @@ class ServerLogin {
   ServerLogin(const ServerConfig& server, std::string user, std::string database, Parameters parameters,
               ScramCredentials credentials);
 
+  // Before OnBytes(): the server showed a certificate with this hash; see Stream::PeerEndPoint(). Empty: none.
+  void BindTo(std::string end_point) { end_point_ = std::move(end_point); }
   // The StartupMessage.
   [[nodiscard]] std::string Start() const;
 
@@ -57,6 +59,7 @@ class ServerLogin {
 
  private:
   Progress OnAuthentication(Bytes body, std::string& out);
+  Progress OnSasl(Bytes mechanisms, std::string& out);
   Progress OnNegotiation(Bytes body);
   Progress OnKey(Bytes body);
   Progress Fail(std::string_view sqlstate, std::string_view message);
@@ -65,6 +68,7 @@ class ServerLogin {
   std::string user_, database_;
   Parameters parameters_;
   ScramCredentials credentials_;
+  std::string end_point_;
   std::optional<ScramClient> scram_;
   std::optional<ScramKeys> keys_;
   Parameters parameter_status_;

@@ -168,8 +168,12 @@ void Pool::OnLoginFailed(PooledConnection& connection) {
        {"database", key_.database},
        {"sqlstate", sqlstate},
        {"error", words}});
+  const auto* server = host_.FindServer(key_.server);
+  const bool timed_out =
+      !lost.empty() && server != nullptr && host_.Now() - connection.connect_started >= server->connect_timeout;
   host_.metrics().Count(Counter::kServerConnects, key_.server,
-                        sqlstate.empty()             ? ConnectOutcome::kRefused
+                        timed_out                    ? ConnectOutcome::kTimeout
+                        : sqlstate.empty()           ? ConnectOutcome::kRefused
                         : sqlstate.starts_with("28") ? ConnectOutcome::kAuthFailed
                         : said_so                    ? ConnectOutcome::kServerError
                                                      : ConnectOutcome::kProtocolError);
@@ -301,7 +305,9 @@ void Pool::GiveUp(const std::string& why) {
 
 void Pool::Sweep(TimePoint now) {
   const auto* server = host_.FindServer(key_.server);
-  if (server == nullptr) CloseIdle(DisconnectCause::kRemoved);
+  const bool drained =
+      server != nullptr && host_.view().servers[key_.server].intent != Intent::kActive && host_.view().primary != key_.server;
+  if (server == nullptr || drained) CloseIdle(DisconnectCause::kRemoved);
   if (server == nullptr && !waiters_.empty()) SendWaitersAway();
   for (std::size_t i = 0; i < idle_.size();) {
     auto& connection = *idle_[i];
@@ -314,7 +320,7 @@ void Pool::Sweep(TimePoint now) {
   EndLateLogins(now);
   FailLate(now);
   // Not against anybody who waits for a place.
-  const bool warm = !connections_.empty() && connections_.size() < policy_.min_size && MayOpen() &&
+  const bool warm = !drained && !connections_.empty() && connections_.size() < policy_.min_size && MayOpen() &&
                     !pools_.LacksPlaceSince(key_.server, nullptr);
   if (warm && budget_.Take(server->max_connections)) Open();
 }

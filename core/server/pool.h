@@ -89,6 +89,14 @@ class Pool {
   [[nodiscard]] std::size_t size() const { return connections_.size(); }
   [[nodiscard]] std::size_t idle() const { return idle_.size(); }
   [[nodiscard]] std::size_t waiting() const { return waiters_.size(); }
+  // For those who look; see Census.
+  [[nodiscard]] std::size_t connecting() const { return connecting_; }
+  [[nodiscard]] unsigned max_size() const { return policy_.max_size; }
+  [[nodiscard]] const std::vector<std::unique_ptr<PooledConnection>>& connections() const { return connections_; }
+  // Since when the first of the waiters has waited.
+  [[nodiscard]] std::optional<TimePoint> WaitedSince() const {
+    return waiters_.empty() ? std::nullopt : std::optional(waiters_.front()->waiting_since);
+  }
 
  private:
   [[nodiscard]] bool MayOpen() const;

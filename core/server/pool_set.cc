@@ -28,7 +28,9 @@ bool PoolSet::MayKeepApart(const std::string& database, const std::string& user,
 
 Pool& PoolSet::Get(const PoolKey& key) {
   auto& pool = pools_[key];
-  if (!pool) pool = std::make_unique<Pool>(host_, *this, key);
+  if (pool) return *pool;
+  pool = std::make_unique<Pool>(host_, *this, key);
+  in_order_.push_back(pool.get());
   return *pool;
 }
 
@@ -86,6 +88,18 @@ void PoolSet::PublishOldest(ServerId server) {
 void PoolSet::CloseIdle(const std::string& database) {
   for (auto& [key, pool] : pools_)
     if (key.database == database) pool->CloseIdle(DisconnectCause::kEvicted);
+}
+
+void PoolSet::CloseIdle() {
+  for (auto& [key, pool] : pools_) pool->CloseIdle(DisconnectCause::kEvicted);
+}
+
+void PoolSet::Reconnect(const std::string& database, const std::string& user) {
+  for (auto& [key, pool] : pools_) {
+    if ((!database.empty() && key.database != database) || (!user.empty() && key.user != user)) continue;
+    pool->CloseIdle(DisconnectCause::kOutdated);
+    for (auto& connection : pool->connections_) connection->lifetime = PooledConnection::kToClose;
+  }
 }
 
 std::size_t PoolSet::GiveUp(ServerId server, const std::string& why) {

@@ -36,10 +36,16 @@ class PoolSet {
   [[nodiscard]] std::optional<TimePoint> LacksPlaceSince(ServerId server, const Pool* except) const;
   // Closes those that are idle in one database, on whatever server.
   void CloseIdle(const std::string& database);
+  void CloseIdle();  // of all
+  // Those of one database and one user ("": of all) are closed as soon as no session has them.
+  void Reconnect(const std::string& database, const std::string& user);
   // All connections to that server are lost from now on, leased or not; returns how many there were.
   std::size_t GiveUp(ServerId server, const std::string& why);
   [[nodiscard]] auto begin() const { return pools_.begin(); }
   [[nodiscard]] auto end() const { return pools_.end(); }
+  // The same in the order in which they were made: a place stays the same pool's.
+  [[nodiscard]] std::size_t count() const { return in_order_.size(); }
+  [[nodiscard]] const Pool& At(std::size_t place) const { return *in_order_[place]; }
 
  private:
   friend class Pool;
@@ -49,6 +55,7 @@ class PoolSet {
 
   PoolHost& host_;
   std::map<Pool::Key, std::unique_ptr<Pool>> pools_;
+  std::vector<const Pool*> in_order_;
   std::vector<std::vector<Pool*>> waited_for_;  // by ServerId: the pools with waiters
 };
 

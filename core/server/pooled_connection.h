@@ -41,6 +41,7 @@ class PooledConnection {
   [[nodiscard]] std::uint64_t defaults() const { return defaults_; }
 
   TimePoint born{}, idle_since{}, connect_started{};
+  static constexpr milliseconds kToClose{1};  // a lifetime: as soon as nobody has it
   milliseconds lifetime{0};
   AfterCancel after_cancel = AfterCancel::kNothing;
   // Whose values currval() and lastval() give here: those of the session with the same token; 0: of none; kMixed: several

@@ -5,6 +5,7 @@
 #include "core/base/ascii.h"
 #include "core/base/log.h"
 #include "core/env/env.h"
+#include "core/server/connect.h"
 #include "core/server/pool_host.h"
 #include "core/server/pool_set.h"
 #include "parser/wire/encode.h"
@@ -40,7 +41,7 @@ class StartupChecks::Probe final : public StreamUser {
         deadline_(checks.env_.Now() + config_->connect_timeout),
         login_(*config_, question_.user, question_.database, question_.parameters,
                checks.env_.shared().credentials.ForServer(question_.user)) {
-    stream_ = checks_.env_.connector().Connect(config_->host, config_->port, *this);
+    stream_ = ConnectTo(checks_.env_, *config_, *this);
   }
   ~Probe() { checks_.env_.shared().budgets[server_].Give(); }
   Probe(const Probe&) = delete;
@@ -49,7 +50,10 @@ class StartupChecks::Probe final : public StreamUser {
   [[nodiscard]] ServerId server() const { return server_; }
   [[nodiscard]] bool late(TimePoint now) const { return now > deadline_; }
 
-  void OnConnected() noexcept override { stream_->Write(AsBytes(login_.Start())); }
+  void OnConnected() noexcept override {
+    login_.BindTo(stream_->PeerEndPoint());
+    stream_->Write(AsBytes(login_.Start()));
+  }
   void OnClosed(const std::string& error) noexcept override {
     Log(LogLevel::kWarn, "startup_check_failed", {{"server", config_->name}, {"error", error}});
     checks_.Finish(question_, ServerLogin::Progress::kFailed, nullptr, {});  // destroys this

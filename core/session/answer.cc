@@ -29,6 +29,7 @@ void Session::RewindBatch(bool unseen) {
   batch_->renamed.clear();
   batch_->effect = 0;
   batch_->failed = false;
+  batch_->sqlstate = {};
   batch_->ran_any = false;
   batch_->waited = true;
   batch_->ran_at = 0;
@@ -36,27 +37,33 @@ void Session::RewindBatch(bool unseen) {
 }
 
 void Session::EndBatch() {
+  TellBatch();
   LeaveFence();
   waiting_since = {};
+  past_.rested = env_.Now();
   hold_.End();
   large_next_ = false;
   give_up_at = deadline_ = TimePoint::max();
   if (check_ != nullptr) EndCheck(SelfCheckOutcome::kFailed);
   names_.EndBatch();
   YieldDatabases();
+  if (batch_ && batch_->dispatched) ++past_.statements;
   if (batch_) common_.batches.Give(std::move(batch_));
 }
 
 void Session::AnswerBatch(const std::string& error, char status) {
   // Everything of the batch is answered by the error alone, as PostgreSQL skips to Sync after one.
   CountError(true);
+  if (common_.times_statements()) NoteSqlState(ReadError(FieldsOf(error)).sqlstate);
   // One that failed before its server was lost has had its error.
   std::string out = batch_->error_told ? std::string() : error;
   const bool large_query = large_next_ && (large_type_ == 'Q' || large_type_ == 'F');
-  const bool ready = ready_due_.value_or(batch_->facts.end_known || large_query);
+  const bool cut_series = batch_->goes_on && !batch_->simple;  // its Sync is ours
+  const bool ready = !cut_series && ready_due_.value_or(batch_->facts.end_known || large_query);
   if (ready) AppendReadyForQuery(out, status);
   else skip_to_sync_ = true;
   drop_next_ = large_query;
+  if (batch_->goes_on) DropRest(batch_->simple);
   held_.Drop();
   WriteClient(AsBytes(out));
   EndBatch();
@@ -111,7 +118,19 @@ void Session::AnswerRollback() {
   if (batch_->commits && !untold.empty()) return AnswerBatch(untold, 'I');
   std::string out;
   AppendOwnAnswers(out, "ROLLBACK");
-  if (batch_->facts.end_known) AppendReadyForQuery(out, 'I');
+  if (batch_->facts.end_known && !batch_->goes_on) AppendReadyForQuery(out, 'I');
+  WriteClient(AsBytes(out));
+  EndBatch();
+}
+
+// In a failed block without a server: what is to end it was parsed or bound.
+void Session::AnswerReadied() {
+  std::string out;
+  AppendOwnAnswers(out, {});
+  if (batch_->facts.end_known && !batch_->goes_on) AppendReadyForQuery(out, 'E');
+  for (const auto& name : batch_->closed_portals) portals_.Close(name);
+  if (const auto* unnamed = batch_->portals.Find("")) portals_.Bind("", *unnamed);
+  portals_.Merge(std::move(batch_->portals));
   WriteClient(AsBytes(out));
   EndBatch();
 }
@@ -120,8 +139,10 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
   SettleSettings();
   const bool partial = mid_message && !held_.holding() && !In<Discarding>();
   if (EndsClientToo()) {
-    failure_ = last_words_.empty() ? ErrorWithSeverity(FieldsOf(WhyLost(error)), "FATAL") : last_words_;
+    failure_ = last_words_.error.empty() ? ErrorWithSeverity(FieldsOf(WhyLost(error)), "FATAL") : last_words_.error;
     if (batch_ && batch_->dispatched && !batch_->failed) CountError(true);
+    NoteSqlState(ReadError(FieldsOf(failure_)).sqlstate);
+    TellBatch();  // the session ends with it
     LoseConnection();
     return Close(failure_, ClientOutcome::kServerError);
   }
@@ -138,8 +159,8 @@ bool Session::EndsClientToo() const {
   if (connection_->ledger().ReadyUnsure()) return true;
   if (In<Discarding>() || Comparing()) return false;  // the client gets another answer
   const auto* relaying = std::get_if<Relaying>(&state_);
-  if (ending_ == ServerEnding::kUnknown) return relaying == nullptr || !relaying->MayRerun();
-  return ending_ == ServerEnding::kConduct;
+  if (last_words_.ending == ServerEnding::kUnknown) return relaying == nullptr || !relaying->MayRerun();
+  return last_words_.ending == ServerEnding::kConduct;
 }
 
 // True if the batch may be sent again, wherever it ran, once: the client has heard nothing, and it changed nothing. A read
@@ -150,7 +171,14 @@ bool Session::RunsAgain() const {
   const auto& facts = batch_->facts;
   if (!facts.end_known || !facts.retained) return false;
   // Where the connection had been idle for too long, nothing was looked at.
-  return ending_ == ServerEnding::kIdle || (facts.cls == Class::kRead && facts.repeatable);
+  return last_words_.ending == ServerEnding::kIdle || (facts.cls == Class::kRead && facts.repeatable);
+}
+
+// True if its client hears nothing of it when the connection is lost now: the batch runs again, or its answer is thrown away.
+bool Session::MayRunElsewhere() const {
+  if (EndsClientToo() || MidMessage()) return false;
+  if (In<Discarding>()) return true;
+  return In<Relaying>() && !Comparing() && (std::get<Relaying>(state_).MayRerun() || RunsAgain());
 }
 
 // An ErrorResponse for the batch under way, or for the next one.
@@ -162,9 +190,9 @@ std::string Session::WhyLost(const std::string& error) const {
   const bool may_have_run =
       relaying != nullptr && relaying->decision.target != Target::kReplica && batch_ && batch_->facts.cls != Class::kRead;
   const bool ends_client = In<Auditing>() || pinned_by() != PinReason::kNone || (fencing != nullptr && !fencing->block);
-  if (ends_client && !last_words_.empty()) return last_words_;
+  if (ends_client && !last_words_.error.empty()) return last_words_.error;
   const std::string_view sqlstate = in_block && !(batch_ && batch_->ends_block) ? "40001" : may_have_run ? "08007" : "08006";
-  const auto said = last_words_.empty() ? std::string_view(error) : ReadError(FieldsOf(last_words_)).message;
+  const auto said = last_words_.error.empty() ? std::string_view(error) : ReadError(FieldsOf(last_words_.error)).message;
   return ErrorMessage({.severity = ends_client ? "FATAL" : "ERROR",
                        .sqlstate = sqlstate,
                        .message = "the connection to server \"" + connection_->server().name + "\" was lost",
@@ -181,8 +209,8 @@ bool Session::EndWaits() const {
 
 void Session::LoseConnection() {
   common_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
-  last_words_.clear();
-  ending_ = ServerEnding::kUnsaid;
+  last_words_ = {};
+  ties_.EndLease();
   // It may have been committed all the same.
   if (batch_) RenewDatabases(batch_->renewed);
   CatalogChanged(std::max(std::exchange(ddl_pending_, CatalogChange::kNone), batch_ ? batch_->catalog : CatalogChange::kNone));
@@ -193,7 +221,7 @@ void Session::Lost(bool ready_due, bool partial) {
   const bool unheard = RunsAgain();
   const bool unseen = held_.holding() || unheard;
   const bool moves = (In<InBlock>() || In<FencingHere>()) && !partial && BlockMayMove();
-  if (unheard) batch_->holds_off = ending_ != ServerEnding::kIdle && !OnReplica();
+  if (unheard) batch_->holds_off = last_words_.ending != ServerEnding::kIdle && !OnReplica();
   LoseConnection();
   LeaveFence();
   held_.Drop();
@@ -211,8 +239,9 @@ void Session::Lost(bool ready_due, bool partial) {
   if (moves) {
     ready_due_.reset();
     Take(Moved{});
-    if (batch_) return Dispatch();
-    return ProcessInput();
+    if (!batch_) return ProcessInput();
+    Dispatch();
+    return CancelAgain();
   }
   // Between two batches of a block there is nothing to answer: the next one hears of it.
   if (In<InBlock>()) untold_ = failure_;
@@ -221,6 +250,7 @@ void Session::Lost(bool ready_due, bool partial) {
   const bool rolls_back = ends_block && !batch_->commits && !batch_->heard && LoneStatement().facts != nullptr;
   Take(ServerLost{partial, unheard, ends_block, rolls_back});
   ready_due_.reset();
+  CancelAgain();
   if (closed_) return;
   if (!In<FailedBlock>()) {
     ForgetTransaction();

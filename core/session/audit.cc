@@ -3,7 +3,6 @@
 // client has its answer by then.
 #include <algorithm>
 
-#include "core/base/log.h"
 #include "core/session/session.h"
 #include "parser/wire/encode.h"
 
@@ -56,55 +55,22 @@ bool Session::Unlisted(const CachedStatement& found, std::string_view sql) const
 }
 
 BatchDone Session::PinsAfter(char status) {
-  auto& b = *batch_;
-  BatchDone done{.status = status, .pin = b.pin, .unpinned = std::exchange(unpin_, false), .replica = OnReplica()};
-  if (b.failed && status == 'I' && EndsWithTransaction(b.pin)) done.pin = PinReason::kNone;
-  if (pool_policy_.mode == PoolMode::kSession) {
-    if (done.pin == PinReason::kNone) done.pin = PinReason::kSessionMode;
-    return done;
-  }
-  // Neither an error nor DISCARD ALL undoes these.
-  if (IsForGood(b.pin)) sticky_pin_ = b.pin;
-  if (done.unpinned && !IsForGood(sticky_pin_)) {
-    sticky_pin_ = PinReason::kNone;
-    unseen_ = audit_due_ = false;
-  } else {
-    unseen_ = unseen_ || b.unseen;
-    if (b.unlisted && sticky_pin_ == PinReason::kNone) sticky_pin_ = PinReason::kUnknownState;
-    const bool block = status != 'I' || std::get_if<Relaying>(&state_) == nullptr || std::get<Relaying>(state_).block;
-    audit_due_ = audit_due_ || b.audit || (b.pin != PinReason::kNone && block);
-  }
-  if (sticky_pin_ != PinReason::kNone) {
-    done.pin = sticky_pin_;
-    done.unpinned = false;
-    // It is let go all the same, but for what an audit finds of its settings.
-    done.audit = done.replica && status == 'I' && In<Relaying>();
-    return done;
-  }
-  const auto* relaying = std::get_if<Relaying>(&state_);
-  const bool tied = done.pin != PinReason::kNone || (!done.unpinned && relaying != nullptr && relaying->pin != PinReason::kNone);
-  if (status != 'I') {
-    block_advanced_ = block_advanced_ || b.advances;
-    return done;
-  }
-  if (sequence_pin_ && !ReadsSequences()) {  // nobody has asked for long: the audit says whether anything else ties it
-    sequence_pin_ = false;
-    audit_due_ = true;
-  }
-  const bool advanced = std::exchange(block_advanced_, false) || b.advances;
-  if (advanced && pool_policy_.pins == Pins::kAllow && ReadsSequences()) sequence_pin_ = true;
-  if (!tied && sequence_pin_) done.pin = PinReason::kSequenceValue;
-  done.audit = audit_due_ && (tied || unseen_) && relaying != nullptr;
-  audit_due_ = audit_due_ && done.audit;
-  return done;
+  const auto& b = *batch_;
+  return ties_.AfterBatch(
+      {.pin = b.pin, .unseen = b.unseen, .unlisted = b.unlisted, .audit = b.audit, .advances = b.advances, .failed = b.failed},
+      {.status = status,
+       .replica = OnReplica(),
+       .relaying = std::get_if<Relaying>(&state_),
+       .mode = pool_policy_.mode,
+       .values_asked_for = ties_.MayAskForValues(b.advances) && ReadsSequences(),
+       .values_may_pin = pool_policy_.pins == Pins::kAllow});
 }
 
 void Session::SendAudit() {
-  audit_ = {};
-  audit_failed_ = false;
+  const auto scope = ties_.BeginAudit();
   std::string out;
   if (own_names_) CloseStatements(out);  // what bears a name of the client's is none of its PREPAREs
-  connection_->AskAside(out, AuditSql(unseen_ ? AuditScope::kEverything : AuditScope::kObjects, env_.statements().prefix()));
+  connection_->AskAside(out, AuditSql(scope, env_.statements().prefix()));
   env_.metrics().Count(Counter::kSessionAudits);
   SendToServer(AsBytes(out));
 }
@@ -115,33 +81,25 @@ void Session::OnOwnDone() noexcept {
 }
 
 void Session::EndAudit() {
-  const auto before = pinned_by();
-  const bool unseen = std::exchange(unseen_, false);
-  audit_due_ = false;
-  Audited audited{.pin = PinOf(audit_), .replica = OnReplica()};
-  if (audit_failed_) {
-    // Nobody knows: as before, and for good.
-    audited.pin = sticky_pin_ = before == PinReason::kNone ? PinReason::kUnknownState : before;
-    Log(LogLevel::kWarn, "audit_failed", {{"server", connection_->server().name}, {"user", user_}});
-  } else if (unseen) {
-    if (audit_.unlisted && sticky_pin_ == PinReason::kNone) sticky_pin_ = PinReason::kUnknownState;
-    auto& connection = *connection_;
-    if (connection.audited != settings_.session() || !(connection.audit.settings == audit_.settings)) {
-      // What the session started with and the server does not have any more was reset to that.
-      connection.settings = Adopted(env_.settings(), settings_.session(), audit_, user_);
-      settings_.Adopt(env_.settings().Filled(connection.settings, settings_.startup()));
-      connection.audited = settings_.session();
-      connection.audit = std::move(audit_);
-      SettingsChanged();
-    }
-  }
-  if (audited.pin == PinReason::kNone && sequence_pin_) audited.pin = PinReason::kSequenceValue;
-  audit_ = {};
-  if (audited.pin == PinReason::kNone) audited.pin = sticky_pin_;
-  Take(audited);
+  auto found = ties_.EndAudit(pinned_by());
+  if (found.failed) Say(LogLevel::kWarn, "audit_failed", {});
+  if (found.state) AdoptSettings(std::move(*found.state));
+  Take(Audited{.pin = found.pin, .replica = OnReplica()});
   CountPin();
   if (draining_ && (In<Idle>() || In<Pinned>()) && input_.empty()) return Drain(true);
   if (!closed_ && !input_.empty()) ProcessInput();
+}
+
+// What the server connection has set is what the session has set.
+void Session::AdoptSettings(AuditReport&& report) {
+  auto& connection = *connection_;
+  if (connection.audited == settings_.session() && connection.audit.settings == report.settings) return;
+  // What the session started with and the server does not have any more was reset to that.
+  connection.settings = Adopted(env_.settings(), settings_.session(), report, user_);
+  settings_.Adopt(env_.settings().Filled(connection.settings, settings_.startup()));
+  connection.audited = settings_.session();
+  connection.audit = std::move(report);
+  SettingsChanged();
 }
 
 void Session::CountPin() {

@@ -2,6 +2,7 @@
 // Kept and reused by the worker; worker thread only.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -16,6 +17,7 @@
 #include "core/base/bytes.h"
 #include "core/base/release.h"
 #include "core/base/time.h"
+#include "parser/sql/facts.h"
 #include "parser/sql/verdict.h"
 #include "parser/wire/frame.h"
 #include "routing/decide.h"
@@ -69,6 +71,12 @@ struct Effect {
     return kind == Kind::kDescribed ? unnamed : kind == Kind::kInjected ? !statement : kind != Kind::kRan && name.empty();
   }
 };
+
+// The transaction block is over behind it, and no other begins.
+[[nodiscard]] inline bool EndsBlock(const Facts& facts) {
+  const bool ends = facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback;
+  return facts.prepares || (ends && !facts.chain);
+}
 
 // What a server says of the statement that stands in place of a refused one: undefined_function.
 inline constexpr std::string_view kRefusedState = "42883";
@@ -173,6 +181,7 @@ struct BatchFlags {
   RuleMask rules = 0;            // what matched
   bool cut_short = false;        // a run of it that does not count was cancelled
   bool timed_out = false;        // we asked the server to cancel it
+  bool cancelled = false;        // so did the client
   bool simple = false;      // a Query, not the extended protocol
   bool executes = false;    // an Execute is among its messages
   bool failed = false;      // an error was answered
@@ -192,11 +201,24 @@ struct BatchFlags {
   bool reshaped = false;  // what was refused is a statement that returns something else than the client was told
   std::uint64_t begin_sequence = 0;  // in the ledger: the BEGIN that goes ahead of it
   bool ends_block = false;  // COMMIT or ROLLBACK: what a failed block waits for
+  bool ran_end = false;     // an Execute ends the block, as far as was sent
+  bool goes_on = false;     // it is the first part of the client's: no ReadyForQuery ends it, unless it fails
   bool dispatched = false;
   bool begun = false;       // its first bytes were sent
   bool would_move = false;  // read_from = "none": a replica could have taken it
   bool waited = false;      // for a server connection, or to be sent again
   TimePoint started{}, sent_at{};
+  // For the log of statements and their spans. What it waits for is timed only while one of them is on.
+  enum class Wait : std::uint8_t { kPool, kFence };
+  Wait waits_for = Wait::kPool;
+  TimePoint waits_since{};  // {}: it does not wait
+  TimePoint pool_since{}, fence_since{};  // the first time; {}: never
+  Duration pool_wait{};     // for a server connection, or for a primary
+  Duration fence_wait{};    // to be proved fresh, or to settle
+  std::optional<Decision> went{};   // where, at last
+  std::optional<ServerId> ran_on{};
+  std::array<char, 5> sqlstate{};   // of the first error that was answered
+  std::uint64_t answered_bytes = 0;
 };
 
 struct Batch : BatchFlags {

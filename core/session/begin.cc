@@ -141,7 +141,7 @@ void Session::AnswerKept() {
                                                                                 : "ROLLBACK";
   std::string out;
   AppendOwnAnswers(out, tag);
-  AppendReadyForQuery(out, In<Begun>() ? 'T' : 'I');
+  if (!batch_->goes_on) AppendReadyForQuery(out, In<Begun>() ? 'T' : 'I');
   if (!In<Begun>()) Release(begin_);
   WriteClient(AsBytes(out));
   EndBatch();

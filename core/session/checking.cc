@@ -1,7 +1,6 @@
 // [routing] self_check: some of the reads that ran on a replica run again on the primary before the client hears anything.
 // What the answers say, and which the client is given: self_check.h. Whatever goes wrong with the primary here, the client
 // gets the replica's answer, as if nothing had been checked.
-#include "core/base/log.h"
 #include "core/session/self_check.h"
 #include "core/session/session.h"
 #include "parser/wire/encode.h"
@@ -138,8 +137,7 @@ void Session::EndCheck(SelfCheckOutcome outcome) {
   env_.metrics().Count(Counter::kStaleReads, server);
   const auto text = WithoutLiterals(TextOfBatch().substr(0, 4 * kMaxShownBytes), lexing_, kMaxShownBytes);
   if (!common_.self_checks.FirstOf(text)) return;
-  Log(LogLevel::kWarn, "stale_read",
-      {{"server", env_.view().servers[server].name}, {"database", database_}, {"user", user_}, {"statement", text}});
+  Say(LogLevel::kWarn, "stale_read", {{"stale_server", env_.view().servers[server].name}, {"statement", text}});
 }
 
 // The first statement of the batch.

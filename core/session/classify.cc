@@ -84,44 +84,35 @@ bool LooksAtData(const CachedStatement& found) {
 
 }  // namespace
 
-SearchPath Session::FindPath() const {
-  const std::string_view current = role_.empty() ? std::string_view(user_) : std::string_view();
-  if (!search_path_.empty()) return ReadSearchPathStatement(search_path_, current);
-  return catalog_ == nullptr ? SearchPath{} : catalog_->DefaultPath(user_, current);
-}
-
 void Session::FindContext() {
-  const auto clock = env_.shared().catalog_clock.now();
-  if (context_generation_ == env_.catalogs().generation() && context_clock_ == clock) return;
-  context_generation_ = env_.catalogs().generation();
-  context_clock_ = clock;
+  const NameContext::Moment now{env_.catalogs().generation(), env_.shared().catalog_clock.now()};
+  if (name_context_.HoldsAt(now)) return;
   const auto* known = env_.catalogs().Find(database_);
+  NameContext::Found found;
   // The bodies of functions were read as they are under standard_conforming_strings = on.
-  catalog_ = known == nullptr || !lexing_.standard_strings ? nullptr : known->catalog.get();
-  catalog_stale_ = catalog_ != nullptr && known->as_of < env_.shared().catalog_clock.ChangedAt(database_);
-  catalog_version_ = catalog_ == nullptr ? 0 : known->version * 2 + (catalog_stale_ ? 1 : 0);
-  path_ = FindPath();
-  context_ = common_.contexts.Intern(database_, catalog_version_, user_ + '\n' + role_, search_path_);
+  if (known != nullptr && lexing_.standard_strings)
+    found = {known->catalog.get(), known->version, known->as_of < env_.shared().catalog_clock.ChangedAt(database_)};
+  name_context_.Renew(now, found, {user_, database_}, common_.contexts);
 }
 
 // Behind a SET of the same batch names may mean something else.
-Session::Place Session::FindPlace() {
+NamePlace Session::FindPlace() {
   FindContext();
-  if (!batch_ || !batch_->changes_settings) return {context_, {.path = &path_, .stale = catalog_stale_}};
-  return {common_.contexts.Intern(database_, catalog_version_, {}, "?"), {.path = nullptr, .stale = catalog_stale_}};
+  if (!batch_ || !batch_->changes_settings) return name_context_.Here();
+  return name_context_.BehindSet(database_, common_.contexts);
 }
 
 const CachedStatement& Session::Look(std::string_view sql) {
   const auto place = FindPlace();
-  if (read_ && read_lexing_ == lexing_ && read_->text == sql)
-    return *common_.cache.FindRead(read_, lexing_, place.context, catalog_, place.outlook);
-  return *common_.cache.Find(sql, lexing_, place.context, catalog_, place.outlook);
+  if (Reads({sql, nullptr})) return *common_.cache.FindRead(read_, place.context, name_context_.catalog(), place.outlook);
+  return *common_.cache.Find(sql, lexing_, place.context, name_context_.catalog(), place.outlook);
 }
 
 const CachedStatement& Session::Look(const SqlRef& sql) {
   looked_into_ += sql->text.size();
   const auto place = FindPlace();
-  return *common_.cache.FindKept(sql, lexing_, place.context, catalog_, place.outlook);
+  if (Reads({sql->text, sql})) return *common_.cache.FindRead(read_, place.context, name_context_.catalog(), place.outlook);
+  return *common_.cache.FindKept(sql, lexing_, place.context, name_context_.catalog(), place.outlook);
 }
 
 void Session::CombineClass(Class cls, Reason why) {
@@ -234,6 +225,7 @@ void Session::Classify(BatchMessage& message, Bytes body) {
       if (message.sql)
         for (const auto& facts : *message.sql->facts) {
           ClassifyEffect(facts);
+          b.ran_end = b.ran_end || EndsBlock(facts);
           if (facts.kind == StatementKind::kPrepare)
             names_.Plan(facts.object, PreparedBySql(message.sql, facts.object, settings_.parsing()));
         }
@@ -248,6 +240,7 @@ void Session::ClassifyParse(BatchMessage& message, Bytes body) {
   auto& b = *batch_;
   const auto parse = ReadParse(body);
   if (!parse) return CombineClass(Class::kWrite, Reason::kProtocol);
+  ++traffic_->parses;
   if (MayAskForRoute(parse->sql) && AnswerRouteQuestion(message, body)) return;
   const auto& found = Look(parse->sql);
   if (!Treat(message, found, false)) return;
@@ -269,6 +262,7 @@ void Session::ClassifyBind(BatchMessage& message, Bytes body) {
   auto& b = *batch_;
   const auto bind = ReadBind(body);
   if (!bind) return CombineClass(Class::kWrite, Reason::kProtocol);
+  ++traffic_->binds;
   message.statement = names_.Find(bind->statement);
   if (!message.statement) return CombineClass(Class::kWrite, Reason::kProtocol);
   const auto& found = Look(message.statement->sql);

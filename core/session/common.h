@@ -2,12 +2,17 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
 
 #include "core/client/login.h"
 #include "core/observe/digests.h"
+#include "core/observe/followed_sessions.h"
+#include "core/observe/query_log.h"
+#include "core/observe/trace.h"
+#include "core/observe/traffic.h"
 #include "core/session/batch.h"
 #include "core/session/self_check.h"
 #include "parser/catalog/sql_cache.h"
@@ -39,8 +44,12 @@ class SessionHost {
   virtual void Watch(std::uint32_t slot) = 0;
   // What its cancel key begins with: it names worker and slot.
   [[nodiscard]] virtual std::uint32_t CancelPid(std::uint32_t slot) const = 0;
+  // Others have more time for it: if it may leave, it does, when nothing of it is on the stack.
+  virtual void MayGo(std::uint32_t slot) = 0;
   // It wants databases to itself: see DatabaseClaims.
   virtual void DesertDatabases() = 0;
+  // `task` runs in the worker's thread, later. Any thread.
+  virtual void Post(std::function<void()> task) = 0;
 
  protected:
   ~SessionHost() = default;
@@ -75,6 +84,10 @@ class SessionCommon {
   [[nodiscard]] Load LoadFor(std::string_view database, std::string_view user);
   // One batch more or less is under way on that server.
   void AddOutstanding(ServerId id, int change);
+  // Somebody wants to know how long statements take, and what for.
+  [[nodiscard]] bool times_statements() const { return query_log.on() || tracing.on() || follows(); }
+  // An operator follows a session, here or elsewhere.
+  [[nodiscard]] bool follows() const { return followed != nullptr && followed->any(); }
   // Never the same twice, never 0.
   [[nodiscard]] std::uint64_t NewSequenceToken() { return ++sequence_tokens_; }
 
@@ -86,8 +99,15 @@ class SessionCommon {
   SqlCache cache;
   ContextTable contexts;
   Digests digests;
+  Traffic traffic;
+  TrafficCounts unlogged;  // of those who are not logged in; nobody asks for it
+  QueryLog query_log;
+  TraceChoice tracing;
+  FollowedSessions* followed = nullptr;  // null: none can be followed. Set before the worker runs
   SelfChecks self_checks;
   SpareBatches batches;
+  // So many sessions should leave this worker, as soon as each is between two batches.
+  unsigned to_leave = 0;
   // Stands for a text that was too long to read: not understood.
   const SqlRef unread_sql;
 

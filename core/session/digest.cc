@@ -1,5 +1,6 @@
 // What is counted of each statement for people to look at: digests, and what shadow mode would have done.
 #include <algorithm>
+#include <utility>
 
 #include "core/session/session.h"
 
@@ -28,7 +29,7 @@ DigestNote Session::NoteOf(const CachedStatement& found) { return common_.digest
 
 void Session::NoteRun(DigestNote note) {
   auto& ran = batch_->ran;
-  if (common_.digests.on() && ran.size() < kMaxRunsCounted) ran.push_back({note});
+  if ((common_.digests.on() || common_.times_statements()) && ran.size() < kMaxRunsCounted) ran.push_back({note});
 }
 
 void Session::CountCompletion(const Answer& answer, char type, Bytes body) {
@@ -70,6 +71,17 @@ void Session::CountBatch(const Decision& decision, Duration took) {
     digest->last_reason = decision.reason;
     digest->last_seen = env_.Now();
   }
+}
+
+// A batch that the server has answered with `status`.
+void Session::CountTraffic(char status, TimePoint now) {
+  const auto started = batch_->started;
+  if (transaction_began_ == TimePoint{}) transaction_began_ = started;
+  ++traffic_->batches;
+  traffic_->batch_time += now - started;
+  if (status != 'I') return;
+  ++traffic_->transactions;
+  traffic_->transaction_time += now - std::exchange(transaction_began_, TimePoint{});
 }
 
 void Session::CountShadow(const Batch& running, const Decision& decision) {

@@ -102,8 +102,11 @@ void Session::Undo(Effect& effect, bool failed) {
       if (own->second == effect.sequence) own->second = 0;
       failed = false;
     }
-    if (failed || !effect.before) connection_->statements.erase(effect.statement->id);
-    else connection_->statements[effect.statement->id] = *effect.before;
+    const auto there = connection_->statements.find(effect.statement->id);
+    // A later Parse of the same, in a series of its own, may be under way.
+    if (there == connection_->statements.end() || there->second.parsed != effect.sequence) return;
+    if (failed || !effect.before) connection_->statements.erase(there);
+    else there->second = *effect.before;
   } else if (failed) {
     connection_->unnamed.reset();  // the one before is gone too
     if (effect.kind != Effect::Kind::kInjected) names_.SetUnnamed(nullptr);
@@ -180,10 +183,7 @@ void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
         settings_.RollBack();
         connection_->settings = settings_.session();
         SettingsChanged();
-        if (rollback_unpins_) {
-          unpin_ = true;
-          if (batch_) batch_->pin = PinReason::kNone;
-        }
+        if (ties_.RolledBack() && batch_) batch_->pin = PinReason::kNone;
       }
       env_.metrics().Count(Counter::kTransactions, read_only_block_ ? TransactionMode::kReadOnly : TransactionMode::kReadWrite,
                            tag == "ROLLBACK" ? TransactionOutcome::kRollback : TransactionOutcome::kCommit);
@@ -225,7 +225,7 @@ void Session::ApplySetting(SettingEffect effect) {
     connection_->ForgetStatements(Answered());
     connection_->unnamed.reset();
     ForgetSequences();
-    unpin_ = true;
+    ties_.Discarded();
     if (batch_) batch_->pin = PinReason::kNone;
   }
   SettingsChanged();
@@ -242,16 +242,15 @@ void Session::SettleSettings() {
 }
 
 void Session::SettingsChanged() {
-  context_generation_ = 0;
   const auto& settings = *settings_.effective();
   const auto value = [&](std::string_view name) -> std::string_view {
     const auto* setting = FindSetting(settings, name);
     if (setting == nullptr) return {};
     return setting->sql.empty() ? std::string_view("?") : std::string_view(setting->sql);
   };
-  search_path_ = value("search_path");
   const auto role = value("role");
-  role_ = std::string(role == "SET role TO 'none'" ? std::string_view() : role) + std::string(value("session_authorization"));
+  name_context_.SetSettings(value("search_path"), std::string(role == "SET role TO 'none'" ? std::string_view() : role) +
+                                                      std::string(value("session_authorization")));
   const auto says = [&](std::string_view name, std::string_view word) {
     return AsciiLower(value(name)).find(word) != std::string::npos;
   };

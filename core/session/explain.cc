@@ -9,6 +9,17 @@
 #include "parser/wire/frontend.h"
 
 namespace waypost {
+namespace {
+
+std::string TooLongToExplain(std::size_t bytes) {
+  return ErrorMessage({.sqlstate = "54000",
+                       .message = "the statement is too long for EXPLAIN ROUTE",
+                       .detail = "It has " + std::to_string(bytes) + " bytes. Up to " + std::to_string(kMaxRouteQuestionBytes) +
+                                 " bytes and " + std::to_string(kMaxRouteStatements) + " statements are explained.",
+                       .hint = "\"waypost route --offline\" explains longer ones."});
+}
+
+}  // namespace
 
 // What would become of `question` if it stood here, under all that the session and the batch so far are in.
 std::string Session::RouteAnswerFor(std::string_view question) {
@@ -29,7 +40,7 @@ std::string Session::RouteAnswerFor(std::string_view question) {
   std::swap(asking, batch_);
   common_.batches.Give(std::move(asking));
 
-  auto each = ResolveEach(*list, catalog_, FindPlace().outlook);
+  auto each = ResolveEach(*list, name_context_.catalog(), FindPlace().outlook);
   if (each.size() == 1) each.front() = whole;  // what was learnt of it counts
   for (std::size_t i = 0; i < each.size(); ++i)
     if (rules[i] != nullptr) each[i].path.push_back(RuleWords(*rules[i]));
@@ -44,6 +55,10 @@ bool Session::AnswerRouteQuestion(BatchMessage& message, Bytes body) {
   const auto sql = parse ? parse->sql : ReadQuery(body).value_or("");
   const auto question = RouteQuestionIn(sql, lexing_);
   if (!question) return false;
+  if (question->size() > kMaxRouteQuestionBytes || Look(*question).facts().size() > kMaxRouteStatements) {
+    RefuseTooMuch(message, TooLongToExplain(question->size()));
+    return true;
+  }
   const auto answer = RouteAnswerFor(*question);
   auto& bytes = batch_->bytes;
   bytes.resize(message.offset);

@@ -30,8 +30,10 @@ void Session::LeaveFence() {
 
 void Session::CountFence(FenceOutcome outcome) {
   auto& metrics = env_.metrics();
+  const auto took = env_.ExactNow() - fence_since;
   metrics.Count(Counter::kFencedReads, outcome);
-  metrics.Observe(Histogram::kFenceWait, outcome, env_.ExactNow() - fence_since);
+  metrics.Observe(Histogram::kFenceWait, outcome, took);
+  if (batch_) batch_->fence_wait += took;
 }
 
 // The index is known: goes to a replica that has reached it, or waits for one.
@@ -128,11 +130,13 @@ void Session::FallBack() {
 
 // The batch runs on the primary next, where it must see no less than a replica has shown.
 void Session::SettleFirst() {
-  if (!common_.fence.JoinSettle(*this)) Take(Settled{});
+  if (!common_.fence.JoinSettle(*this)) return Take(Settled{});
+  TimeWait(Batch::Wait::kFence);
 }
 
 void Session::OnSettled() noexcept {
   settle_round = 0;
+  EndWait();
   const bool here = In<FencingHere>();
   Take(Settled{});
   // What belongs to the running batch may wait in the input.

@@ -24,6 +24,8 @@ constexpr std::size_t kTurnMessages = 512;
 constexpr std::size_t kBytesAsMessage = 64;
 // A longer text that the cache does not know is analysed off the loop: so much takes up to 2 ms.
 constexpr std::uint32_t kReadHereBytes = 8 * 1024;
+// The same where rules ask for fingerprints.
+constexpr std::uint32_t kMarkHereBytes = 1024;
 // More than this is not read ahead while a batch is under way.
 constexpr std::size_t kReadAheadBytes = 64 * 1024;
 
@@ -36,11 +38,13 @@ bool EndsBatch(char type) { return type == 'Q' || type == 'S' || type == 'F'; }
 void Session::OnData(Bytes data) noexcept {
   env_.metrics().CountMany(Counter::kBytes, data.size(), Side::kClient, Direction::kIn);
   last_active_ = env_.Now();
+  traffic_->received += data.size();
   if (login_) {
     login_->OnData(data);
     return;
   }
-  if (!input_.empty() || processing_) {
+  if (console_) return console_->OnData(data);
+  if (!input_.empty() || processing_ || env_.OutOfTouch()) {
     input_.Append(data);
     ProcessInput();
     return;
@@ -56,6 +60,10 @@ void Session::OnData(Bytes data) noexcept {
 
 void Session::ProcessInput() {
   if (processing_ || closed_) return;
+  if (env_.OutOfTouch()) {
+    out_of_touch_ = true;  // until OnViewChanged()
+    return stream_->Pause(Stream::kBusy);
+  }
   processing_ = true;
   auto in = input_.bytes();
   const auto before = in.size();
@@ -190,7 +198,7 @@ bool Session::TakeMessage(Bytes& in) {
     }
     skip_to_sync_ = false;
     std::string out;
-    AppendReadyForQuery(out, In<FailedBlock>() ? 'E' : 'I');
+    AppendReadyForQuery(out, connection_ != nullptr ? connection_->status() : In<FailedBlock>() ? 'E' : 'I');
     WriteClient(AsBytes(out));
     return true;
   }
@@ -213,51 +221,105 @@ bool Session::TakeMessage(Bytes& in) {
   if (header.body_bytes > kGatherBytes || large_next_) return TakeLarge(header, in);
   if (rest.size() < header.body_bytes) return false;
   const auto message = in.first(kHeaderBytes + header.body_bytes);
-  if (header.body_bytes > kReadHereBytes && MustBeRead(header.type, message.subspan(kHeaderBytes))) return false;
-  in = in.subspan(message.size());
-  Add(header, message);
-  read_ = nullptr;
+  const bool has_text = header.type == 'Q' || header.type == 'P';
+  if (has_text && header.body_bytes > kMarkHereBytes) names_long_texts_ = true;
+  if ((has_text || names_long_texts_) && MustBeRead(header.type, message.subspan(kHeaderBytes))) return false;
+  const bool part = header.type == 'Q' ? TakePart(message, in) : CutsSeries(header.type, message.subspan(kHeaderBytes));
+  if (!part) {
+    in = in.subspan(message.size());
+    Add(header, message);
+  }
+  if (read_.sql) read_ = {};
   return true;
 }
 
-// The text that such a message is going to have analysed, if it is a long one.
-std::optional<std::string_view> Session::LongTextIn(char type, Bytes body) const {
+// The text that such a message is going to have looked into, if it is a long one.
+std::optional<Session::LongText> Session::LongTextIn(char type, Bytes body) const {
+  // A fingerprint, for rules, costs ten times as much as all the rest.
+  const std::size_t most = env_.config().rules.asks_for_fingerprints() ? kMarkHereBytes : kReadHereBytes;
   std::optional<std::string_view> text;
-  if (type == 'Q') text = ReadQuery(body);
-  else if (type == 'P')
-    if (const auto parse = ReadParse(body)) text = parse->sql;
-  if (text && MayAskForRoute(*text))
-    if (const auto question = RouteQuestionIn(*text, lexing_)) text = question;
-  if (!text || text->size() <= kReadHereBytes) return std::nullopt;
-  return text;
+  SqlRef kept;
+  const auto name = [&](std::string_view named) {
+    const auto statement = names_.Find(named);
+    if (!statement) return;
+    kept = statement->sql;
+    text = kept->text;
+  };
+  switch (type) {
+    case 'Q':
+      if (body.size() > most) text = ReadQuery(body);
+      break;
+    case 'P':
+      if (body.size() <= most) break;
+      if (const auto parse = ReadParse(body)) text = parse->sql;
+      break;
+    case 'B':
+      if (const auto bind = ReadBind(body)) name(bind->statement);
+      break;
+    case 'D':
+      if (const auto target = ReadTarget(body); target && target->kind == 'S') name(target->name);
+      break;
+    default: break;
+  }
+  if (text && !kept && MayAskForRoute(*text))
+    if (const auto question = RouteQuestionIn(*text, lexing_)) {
+      if (question->size() > kMaxRouteQuestionBytes) return std::nullopt;  // it is refused
+      text = question;
+    }
+  if (!text || text->size() <= most) return std::nullopt;
+  return LongText{*text, std::move(kept)};
 }
 
-// True: the message is to be looked at again when its text was analysed.
+// It was looked into just now.
+bool Session::Reads(const LongText& text) const {
+  if (!read_.sql || read_.lexing != lexing_) return false;
+  return text.kept ? read_.sql == text.kept : read_.sql->text == text.text;
+}
+
+// True: the message is to be looked at again when its text was looked into.
 bool Session::MustBeRead(char type, Bytes body) {
   if (waits_for_reader_) return true;
   const auto text = LongTextIn(type, body);
-  if (!text || (read_ && read_lexing_ == lexing_ && read_->text == *text) || common_.cache.Knows(*text, lexing_)) return false;
+  if (!text || Reads(*text)) return false;
+  const auto context = FindPlace().context;
+  if (text->kept ? common_.cache.KnowsKept(text->kept, lexing_, context) : common_.cache.Knows(text->text, lexing_, context))
+    return false;
   waits_for_reader_ = true;
   common_.host.NextRead(slot_);
   return true;
 }
 
-std::optional<std::string> Session::TextToRead() {
+std::optional<SqlQuestion> Session::TextToRead() {
   if (closed_ || !waits_for_reader_) return std::nullopt;
   auto rest = input_.bytes();
   FrameHeader header;
-  if (NextHeader(rest, header) == FrameStatus::kHeader && rest.size() >= header.body_bytes)
-    if (const auto text = LongTextIn(header.type, rest.first(header.body_bytes))) return std::string(*text);
-  waits_for_reader_ = false;  // it was skipped meanwhile
-  return std::nullopt;
+  const bool whole = NextHeader(rest, header) == FrameStatus::kHeader && rest.size() >= header.body_bytes;
+  auto text = whole ? LongTextIn(header.type, rest.first(header.body_bytes)) : std::nullopt;
+  if (!text) {
+    waits_for_reader_ = false;  // it was skipped meanwhile
+    return std::nullopt;
+  }
+  const auto place = FindPlace();
+  const auto* loaded = name_context_.catalog() == nullptr ? nullptr : env_.catalogs().Find(database_);
+  SqlQuestion question{.text = {},
+                       .known = std::move(text->kept),
+                       .lexing = lexing_,
+                       .context = place.context,
+                       .catalog = loaded == nullptr ? nullptr : loaded->catalog,
+                       .path = std::nullopt,
+                       .stale = place.outlook.stale,
+                       .config = env_.config_snapshot(),
+                       .rules_generation = env_.rules_generation()};
+  if (place.outlook.path != nullptr) question.path = *place.outlook.path;
+  if (!question.known) question.text = text->text;
+  return question;
 }
 
-void Session::OnSqlRead(SqlRef sql, Lexing lexing) {
+void Session::OnSqlRead(ReadText read) {
   waits_for_reader_ = false;
-  read_ = std::move(sql);
-  read_lexing_ = lexing;
+  read_ = std::move(read);
   ProcessInput();
-  if (std::exchange(cancel_when_read_, false) && !closed_) Cancel();
+  if (std::exchange(cancel_when_read_, false)) CancelUntilEnded();
 }
 
 // True if the batch being gathered runs something: copy data behind it may be for that.
@@ -427,8 +489,7 @@ void Session::Dispatch() {
   WatchTimeout();
   if (routing_.read_from == ReadFrom::kNone) CountShadow(running, decision);
   if (connection_ == nullptr || connection_->status() == 'I') settings_.Commit();
-  if (connection_ == nullptr) rollback_unpins_ = true;
-  if (In<Pinned>() || !EndsWithTransaction(running.pin)) rollback_unpins_ = false;
+  ties_.BatchBegins(connection_ == nullptr, In<Pinned>(), running.pin);
   if (routing_.self_check > 0) Sample(decision);
   Take(BatchReady{decision});
 }

@@ -54,6 +54,8 @@ std::string Session::WhyTooMuch(const std::vector<Facts>& list) {
   bool series = false;
   std::unordered_set<std::string_view> names;
   for (const auto& facts : list) {
+    // Enough is known: what they replace is no more than what is held. The rest of a long text is not looked at.
+    if (settings > limits.settings_bytes || b.copied_bytes > kMaxCopiedBytes) break;
     if (facts.kind == StatementKind::kSavepoint) ++savepoints;
     if (AsksSettings(facts.kind)) series = false;
     for (const auto& effect : facts.settings) {

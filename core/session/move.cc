@@ -45,16 +45,14 @@ void Session::MoveBlock() {
 }
 
 // The last statement of a block that runs on a replica and has written nothing: it is prepared on the primary. In a failed
-// block it is a ROLLBACK, there as here.
+// block it is a ROLLBACK, there as here. Other statements do not stand in its batch: see cut.cc.
 bool Session::PreparesElsewhere() {
   const auto* block = std::get_if<InBlock>(&state_);
   if (block == nullptr || block->pin != PinReason::kNone || !batch_->prepares || !OnReplica()) return false;
-  const auto lone = LoneStatement();
-  if (lone.facts == nullptr || !lone.facts->prepares) {  // others stand before it: they go there too
-    if (BlockMayMove()) MoveBlock();
-    return false;
-  }
   const bool failed = connection_->status() == 'E';
+  const auto lone = LoneStatement();
+  const bool begins = !batch_->facts.end_known && !failed;  // more of the same is to come
+  if (!begins && (lone.facts == nullptr || !lone.facts->prepares)) return false;
   if (begin_.empty()) begin_ = "BEGIN READ ONLY";
   MoveBlock();
   if (!failed) return false;

@@ -1,7 +1,6 @@
 // Replies on their way to the client. What they change in the session: session_effects.cc.
 #include <algorithm>
 
-#include "core/base/log.h"
 #include "core/base/release.h"
 #include "core/session/session.h"
 #include "parser/wire/backend.h"
@@ -59,7 +58,7 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
   if (header.type == 'Z' && connection_->status() == 'I') TransactionEnded();
   const bool ran = IsDecisive(header.type) || (header.type == 'T' && answer.entry == 'Q');
   if (ran && batch_ && answer.entry != 0 && answer.reply == Reply::kForward) batch_->ran_any = true;
-  if (header.type == 'D' && In<Auditing>() && !AddAuditRow(audit_, body)) audit_failed_ = true;
+  if (header.type == 'D' && In<Auditing>()) ties_.TakeAuditRow(body);
   if (header.type == 'D' && held_.ended() && Comparing()) check_->primary_now = ReadPrimaryNow(body);
   switch (header.type) {
     case 'C':
@@ -81,6 +80,8 @@ Relayed Session::OnReply(const Answer& answer, FrameHeader header, Bytes body, s
     case 'Z':
       if (answer.reply == Reply::kForward && RefusesCommit()) AppendUnreplicated(replacement);
       if (answer.reply == Reply::kForward) AppendParametersReset(replacement);
+      if (batch_ && batch_->goes_on && answer.reply == Reply::kForward && !(batch_->simple && batch_->failed))
+        return replacement.empty() ? Relayed::kSkip : Relayed::kForward;
       if (!replacement.empty()) AppendReadyForQuery(replacement, connection_->status());
       break;
     default: break;
@@ -96,8 +97,8 @@ Relayed Session::OnNotice(Bytes body) {
     if (batch_) batch_->unreplicated = true;
   }
   if (!IsLastNotice(notice.sqlstate, notice.routine)) return Relayed::kForward;
-  ending_ = ServerEnding::kServer;
-  last_words_ = ErrorWithSeverity(body, "FATAL");
+  last_words_.ending = ServerEnding::kServer;
+  last_words_.error = ErrorWithSeverity(body, "FATAL");
   return Relayed::kSkip;
 }
 
@@ -142,9 +143,9 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   const auto error = ReadError(body);
   if (error.severity == "FATAL" || error.severity == "PANIC") {
     // The server connection ends, the client's only where it must: see OnServerLost.
-    ending_ = EndingBy(error.severity, error.sqlstate);
-    last_words_.clear();
-    MessageBuilder(last_words_, 'E').Raw(AsBytes(WithClientNames(AsText(body), answer)));
+    last_words_.ending = EndingBy(error.severity, error.sqlstate);
+    last_words_.error.clear();
+    MessageBuilder(last_words_.error, 'E').Raw(AsBytes(WithClientNames(AsText(body), answer)));
     env_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
     return Relayed::kSkip;
   }
@@ -157,7 +158,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   }
   if (check_ != nullptr && answer.reply != Reply::kSwallow) EndCheck(SelfCheckOutcome::kError);
   if (answer.reply == Reply::kSwallow) {
-    if (In<Auditing>()) audit_failed_ = true;
+    if (In<Auditing>()) ties_.AuditFailed();
     else if (answer.entry == 'Q') SettingsFailed(body, batch_ && answer.sequence == batch_->begin_sequence);
     return Relayed::kSkip;
   }
@@ -180,7 +181,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
       held_.Drop();
       LeaveFence();
       const bool read_only = error.sqlstate == "25006";
-      Log(LogLevel::kInfo, "read_rerun", {{"server", connection_->server().name}, {"sqlstate", error.sqlstate}, {"user", user_}});
+      Say(LogLevel::kInfo, "read_rerun", {{"sqlstate", error.sqlstate}});
       env_.metrics().Count(Counter::kReadRetries, read_only                   ? RetryCause::kReadOnlyError
                                                   : reshaped                  ? RetryCause::kPlanChanged
                                                   : error.sqlstate == "40001" ? RetryCause::kRecoveryConflict
@@ -203,6 +204,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   }
   if (batch_ && !batch_->failed) CountError(false);
   if (batch_) batch_->failed = true;
+  NoteSqlState(error.sqlstate);
   if (batch_ && !held_.holding()) batch_->error_told = true;
   env_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
   // 25P02 stays: in a failed block nothing is looked at.
@@ -226,8 +228,7 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
 
 void Session::SettingsFailed(Bytes body, bool begin) {
   const auto error = ReadError(body);
-  Log(LogLevel::kWarn, begin ? "begin_failed" : "settings_failed",
-      {{"server", connection_->server().name}, {"user", user_}, {"sqlstate", error.sqlstate}});
+  Say(LogLevel::kWarn, begin ? "begin_failed" : "settings_failed", {{"sqlstate", error.sqlstate}});
   // What follows runs under settings that are not the client's: nothing of it may be shown, and the connection goes.
   failure_.clear();
   AppendError(failure_, {.sqlstate = error.sqlstate.empty() ? "XX000" : error.sqlstate,

@@ -13,6 +13,8 @@ namespace {
 
 // A cancel that came too early is asked for again after this.
 constexpr milliseconds kCancelAgain{1'000};
+// A fingerprint takes as long as it takes to look so often into its text.
+constexpr std::size_t kFingerprintCosts = 16;
 
 }  // namespace
 
@@ -22,7 +24,8 @@ const TextMarks& Session::MarksOf(const CachedStatement& found) {
   if (marks.generation == generation) return marks;
   marks.generation = generation;
   const auto& config = env_.config();
-  MarkText(found.sql->text, lexing_, found.facts(), catalog_, config.rules, config.comment_hints, marks);
+  if (config.rules.asks_for_fingerprints()) looked_into_ += found.sql->text.size() * kFingerprintCosts;
+  MarkText(found.sql->text, lexing_, found.facts(), name_context_.catalog(), config.rules, config.comment_hints, marks);
   return marks;
 }
 
@@ -84,9 +87,18 @@ std::string Session::DenialBy(const Rule& rule) const {
 void Session::WatchTimeout() {
   const auto& b = *batch_;
   if (!b.handling || b.handling->timeout.count() == 0 || b.timed_out) return;
-  deadline_ = std::min(deadline_, env_.Now() + b.handling->timeout);
+  WatchUntil(env_.Now() + b.handling->timeout);
+}
+
+void Session::WatchUntil(TimePoint deadline) {
+  deadline_ = std::min(deadline_, deadline);
   if (!watched_) common_.host.Watch(slot_);
   watched_ = true;
+}
+
+// What was sent only now may not have begun on its server when the request comes there, and then that does nothing.
+void Session::CancelUntilEnded() {
+  if (!closed_ && CancelBatch() && batch_ && batch_->cancelled) WatchUntil(env_.Now() + kCancelAgain);
 }
 
 bool Session::CheckDeadline(TimePoint now) {
@@ -104,7 +116,7 @@ bool Session::CheckDeadline(TimePoint now) {
     return watched_ = deadline_ != TimePoint::max();
   }
   if (batch_ && connection_ != nullptr && !connection_->ledger().Idle()) {
-    batch_->timed_out = true;
+    batch_->timed_out = !batch_->cancelled;
     deadline_ = now + kCancelAgain;
     common_.cancels.Send(*connection_);
   }

@@ -134,6 +134,7 @@ void Session::AppendQueryMessage(std::string& out, BatchMessage& message) {
 
 void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
   auto& connection = *connection_;
+  ++traffic_->server_parses;
   const auto parse = ReadParse(body);
   if (!parse || !message.statement) {  // malformed: the server says so
     connection.ledger().Sent('P', Reply::kForward);
@@ -203,6 +204,7 @@ void Session::EnsureStatement(std::string& out, const StatementRef& statement, s
   if (known || own_names_) connection.CloseAside(out, NameThere(*statement, name));
   const auto sequence = connection.ledger().Sent('P', Reply::kSwallow);
   if (sequence == 0) return;  // the server skips what comes
+  ++traffic_->server_parses;
   const bool unsure = MayBeReshaped(*statement);
   AddStatement(unsure ? Open(statement) : statement, name, sequence);
   waypost::AppendParse(out, NameThere(*statement, name), statement->sql->text, AsBytes(statement->parse_types()));

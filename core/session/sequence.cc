@@ -62,7 +62,7 @@ void Session::AppendSequences(std::string& out) {
   const bool own = connection.sequence_token == sequence_token && sequence_token != 0;
   // What it is about to take it may ask for.
   const bool may_ask = b.reads_sequence || b.advances || ReadsSequences();
-  if (may_ask && !own && connection.sequence_token != 0 && !block_advanced_) {
+  if (may_ask && !own && connection.sequence_token != 0 && !ties_.block_advanced()) {
     connection.AskAside(out, "DISCARD SEQUENCES");
     connection.sequence_token = 0;
   }
@@ -77,7 +77,7 @@ void Session::AppendSequences(std::string& out) {
 
 void Session::ForgetSequences() {
   connection_->sequence_token = sequence_token = 0;
-  sequence_pin_ = block_advanced_ = false;
+  ties_.ForgetValues();
   if (batch_) batch_->advances = false;
 }
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "core/base/log.h"
 #include "core/base/release.h"
 #include "core/config/credentials.h"
+#include "core/net/tls_stream.h"
 #include "parser/wire/encode.h"
 #include "routing/health.h"
 
@@ -24,21 +24,43 @@ Session::Session(Env& env, SessionCommon& common, std::unique_ptr<Stream> stream
       login_(std::make_unique<ClientLogin>(env, common.logins, *this)),
       peer_(std::move(peer)),
       slot_(slot),
+      cancel_pid_(common.host.CancelPid(slot)),
       secret_(RandomBytes(kShortSecretBytes)),
       listener_(listener),
       settings_(env.settings()),
-      last_active_(env.Now()) {}
+      last_active_(env.Now()),
+      traffic_(&common.unlogged) {
+  BeginPast();
+}
+
+void Session::BeginPast() {
+  past_.number = env_.shared().sessions_numbered.fetch_add(1, std::memory_order_relaxed) + 1;
+  past_.connected = past_.rested = env_.Now();
+}
 
 Session::~Session() = default;
 
-void Session::UseLongSecret() { secret_ = RandomBytes(kLongSecretBytes); }
+void Session::StartTls(const TlsContextRef& context, Bytes read, bool alpn) {
+  auto tls = TlsStream::Accept(env_.loop(), context, std::move(stream_), alpn, *this);
+  auto& stream = *tls;
+  stream_ = std::move(tls);
+  shaking_hands_ = true;
+  stream.Begin(read);
+}
 
-std::uint32_t Session::cancel_pid() const { return common_.host.CancelPid(slot_); }
+// The TLS handshake is done.
+void Session::OnConnected() noexcept {
+  shaking_hands_ = false;
+  env_.metrics().Count(Counter::kTlsHandshakes, TlsOutcome::kOk);
+}
+
+void Session::UseLongSecret() { secret_ = RandomBytes(kLongSecretBytes); }
 
 void Session::OnLoggedIn(ClientIdentity identity, const std::string& greeting) {
   user_ = std::move(identity.user);
   database_ = std::move(identity.database);
   env_.shared().database_claims.ClientCame(database_);
+  traffic_ = &common_.traffic.Of(database_);
   settings_.Start(std::move(identity.startup));
   only_at_start_ = std::move(identity.only_at_start);
   defaults = identity.defaults;
@@ -47,8 +69,9 @@ void Session::OnLoggedIn(ClientIdentity identity, const std::string& greeting) {
   for (const auto& [name, value] : *greeted_) OnParameter(name, value);
   OnConfigChanged();
   SettingsChanged();
+  past_.rested = env_.Now();
   env_.metrics().Count(Counter::kClientConnects, ClientOutcome::kOk);
-  Log(LogLevel::kDebug, "client_connected", {{"peer", peer_}, {"user", user_}, {"database", database_}});
+  Say(LogLevel::kDebug, "client_connected", {});
   WriteClient(AsBytes(greeting));
   common_.host.Bury(std::move(login_));
 }
@@ -62,6 +85,8 @@ void Session::OnConfigChanged() {
 void Session::WriteClient(Bytes bytes) {
   if (closed_) return;
   env_.metrics().CountMany(Counter::kBytes, bytes.size(), Side::kClient, Direction::kOut);
+  traffic_->sent += bytes.size();
+  if (batch_) batch_->answered_bytes += bytes.size();
   if (stream_->Write(bytes)) return;
   client_full_ = true;
   if (connection_ != nullptr) connection_->PauseReading(true);
@@ -70,6 +95,7 @@ void Session::WriteClient(Bytes bytes) {
 void Session::OnDrained() noexcept {
   client_full_ = false;
   if (connection_ != nullptr) connection_->PauseReading(false);
+  if (console_) return console_->GoOn();
   if (!login_) ProcessInput();
 }
 
@@ -84,7 +110,7 @@ void Session::Take(const Event& event) {
 
 void Session::NoteUnexpected(const Event& event) {
   env_.metrics().Count(Counter::kUnexpectedEvents);
-  Log(LogLevel::kError, "session_event_unexpected", {{"state", StateName(state_)}, {"event", EventName(event)}});
+  Say(LogLevel::kError, "session_event_unexpected", {{"state", StateName(state_)}, {"event", EventName(event)}});
 }
 
 void Session::Carry(Do verb) {
@@ -98,7 +124,8 @@ void Session::Carry(Do verb) {
       if (Comparing()) return AnswerUnchecked();
       return AnswerBatch(failure_, In<FailedBlock>() ? 'E' : 'I');
     case Do::kAnswerFailed:
-      if (batch_->ends_block) return Take(BlockEnded{});
+      if (EndsBlockAlone()) return Take(BlockEnded{});
+      if (OnlyReadies()) return AnswerReadied();
       if (!untold_.empty()) return AnswerBatch(std::exchange(untold_, {}), 'E');
       return AnswerBatch(
           ErrorMessage({.sqlstate = "25P02",
@@ -120,6 +147,11 @@ void Session::CountDecision(const Decision& decision) {
   auto target = decision.target;
   if (target == Target::kHeld) target = OnReplica() ? Target::kReplica : Target::kPrimary;
   metrics.Count(Counter::kQueries, target, decision.reason);
+  past_.target = target;
+  past_.reason = decision.reason;
+  if (past_.statement) past_.statement.reset();
+  if (!batch_->ran.empty()) last_note_ = batch_->ran.back().note;
+  batch_->went = decision;
   for (auto rules = batch_->rules; rules != 0; rules &= rules - 1)
     metrics.Count(Counter::kRuleMatches, env_.RuleId(*RuleSet::First(rules)));
   if (decision.reason == Reason::kNoEligibleReplica) metrics.Count(Counter::kRoutingFallbacks, FallbackCause::kNoEligibleReplica);
@@ -141,26 +173,40 @@ void Session::Acquire() {
                   {.sqlstate = "57P03", .message = "no replica may be read from now, and read_from_primary = \"never\""});
     return Take(NoLease{});
   }
-  if (decision.target == Target::kPrimary && (!view.primary || std::exchange(batch_->holds_off, false))) {
+  if (HeldByPause()) {
+    // Where it could be read from may be another server when the pause ends.
+    if (decision.target == Target::kReplica) return OnServerUnreachable();
+    return AwaitPrimary();
+  }
+  const bool primary = decision.target == Target::kPrimary;
+  if (primary && (!view.primary || env_.OutOfTouch() || std::exchange(batch_->holds_off, false))) {
     env_.shared().probe_now();
     return AwaitPrimary();
   }
-  const auto server = decision.target == Target::kPrimary ? *view.primary : decision.server;
+  const auto server = primary ? *view.primary : decision.server;
   if (pools_.size() <= server) pools_.resize(server + std::size_t{1});
   if (pools_[server] == nullptr) pools_[server] = &common_.pools.Get({server, database_, user_, only_at_start_});
   waiting_in_ = pools_[server];
   wanted_settings = settings_.session().get();
   if (auto* connection = waiting_in_->Acquire(*this)) return OnServerConnection(*connection);
   batch_->waited = true;
+  TimeWait(Batch::Wait::kPool);
 }
 
 void Session::OnServerConnection(PooledConnection& pooled) noexcept {
   auto& connection = static_cast<ServerConnection&>(pooled);  // a Worker opens no others
   waiting_in_ = nullptr;
+  ++traffic_->assignments;
+  if (waiting_since != TimePoint{}) traffic_->wait_time += env_.Now() - waiting_since;
   waiting_since = {};
+  EndWait();
   give_up_at = TimePoint::max();
   if (hold_.held()) env_.metrics().Count(Counter::kHeldTotal, HoldOutcome::kWentOn);
   hold_.End();
+  if (connection.id() == env_.view().primary && env_.OutOfTouch()) {
+    connection.pool().Release(connection);
+    return AwaitPrimary();
+  }
   if (!MaySendOn(connection)) {
     connection.pool().Release(connection);
     Take(Behind{});
@@ -168,6 +214,7 @@ void Session::OnServerConnection(PooledConnection& pooled) noexcept {
     return;
   }
   connection_ = &connection;
+  batch_->ran_on = connection.id();
   own_names_ = false;
   leased_as_replica_ = std::get<Acquiring>(state_).decision.target == Target::kReplica;
   connection.Lease(*this);
@@ -213,13 +260,29 @@ void Session::OnServerUnreachable() noexcept {
   AwaitPrimary();
 }
 
+// The operator has paused what the batch at hand would do.
+bool Session::HeldByPause() const {
+  if (env_.shared().database_gates.Held(database_, env_.Now())) return true;
+  switch (env_.shared().pause.At(env_.Now())) {
+    case PauseScope::kNone: return false;
+    case PauseScope::kAll: return true;
+    case PauseScope::kWrites: {
+      const bool single_read = batch_->facts.cls == Class::kRead && Opens() == SessionFacts::Opens::kNothing && !batch_->begins;
+      return std::get<Acquiring>(state_).decision.target == Target::kPrimary && !single_read;
+    }
+  }
+  return false;
+}
+
 // The batch is held until there is a primary again: it is tried with the next view.
 void Session::AwaitPrimary() {
   homeless_ = true;
   homeless_since_ = env_.Now();
+  TimeWait(Batch::Wait::kPool);
   give_up_at = TimePoint::max();  // the wait for a connection begins anew
   const auto& limits = env_.config().cluster;
-  if (limits.failover_hold.count() == 0) return RefuseHeld(HoldOutcome::kGaveUp, "no primary server is available");
+  if (limits.failover_hold.count() == 0 && !HeldByPause())
+    return RefuseHeld(HoldOutcome::kGaveUp, "no primary server is available");
   if (!hold_.Begin(env_.shared().held_statements, batch_->bytes.size(), limits, env_.Now()))
     RefuseHeld(HoldOutcome::kRefused, "no primary server is available, and too many statements wait for one");
 }
@@ -230,7 +293,16 @@ void Session::RefuseHeld(HoldOutcome outcome, std::string_view message) {
   OnNoServerConnection("57P03", ErrorMessage({.sqlstate = "57P03", .message = message, .detail = WhyNoPrimary(env_.view())}));
 }
 
+// The servers were looked at again: what came meanwhile is taken.
+void Session::GoOnInTouch() {
+  if (!out_of_touch_ || env_.OutOfTouch()) return;
+  out_of_touch_ = false;
+  ProcessInput();
+}
+
 void Session::OnViewChanged() {
+  GoOnInTouch();
+  if (closed_) return;
   if (!In<Acquiring>()) return;
   const auto decision = std::get<Acquiring>(state_).decision;
   if (decision.target != Target::kPrimary) return;
@@ -241,7 +313,7 @@ void Session::OnViewChanged() {
     waiting_in_ = nullptr;
     AwaitPrimary();
   }
-  if (homeless_ && primary) Acquire();
+  if (homeless_ && primary && !env_.OutOfTouch()) Acquire();
 }
 
 void Session::LetGo(bool clean) {
@@ -257,9 +329,7 @@ void Session::LetGo(bool clean) {
     clean = false;
   }
   held_.Drop();
-  sticky_pin_ = PinReason::kNone;
-  sequence_pin_ = block_advanced_ = false;
-  unseen_ = audit_due_ = false;
+  ties_.EndLease();
   read_only_block_ = shadow_block_ = false;
   snapshot_taken_ = false;
   portals_.Clear();
@@ -294,6 +364,7 @@ void Session::FinishBatch(char status) {
   const auto* relaying = std::get_if<Relaying>(&state_);
   if (relaying != nullptr) metrics.Observe(Histogram::kQueryDuration, relaying->decision.target, now - b.started);
   if (relaying != nullptr) CountBatch(relaying->decision, now - b.started);
+  if (relaying != nullptr) CountTraffic(status, now);
   if (b.failed && status == 'I') {
     // An implicit transaction, or one that COMMIT could not save: its settings went with it.
     settings_.RollBack();
@@ -313,13 +384,15 @@ void Session::FinishBatch(char status) {
 
   const auto done = PinsAfter(status);
   const bool rerun = In<Discarding>();
+  if (b.goes_on && b.failed && !rerun) DropRest(b.simple);
   if (status == 'I') movable_ = false;
   else if (!rerun) NoteMovable();
   if (relaying != nullptr && !movable_) Release(begin_);
   if (rerun) RewindBatch(true);
   else EndBatch();
   Take(done);
-  if (!rerun) CountPin();
+  if (rerun) CancelAgain();
+  else CountPin();
   if (pool_policy_.mode == PoolMode::kStatement && status != 'I' && !closed_) {
     Close(ErrorMessage({.severity = "FATAL",
                         .sqlstate = "0A000",
@@ -329,6 +402,7 @@ void Session::FinishBatch(char status) {
   }
   if (draining_ && (In<Idle>() || In<Pinned>()) && input_.empty()) return Drain(true);
   if (!closed_ && !input_.empty()) ProcessInput();
+  if (common_.to_leave > 0 && !closed_ && In<Idle>() && !batch_) common_.host.MayGo(slot_);
 }
 
 // --- the end
@@ -347,27 +421,29 @@ void Session::StopWaiting(std::string_view why) {
 }
 
 void Session::Cancel() {
-  auto& metrics = env_.metrics();
-  if (waits_for_reader_) {  // it has not begun yet
-    cancel_when_read_ = true;
-    return metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
-  }
+  env_.metrics().Count(Counter::kCancelRequests, CancelBatch() ? CancelOutcome::kSent : CancelOutcome::kIdle);
+}
+
+// False: nothing runs.
+bool Session::CancelBatch() {
+  if (console_) return console_->Cancel();
+  constexpr std::string_view kWhy = "canceling statement due to user request";
+  if (waits_for_reader_) return cancel_when_read_ = true;  // it has not begun yet
   if (SettlesHere()) {  // for a moment: it is sent, and cancelled where it runs
     common_.fence.Leave(*this);
     OnSettled();
   }
-  if (waiting_in_ != nullptr || homeless_) {
-    StopWaiting("canceling statement due to user request");
-    metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
-  } else if (Proving()) {
-    GiveUpFence("57014", "canceling statement due to user request");
-    metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
-  } else if (connection_ != nullptr && !connection_->ledger().Idle() && !In<Auditing>()) {
-    common_.cancels.Send(*connection_);
-    metrics.Count(Counter::kCancelRequests, CancelOutcome::kSent);
-  } else {
-    metrics.Count(Counter::kCancelRequests, CancelOutcome::kIdle);
-  }
+  if (waiting_in_ != nullptr || homeless_) return StopWaiting(kWhy), true;
+  if (Proving()) return GiveUpFence("57014", kWhy), true;
+  if (connection_ == nullptr || connection_->ledger().Idle() || In<Auditing>()) return false;
+  if (batch_) batch_->cancelled = true;
+  common_.cancels.Send(*connection_);
+  return true;
+}
+
+// Behind a run that the client hears nothing of, the batch may have begun anew: what was cancelled is cancelled there too.
+void Session::CancelAgain() {
+  if (batch_ && batch_->cancelled) CancelUntilEnded();
 }
 
 // True if its client or its server is gone without a word: it acknowledges nothing of what was sent to it.
@@ -385,18 +461,41 @@ bool Session::LeavesTheUnreachable() {
   return true;
 }
 
+// True if it leaves a replica that has answered nobody for a while. A process that hangs loses no connection, and its kernel goes on
+// acknowledging what it is sent; whoever waits for it would wait until it wakes up.
+bool Session::LeavesTheSilent(TimePoint now) {
+  const auto silent = [&](ServerId id) {
+    constexpr milliseconds kSilence{1000};  // a hiccup of the monitor moves nobody
+    const auto& server = env_.view().servers[id];
+    return !server.up && env_.view().primary != id && now - server.sampled >= kSilence;
+  };
+  if (waiting_in_ != nullptr && In<Acquiring>() && std::get<Acquiring>(state_).decision.target == Target::kReplica) {
+    if (!silent(waiting_in_->key().server)) return false;
+    waiting_in_->Forget(*this);
+    OnServerUnreachable();
+    return true;
+  }
+  if (connection_ == nullptr || !leased_as_replica_ || !silent(connection_->id()) || !MayRunElsewhere()) return false;
+  connection_->GiveUp("the replica does not answer");
+  return true;
+}
+
 void Session::Sweep(TimePoint now) {
-  if (LeavesTheUnreachable()) return;
+  if (LeavesTheUnreachable() || LeavesTheSilent(now)) return;
+  GoOnInTouch();
+  if (closed_) return;
   const auto& limits = env_.config().limits;
   const auto idle = now - last_active_;
   const auto expired = [&](milliseconds limit) { return limit.count() > 0 && idle > limit; };
+  if (console_) console_->Sweep(now);
   if (login_) {
     login_->Sweep(now);
-  } else if (homeless_ && hold_.TooLong(now)) {
+  } else if (homeless_ && hold_.TooLong(now) && !HeldByPause()) {
     RefuseHeld(HoldOutcome::kGaveUp, "no primary server is available");
   } else if (homeless_ && now - homeless_since_ > milliseconds{500}) {
     homeless_since_ = now;
-    OnViewChanged();
+    if (HeldByPause()) hold_.Renew(env_.config().cluster, now);  // failover_hold counts from its end
+    else OnViewChanged();
   } else if (In<Discarding>()) {
     CutShort(now);
   } else if (client_state() == ClientState::kIdle && expired(limits.client_idle_timeout)) {
@@ -428,6 +527,7 @@ void Session::Close(const std::string& message, ClientOutcome outcome) {
   if (closed_) return;
   if (!message.empty() && !MidMessage()) WriteClient(AsBytes(message));
   if (outcome != ClientOutcome::kOk && login_) env_.metrics().Count(Counter::kClientConnects, outcome);
+  if (shaking_hands_) env_.metrics().Count(Counter::kTlsHandshakes, TlsOutcome::kFailed);
   closed_ = true;
   if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
   waiting_in_ = nullptr;
@@ -437,14 +537,18 @@ void Session::Close(const std::string& message, ClientOutcome outcome) {
   YieldDatabases();
   if (login_) login_->Abandon();
   else env_.shared().database_claims.ClientLeft(database_);
-  if (!counted_as_.empty()) env_.shared().clients.Give(counted_as_);
+  if (counted_as_.counted()) env_.shared().clients.Give(counted_as_);
+  if (cancel_pid_ != common_.host.CancelPid(slot_)) env_.shared().moved_keys.Forget(cancel_pid_, secret_);
+  if (common_.follows()) common_.followed->SessionEnded(past_.number, env_.Now());
   stream_->Finish();
   common_.host.Bury(*this, slot_);
 }
 
 void Session::OnClosed(const std::string& error) noexcept {
   if (login_) env_.metrics().Count(Counter::kClientConnects, ClientOutcome::kProtocolError);
-  if (!error.empty()) Log(LogLevel::kDebug, "client_lost", {{"peer", peer_}, {"user", user_}, {"error", error}});
+  if (shaking_hands_)
+    Log(LogLevel::kInfo, "tls_handshake_failed", {{"peer", stream_->PeerName()}, {"listener", listener_}, {"error", error}});
+  if (!error.empty()) Say(LogLevel::kDebug, "client_lost", {{"error", error}});
   Close("", ClientOutcome::kOk);
 }
 

@@ -2,15 +2,18 @@
 // replies are relayed. What happens next is decided in routing/ (session_machine, decide, reply_ledger); this class
 // carries it out. Worker thread only; owned by its Worker.
 //   session.cc     life: login, actions of the machine, waiting, time-outs, end
+//   leave.cc       goes on on another worker
 //   input.cc       bytes -> messages -> batch -> decision
 //   classify.cc    what each message says of its batch
 //   explain.cc     EXPLAIN ROUTE: answered by a query in its place
 //   rules.cc       rules and comment hints: where it may go, for how long, or not at all
 //   move.cc        READ ONLY blocks that go on elsewhere
+//   cut.cc         batches of which a part is for another server
 //   begin.cc       BEGIN, answered before any server hears of it
 //   fence.cc       reads on replicas and their proof
 //   checking.cc    reads that also run on the primary, to compare
 //   digest.cc      what is counted of each statement for people: digests, shadow mode
+//   log.cc         what the log says of it and of its statements
 //   refuse.cc      statements that Waypost itself refuses
 //   limits.cc      what is kept for one client is bounded
 //   send.cc        batch -> bytes for the server: settings ahead, statement names rewritten
@@ -23,6 +26,8 @@
 //   sequence.cc    currval() and lastval(): which session's values a server connection has
 //   reply.cc       replies -> client, and what they change in the session
 //   answer.cc      batches that the server did not end: errors of ours, a lost server
+//   census.cc      what those hear who ask who is there
+//   console.cc     a client that is an administrator's: PgBouncer's console
 #pragma once
 
 #include <memory>
@@ -33,35 +38,43 @@
 #include <vector>
 
 #include "core/client/login.h"
+#include "core/console/console.h"
 #include "core/env/env.h"
 #include "core/env/held_statements.h"
 #include "core/env/sequence_readers.h"
 #include "core/fence/probe.h"
 #include "core/net/backlog.h"
 #include "core/net/stream.h"
+#include "core/observe/census.h"
 #include "core/server/cancel_request.h"
 #include "core/server/connection.h"
 #include "core/server/pool_set.h"
 #include "core/session/batch.h"
 #include "core/session/common.h"
 #include "core/session/held_reply.h"
+#include "core/session/record.h"
 #include "core/session/self_check.h"
+#include "core/session/sql_reader.h"
 #include "metrics/labels.h"
-#include "parser/catalog/resolve.h"
-#include "parser/catalog/search_path.h"
 #include "parser/sql/facts.h"
 #include "parser/wire/backend.h"
 #include "parser/wire/encoding.h"
-#include "routing/audit.h"
 #include "routing/decide.h"
+#include "routing/name_context.h"
 #include "routing/server_ending.h"
 #include "routing/session_machine.h"
 #include "routing/session_settings.h"
 #include "routing/statement_names.h"
+#include "routing/ties.h"
 
 namespace waypost {
 
-class Session final : public StreamUser, public Waiter, public ReplyUser, public FenceUser, public LoginClient {
+class Session final : public StreamUser,
+                      public Waiter,
+                      public ReplyUser,
+                      public FenceUser,
+                      public LoginClient,
+                      public ConsoleClient {
  public:
   // `listener`: the name of the one that the client came in by; outlives this.
   Session(Env& env, SessionCommon& common, std::unique_ptr<Stream> stream, std::string peer, std::uint32_t slot,
@@ -70,14 +83,24 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  // One that goes on here: see leave.cc.
+  Session(Env& env, SessionCommon& common, std::unique_ptr<Stream> stream, SessionRecord record, std::uint32_t slot,
+          std::string_view listener);
+
   // From the worker.
+  // It goes on elsewhere, by what it leaves in `record`; there is nothing more to do with it here. nullptr, and nothing has
+  // changed: it cannot leave now. `for_good`: this process ends.
+  [[nodiscard]] std::unique_ptr<DetachedStream> Leave(SessionRecord& record, bool for_good = false);
+  // What keeps it from leaving for good, for the log.
+  [[nodiscard]] std::string WhyItStays() const;
+  // When its client was heard last.
+  [[nodiscard]] TimePoint last_active() const { return last_active_; }
   // It is its turn again: see SessionHost::NextTurn.
   void GoOn();
   // The text at the head of its input that is to be analysed elsewhere; nothing: there is none any more.
-  [[nodiscard]] std::optional<std::string> TextToRead();
-  [[nodiscard]] Lexing lexing() const { return lexing_; }
+  [[nodiscard]] std::optional<SqlQuestion> TextToRead();
   // That is done.
-  void OnSqlRead(SqlRef sql, Lexing lexing);
+  void OnSqlRead(ReadText read);
   void Sweep(TimePoint now);
   // Ends what has taken too long. False: there is no deadline, look no more.
   [[nodiscard]] bool CheckDeadline(TimePoint now);
@@ -93,20 +116,47 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // What ties it to its server connection now; kNone: nothing.
   [[nodiscard]] PinReason pinned_by() const;
   [[nodiscard]] const std::string& database() const { return database_; }
+  // Both are empty until it is logged in.
+  [[nodiscard]] const std::string& user() const { return user_; }
+
+  // census.cc
+  [[nodiscard]] std::uint64_t number() const noexcept override { return past_.number; }
+  [[nodiscard]] SessionState state() const;
+  [[nodiscard]] TimePoint state_since() const;
+  [[nodiscard]] bool Fits(const SessionQuestion& question) const;
+  void Describe(SessionRow& row) const;
+  [[nodiscard]] SessionDetail DescribeInFull() const;
+  // At once: its client is told 57P01, and what it runs is cancelled.
+  void End();
+  // It is PgBouncer's console: it has no database.
+  [[nodiscard]] bool is_console() const { return console_ != nullptr; }
 
   // LoginClient
   void WriteClient(Bytes bytes) override;
   void Close(const std::string& message, ClientOutcome outcome) override;
   void UseLongSecret() override;
-  [[nodiscard]] std::uint32_t cancel_pid() const override;
+  [[nodiscard]] std::string_view listener() const override { return listener_; }
+  void StartTls(const TlsContextRef& context, Bytes read, bool alpn) override;
+  [[nodiscard]] std::uint32_t cancel_pid() const override { return cancel_pid_; }
   [[nodiscard]] const std::string& secret() const override { return secret_; }
-  void CountedAs(const std::string& user) override { counted_as_ = user; }
+  void CountedAs(CountedClient who) override { counted_as_ = std::move(who); }
+  [[nodiscard]] std::string PeerName() const override { return stream_->PeerName(); }
+  void Say(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) const override;
   void OnLoggedIn(ClientIdentity identity, const std::string& greeting) override;
+  [[nodiscard]] bool WantsConsole(const std::string& user, const std::string& database) const override;
+  void OnConsole(const std::string& user, const std::string& database) override;
   [[nodiscard]] bool logged_in() const override { return login_ == nullptr; }
   void OnMoreData(Bytes data) noexcept override { OnData(data); }
 
+  // ConsoleClient
+  void WriteToConsole(Bytes bytes) override { WriteClient(bytes); }
+  [[nodiscard]] bool ConsoleFull() const override { return client_full_; }
+  void PauseConsole(bool pause) override;
+  void EndConsole(const std::string& message) override { Close(message, ClientOutcome::kOk); }
+
   // StreamUser: the client's socket.
   void OnData(Bytes data) noexcept override;
+  void OnConnected() noexcept override;
   void OnDrained() noexcept override;
   void OnClosed(const std::string& error) noexcept override;
   // Waiter
@@ -134,14 +184,22 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
 
  private:
   // session.cc
+  void BeginPast();
   void Take(const Event& event);
   void NoteUnexpected(const Event& event);
   void Carry(Do verb);
   void Acquire();
+  [[nodiscard]] bool HeldByPause() const;
   void AwaitPrimary();
   [[nodiscard]] bool LeavesTheUnreachable();
+  void GoOnInTouch();
+  [[nodiscard]] bool LeavesTheSilent(TimePoint now);
   void RefuseHeld(HoldOutcome outcome, std::string_view message);
   void StopWaiting(std::string_view why);
+  bool CancelBatch();
+  void CancelAgain();
+  void CancelUntilEnded();
+  void WatchUntil(TimePoint deadline);
   [[nodiscard]] bool MidMessage() const;
   void LetGo(bool clean);
   void FinishBatch(char status);
@@ -151,6 +209,10 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] bool In() const {
     return std::holds_alternative<S>(state_);
   }
+
+  // leave.cc
+  [[nodiscard]] bool MayLeave(bool for_good) const;
+  [[nodiscard]] bool MayBeShared(const Statement& statement, bool for_good) const;
 
   // input.cc
   void ProcessInput();
@@ -171,7 +233,13 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] SessionFacts FactsOfSession() const;
   void Misbehaved(std::string_view message);
   Batch& batch();
-  [[nodiscard]] std::optional<std::string_view> LongTextIn(char type, Bytes body) const;
+  // What is to be looked into of a message: its text, or what it names.
+  struct LongText {
+    std::string_view text;
+    SqlRef kept;  // null: the text is new
+  };
+  [[nodiscard]] std::optional<LongText> LongTextIn(char type, Bytes body) const;
+  [[nodiscard]] bool Reads(const LongText& text) const;
   [[nodiscard]] bool MustBeRead(char type, Bytes body);
 
   // classify.cc
@@ -185,13 +253,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] const CachedStatement& Look(std::string_view sql);
   [[nodiscard]] const CachedStatement& Look(const SqlRef& sql);
   void FindContext();
-  [[nodiscard]] SearchPath FindPath() const;
-  // Where the next statement stands: what its verdict is made in.
-  struct Place {
-    ContextId context;
-    Outlook outlook;
-  };
-  [[nodiscard]] Place FindPlace();
+  [[nodiscard]] NamePlace FindPlace();
 
   // explain.cc
   bool AnswerRouteQuestion(BatchMessage& message, Bytes body);
@@ -257,11 +319,25 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   // An answer is at hand, and the primary's is to be compared with it.
   [[nodiscard]] bool Comparing() const { return check_ != nullptr && check_->answered(); }
 
+  // log.cc
+  [[nodiscard]] std::string LogId() const;
+  void TimeWait(Batch::Wait wait);
+  void EndWait();
+  void NoteSqlState(std::string_view sqlstate);
+  void TellBatch();
+  void LogBatch(TimePoint now);
+  void TraceBatch(TimePoint now);
+  void FollowBatch(TimePoint now);
+  [[nodiscard]] std::string TextWithoutLiterals(std::size_t most);
+  [[nodiscard]] std::uint64_t RowsOfBatch() const;
+  [[nodiscard]] std::string LoggedText();
+
   // digest.cc
   [[nodiscard]] DigestNote NoteOf(const CachedStatement& found);
   void NoteRun(DigestNote note);
   void CountCompletion(const Answer& answer, char type, Bytes body);
   void CountBatch(const Decision& decision, Duration took);
+  void CountTraffic(char status, TimePoint now);
   void CountError(bool ours);
   void CountShadow(const Batch& running, const Decision& decision);
   // move.cc
@@ -270,6 +346,15 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] bool BlockMayMove() const;
   void MoveBlock();
   [[nodiscard]] bool PreparesElsewhere();
+
+  // cut.cc
+  [[nodiscard]] bool EndsApart() const;
+  bool TakePart(Bytes query, Bytes& in);
+  bool CutsSeries(char type, Bytes body);
+  [[nodiscard]] bool Prepares(char type, Bytes body);
+  [[nodiscard]] bool EndsBlockAlone() const;
+  [[nodiscard]] bool OnlyReadies() const;
+  void DropRest(bool query);
 
   // refuse.cc
   // The batch fails at `message`, with `error`, a whole ErrorResponse; while it is classified. The first of a batch counts.
@@ -294,6 +379,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   [[nodiscard]] bool OnReplica() const;
   void SendAudit();
   void EndAudit();
+  void AdoptSettings(AuditReport&& report);
   void CountPin();
   [[nodiscard]] static bool MayEndPin(const std::vector<Facts>& list);
   [[nodiscard]] bool Unlisted(const CachedStatement& found, std::string_view sql) const;
@@ -412,11 +498,13 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   void AnswerBatch(const std::string& error, char status);
   void AppendOwnAnswers(std::string& out, std::string_view tag);
   void AnswerRollback();
+  void AnswerReadied();
   void ForgetTransaction();
   void EndBatch();
   void RewindBatch(bool unseen);
   [[nodiscard]] bool EndsClientToo() const;
   [[nodiscard]] bool RunsAgain() const;
+  [[nodiscard]] bool MayRunElsewhere() const;
   [[nodiscard]] std::string WhyLost(const std::string& error) const;
   void LoseConnection();
   void Lost(bool ready_due, bool partial);
@@ -428,12 +516,15 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   std::unique_ptr<ClientLogin> login_;  // until logged in
   std::string peer_;
   std::uint32_t slot_;
+  std::uint32_t cancel_pid_;      // and secret: its cancel key
   std::string secret_;
-  std::string user_, database_, counted_as_;
+  std::string user_, database_;
+  CountedClient counted_as_;
   std::string application_;       // application_name as the server last told it
   std::shared_ptr<const Parameters> greeted_;  // ParameterStatus at log-in,
   Parameters told_;                // and what the client was told since
   std::string_view listener_;
+  bool shaking_hands_ = false;  // TLS began and is not open yet
   RuleMask session_rules_ = 0;    // whose conditions on the session hold
   TimePoint deadline_ = TimePoint::max();  // of the batch under way
   bool watched_ = false;          // the worker looks at the deadline
@@ -452,8 +543,8 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   Backlog input_;                  // what came and cannot be looked at yet
   bool rests_ = false;             // enough was looked at for this turn of the loop
   bool waits_for_reader_ = false;  // the text at the head of the input is analysed off the loop,
-  SqlRef read_;                    // or was, as one of
-  Lexing read_lexing_;
+  ReadText read_;                  // or was
+  bool names_long_texts_ = false;  // a Bind may name one
   bool cancel_when_read_ = false;  // a cancel request came meanwhile
   std::size_t looked_into_ = 0;    // bytes of texts that this turn's messages name
   std::unique_ptr<Batch> batch_;
@@ -462,6 +553,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   bool large_next_ = false;        // the message at the head of the input is too large to gather
   char large_type_ = 0;            // its type
   bool drop_next_ = false;         // it was answered already: drop it
+  std::size_t query_done_ = 0;     // bytes of the text of the Query at the head of the input: its first part, that ran
   bool skip_to_sync_ = false;      // after an error of ours: everything up to Sync is dropped
   bool processing_ = false;
   bool draining_ = false;
@@ -479,9 +571,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   HeldReply held_;                 // what the client does not get yet of the answer
   std::string failure_;            // ErrorResponse for AnswerBatch
   std::string untold_;             // why the block failed, while the client was not told yet
-  // What the server said before it ended the connection: an ErrorResponse, FATAL; empty: nothing.
-  std::string last_words_;
-  ServerEnding ending_ = ServerEnding::kUnsaid;
+  LastWords last_words_;           // of the connection at hand, when it ends
 
   SessionSettings settings_;
   std::vector<SettingEffect> unapplied_;  // of statements that have succeeded, while replies are read
@@ -491,14 +581,7 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   bool own_names_ = false;         // on the connection at hand they bear the client's names
   Portals portals_;                // of the transaction: named ones alone
   Lexing lexing_;
-  std::string search_path_, role_;
-  ContextId context_ = 0;                // what verdicts are made in, while
-  std::uint64_t context_generation_ = 0;  // the worker's catalogues are of this generation; 0: ask again
-  std::uint64_t context_clock_ = 0;       // and the CatalogClock said so
-  const Catalog* catalog_ = nullptr;     // the worker keeps it
-  std::uint64_t catalog_version_ = 0;    // and whether it is stale
-  SearchPath path_;                      // where names are looked up
-  bool catalog_stale_ = false;           // it has changed since it was read
+  NameContext name_context_;
   CatalogChange ddl_pending_ = CatalogChange::kNone;  // DDL ran; it counts when its transaction ends
   bool serializable_default_ = false;
   bool starts_read_committed_ = false;   // at log-in,
@@ -509,19 +592,17 @@ class Session final : public StreamUser, public Waiter, public ReplyUser, public
   bool shadow_block_ = false;  // read_from = "none": a block that a replica could have taken
   std::string begin_;              // of a block that no server has heard of: what begins it
   TransactionModes begun_modes_;   // and what that says
-  bool unpin_ = false;
-  bool unseen_ = false;            // since the last audit the session may have been changed unseen
-  bool audit_due_ = false;
-  bool audit_failed_ = false;
-  AuditReport audit_;              // of the audit that runs
+  Ties ties_;                      // to the connection at hand
   std::uint64_t sequence_readers_ = 0;    // the version when it was asked who asks for currval()
   SequenceReaders::AskedRef sequence_asked_;  // when this session's like did; null: never
-  bool block_advanced_ = false;           // in this block values were taken
-  bool sequence_pin_ = false;             // values were taken on the connection at hand that may be asked for
   PinReason counted_pin_ = PinReason::kNone;
-  PinReason sticky_pin_ = PinReason::kNone;  // what no audit ends
-  bool rollback_unpins_ = false;   // all that could pin happened in this transaction and goes with it
   TimePoint last_active_{};
+  std::unique_ptr<Console> console_;  // it is one; null: it is not
+  TrafficCounts* traffic_;         // of its database
+  TimePoint transaction_began_{};  // of the one under way; {}: there is none
+  SessionPast past_;               // for those who look,
+  DigestNote last_note_ = 0;       // and what runs or ran last here, if it is counted
+  bool out_of_touch_ = false;  // its input waits until the servers were looked at again
   bool awaits_end_ = false;        // the worker looks whether more comes of the batch,
   TimePoint unended_since_{};      // to which something came last now
 };

@@ -34,7 +34,7 @@ void Session::ParseAsBefore(std::string& out) {
   auto& connection = *connection_;
   if (connection.status() == 'E') return;
   const bool block = connection.status() == 'T';
-  const bool sure = !batch_->changes_settings && !(block && unseen_);
+  const bool sure = !batch_->changes_settings && !(block && ties_.unseen());
   const auto& holds = settings_.parsing();
   const auto as_it_holds = [&](const Statement& statement) {
     return sure && (statement.settings == holds || Difference(*holds, *statement.settings).empty());
@@ -70,7 +70,7 @@ void Session::SetAsBefore(std::string& out, const Statement& statement) {
   const auto& now = connection.status() == 'T' ? settings_.effective() : connection.settings;
   const auto target = env_.settings().WithParsing(now, statement.settings);
   if (connection.status() == 'T') {
-    connection.AskAside(out, std::string(kSavepoint) + (unseen_ ? FromAnything(*target) : Difference(*now, *target)));
+    connection.AskAside(out, std::string(kSavepoint) + (ties_.unseen() ? FromAnything(*target) : Difference(*now, *target)));
     return;
   }
   if (const auto sql = Difference(*now, *target); !sql.empty()) connection.AskAside(out, sql);

@@ -5,7 +5,29 @@
 #include <memory>
 #include <utility>
 
+#include "parser/catalog/resolve.h"
+#include "routing/rule_marks.h"
+
 namespace waypost {
+namespace {
+
+ReadText LookInto(SqlQuestion question) {
+  auto sql = std::move(question.known);
+  if (!sql) {
+    auto facts = Analyse(question.text, question.lexing);
+    sql = std::make_shared<const SqlText>(SqlText{std::move(question.text), std::move(facts)});
+  }
+  ReadText read{.sql = sql, .lexing = question.lexing, .context = question.context, .verdict = {}, .marks = {}};
+  read.verdict = ResolveAll(*sql->facts, question.catalog.get(),
+                            {.path = question.path ? &*question.path : nullptr, .stale = question.stale});
+  const auto& config = *question.config;
+  if (config.rules.empty() && !config.comment_hints) return read;
+  read.marks.generation = question.rules_generation;
+  MarkText(sql->text, question.lexing, *sql->facts, question.catalog.get(), config.rules, config.comment_hints, read.marks);
+  return read;
+}
+
+}  // namespace
 
 SqlReader::~SqlReader() {
   {
@@ -16,10 +38,10 @@ SqlReader::~SqlReader() {
   if (thread_.joinable()) thread_.join();
 }
 
-void SqlReader::Read(std::string text, Lexing lexing) {
+void SqlReader::Read(SqlQuestion question) {
   {
     const std::scoped_lock lock(mutex_);
-    task_ = Task{std::move(text), lexing};
+    task_ = std::move(question);
   }
   if (!thread_.joinable()) thread_ = std::thread([this] { Run(); });
   wake_.notify_one();
@@ -33,8 +55,7 @@ void SqlReader::Run() {
     if (ends_) return;
     auto task = *std::exchange(task_, std::nullopt);
     lock.unlock();
-    auto facts = Analyse(task.text, task.lexing);
-    done_(std::make_shared<const SqlText>(SqlText{std::move(task.text), std::move(facts)}));
+    done_(LookInto(std::move(task)));
     lock.lock();
   }
 }

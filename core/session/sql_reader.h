@@ -1,5 +1,6 @@
-// Analyses long texts off the loops of the workers, on a thread of its own: a legal text of 1 MiB takes up to 200 ms. One text at
-// a time; who else waits is kept by the worker, and the text in the input of its session, so that nothing piles up here.
+// Looks into long texts off the loops of the workers, on a thread of its own: a legal text of 1 MiB takes up to 200 ms, and its
+// names and rules some tens more. One text at a time; who else waits is kept by the worker, and the text in the input of its
+// session, so that nothing piles up here.
 #pragma once
 
 #include <condition_variable>
@@ -9,34 +10,47 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 
+#include "core/config/config.h"
+#include "parser/catalog/catalog.h"
+#include "parser/catalog/search_path.h"
 #include "parser/catalog/sql_cache.h"
 #include "routing/prepared.h"
 
 namespace waypost {
 
+// What a session wants to know of a text: see ReadText. Nothing in it belongs to a thread.
+struct SqlQuestion {
+  std::string text;
+  SqlRef known;  // the text, if its facts are known; else null
+  Lexing lexing;
+  ContextId context = 0;
+  std::shared_ptr<const Catalog> catalog;
+  std::optional<SearchPath> path;  // see Outlook
+  bool stale = false;
+  ConfigSnapshot config;               // for its rules,
+  std::uint64_t rules_generation = 0;  // and which these are
+};
+
 class SqlReader {
  public:
   // `done` is called on the reader's thread.
-  explicit SqlReader(std::function<void(SqlRef)> done) : done_(std::move(done)) {}
+  explicit SqlReader(std::function<void(ReadText)> done) : done_(std::move(done)) {}
   ~SqlReader();
   SqlReader(const SqlReader&) = delete;
   SqlReader& operator=(const SqlReader&) = delete;
 
   // One text, once the one before is done.
-  void Read(std::string text, Lexing lexing);
+  void Read(SqlQuestion question);
 
  private:
-  struct Task {
-    std::string text;
-    Lexing lexing;
-  };
   void Run();
 
-  std::function<void(SqlRef)> done_;
+  std::function<void(ReadText)> done_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::optional<Task> task_;
+  std::optional<SqlQuestion> task_;
   bool ends_ = false;
   std::thread thread_;  // from the first text on
 };

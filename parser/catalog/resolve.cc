@@ -176,6 +176,7 @@ Verdict CombineVerdicts(std::span<const Verdict> verdicts) {
   all.why = Reason::kReadSafe;
   all.needs_fence = false;
   all.repeatable = true;
+  constexpr std::size_t kMaxSteps = 64;  // for people
   for (const Verdict& one : verdicts) {
     if (one.cls != Class::kRead) {
       all.cls = Class::kWrite;
@@ -185,7 +186,7 @@ Verdict CombineVerdicts(std::span<const Verdict> verdicts) {
     all.needs_fence |= one.needs_fence;
     all.lists_prepared |= one.lists_prepared;
     all.repeatable &= one.repeatable;
-    all.path.insert(all.path.end(), one.path.begin(), one.path.end());
+    if (all.path.size() < kMaxSteps) all.path.insert(all.path.end(), one.path.begin(), one.path.end());
   }
   return all;
 }

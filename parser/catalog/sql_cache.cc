@@ -113,20 +113,36 @@ bool SqlCache::IsUncached(std::string_view text, Lexing lexing) const {
   return uncached_.sql != nullptr && uncached_.lexing == lexing && uncached_.sql->text == text;
 }
 
-bool SqlCache::Knows(std::string_view text, Lexing lexing) {
-  if (text.size() > limits_.max_text_bytes) return IsUncached(text, lexing);
-  if (FindExact(text, lexing, Hash(text, lexing)) != kNone) return true;
-  return LiteralKey(text, lexing, key_) && FindByLiterals(lexing, Hash(key_, lexing)) != kNone;
+bool SqlCache::Answers(const Slot& slot, ContextId context) {
+  for (std::size_t i = 0; i < kContexts; ++i)
+    if (slot.contexts[i] == context && slot.answers[i].sql != nullptr) return true;
+  return false;
 }
 
-const CachedStatement* SqlCache::FindRead(const std::shared_ptr<const SqlText>& read, Lexing lexing, ContextId context,
-                                          const Catalog* catalog, Outlook outlook) {
-  if (NotUnderstood(*read->facts)) ++counters_.parse_errors;
-  std::optional<std::uint64_t> literal_hash;
-  if (read->text.size() <= limits_.max_text_bytes && LiteralKey(read->text, lexing, key_)) {
-    literal_hash = Hash(key_, lexing);
+bool SqlCache::Knows(std::string_view text, Lexing lexing, ContextId context) {
+  if (text.size() > limits_.max_text_bytes) return IsUncached(text, lexing) && Answers(uncached_, context);
+  auto index = FindExact(text, lexing, Hash(text, lexing));
+  if (index == kNone && LiteralKey(text, lexing, key_)) index = FindByLiterals(lexing, Hash(key_, lexing));
+  return index != kNone && Answers(*slots_[index], context);
+}
+
+bool SqlCache::KnowsKept(const std::shared_ptr<const SqlText>& kept, Lexing lexing, ContextId context) const {
+  if (kept->text.size() <= limits_.max_text_bytes) {
+    const std::uint32_t index = FindExact(kept->text, lexing, Hash(kept->text, lexing));
+    if (index != kNone) return Answers(*slots_[index], context);
   }
-  return Miss(read->text, lexing, {.context = context, .catalog = catalog, .outlook = outlook}, read, literal_hash);
+  return uncached_.sql == kept && uncached_.lexing == lexing && Answers(uncached_, context);
+}
+
+const CachedStatement* SqlCache::FindRead(const ReadText& read, ContextId context, const Catalog* catalog, Outlook outlook) {
+  const auto& text = read.sql->text;
+  if (NotUnderstood(*read.sql->facts)) ++counters_.parse_errors;
+  std::optional<std::uint64_t> literal_hash;
+  if (text.size() <= limits_.max_text_bytes && LiteralKey(text, read.lexing, key_)) {
+    literal_hash = Hash(key_, read.lexing);
+  }
+  return Miss(text, read.lexing, {.context = context, .catalog = catalog, .outlook = outlook, .read = &read}, read.sql,
+              literal_hash);
 }
 
 const CachedStatement* SqlCache::FindKept(const std::shared_ptr<const SqlText>& kept, Lexing lexing, ContextId context,
@@ -158,7 +174,9 @@ const CachedStatement* SqlCache::Answer(Slot& slot, const Setting& setting, bool
   CachedStatement& answer = slot.answers[place];
   const std::size_t before = BytesOf(answer.verdict);
   answer.sql = slot.sql;
-  answer.verdict = ResolveAll(*slot.sql->facts, setting.catalog, setting.outlook);
+  const bool known = setting.read != nullptr && setting.read->context == setting.context;
+  answer.verdict = known ? setting.read->verdict : ResolveAll(*slot.sql->facts, setting.catalog, setting.outlook);
+  answer.marks = known ? setting.read->marks : TextMarks{};
   answer.by_literals = by_literals;
   answer.lexing = slot.lexing;
   answer.note = 0;

@@ -72,6 +72,15 @@ struct CachedStatement {
   [[nodiscard]] const std::vector<Facts>& facts() const { return *sql->facts; }
 };
 
+// A text that was looked into elsewhere, on another thread perhaps: what it says, and what the cache would answer in `context`.
+struct ReadText {
+  std::shared_ptr<const SqlText> sql;  // null: none was
+  Lexing lexing;
+  ContextId context = 0;
+  Verdict verdict;
+  TextMarks marks;  // under that context, if any were made
+};
+
 struct SqlCacheLimits {
   std::size_t max_entries = 8192;
   std::size_t max_bytes = 32 << 20;
@@ -100,12 +109,13 @@ class SqlCache {
   [[nodiscard]] const CachedStatement* Find(std::string_view text, Lexing lexing, ContextId context, const Catalog* catalog,
                                             Outlook outlook = {});
 
-  // True if Find() will not have to analyse `text`.
-  [[nodiscard]] bool Knows(std::string_view text, Lexing lexing);
+  // True if Find() will not have to look into `text`, nor FindKept() into `kept`.
+  [[nodiscard]] bool Knows(std::string_view text, Lexing lexing, ContextId context);
+  [[nodiscard]] bool KnowsKept(const std::shared_ptr<const SqlText>& kept, Lexing lexing, ContextId context) const;
 
-  // Find() of a text that was not known and has been analysed elsewhere since.
-  [[nodiscard]] const CachedStatement* FindRead(const std::shared_ptr<const SqlText>& read, Lexing lexing, ContextId context,
-                                                const Catalog* catalog, Outlook outlook = {});
+  // Find() of a text that was not known and has been looked into elsewhere since.
+  [[nodiscard]] const CachedStatement* FindRead(const ReadText& read, ContextId context, const Catalog* catalog,
+                                                Outlook outlook = {});
 
   // The verdict of a text kept earlier (a prepared statement) in a context of now. Valid until the
   // next call.
@@ -154,7 +164,9 @@ class SqlCache {
     ContextId context;
     const Catalog* catalog;
     Outlook outlook;
+    const ReadText* read = nullptr;  // what may be known already
   };
+  [[nodiscard]] static bool Answers(const Slot& slot, ContextId context);
   [[nodiscard]] const CachedStatement* Answer(Slot& slot, const Setting& setting, bool by_literals);
   // `kept`: the text with its facts, if they are known; `literal_hash`: of key_, if `text` has a
   // literal key.

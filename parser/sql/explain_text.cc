@@ -79,7 +79,10 @@ std::optional<std::string_view> RouteQuestionIn(std::string_view sql, Lexing lex
   Tokens tokens(sql, lexing);
   const auto word = [&] {
     Token token = tokens.Next();
-    while (token.kind == Token::Kind::kBlank || token.kind == Token::Kind::kComment) token = tokens.Next();
+    while (token.kind == Token::Kind::kBlank || token.kind == Token::Kind::kComment) {
+      if (sql.size() - tokens.rest().size() > kMaxRouteQuestionBytes) break;  // what is asked about is too far away
+      token = tokens.Next();
+    }
     return token;
   };
   for (const std::string_view expected : {"explain", "route"})

@@ -2,6 +2,7 @@
 // into rows. So formats, portals, transactions and errors are the server's, as for every other statement. Pure.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,6 +19,11 @@ namespace waypost {
   const char c = sql[0];
   return (c | 0x20) == 'e' || c == '-' || c == '/' || (c | 0x20) == ' ' || (c >= '\t' && c <= '\r');
 }
+
+// A longer question is refused, and one of more statements: all are explained in one go, and other clients wait. Blanks and
+// comments in front of it are as long at most.
+inline constexpr std::size_t kMaxRouteQuestionBytes = 32U << 10U;
+inline constexpr std::size_t kMaxRouteStatements = 100;
 
 // The statement asked about: what follows EXPLAIN ROUTE at the front of `sql`, which may start with blanks and comments.
 // Nothing if `sql` does not begin so, or if nothing follows: both are for the server to answer.

@@ -42,7 +42,6 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Reason::kCount)>
     "rerun",
     "self_check",
     "session_mode",
-    "no_primary",
     "refused",
 };
 static_assert(!kReasonNames.back().empty(), "every Reason needs a name");

@@ -48,7 +48,6 @@ enum class Reason : std::uint8_t {
   kRerun,                // run again on the primary after a replica failed
   kSelfCheck,            // run again on the primary to compare what a replica answered
   kSessionMode,          // session pooling: the session's own primary connection
-  kNoPrimary,            // nothing to write to
   kRefused,              // not allowed by the configuration
   kCount
 };

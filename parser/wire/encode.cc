@@ -105,6 +105,8 @@ void AppendStartup(std::string& out, std::initializer_list<std::pair<std::string
   message.Byte('\0');
 }
 
+void AppendSslRequest(std::string& out) { MessageBuilder(out, 0).U32((1234U << 16U) | 5679U); }
+
 void AppendCancelRequest(std::string& out, std::uint32_t pid, std::string_view secret) {
   MessageBuilder(out, 0).U32(kCancelRequest).U32(pid).Raw(AsBytes(secret));
 }

@@ -54,6 +54,8 @@ void AppendQuery(std::string& out, std::string_view sql);
 void AppendParse(std::string& out, std::string_view name, std::string_view sql, Bytes types);
 void AppendEmpty(std::string& out, char type);  // Sync, ParseComplete, BindComplete, CloseComplete, NoData ...
 void AppendStartup(std::string& out, std::initializer_list<std::pair<std::string_view, std::string_view>> parameters);
+// Asks whether the server speaks TLS.
+void AppendSslRequest(std::string& out);
 void AppendCancelRequest(std::string& out, std::uint32_t pid, std::string_view secret);
 
 }  // namespace waypost

@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <optional>
@@ -15,6 +16,7 @@ namespace waypost {
 namespace {
 
 constexpr std::string_view kMechanism = "SCRAM-SHA-256";
+constexpr std::string_view kBindingHeader = "p=tls-server-end-point,,";
 
 const unsigned char* Raw(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 
@@ -162,15 +164,30 @@ bool IsNonce(std::string_view text) {
   return true;
 }
 
-// The header before the client's first message: "n,," or "y,,". Removes it from `message`.
-std::optional<ScramError> TakeGs2Header(std::string_view& message, char& flag) {
-  flag = message.front();
-  if (flag == 'p')
+// What the client says of channel binding, in the same words as PostgreSQL refuses it. Removes it from `message`, up to the comma.
+std::optional<ScramError> TakeBindingFlag(std::string_view& message, bool plus, bool offered) {
+  const char flag = message.front();
+  if (flag != 'p' && flag != 'n' && flag != 'y') return Malformed("Unexpected channel-binding flag " + Shown(flag) + ".");
+  if (flag == 'p' && !plus)
     return Malformed(
         "The client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes "
         "channel binding data.");
-  if (flag != 'n' && flag != 'y') return Malformed("Unexpected channel-binding flag " + Shown(flag) + ".");
-  message.remove_prefix(1);
+  if (flag != 'p' && plus)
+    return Malformed("The client selected SCRAM-SHA-256-PLUS, but the SCRAM message does not include channel binding data.");
+  if (flag == 'y' && offered)
+    return ScramError{ScramFault::kOtherChannel,
+                      "SCRAM channel binding negotiation error: the client supports SCRAM channel binding but thinks the "
+                      "server does not; this server does"};
+  const auto length = flag == 'p' ? std::min(message.find(','), message.size()) : 1;
+  if (flag == 'p' && message.substr(0, length) != kBindingHeader.substr(0, kBindingHeader.find(',')))
+    return Malformed("Unsupported SCRAM channel-binding type, expected \"tls-server-end-point\".");
+  message.remove_prefix(length);
+  return std::nullopt;
+}
+
+// The header before the client's first message: "n,,", "y,," or kBindingHeader. Removes it from `message`.
+std::optional<ScramError> TakeGs2Header(std::string_view& message, bool plus, bool offered) {
+  if (auto error = TakeBindingFlag(message, plus, offered)) return error;
   for (int commas = 0; commas < 2; ++commas) {
     if (commas == 1 && !message.empty() && message.front() == 'a')
       return ScramError{ScramFault::kUnsupported, "client uses authorization identity, but it is not supported"};
@@ -254,6 +271,7 @@ std::string_view ScramSqlState(ScramFault fault) {
     case ScramFault::kUnsupported: return "0A000";
     case ScramFault::kWrongPassword:
     case ScramFault::kOtherVerifier: return "28P01";
+    case ScramFault::kOtherChannel:
     case ScramFault::kServerUnproved: return "28000";
   }
   return "XX000";
@@ -331,15 +349,19 @@ ScramVerifier MockVerifier(std::string_view user, std::string_view secret) {
 
 std::string ScramNonce(Bytes random) { return EncodeBase64(AsText(random)); }
 
-ScramServer::ScramServer(ScramVerifier verifier, std::string nonce)
-    : verifier_(std::move(verifier)), server_nonce_(std::move(nonce)) {}
+ScramServer::ScramServer(ScramVerifier verifier, std::string nonce, std::string end_point)
+    : verifier_(std::move(verifier)), server_nonce_(std::move(nonce)), end_point_(std::move(end_point)) {}
 
 ScramServer::~ScramServer() { Wipe(verifier_.server_key); }
 
-ScramResult<std::string> ScramServer::OnClientFirst(std::string_view payload) {
+ScramResult<std::string> ScramServer::OnClientFirst(std::string_view payload, bool plus) {
   if (std::exchange(state_, State::kDone) != State::kWaitFirst) return Malformed("Out of order.");
   if (auto error = CheckSize(payload)) return std::move(*error);
-  if (auto error = TakeGs2Header(payload, binding_flag_)) return std::move(*error);
+  const auto whole = payload;
+  if (auto error = TakeGs2Header(payload, plus, !end_point_.empty())) return std::move(*error);
+  const auto header = whole.substr(0, whole.size() - payload.size());
+  plus_ = plus;
+  binding_ = EncodeBase64(std::string(header) + (plus ? end_point_ : ""));
   client_first_bare_ = payload;
   if (!payload.empty() && payload.front() == 'm')
     return ScramError{ScramFault::kUnsupported, "client requires an unsupported SCRAM extension"};
@@ -362,8 +384,9 @@ ScramResult<ScramSuccess> ScramServer::OnClientFinal(std::string_view payload) {
   if (auto error = CheckSize(payload)) return std::move(*error);
   const auto message = ParseClientFinal(payload);
   if (!message) return message.fault();
-  // "biws" and "eSws" are the two gs2 headers without channel binding, "n,," and "y,,", in base64.
-  if (message->channel_binding != (binding_flag_ == 'n' ? "biws" : "eSws"))
+  if (message->channel_binding != binding_ && plus_)
+    return ScramError{ScramFault::kOtherChannel, "SCRAM channel binding check failed"};
+  if (message->channel_binding != binding_)
     return Malformed("Unexpected SCRAM channel-binding attribute in client-final-message.");
   if (message->nonce != nonce_) return Malformed("Nonce does not match.");
 
@@ -383,15 +406,24 @@ ScramResult<ScramSuccess> ScramServer::OnClientFinal(std::string_view payload) {
   return success;
 }
 
-ScramClient::ScramClient(ScramCredentials credentials, std::string nonce)
-    : credentials_(std::move(credentials)), nonce_(std::move(nonce)) {}
+ScramClient::ScramClient(ScramCredentials credentials, std::string nonce, ScramBinding binding)
+    : credentials_(std::move(credentials)), nonce_(std::move(nonce)), binding_(std::move(binding)) {}
+
+std::string_view ScramClient::Header() const {
+  switch (binding_.use) {
+    case ScramBinding::Use::kImpossible: return "n,,";
+    case ScramBinding::Use::kNotOffered: return "y,,";
+    case ScramBinding::Use::kBound: return kBindingHeader;
+  }
+  return {};
+}
 
 ScramClient::~ScramClient() {
   Wipe(credentials_.password);
   Wipe(credentials_.keys.client_key);
 }
 
-std::string ScramClient::ClientFirst() const { return "n,,n=,r=" + nonce_; }
+std::string ScramClient::ClientFirst() const { return std::string(Header()) + "n=,r=" + nonce_; }
 
 ScramResult<std::string> ScramClient::OnServerFirst(std::string_view payload) {
   if (std::exchange(state_, State::kDone) != State::kWaitFirst) return Malformed("Out of order.");
@@ -409,8 +441,9 @@ ScramResult<std::string> ScramClient::OnServerFirst(std::string_view payload) {
     if (message->iterations > kMaxScramIterations) return TooManyIterations(message->iterations);
     keys = DeriveKeys(credentials_.password, message->salt, message->iterations);
   }
-  const std::string without_proof = "c=biws,r=" + message->nonce;
-  const std::string signed_text = AuthMessage(ClientFirst().substr(std::string_view("n,,").size()), payload, without_proof);
+  const auto bound = std::string(Header()) + binding_.end_point;
+  const std::string without_proof = "c=" + EncodeBase64(bound) + ",r=" + message->nonce;
+  const std::string signed_text = AuthMessage(ClientFirst().substr(Header().size()), payload, without_proof);
   server_signature_ = Hmac(View(keys.server_key), signed_text);
   ScramKey proof = keys.client_key;
   Xor(proof, Hmac(View(Sha256(keys.client_key)), signed_text));

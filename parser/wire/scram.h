@@ -1,6 +1,6 @@
 // SCRAM-SHA-256 as PostgreSQL speaks it: the payloads of the SASL messages, both sides. Pure:
 // randomness comes in as an argument. The caller picks the mechanism by name and wraps the
-// payloads; channel binding (-PLUS) is not offered. Passwords are used as their bytes: PostgreSQL
+// payloads; -PLUS binds to the server's certificate (tls-server-end-point). Passwords are used as their bytes: PostgreSQL
 // first puts them through SASLprep, which changes nothing in ASCII and little in text already in
 // Unicode form NFKC. Source: https://www.rfc-editor.org/rfc/rfc5802, rfc7677,
 // https://www.postgresql.org/docs/15/sasl-authentication.html
@@ -45,8 +45,8 @@ struct ScramKeys {
 
 enum class ScramFault : std::uint8_t {
   kMalformed,      // 08P01: the peer broke the protocol
-  kUnsupported,    // 0A000: an authorization identity, an extension that we must know, channel
-                   // binding
+  kUnsupported,    // 0A000: an authorization identity, an extension that we must know
+  kOtherChannel,   // 28000: somebody between the two answered for the server, or left an offer out
   kWrongPassword,  // 28P01: the proof does not fit (client), or the server said so
   kOtherVerifier,  // 28P01: the server's salt or iterations are not those of our keys, and there is
                    // no password
@@ -88,11 +88,14 @@ struct ScramSuccess {
   ScramKeys keys;            // learnt from the client's proof: logs in to the servers as this user
 };
 
+inline constexpr std::string_view kScramMechanism = "SCRAM-SHA-256", kScramPlusMechanism = "SCRAM-SHA-256-PLUS";
+
 // Towards a client. One object a login; after an error it is of no more use.
 class ScramServer {
  public:
-  // `nonce` is our part, from ScramNonce().
-  ScramServer(ScramVerifier verifier, std::string nonce);
+  // `nonce` is our part, from ScramNonce(). `end_point`: the hash of the certificate that we showed (RFC 5929); empty: none, and
+  // -PLUS is not offered.
+  ScramServer(ScramVerifier verifier, std::string nonce, std::string end_point = {});
   ~ScramServer();
   ScramServer(const ScramServer&) = default;
   ScramServer(ScramServer&&) = default;
@@ -100,8 +103,8 @@ class ScramServer {
   ScramServer& operator=(ScramServer&&) = default;
 
   // client-first-message -> server-first-message. The user name in it is ignored, as PostgreSQL
-  // does.
-  ScramResult<std::string> OnClientFirst(std::string_view payload);
+  // does. `plus`: the client chose -PLUS, which must have been offered.
+  ScramResult<std::string> OnClientFirst(std::string_view payload, bool plus = false);
   // client-final-message -> server-final-message and the keys. kWrongPassword only for a
   // well-formed message.
   ScramResult<ScramSuccess> OnClientFinal(std::string_view payload);
@@ -112,7 +115,9 @@ class ScramServer {
   State state_ = State::kWaitFirst;
   ScramVerifier verifier_;
   std::string server_nonce_;
-  char binding_flag_ = 'n';        // 'n' or 'y', as the client said
+  std::string end_point_;
+  bool plus_ = false;
+  std::string binding_;  // what the client must say of it in the end, in base64
   std::string client_first_bare_;  // these two are signed in the end
   std::string server_first_;
   std::string nonce_;  // the client's part and ours
@@ -126,11 +131,22 @@ struct ScramCredentials {
   ScramKeys keys;  // iterations == 0: none
 };
 
+// What a client says of the channel.
+struct ScramBinding {
+  enum class Use : std::uint8_t {
+    kImpossible,  // there is no TLS
+    kNotOffered,  // we could, but the server did not offer -PLUS: a server that did hears that somebody left it out
+    kBound  // -PLUS
+  };
+  Use use = Use::kImpossible;
+  std::string end_point = {};  // kBound: the hash of the certificate that the server showed
+};
+
 // Towards a server. One object a login; after an error it is of no more use.
 class ScramClient {
  public:
   // `nonce` is from ScramNonce().
-  ScramClient(ScramCredentials credentials, std::string nonce);
+  ScramClient(ScramCredentials credentials, std::string nonce, ScramBinding binding = {});
   ~ScramClient();
   ScramClient(const ScramClient&) = default;
   ScramClient(ScramClient&&) = default;
@@ -150,8 +166,11 @@ class ScramClient {
   enum class State : std::uint8_t { kWaitFirst, kWaitFinal, kDone };
 
   State state_ = State::kWaitFirst;
+  [[nodiscard]] std::string_view Header() const;
+
   ScramCredentials credentials_;
   std::string nonce_;
+  ScramBinding binding_;
   ScramKey server_signature_{};  // what the server must send
 };
 

@@ -166,6 +166,7 @@ class ManagedServers:
         """To PostgreSQL a postmaster lives until somebody reaps it, which init may do late or never."""
         if not self.postmaster(server):
             (self.dir / server / "postmaster.pid").unlink(missing_ok=True)
+            (self.dir / f".s.PGSQL.{self.ports[server]}.lock").unlink(missing_ok=True)
 
     def pause(self, server):
         signal_all(self.family(server), signal.SIGSTOP)

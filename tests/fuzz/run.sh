@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for a while: tests/fuzz/run.sh [SECONDS] [TARGET...]
+# Runs every fuzz target for a while, as many at once as there are processors: tests/fuzz/run.sh [SECONDS] [TARGET...]
 # What it finds is kept in build/fuzz/findings; what it has learnt (the corpus) in build/fuzz/corpus. Fails if anything
 # was found. To see a finding again: build/fuzz/tests/fuzz/TARGET build/fuzz/findings/FILE
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 shift || true
-[ -f build/fuzz/build.ninja ] || cmake --preset fuzz
-cmake --build --preset fuzz --target fuzzers
+[ -f build/fuzz/build.ninja ] || cmake --preset fuzz >/dev/null
+nice cmake --build --preset fuzz --target fuzzers -j "$(nproc)" >build/fuzz/build.log 2>&1 ||
+  { grep -E 'error|FAILED' build/fuzz/build.log | head -n 20; exit 1; }
 if [ $# = 0 ]; then
   for source in tests/fuzz/*_fuzz.cc; do set -- "$@" "$(basename "$source" .cc)"; done
 fi
@@ -22,23 +23,24 @@ for path in sorted(pathlib.Path("tests/corpus/sql").glob("*.sql")):
     for number, sql in enumerate(sqlsplit.statements(path.read_text())):
         (made / f"{path.stem}-{number}.sql").write_text(sql)
 PY
-failed=0
-for target in "$@"; do
-  corpus=build/fuzz/corpus/$target
-  mkdir -p "$corpus" build/fuzz/findings
-  seeds=()
-  options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -print_final_stats=1
+mkdir -p build/fuzz/findings
+fuzz() {  # TARGET
+  local target=$1 runs seeds=()
+  local options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -print_final_stats=1
            -artifact_prefix="build/fuzz/findings/$target-")
+  mkdir -p "build/fuzz/corpus/$target"
   case $target in
     analyse_* | cache_* | classify_*) options+=(-dict=tests/fuzz/sql.dict) seeds+=(tests/fuzz/seeds/sql "$statements") ;;
   esac
-  if "build/fuzz/tests/fuzz/$target" "${options[@]}" "$corpus" "${seeds[@]}" >"build/fuzz/$target.log" 2>&1; then
+  if "build/fuzz/tests/fuzz/$target" "${options[@]}" "build/fuzz/corpus/$target" "${seeds[@]}" >"build/fuzz/$target.log" 2>&1; then
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$target.log")
     echo "ok    $target: $runs inputs in $seconds s"
   else
     echo "FOUND $target: see build/fuzz/$target.log"
     grep -E 'ERROR|SUMMARY|runtime error|waypost: bug|Test unit written' "build/fuzz/$target.log" | head -5
-    failed=1
+    return 1
   fi
-done
-exit $failed
+}
+export -f fuzz
+export seconds statements
+printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 bash -c 'fuzz "$0"'

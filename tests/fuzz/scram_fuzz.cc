@@ -19,9 +19,12 @@ std::string AnyText(FuzzedDataProvider& provider) { return provider.ConsumeRando
 
 // A client that may start as a real one does, against our server side.
 void AttackServer(FuzzedDataProvider& provider) {
-  ScramServer server(MakeVerifier("secret", kSalt, kIterations), "servernonce");
-  const std::string first = provider.ConsumeBool() ? "n,,n=,r=abc" : AnyText(provider);
-  const auto answer = server.OnClientFirst(first);
+  const bool plus = provider.ConsumeBool();
+  ScramServer server(MakeVerifier("secret", kSalt, kIterations), "servernonce",
+                     plus || provider.ConsumeBool() ? "end point" : "");
+  const std::string real = plus ? "p=tls-server-end-point,,n=,r=abc" : "n,,n=,r=abc";
+  const std::string first = provider.ConsumeBool() ? real : AnyText(provider);
+  const auto answer = server.OnClientFirst(first, plus);
   std::string final = AnyText(provider);
   if (answer && provider.ConsumeBool()) final = "c=biws,r=abcservernonce" + AnyText(provider) + ",p=" + AnyText(provider);
   WAYPOST_CHECK(!server.OnClientFinal(final));
@@ -32,7 +35,9 @@ void AttackServer(FuzzedDataProvider& provider) {
 void AttackClient(FuzzedDataProvider& provider) {
   ScramCredentials credentials;
   credentials.keys = DeriveKeys("secret", kSalt, kIterations);
-  ScramClient client(credentials, "abc");
+  const bool bound = provider.ConsumeBool();
+  ScramClient client(credentials, "abc",
+                     {bound ? ScramBinding::Use::kBound : ScramBinding::Use::kNotOffered, bound ? AnyText(provider) : ""});
   std::string first = AnyText(provider);
   if (provider.ConsumeBool()) first = "r=abcdef,s=MDEyMzQ1Njc4OWFiY2RlZg==,i=1";
   const auto answer = client.OnServerFirst(first);

@@ -69,6 +69,7 @@ def test_idle_client(waypost):
 
 
 def test_many_clients_over_all_workers(cluster, waypost, marker):
+    crowd = [waypost.connect(timeout=40) for _ in range(60)]  # nearly as many as one worker takes alone
     conns = [waypost.connect(timeout=40) for _ in range(16)]
     for number, conn in enumerate(conns):
         conn.send(wire.query(f"SELECT pg_sleep(30), '{marker}x{number}x'"))
@@ -82,7 +83,7 @@ def test_many_clients_over_all_workers(cluster, waypost, marker):
         conn.cancel()
         assert wire.sqlstates(conn.until()) == ["57014"]
         conn.shut()
-    for conn in conns:
+    for conn in crowd + conns:
         conn.shut()
 
 

@@ -152,6 +152,25 @@ def test_a_name_that_comes_back_is_another_database(proxy):
     assert proxy.metric("waypost_misrouted_total") == 0
 
 
+@pytest.mark.long  # catalogues are read again every 30 s
+def test_dropped_past_waypost(proxy, cluster):
+    """What is no longer there is forgotten, not reported for ever as what cannot be read."""
+
+    def reason():
+        return proxy.route("SELECT * FROM t", database="dd1", user="postgres")["reason"]
+
+    create(proxy)
+    eventually(lambda: reason() == "read_safe", what="a read")
+    cluster.sql("DROP DATABASE dd1 WITH (FORCE)", database="postgres")
+    eventually(lambda: reason() == "no_catalog", seconds=45, what="a catalogue that is forgotten")
+    for _ in range(20):
+        assert all("dd1" not in proxy.get(path)[1] for path in ("/readyz?verbose", "/api/v1/status"))
+        time.sleep(0.25)
+    create(proxy, value=2)
+    with admin(proxy, "dd1") as conn:
+        assert conn.rows("SELECT * FROM t") == [["2"]]
+
+
 def test_renamed_and_made_anew(proxy):
     create(proxy, value=1)
     with admin(proxy) as conn:

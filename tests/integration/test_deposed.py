@@ -1,5 +1,5 @@
 """Another server becomes the primary while the old one still runs, or hangs: nothing that was under way there is acknowledged
-any more, nobody waits for it, and every client goes on."""
+any more, nobody waits for it, and every client goes on. Nor does anybody wait for a replica that hangs."""
 
 import contextlib
 import os
@@ -108,6 +108,27 @@ def test_a_primary_that_hangs(pair):
         check_all_go_on(pair, hang, lambda: signal_all(pids, signal.SIGCONT))
     finally:
         signal_all(pids, signal.SIGCONT)
+
+
+def test_a_replica_that_hangs(pair):
+    """Its kernel goes on taking what is sent to it: reads that were sent there run elsewhere, and nobody waits for it to wake up."""
+    cluster, proxy = pair
+    pids = processes(cluster, "pg1")
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(proxy.connect()) for _ in range(3)]
+        for conn in clients:
+            assert conn.value("SELECT count(*) FROM probe_me") == "100"
+        signal_all(pids, signal.SIGSTOP)
+        stack.callback(signal_all, pids, signal.SIGCONT)
+        began, retries = time.monotonic(), proxy.metric("waypost_read_retries_total", cause="connection_lost")
+        for conn in clients:
+            conn.send(wire.query("SELECT count(*) FROM probe_me"))
+        for conn in clients:
+            assert wire.rows(conn.until()) == [["100"]]
+        with proxy.connect() as newcomer:
+            assert newcomer.value("SELECT count(*) FROM probe_me") == "100"
+        assert time.monotonic() - began < SOON_SECONDS
+        assert proxy.metric("waypost_read_retries_total", cause="connection_lost") > retries
 
 
 def test_one_promoted_beside_a_primary_that_others_follow(pair):

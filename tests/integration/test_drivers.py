@@ -244,6 +244,8 @@ def run_tool(command, folder):
 COMMANDS = {
     "psycopg": lambda: [PYTHON, "-B", "psycopg_load.py"],
     "asyncpg": lambda: [PYTHON, "-B", "asyncpg_load.py"],
+    "sqlalchemy": lambda: [PYTHON, "-B", "sqlalchemy_load.py"],
+    "django": lambda: [PYTHON, "-B", "django_load.py"],
     "node": node,
     "pgjdbc": pgjdbc,
     "pgx": pgx,

@@ -190,6 +190,20 @@ def test_a_database_not_asked_for_before_is_known_at_once(make_waypost, cluster)
     assert made.route("SELECT * FROM here", database=name)["statements"][0]["reason"] == "read_safe"
 
 
+def test_what_is_too_long_to_be_explained_is_refused_and_the_session_goes_on(waypost):
+    longest = "SELECT 1".ljust(32_766) + "+1"
+    most = ";".join(["SELECT f()"] * 100)
+    with waypost.connect() as raw:
+        assert raw.rows("EXPLAIN ROUTE " + longest)[0][3] in ("replica", "primary")
+        assert len(raw.rows("EXPLAIN ROUTE " + most)) == 100
+        for send in (wire.query, lambda sql: wire.parse("", sql) + wire.bind("", "") + wire.execute() + wire.sync()):
+            for question, told in ((longest + "+1", "has 32770 bytes"), (most + ";SELECT 1", "100 statements")):
+                raw.send(send("EXPLAIN ROUTE " + question))
+                (error,) = [wire.error_fields(m.body) for m in raw.until("Z") if m.type == "E"]
+                assert error["C"] == "54000" and told in error["D"]
+                assert raw.rows("SELECT 1") == [["1"]]
+
+
 def test_pins_that_are_refused_are_explained(make_waypost):
     made = make_waypost(sections={"pool": {"pins": "refuse"}})
     with made.connect() as raw:

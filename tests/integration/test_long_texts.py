@@ -126,7 +126,6 @@ def test_a_cancel_request_meanwhile_is_for_that_text(one_worker):
         first.sock.sendall(wire.query(TEXTS["calls"]))  # the reader is at work
         conn.sock.sendall(wire.query("SELECT pg_sleep(50) /* " + "x" * 20_000 + " */"))
         time.sleep(0.02)
-        conn.cancel()
-        assert wire.sqlstates(conn.until()) == ["57014"]
+        assert wire.sqlstates(conn.until_cancelled()) == ["57014"]
         assert conn.rows("SELECT 7") == [["7"]]
         first.until()

@@ -2,13 +2,12 @@
 
 import json
 import subprocess
-import urllib.parse
-import urllib.request
 
 import pytest
 from cluster import REPLICAS
+from prometheus import scraping
 from test_fence import asynchronous, replay_paused
-from waypost import eventually, free_port
+from waypost import eventually
 
 pytestmark = pytest.mark.proxy
 
@@ -73,35 +72,16 @@ def test_promtool_is_content(waypost):
 
 
 def test_a_real_prometheus_scrapes_it(waypost, tmp_path):
-    config = tmp_path / "prometheus.yml"
-    config.write_text(
-        "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\nscrape_configs:\n- job_name: waypost\n"
-        f"  static_configs: [{{targets: ['127.0.0.1:{waypost.admin_port}']}}]\n"
-    )
-    port = free_port()
-    with open(tmp_path / "prometheus.log", "wb") as log:
-        process = subprocess.Popen(
-            ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path}/data",
-             f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log,
-        )  # fmt: skip
-    try:
+    with scraping(waypost, tmp_path) as ask:
 
         def value(expression):
-            url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
-            try:
-                with urllib.request.urlopen(url, timeout=5) as reply:
-                    result = json.load(reply)["data"]["result"]
-            except OSError:
-                return None
-            return float(result[0]["value"][1]) if result else None
+            found = ask("query", query=expression)
+            return float(found["result"][0]["value"][1]) if found and found["result"] else None
 
         eventually(lambda: value('up{job="waypost"}') == 1, 30, "up")
         eventually(lambda: value("sum(waypost_server_up)") == 3, 30, "three servers up")
         assert value("sum(waypost_queries_total)") > 0
         assert value('sum(scrape_samples_scraped{job="waypost"})') > 50
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def test_status_warns_while_commits_wait_for_a_standby_that_is_not_there(cluster, waypost):

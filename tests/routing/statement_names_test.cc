@@ -208,6 +208,56 @@ TEST_CASE("a batch without an end plans no more than it has names", "[routing][s
   CHECK(names.Find("kept") == nullptr);
 }
 
+TEST_CASE("what was planned at places that are forgotten counts as before", "[routing][statement_names]") {
+  std::mt19937 random(20261127);
+  const auto below = [&](unsigned n) { return std::uniform_int_distribution<unsigned>(0, n - 1)(random); };
+  const std::vector<std::string> all{"", "a", "b", "c", "d"};
+  for (int round = 0; round < 200; ++round) {
+    StatementNames names;
+    Model::Names answered, planned;
+    for (const auto& name : all) {
+      if (name.empty() || below(2) == 0) continue;
+      const auto statement = Make("s");
+      names.Set(name, statement);
+      Model::Put(answered, name, statement);
+    }
+    names.EndBatch();
+    planned = answered;
+    for (auto left = below(60); left > 0; --left) {
+      const auto& name = all[below(5)];
+      if (below(10) == 0) {
+        names.PlanNone();
+        Model::PutNone(planned);
+      } else if (below(5) == 0) {
+        const auto told = Make("s"), untold = Model::Get(planned, name);
+        if (untold == nullptr || Model::Get(answered, name) == untold) continue;
+        names.Tell(name, untold, told);
+        Model::Put(planned, name, told);
+      } else {
+        const auto statement = below(3) == 0 ? nullptr : Make("s");
+        names.Plan(name, statement);
+        Model::Put(planned, name, statement);
+      }
+      if (below(4) == 0) names.ForgetPlaces();
+      for (const auto& each : all) {
+        REQUIRE(names.Find(each) == Model::Get(planned, each));
+        REQUIRE(names.FindAt(each, 0) == Model::Get(answered, each));
+      }
+    }
+    const bool kept = below(2) == 0;
+    if (kept) names.KeepBatch();
+    if (kept && below(2) == 0) {
+      names.UndoBatch();
+      for (const auto& each : all)
+        if (!each.empty()) REQUIRE(names.FindAt(each, 0) == Model::Get(answered, each));
+      continue;
+    }
+    names.EndBatch();
+    for (const auto& each : all)
+      if (!each.empty()) REQUIRE(names.Find(each) == Model::Get(kept ? planned : answered, each));
+  }
+}
+
 TEST_CASE("names come in the order in which they were given", "[routing][statement_names]") {
   StatementNames names;
   const auto one = Make("one");

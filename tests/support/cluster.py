@@ -1,6 +1,8 @@
 """The throwaway PostgreSQL cluster of deploy/cluster.sh, and what its servers themselves say they ran."""
 
 import contextlib
+import functools
+import itertools
 import os
 import pathlib
 import random
@@ -35,14 +37,30 @@ def new_marker():
     return "m" + uuid.uuid4().hex[:14]
 
 
+def own_ports():
+    """Where this process looks for ports: below those that outgoing connections take, and apart from the processes of the
+    same run, which would else take a port between our look and our server's start."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    each = 12000 // workers
+    return range(20000 + worker * each, 20000 + (worker + 1) * each)
+
+
+@functools.cache
+def ports_in_turn():
+    ports = list(own_ports())
+    random.shuffle(ports)
+    return itertools.cycle(ports)
+
+
 def free_ports(count):
-    """Ports that nobody listens on now, outside the range that outgoing connections take theirs from."""
+    """Ports that nobody listens on now. None is given twice before all others were: who asked first may not listen there yet."""
     found = []
     while len(found) < count:
-        port = random.randint(20000, 32000)
+        port = next(ports_in_turn())
         with contextlib.closing(socket.socket()) as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            found += [port] if port not in found else []
+            found.append(port)
     return found
 
 

@@ -159,13 +159,15 @@ class Server {
   }
 
   const std::string name;
-  bool up = true;
+  bool up = true;  // answers the monitor
+  mutable TimePoint sampled{seconds(1000)};  // when it last did
   bool replica = false;
   std::uint64_t wal = 0x3000;  // inserted, or of a replica replayed
   bool lags = false;  // a replica that replays nothing for the time being
   bool hangs = false;  // runs what comes, and does not answer
   bool links_hang = false;  // the same of Waypost's own questions
   std::string fails_with;  // a SQLSTATE: of every SELECT
+  std::string cannot_parse;  // a text that fails when it is parsed next; once
   bool cancels_hang = false;  // the connections of cancel requests stay open, until EndCancels()
   void EndCancels() {
     for (auto& backend : backends)
@@ -181,6 +183,7 @@ class Server {
   std::optional<std::size_t> answers_left;
   std::size_t answered = 0;  // bytes of answers to statements so far
   std::vector<Ran> ran;
+  std::vector<std::string> parsed;  // the names that it was given
   std::vector<std::uint32_t> cancelled;  // pids
   std::vector<std::unique_ptr<Backend>> backends;
 };
@@ -229,6 +232,17 @@ class World {
   void Run();
   // Time passes, in steps in which the prober looks at the servers.
   void Pass(milliseconds time);
+  // Time passes, and neither the prober nor a session moves: the process stood still, or its machine did.
+  void StandStill(milliseconds time) { loop->Step(time); }
+  // "b" is the primary, and "a", which does not know it, goes on beside it.
+  void PromoteBeside() {
+    b.replica = false;
+    ++timeline;
+    Show(ServerId{1});
+    Run();
+  }
+  // The session of `client` goes on as another one, as if on another worker. False: it may not now.
+  bool Move(Client& client);
   // A client that has logged in and heard all that it was told.
   Client& Connect(const std::string& database = "d", const std::string& user = "app");
   // One that has said nothing yet.
@@ -236,6 +250,8 @@ class World {
   [[nodiscard]] std::string StartupOf(const std::string& database = "d", const std::string& user = "app") const {
     return wire::Startup({{"user", user}, {"database", database}});
   }
+  // Nothing has been written for a while: from now on a read is sent at once, and held until its proof is there.
+  void BeQuiet(Client& client);
   // The servers as the prober now sees them; `primary`: nobody knows one.
   void Show(std::optional<ServerId> primary);
   // "a" dies, and "b" is the primary.
@@ -282,6 +298,7 @@ class World {
 class Peer::End_ final : public Stream {
  public:
   explicit End_(Peer& peer) : peer_(&peer) {}
+  [[nodiscard]] std::string PeerName() const override { return "[2001:db8::7]:5000"; }
   ~End_() override {
     if (peer_ == nullptr) return;
     peer_->stream_ = nullptr;
@@ -303,8 +320,25 @@ class Peer::End_ final : public Stream {
     peer_->finished_ = true;
     peer_->user_ = nullptr;
   }
+  void Start(StreamUser& user) override { peer_->Report(&user); }
+  std::unique_ptr<DetachedStream> Detach() override {
+    if (peer_ == nullptr || peer_->finished_ || peer_->full_) return nullptr;
+    peer_->stream_ = nullptr;
+    peer_->user_ = nullptr;
+    return std::make_unique<Detached>(*std::exchange(peer_, nullptr));
+  }
   [[nodiscard]] unsigned Retransmissions() const override { return peer_ == nullptr ? 0 : peer_->retransmissions; }
+  void ReportTo(StreamUser& user) override {
+    if (peer_ != nullptr) peer_->user_ = &user;
+  }
   Peer* peer_;  // nullptr: gone
+
+ private:
+  struct Detached final : DetachedStream {
+    explicit Detached(Peer& of) : peer(of) {}
+    std::unique_ptr<Stream> Attach(Loop&) override { return peer.Open(nullptr, false); }
+    Peer& peer;
+  };
 };
 
 inline Peer::~Peer() {
@@ -497,7 +531,10 @@ inline void Backend::OnExtended(char type, std::string_view body) {
   if (type == 'P') {
     const std::string name(fields.CString());
     statements_[name] = fields.CString();
-    out = wire::Message('1');
+    server_.parsed.push_back(name);
+    const bool fails = !server_.cannot_parse.empty() && server_.cannot_parse == statements_[name];
+    if (fails) server_.cannot_parse.clear();
+    out = fails ? Fail("42P01") : wire::Message('1');
   } else if (type == 'B') {
     const std::string portal(fields.CString());
     portals_[portal] = statements_[std::string(fields.CString())];
@@ -614,7 +651,7 @@ class World::Link final : public Connector {
 };
 
 inline World::World(const std::function<void(Config&)>& configure) {
-  static const bool kQuiet = ConfigureLog(LogLevel::kError, "");
+  static const bool kQuiet = ConfigureLog({.level = LogLevel::kError, .format = LogFormat::kText, .file = ""});
   (void)kQuiet;
   b.replica = true;
   auto made = std::make_shared<Config>();
@@ -657,7 +694,8 @@ inline View World::ViewNow() const {
     seen.system_identifier = 7;
     seen.timeline = timeline;
     seen.started_us = 1;
-    seen.sampled = loop == nullptr ? TimePoint(seconds(1000)) : loop->Now();
+    if (server->up && loop != nullptr) server->sampled = loop->Now();
+    seen.sampled = server->sampled;
     seen.max_connections = 4;
     seen.insert_lsn = seen.flush_lsn = seen.replay_lsn = Lsn{server->wal};
     if (!server->replica) continue;
@@ -671,6 +709,14 @@ inline View World::ViewNow() const {
 inline void World::Show(std::optional<ServerId> primary) {
   primary_ = primary;
   worker->SetView(ViewNow());
+}
+
+inline void World::BeQuiet(Client& client) {
+  for (int i = 0; i < 3; ++i) {
+    Pass(milliseconds{500});
+    client.Say(wire::Query("SELECT * FROM t"));
+  }
+  client.Hears();
 }
 
 inline void World::Run() {
@@ -703,6 +749,16 @@ inline Client& World::ComeIn() {
   auto stream = client.Open(nullptr, false);
   client.Report(worker->Accept(std::move(stream), "peer", "listener"));
   return client;
+}
+
+inline bool World::Move(Client& client) {
+  if (client.user_ == nullptr) return false;
+  SessionRecord record;
+  auto detached = static_cast<Session*>(client.user_)->Leave(record);
+  if (!detached) return false;
+  worker->Receive(std::move(record), detached->Attach(*loop));
+  Run();
+  return true;
 }
 
 inline Client& World::Connect(const std::string& database, const std::string& user) {

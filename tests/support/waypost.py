@@ -78,7 +78,7 @@ class Waypost:
             {"name": n, "host": "127.0.0.1", "port": p, **self.sections.get("server", {})}
             for n, p in self.cluster.ports.items()
         ]
-        users = self.users or [{"name": "openfire", "password": "openfire"}]
+        users = [{"name": "openfire", "password": "openfire"}] if self.users is None else self.users
         parts = [toml_table("", self.sections.get("top", {}))]
         for name, table in tables.items():
             parts += [toml_table(f"[[{name}]]", t) for t in table] if isinstance(table, list) else [toml_table(f"[{name}]", table)]

@@ -11,6 +11,7 @@ import hmac
 import os
 import socket
 import struct
+import threading
 from typing import NamedTuple
 
 PROTOCOL_3_0 = 196608
@@ -167,8 +168,8 @@ def _salted_password(password, salt, iterations):
 class Wire:
     """One socket. Every read has a deadline; nothing blocks for ever."""
 
-    def __init__(self, host, port, timeout=15.0):
-        self.sock = socket.create_connection((host, port), timeout=timeout)
+    def __init__(self, host, port, timeout=15.0, source=None):
+        self.sock = socket.create_connection((host, port), timeout=timeout, source_address=source and (source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.parameters = {}
@@ -309,10 +310,27 @@ class Wire:
             while sock.recv(1024):
                 pass
 
+    def until_cancelled(self):
+        """until(), of a statement that is cancelled now, and again each second: a request may overtake the statement."""
+        ended = threading.Event()
 
-def connect(port, user="openfire", password="openfire", database="openfire", host="127.0.0.1", timeout=15.0, **params):
-    """A connection that is logged in."""
-    wire = Wire(host, port, timeout)
+        def cancel():
+            while not ended.wait(1.0):
+                self.cancel()
+
+        self.cancel()
+        again = threading.Thread(target=cancel)
+        again.start()
+        try:
+            return self.until()
+        finally:
+            ended.set()
+            again.join()
+
+
+def connect(port, user="openfire", password="openfire", database="openfire", host="127.0.0.1", timeout=15.0, source=None, **params):
+    """A connection that is logged in; `source`: the address that it comes from."""
+    wire = Wire(host, port, timeout, source)
     try:
         wire.login(user, password, database, **params)
     except BaseException:

@@ -345,13 +345,17 @@ TEST_CASE("the port answers HTTP, refuses garbage, and is not shared", "[core][a
   AdminServer server(fixture.Sources());
   const auto port = server.Start("127.0.0.1", 0);
   REQUIRE(port);
-  const std::string head = " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+  const std::string head = " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
   const std::string health = Talk(*port, "GET /healthz" + head + "\r\n");
   CHECK(health.starts_with("HTTP/1.1 200 OK\r\n"));
   CHECK(Contains(health, "Cache-Control: no-store"));
   CHECK(Talk(*port, "DELETE /healthz" + head + "\r\n").starts_with("HTTP/1.1 405 "));
   CHECK(Contains(Talk(*port, "DELETE /healthz" + head + "\r\n"), "Allow: GET, HEAD"));
-  CHECK(Talk(*port, "GARBAGE\r\n\r\n").starts_with("HTTP/1.1 400 "));
+  for (const char* garbage : {"GET /healthz\r\n\r\n", "GARBAGE /healthz SMTP/1.0\r\n\r\n", "GET  \r\n\r\n"})
+    CHECK(Talk(*port, garbage).starts_with("HTTP/1.1 400 "));
+  const std::string to_binary = Talk(*port, "\x7f\x01 \x02\r\n\r\n");
+  CHECK((to_binary.empty() || to_binary.starts_with("HTTP/1.1 400 ")));  // libmicrohttpd 1.0 closes, older ones answer
+  CHECK(Talk(*port, "GARBAGE\r\n\r\n").empty());  // closed without an answer: there is nobody who speaks HTTP
   const std::string large(kMaxAdminBodyBytes + 1, 'a');
   CHECK(Talk(*port, "POST /api/v1/route" + head + "Content-Length: " + std::to_string(large.size()) + "\r\n\r\n" + large)
             .starts_with("HTTP/1.1 413 "));
@@ -382,6 +386,34 @@ TEST_CASE("what keeps every read on the primary is told wherever one looks", "[c
   CHECK(Contains(status, "none may be read from") == !kept.empty());
   const auto metrics = api.Handle({"GET", "/metrics", ""}).body;
   CHECK(Contains(metrics, kept.empty() ? "waypost_reads_kept_on_primary 0\n" : "waypost_reads_kept_on_primary 1\n"));
+}
+
+TEST_CASE("the index lists what there is, and nobody has to guess", "[core][admin]") {
+  Fixture fixture;
+  fixture.run.read_from = ReadFrom::kStreaming;
+  const auto index = fixture.Ask("GET", "/api/v1");
+  CHECK(index.status == 200);
+  CHECK(index.content_type == "application/json");
+  for (const auto* path : {"/metrics", "/readyz", "/api/v1/status", "/api/v1/route"})
+    CHECK(Contains(index.body, "\"path\":\"" + std::string(path) + "\""));
+  CHECK(fixture.Ask("POST", "/api/v1").status == 405);
+  CHECK(Contains(fixture.Ask("GET", "/api/v1/status").body, R"("read_from":"streaming")"));
+}
+
+TEST_CASE("files are served beside the API and counted as one path", "[core][admin]") {
+  Fixture fixture;
+  auto sources = fixture.Sources();
+  static const StaticFile file{"/page/x.js", "text/javascript", "1", {{"X-Of-Page", "yes"}}};
+  sources.files = [](std::string_view path) { return path == file.path ? &file : nullptr; };
+  AdminApi api(sources);
+  const auto answer = api.Handle({"GET", "/page/x.js", ""});
+  CHECK(answer.status == 200);
+  CHECK(answer.body == "1");
+  CHECK(answer.headers == file.headers);
+  CHECK(api.Handle({"POST", "/page/x.js", ""}).status == 404);
+  api.Count("GET", "/page/x.js", 200);
+  CHECK(
+      Contains(api.Handle({"GET", "/metrics", ""}).body, R"(waypost_admin_requests_total{route="/",method="GET",code="200"} 1)"));
 }
 
 }  // namespace waypost

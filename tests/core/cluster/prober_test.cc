@@ -14,6 +14,7 @@
 
 #include "core/cluster/control_query.h"
 #include "core/cluster/name_lookup.h"
+#include "core/cluster/server_places.h"
 
 namespace waypost {
 namespace {
@@ -124,6 +125,24 @@ TEST_CASE("a server with a name is reached at its addresses", "[core][prober]") 
   prober.Stop();
 }
 
+TEST_CASE("there is a place for so many names of servers, and none is given away", "[core][prober]") {
+  const auto config_of = [](std::size_t first, std::size_t count) {
+    Config config;
+    for (std::size_t i = first; i < first + count; ++i) config.servers.emplace_back().name = "pg" + std::to_string(i);
+    return config;
+  };
+  ServerPlaces places;
+  places.Take(config_of(0, kMaxServers - 1));
+  places.Take(config_of(0, 1));
+  CHECK(places.names().size() == kMaxServers - 1);
+  CHECK(places.Lacking(config_of(kMaxServers - 1, 2)) == "pg" + std::to_string(kMaxServers));
+  CHECK(places.Lacking(config_of(kMaxServers - 1, 1)).empty());
+  places.Take(config_of(kMaxServers - 1, 1));
+  CHECK(places.Lacking(config_of(0, kMaxServers)).empty());
+  CHECK(places.Lacking(config_of(1000, 1)) == "pg1000");
+  CHECK(places.names().back() == "pg" + std::to_string(kMaxServers - 1));
+}
+
 TEST_CASE("server ids stay by name over reloads", "[core][prober]") {
   const Port one(false), two(false), three(false);
   const auto metrics = std::make_unique<WorkerMetrics>();
@@ -163,13 +182,39 @@ TEST_CASE("a connection string quotes what it is given", "[core][control_query]"
   MonitorConfig monitor;
   monitor.user = "o'hara";
   monitor.password = "a\\b' host=evil";
-  const std::string info = MonitorConninfo(monitor, "::1", 5432, "my db", milliseconds(1500));
+  ServerConfig server;
+  server.host = "::1";
+  const std::string info = MonitorConninfo(monitor, server, "my db", milliseconds(1500));
   CHECK(info.find("user='o\\'hara'") != std::string::npos);
   CHECK(info.find("password='a\\\\b\\' host=evil'") != std::string::npos);
   CHECK(info.find("hostaddr='::1'") != std::string::npos);
   CHECK(info.find("dbname='my db'") != std::string::npos);
   CHECK(info.find("statement_timeout=1500") != std::string::npos);
   CHECK(FirstLine("FATAL: x\ty\nDETAIL: z") == "FATAL: x y");
+}
+
+TEST_CASE("the monitor encrypts as the data connections do, by the files given alone", "[core][control_query]") {
+  ServerConfig server;
+  server.host = "10.0.0.1";
+  SECTION("not at all") { CHECK(MonitorConninfo({}, server, "d", milliseconds(1)).find("sslmode=disable") != std::string::npos); }
+  SECTION("without a look at whose certificate it is") {
+    server.tls = ServerTls::kRequire;
+    const auto info = MonitorConninfo({}, server, "d", milliseconds(1));
+    CHECK(info.find("sslmode=require sslrootcert='/dev/null/none' sslcrl='/dev/null/none' sslcert='/dev/null/none'") !=
+          std::string::npos);
+  }
+  SECTION("another name than the address") {
+    server.tls = ServerTls::kVerifyFull;
+    server.tls_ca = "/etc/it's.crt";
+    server.tls_server_name = "pg0.example";
+    const auto info = MonitorConninfo({}, server, "d", milliseconds(1));
+    CHECK(info.find("host='pg0.example' hostaddr='10.0.0.1'") != std::string::npos);
+    CHECK(info.find("sslmode=verify-full sslrootcert='/etc/it\\'s.crt'") != std::string::npos);
+    CHECK(AtAddresses(server, {"10.0.0.2", "10.0.0.3"}) == " host='pg0.example,pg0.example' hostaddr='10.0.0.2,10.0.0.3'");
+    CHECK(AtAddressesIfNamedOtherwise(server, milliseconds(1)).empty());
+    server.host = "localhost";
+    CHECK(AtAddressesIfNamedOtherwise(server, milliseconds(10'000)).find("hostaddr=") != std::string::npos);
+  }
 }
 
 }  // namespace waypost

@@ -1,28 +1,14 @@
 #include "core/cluster/state_file.h"
 
 #include <catch2/catch.hpp>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
+
+#include "tests/support/folder.h"
 
 namespace waypost {
 namespace {
-
-struct Folder {
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "waypost-state-XXXXXX").string();
-    path = mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::filesystem::path path;
-};
-
-std::string Contents(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 void Write(const std::filesystem::path& path, const std::string& text) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
@@ -34,7 +20,7 @@ SavedState State(std::uint32_t timeline) { return {{{7263847561029384756, timeli
 
 TEST_CASE("what is saved is there when the file is opened again", "[core][state_file]") {
   const Folder folder;
-  const auto path = (folder.path / "state").string();
+  const auto path = folder.File("state");
   {
     auto file = StateFile::Open(path);
     REQUIRE(file.ok());
@@ -52,7 +38,7 @@ TEST_CASE("what is saved is there when the file is opened again", "[core][state_
 
 TEST_CASE("a record torn at any byte leaves the one before", "[core][state_file]") {
   const Folder folder;
-  const auto path = (folder.path / "state").string();
+  const auto path = folder.File("state");
   std::string before, after;
   {
     auto file = StateFile::Open(path);
@@ -79,20 +65,19 @@ TEST_CASE("a record torn at any byte leaves the one before", "[core][state_file]
 
 TEST_CASE("what is no state file is not taken for one, nor written over", "[core][state_file]") {
   const Folder folder;
-  const auto path = (folder.path / "state").string();
+  const auto path = folder.File("state");
   Write(path, "[server]\nname = \"pg0\"\n");
   const auto file = StateFile::Open(path);
   REQUIRE_FALSE(file.ok());
   CHECK(file.error().find("it holds something else than Waypost's state") != std::string::npos);
   CHECK(Contents(path) == "[server]\nname = \"pg0\"\n");
-  CHECK(StateFile::Open((folder.path / "no" / "such").string())
-            .error()
-            .find("cannot open or create it: No such file or directory") != std::string::npos);
+  CHECK(StateFile::Open(folder.File("no/such")).error().find("cannot open or create it: No such file or directory") !=
+        std::string::npos);
 }
 
 TEST_CASE("an operator's word is read while the file is open", "[core][state_file]") {
   const Folder folder;
-  const auto path = (folder.path / "state").string();
+  const auto path = folder.File("state");
   auto mine = StateFile::Open(path);
   auto his = StateFile::Open(path);
   REQUIRE(mine.ok());

@@ -66,8 +66,8 @@ TEST_CASE("the shortest useful configuration loads, all else by default", "[core
 
 TEST_CASE("a fault says where, what was found and what was expected", "[core][config]") {
   const auto [lines, message] = GENERATE(table<std::string, std::string>({
-      {"workers = -1", "w.toml:1:workers: found -1, expected a whole number from 0 to 1024"},
-      {"workers = 'many'", "w.toml:1:workers: found \"many\", expected a whole number from 0 to 1024"},
+      {"workers = -1", "w.toml:1:workers: found -1, expected a whole number from 0 to 64"},
+      {"workers = 'many'", "w.toml:1:workers: found \"many\", expected a whole number from 0 to 64"},
       {"drain_timeout = '5 parsecs'",
        "w.toml:1:drain_timeout: found \"5 parsecs\", expected a duration from 0 to 30d, as "
        "\"5ms\", \"30s\", "
@@ -86,6 +86,16 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
        "w.toml:2:listen.address: found \"localhost\", expected an IP address, as \"127.0.0.1\", "
        "\"0.0.0.0\" or \"::1\""},
       {"[listen]\nprot = 1", "w.toml:2:listen.prot: unknown key; did you mean port?"},
+      {"[tracing]\nendpoint = 'localhost:4318'",
+       "w.toml:2:tracing.endpoint: found \"localhost:4318\", expected the URL of a collector, as "
+       "\"http://127.0.0.1:4318/v1/traces\""},
+      {"[auth]\nquery_user = 'a'\nauth_query = 'SELECT 1'",
+       "w.toml:3:auth.auth_query: found no $1, expected it where the name of the user is to stand"},
+      {"[auth]\nauth_dbname = 'x'", "w.toml:2:auth.auth_dbname: found without query_user, expected the role that asks beside it"},
+      {"[auth]\nquery_password = 'x'",
+       "w.toml:2:auth.query_password: found without query_user, expected the role that asks beside it"},
+      {"[auth]\nquery = 'x'", "w.toml:2:auth.query: unknown key; did you mean auth_query?"},
+      {"[tracing]\nsample = 2", "w.toml:2:tracing.sample: found 2, expected a fraction from 0.0 to 1.0"},
       {"[listen]\nworkers = 2", "w.toml:2:listen.workers: unknown key; it belongs before the first [table] of the file"},
       {"[listne]\nport = 1", "w.toml:1:listne: unknown table; did you mean listen?"},
       {"zzz = 1", "w.toml:1:zzz: unknown key"},
@@ -121,12 +131,30 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
        "w.toml:2:pool.min_size: found min_size 5 and max_size 2, expected min_size to be at most "
        "max_size"},
       {"[limits]\nmax_clients = 0", "w.toml:2:limits.max_clients: found 0, expected a whole number from 1 to 1000000"},
+      {"[limits]\nmax_clients_per_address = -1",
+       "w.toml:2:limits.max_clients_per_address: found -1, expected a whole number from 0 to 1000000"},
+      {"[limits]\nlogins_per_address = '5/s'",
+       "w.toml:2:limits.logins_per_address: found \"5/s\", expected a whole number from 0 to 1000000"},
+      {"[limits]\nunlimited_addresses = ['10.0.0.0/8', '10.0.0.0/33']",
+       "w.toml:2:limits.unlimited_addresses: found \"10.0.0.0/33\", expected an address or a range, as \"192.0.2.0/24\" or "
+       "\"2001:db8::/32\""},
+      {"[limits]\nunlimited_addresses = ['localhost']",
+       "w.toml:2:limits.unlimited_addresses: found \"localhost\", expected an address or a range, as \"192.0.2.0/24\" or "
+       "\"2001:db8::/32\""},
+      {"[limits]\nfailed_login_delay = '2h'",
+       "w.toml:2:limits.failed_login_delay: found \"2h\", expected a duration from 0 to 1m, as \"5ms\", \"30s\", "
+       "\"10m\", \"1h\", \"2d\" or a number of milliseconds"},
+      {"[[database]]\nname = 'd'\nmax_clients = -1",
+       "w.toml:3:database.max_clients: found -1, expected a whole number from 0 to 1000000"},
       {"[limits]\nmax_logins = 0", "w.toml:2:limits.max_logins: found 0, expected a whole number from 1 to 1000000"},
       {"[listen]\nmax_clients = 5\n[limits]\nmax_clients = 5",
        "w.toml:4:limits.max_clients: found here and in [listen], expected it once"},
       {"[log]\nlevel = 'loud'",
        "w.toml:2:log.level: found \"loud\", expected one of \"trace\", \"debug\", \"info\", "
        "\"warn\", \"error\""},
+      {"[log]\nqueries = 'some'",
+       "w.toml:2:log.queries: found \"some\", expected one of \"off\", \"slow\", \"sampled\", \"all\""},
+      {"[log]\nformat = 'xml'", "w.toml:2:log.format: found \"xml\", expected one of \"text\", \"json\""},
       {"[[database]]\nmode = 'session'",
        "w.toml:1:database.name: found nothing, expected a name\n"
        "w.toml:2:database.mode: unknown key; did you mean pool_mode?"},
@@ -204,7 +232,7 @@ TEST_CASE("all faults come in one go, by line", "[core][config]") {
         "watches the servers\n"
         "w.toml:server: found no [[server]], expected at least one, with name, host and port\n"
         "w.toml:user: found no [[user]], expected at least one: nobody could log in\n"
-        "w.toml:1:workers: found \"x\", expected a whole number from 0 to 1024\n"
+        "w.toml:1:workers: found \"x\", expected a whole number from 0 to 64\n"
         "w.toml:3:pool.mode: found \"y\", expected one of \"transaction\", \"session\", "
         "\"statement\"\n"
         "w.toml:4:zzz: unknown table");
@@ -234,6 +262,45 @@ TEST_CASE("the state file is beside the configuration, unless its path is absolu
   };
   CHECK(at("waypost.state") == "/etc/waypost/waypost.state");
   CHECK(at("/var/lib/waypost/state") == "/var/lib/waypost/state");
+}
+
+TEST_CASE("a listener's TLS is whole, or a fault", "[core][config]") {
+  const auto error_of = [](const std::string& lines) { return ErrorOfTop("[listen]\n" + lines); };
+  CHECK(error_of("tls='require'\ntls_cert='c'\ntls_key='k'\ntls_client_ca='ca'\ntls_min='1.3'") == "no error");
+  CHECK(error_of("tls='disable'\ntls_cert='c'\ntls_key='k'") == "no error");
+  CHECK(error_of("tls='on'").find("listen.tls: found \"on\", expected") != std::string::npos);
+  CHECK(error_of("tls='allow'\ntls_key='k'").find("listen.tls_cert: found nothing, expected a file in PEM form") !=
+        std::string::npos);
+  CHECK(error_of("tls='allow'\ntls_cert='c'").find("listen.tls_key: found nothing, expected a file in PEM form") !=
+        std::string::npos);
+  CHECK(error_of("tls_cert='c'\ntls_key='k'").find("listen.tls_cert: found without tls, expected") != std::string::npos);
+  CHECK(error_of("tls='allow'\ntls_cert='c'\ntls_key='k'\ntls_client_ca='ca'").find("expected tls = \"require\"") !=
+        std::string::npos);
+  CHECK(error_of("tls='allow'\ntls_cert='c'\ntls_key='k'\ntls_min='1.1'").find("listen.tls_min: found \"1.1\"") !=
+        std::string::npos);
+  const auto config = ParseConfig(std::string("[listen]\ntls='allow'\ntls_cert='/etc/c'\ntls_key='k'\n") +
+                                      (std::string(kWhole).substr(std::string(kWhole).find("[admin]"))),
+                                  "/srv/w.toml");
+  REQUIRE(config);
+  CHECK(config->listeners.at(0).tls == ListenTls::kAllow);
+  CHECK(config->listeners.at(0).tls_cert == "/etc/c");
+  CHECK(config->listeners.at(0).tls_key == "/srv/k");
+}
+
+TEST_CASE("TLS to a server verifies all that it says, or is a fault", "[core][config]") {
+  const auto error_of = [](const std::string& lines) {
+    return ErrorOf("[monitor]\nuser='m'\n[[user]]\nname='u'\npassword='p'\n[[server]]\nname='a'\nhost='::1'", lines);
+  };
+  CHECK(error_of("tls='verify-full'\ntls_ca='ca'\ntls_cert='c'\ntls_key='k'\ntls_server_name='pg0.example'") == "no error");
+  CHECK(error_of("tls='prefer'") == "no error");
+  CHECK(error_of("tls='disable'\ntls_ca='ca'") == "no error");
+  CHECK(error_of("tls='verify'").find("server.tls: found \"verify\", expected") != std::string::npos);
+  CHECK(error_of("tls='verify-ca'").find("server.tls_ca: found nothing") != std::string::npos);
+  CHECK(error_of("tls='require'\ntls_ca='ca'").find("server.tls_ca: found where nothing is verified") != std::string::npos);
+  CHECK(error_of("tls='require'\ntls_cert='c'").find("server.tls_cert: found alone") != std::string::npos);
+  CHECK(error_of("tls_ca='ca'").find("server.tls_ca: found without tls") != std::string::npos);
+  CHECK(error_of("tls='verify-full'\ntls_ca='ca'\ntls_server_name='a b'").find("server.tls_server_name: found \"a b\"") !=
+        std::string::npos);
 }
 
 TEST_CASE("secrets come from the environment or a file", "[core][config]") {

@@ -43,6 +43,33 @@ TEST_CASE("a server is offered the newest protocol and may speak an older one", 
   }
 }
 
+TEST_CASE("over TLS a login is bound to the server's certificate where it can be", "[core][server_login]") {
+  ServerConfig server;
+  ServerLogin login(server, "u", "d", {}, {.password = "secret", .has_password = true, .keys = {}});
+  const auto answer_to = [&](const std::string& mechanisms) {
+    const auto request = wire::Message('R', wire::U32(10) + mechanisms + std::string(1, '\0'));
+    std::string out;
+    Bytes in = AsBytes(request);
+    CHECK(login.OnBytes(in, out) == ServerLogin::Progress::kGoOn);
+    return out.substr(5);
+  };
+  const std::string plain("SCRAM-SHA-256\0", 14), plus("SCRAM-SHA-256-PLUS\0", 19);
+  SECTION("offered") {
+    login.BindTo(std::string(32, 'e'));
+    CHECK(answer_to(plus + plain).starts_with(plus));
+    CHECK(answer_to(plus + plain).find("p=tls-server-end-point,,n=,r=") != std::string::npos);
+  }
+  SECTION("not offered: the server hears that we could have") {
+    login.BindTo(std::string(32, 'e'));
+    CHECK(answer_to(plain).starts_with(plain));
+    CHECK(answer_to(plain).find("y,,n=,r=") != std::string::npos);
+  }
+  SECTION("without TLS") {
+    CHECK(answer_to(plus + plain).starts_with(plain));
+    CHECK(answer_to(plain).find("n,,n=,r=") != std::string::npos);
+  }
+}
+
 TEST_CASE("a server may not choose a protocol that it was not offered", "[core][server_login]") {
   Login one;
   CHECK(one.Hear(Negotiated(GENERATE(0x30003U, 0x40000U, 0x20000U, 0U))) == ServerLogin::Progress::kFailed);

@@ -112,6 +112,26 @@ TEST_CASE("what waits for a place is cancelled here", "[core][session][cancel]")
   CHECK(world.a.TimesRun(kInsert) == 1);
 }
 
+TEST_CASE("a cancel request during a run that does not count ends the statement", "[core][session][cancel]") {
+  World world;
+  auto& client = world.Connect();
+  world.BeQuiet(client);
+  world.b.withheld.emplace();
+  enum class Run { kSentTooEarly, kFailed, kLost };
+  const auto run = GENERATE(Run::kSentTooEarly, Run::kFailed, Run::kLost);
+  if (run == Run::kSentTooEarly) world.Write(world.a);  // past this Waypost
+  if (run == Run::kFailed) world.b.fails_with = "40001";
+  client.Say(Query("SELECT two FROM t"));
+  REQUIRE(world.b.TimesRun("SELECT two") == 1);
+  Cancel(world, client);
+  CHECK(world.b.cancelled.size() == 1);
+  if (run == Run::kLost) world.b.serving().front()->End("connection reset by peer");
+  else world.b.LetGo();  // answered before the request came
+  world.Pass(milliseconds{50});
+  CHECK(client.Hears() == kCancelled);
+  CHECK(world.a.TimesRun("SELECT two") == 0);
+}
+
 TEST_CASE("what waits for a primary is cancelled here", "[core][session][cancel]") {
   World world;
   auto& client = world.Connect();

@@ -291,6 +291,99 @@ TEST_CASE("a read of which the client has heard nothing runs elsewhere when its 
   CHECK(client.Hears() == "T D(a) C(SELECT 1) Z(I)");
 }
 
+TEST_CASE("a read runs elsewhere when its replica hangs", "[core][session][failover]") {
+  const auto said = GENERATE(as<std::string>{}, Query("SELECT * FROM t"), ExtendedBatch("SELECT * FROM t"));
+  Flight flight;
+  auto& [world, client] = flight;
+  world.b.hangs = true;
+  client.Say(said);
+  REQUIRE(world.b.TimesRun("SELECT") == 1);
+  world.b.links_hang = true;
+  world.b.up = false;
+  world.Pass(milliseconds{2000});
+  const auto heard = client.Hears();
+  CHECK(heard.find("D(a)") != std::string::npos);
+  CHECK(heard.ends_with("C(SELECT 1) Z(I)"));
+}
+
+TEST_CASE("a read that waits for a place on a replica runs elsewhere when that hangs", "[core][session][failover]") {
+  World world([](Config& config) { config.servers[1].max_connections = 1; });
+  auto& first = world.Connect();
+  auto& second = world.Connect();
+  world.b.hangs = true;
+  first.Say(Query("SELECT * FROM t"));
+  second.Say(Query("SELECT * FROM t"));
+  REQUIRE(world.b.TimesRun("SELECT") == 1);
+  world.b.links_hang = true;
+  world.b.up = false;
+  world.Pass(milliseconds{2000});
+  CHECK(first.Hears() == "T D(a) C(SELECT 1) Z(I)");
+  CHECK(second.Hears() == "T D(a) C(SELECT 1) Z(I)");
+}
+
+TEST_CASE("a replica that is silent for a moment is not left", "[core][session][failover]") {
+  Flight flight;
+  auto& [world, client] = flight;
+  world.b.withheld.emplace();
+  client.Say(Query("SELECT * FROM t"));
+  world.b.up = false;
+  world.Pass(milliseconds{900});
+  world.b.up = true;
+  world.Pass(milliseconds{900});
+  world.b.LetGo();
+  world.Run();
+  CHECK(client.Hears() == "T D(b) C(SELECT 1) Z(I)");
+}
+
+TEST_CASE("a primary that hangs is not left: nobody has taken its place", "[core][session][failover]") {
+  const auto said = GENERATE(as<std::string>{}, kInsert, "SELECT * FROM t");
+  Flight flight(Consistency::kPrimary);
+  auto& [world, client] = flight;
+  world.a.withheld.emplace();
+  client.Say(Query(said));
+  world.a.up = false;
+  world.Pass(milliseconds{3000});
+  CHECK(client.Hears() == "");
+  world.a.LetGo();
+  world.Run();
+  CHECK(client.Hears().ends_with("Z(I)"));
+  CHECK(world.a.serving().size() == 1);
+}
+
+TEST_CASE("who stood still sends nothing before the servers were looked at again", "[core][session][failover]") {
+  const auto said = GENERATE(as<std::string>{}, kInsert, "SELECT * FROM t");
+  const bool in_block = GENERATE(false, true), promoted = GENERATE(false, true);
+  CAPTURE(said, in_block, promoted);
+  World world;
+  auto& client = world.Connect();
+  if (in_block) client.Say(Query("BEGIN") + Query(kInsert));
+  client.Hears();
+  world.StandStill(milliseconds{3000});
+  const auto answered = world.a.answered + world.b.answered;
+  client.Send(Query(said) + (in_block ? Query("COMMIT") : std::string()));  // Say() lets the prober look
+  world.Run();
+  CHECK(client.Hears() == "");
+  CHECK(world.a.answered + world.b.answered == answered);
+  if (promoted) world.PromoteBeside();
+  else world.Show(ServerId{0});
+  world.Run();
+  const auto heard = client.Hears();
+  CAPTURE(heard);
+  if (in_block && promoted) CHECK(heard.starts_with("E(40001"));
+  else CHECK(heard.ends_with("Z(I)"));
+  if (!promoted || !in_block) CHECK_FALSE(heard.starts_with("E("));
+  if (promoted) CHECK(world.a.serving().empty());
+}
+
+TEST_CASE("a monitor that is a little late holds up nobody", "[core][session][failover]") {
+  World world;
+  auto& client = world.Connect();
+  world.StandStill(milliseconds{1000});
+  client.Send(Query(kInsert));
+  world.Run();
+  CHECK(client.Hears().ends_with("Z(I)"));
+}
+
 TEST_CASE("fail-over: a read of which rows were forwarded is an error, and the client stays", "[core][session][failover]") {
   const bool extended = GENERATE(false, true);
   const auto consistency = GENERATE(Consistency::kStrict, Consistency::kPrimary);
@@ -338,6 +431,39 @@ TEST_CASE("fail-over: an open transaction is lost with 40001, and the client sta
   CHECK(world.b.ran.empty());
   client.Say(Query(kInsert));
   CHECK(client.Hears() == "C(INSERT 0 1) Z(I)");
+}
+
+TEST_CASE("fail-over: what is to end a lost transaction may be prepared in it, each step by itself",
+          "[core][session][failover]") {
+  const auto name = GENERATE(std::string(), std::string("r"));
+  const auto portal = GENERATE(std::string(), std::string("p"));
+  const auto end = GENERATE(std::string("ROLLBACK"), std::string("COMMIT"));
+  const bool flushes = GENERATE(false, true);
+  CAPTURE(name, portal, end, flushes);
+  Flight flight;
+  auto& [world, client] = flight;
+  const auto then = flushes ? wire::Message('H') : SyncMessage();
+  const std::string ready = flushes ? "" : " Z(E)";
+  client.Hold({Query("BEGIN"), Query(kInsert)});
+  world.a.hangs = true;
+  client.Say(Query("UPDATE t SET x = 1"));
+  FailOver{true}(world);
+  CHECK(client.Hears() == "E(40001) Z(E)");
+  client.Say(SyncMessage());
+  CHECK(client.Hears() == "Z(E)");
+  client.Say(ParseMessage("other", "SELECT 1") + SyncMessage());
+  CHECK(client.Hears() == "E(25P02) Z(E)");
+  client.Say(ParseMessage(name, end) + DescribeMessage('S', name) + then);
+  CHECK(client.Hears() == "1 t n" + ready);
+  client.Say(BindMessage(portal, name) + DescribeMessage('P', portal) + then);
+  CHECK(client.Hears() == "2 n" + ready);
+  client.Say(ExecuteMessage(portal) + SyncMessage());
+  CHECK(client.Hears() == "C(ROLLBACK) Z(I)");
+  CHECK(world.b.ran.empty());
+  client.Hold({Query("BEGIN"), Query(kInsert)});
+  if (name.empty()) client.Say(Query(end));
+  else client.Say(BindMessage("", name) + ExecuteMessage() + SyncMessage());
+  CHECK(client.Hears() == std::string(name.empty() ? "" : "2 ") + "C(" + end + ") Z(I)");
 }
 
 TEST_CASE("fail-over: who commits a transaction that was lost between two statements hears so", "[core][session][failover]") {

@@ -14,15 +14,6 @@ using wire::Query;
 
 const std::string kInsert = "INSERT INTO t VALUES (1)";
 
-// So that a read is sent at once and held until its proof is there: nothing has been written for a while.
-void BeQuiet(World& world, Client& client) {
-  for (int i = 0; i < 3; ++i) {
-    world.Pass(milliseconds{500});
-    client.Say(Query("SELECT * FROM t"));
-  }
-  client.Hears();
-}
-
 }  // namespace
 
 // --- time-outs
@@ -56,6 +47,57 @@ TEST_CASE("one client too many is told so, once it has proved who it is", "[core
   first.Say(wire::Message('X'));
   world.Pass(milliseconds{2});
   CHECK(world.Connect().logged_in());
+}
+
+TEST_CASE("one client too many of a database or an address makes room when it ends", "[core][session][phases]") {
+  const bool of_database = GENERATE(true, false);
+  World world([&](Config& config) {
+    if (of_database) config.databases.push_back({.name = "d", .max_clients = 1, .overrides = {}});
+    else config.per_address.max_clients = 1;
+  });
+  auto& first = world.Connect();
+  CHECK(first.logged_in());
+  CHECK(world.Connect().Hears() == "E(53300!) closed");
+  SECTION("when it ends") { first.Say(wire::Message('X')); }
+  SECTION("also if it was moved") {
+    REQUIRE(world.Move(first));
+    CHECK(world.Connect().Hears() == "E(53300!) closed");
+    first.Say(wire::Message('X'));
+  }
+  world.Pass(milliseconds{2});
+  CHECK(world.Connect().logged_in());
+}
+
+TEST_CASE("addresses that are not limited are not", "[core][session][phases]") {
+  World world([](Config& config) {
+    config.per_address = {.max_clients = 1, .logins_per_second = 1, .unlimited = {*ReadIpRange("2001:db8::7")}};
+  });
+  for (int i = 0; i < 3; ++i) CHECK(world.Connect().logged_in());
+}
+
+TEST_CASE("so many log-ins a second come from one address, begun or not ended", "[core][session][phases]") {
+  World world([](Config& config) { config.per_address.logins_per_second = 2; });
+  CHECK(world.Connect().logged_in());
+  auto& silent = world.ComeIn();
+  silent.Say(world.StartupOf());
+  auto& third = world.ComeIn();
+  third.Say(world.StartupOf());
+  CHECK(third.Hears() == "E(53300!) closed");
+  world.Pass(milliseconds{600});
+  CHECK(world.Connect().logged_in());
+}
+
+TEST_CASE("who fails to log in hears of it after failed_login_delay", "[core][session][phases]") {
+  World world([](Config& config) { config.failed_login_delay = milliseconds{1000}; });
+  auto& client = world.Connect("d", "nobody");
+  client.Hears();
+  const bool goes_on = GENERATE(false, true);
+  if (goes_on) client.Say(wire::Query("SELECT 1"));
+  world.Pass(milliseconds{900});
+  CHECK(client.Hears().empty());
+  CHECK(client.open());
+  world.Pass(milliseconds{700});
+  CHECK(client.Hears() == "E(28P01!) closed");
 }
 
 TEST_CASE("a login waits for a primary, no longer than failover_hold", "[core][session][phases]") {
@@ -141,7 +183,7 @@ TEST_CASE("a batch without its end is sent after 3 ms, whatever it is", "[core][
 TEST_CASE("a read that was sent at once is held until its proof is there", "[core][session][phases]") {
   World world;
   auto& client = world.Connect();
-  BeQuiet(world, client);
+  world.BeQuiet(client);
   world.a.links_hang = true;
   client.Say(Query("SELECT two FROM t"));
   CHECK(world.b.TimesRun("SELECT two") == 1);
@@ -154,7 +196,7 @@ TEST_CASE("a read that was sent at once is held until its proof is there", "[cor
 TEST_CASE("a read that was sent too early is thrown away, and runs where its proof is", "[core][session][phases]") {
   World world;
   auto& client = world.Connect();
-  BeQuiet(world, client);
+  world.BeQuiet(client);
   const bool lags = GENERATE(false, true);
   world.b.lags = lags;
   // Written past this Waypost.

@@ -1,4 +1,5 @@
 // Whole sessions, without a server and without waiting: see tests/support/session_world.h.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <string>
 
@@ -47,6 +48,93 @@ TEST_CASE("a read waits for its replica, and no longer than fence_wait", "[core]
     world.Pass(milliseconds{5});
     CHECK(client.Hears() == "T D(a) C(SELECT 1) Z(I)");
   }
+}
+
+TEST_CASE("what a client hears does not depend on which worker its session is on", "[core][session]") {
+  std::size_t moves = 0;
+  for (const auto& conversation : Conversations()) {
+    CAPTURE(conversation.name);
+    const auto whole = WholeOf(conversation);
+    World world;
+    auto& client = world.Connect();
+    std::string heard;
+    for (const auto& packet : conversation.packets) {
+      moves += world.Move(client) ? 1 : 0;
+      client.Say(packet);
+      heard += (heard.empty() ? "| " : " | ") + client.Hears();
+    }
+    CHECK(heard == whole);
+  }
+  CHECK(moves > Conversations().size());
+}
+
+TEST_CASE("a session that moved has what its client named and set", "[core][session]") {
+  World world;
+  auto& client = world.Connect();
+  client.Say(Query("SET work_mem = '1MB'"));
+  client.Say(ParseMessage("p", "SELECT two FROM t") + SyncMessage());
+  client.Hears();
+  REQUIRE(world.Move(client));
+  REQUIRE(world.Move(client));
+  client.Say(BindMessage("", "p") + ExecuteMessage() + SyncMessage());
+  CHECK(client.Hears() == "2 D(b) D(b) C(SELECT 2) Z(I)");
+  CHECK(world.b.TimesRun("SET work_mem") == 1);
+}
+
+TEST_CASE("the cancel key of a session that moved is good", "[core][session]") {
+  World world;
+  auto& client = world.Connect();
+  REQUIRE(world.Move(client));
+  world.a.hangs = true;
+  client.Say(Query("UPDATE t SET a = 1"));
+  world.ComeIn().Say(client.CancelPacket());
+  CHECK(world.a.cancelled.size() == 1);
+  // Another one has its place now.
+  auto& other = world.Connect();
+  CHECK(other.CancelPacket() != client.CancelPacket());
+}
+
+TEST_CASE("a session does not move while anything ties it", "[core][session]") {
+  World world;
+  auto& client = world.Connect();
+  SECTION("a block") { client.Say(Query("BEGIN") + Query("INSERT INTO t VALUES (1)")); }
+  SECTION("a block that no server has heard of") { client.Say(Query("BEGIN")); }
+  SECTION("a statement under way") {
+    world.a.hangs = true;
+    client.Say(Query("INSERT INTO t VALUES (1)"));
+  }
+  SECTION("half a message") { client.Say(Query("SELECT 1").substr(0, 7)); }
+  SECTION("a batch without its end") { client.Say(ParseMessage("", "SELECT 1")); }
+  SECTION("values of sequences") { client.Say(Query("INSERT INTO t VALUES (1)")); }
+  SECTION("answers that it does not take") {
+    client.Fill();
+    client.Say(Query("SELECT * FROM t"));
+  }
+  CHECK_FALSE(world.Move(client));
+}
+
+TEST_CASE("a Parse that fails leaves a later one of the same statement alone", "[core][session]") {
+  World world([](Config& config) { config.pool.mode = PoolMode::kSession; });
+  world.shared.want_catalog = [&](const std::string& database) {
+    CatalogBuilder builder;
+    AddDemoBuiltIns(builder);
+    builder.Relation({.schema = "pg_catalog", .name = "pg_prepared_statements", .built_in = true});
+    world.worker->SetCatalog(database, std::make_shared<const Catalog>(builder.Take()), world.shared.catalog_clock.now());
+  };
+  auto& client = world.Connect();
+  const std::string text = "SELECT * FROM t";
+  client.Say(ParseMessage("first", text) + SyncMessage());
+  CHECK(client.Hears() == "1 Z(I)");
+  // What lists the statements has "first" parsed ahead, under its own name. That fails, as its table is gone; then it is back.
+  world.a.cannot_parse = text;
+  client.Say(ParseMessage("", "SELECT count(*) FROM pg_prepared_statements") + BindMessage("", "") + ExecuteMessage() +
+             ParseMessage("second", text) + SyncMessage());
+  CHECK(client.Hears() == "1 2 D(a) C(SELECT 1) 1 Z(I)");
+  const auto parsed = [&] { return std::count(world.a.parsed.begin(), world.a.parsed.end(), "second"); };
+  CHECK(parsed() == 1);
+  client.Say(BindMessage("", "second") + ExecuteMessage() + SyncMessage());
+  CHECK(client.Hears() == "2 D(a) C(SELECT 1) Z(I)");
+  CHECK(parsed() == 1);
 }
 
 TEST_CASE("what a client hears does not depend on where reads of a socket end", "[core][session]") {

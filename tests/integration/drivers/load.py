@@ -3,6 +3,7 @@
 import collections
 import random
 import sys
+import threading
 import time
 
 IDS = 40
@@ -97,3 +98,40 @@ class Connection:
     def new_id(self):
         self.count += 1
         return self.number * 1_000_000 + self.count
+
+
+class Client(Connection):
+    """One connection with a thread of its own. The driver's class has alone(), block(way) and, if need be, close()."""
+
+    def __init__(self, load, number):
+        super().__init__(number)
+        self.load, self.texts = load, {}
+
+    def run(self):
+        while self.load.goes_on():
+            way = random.choice(WAYS)
+            if way == "alone":
+                self.alone()
+            else:
+                self.block(way)
+        self.close()
+
+    def close(self):
+        pass
+
+
+def run_clients(load, make):
+    """`make(number)` makes each, in its thread; says what came of all."""
+
+    def run(number):
+        try:
+            make(number).run()
+        except Exception as error:  # pylint: disable=broad-except
+            load.errors[f"fatal: {error!r}"] += 1
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(1, load.connections + 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    load.say()

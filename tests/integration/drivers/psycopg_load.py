@@ -1,18 +1,16 @@
 """psycopg 3: prepares by itself, text and binary."""
 
 import re
-import threading
 import time
 
 import psycopg
-from load import WAYS, Connection, Load, Turn, random
+from load import Client, Load, Turn, run_clients
 from psycopg.rows import dict_row
 
 
-class Client(Connection):
+class PsycopgClient(Client):
     def __init__(self, load, number):
-        super().__init__(number)
-        self.load, self.texts = load, {}
+        super().__init__(load, number)
         self.conn = psycopg.connect(load.url, autocommit=True, row_factory=dict_row)
         self.conn.prepare_threshold = 2 if number % 2 else 0
 
@@ -58,30 +56,10 @@ class Client(Connection):
     def note(self, error, way, tries):
         self.load.errors[f"{error.sqlstate or type(error).__name__} {way} {tries}: {str(error).splitlines()[0]}"] += 1
 
-    def run(self):
-        while self.load.goes_on():
-            way = random.choice(WAYS)
-            if way == "alone":
-                self.alone()
-            else:
-                self.block(way)
-
-
-def guarded(load, number):
-    try:
-        Client(load, number).run()
-    except Exception as error:  # pylint: disable=broad-except
-        load.errors[f"fatal: {error!r}"] += 1
-
 
 def main():
     load = Load(f"psycopg {psycopg.__version__}")
-    threads = [threading.Thread(target=guarded, args=(load, n)) for n in range(1, load.connections + 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    load.say()
+    run_clients(load, lambda number: PsycopgClient(load, number))
 
 
 main()

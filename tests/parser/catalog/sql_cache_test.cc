@@ -223,14 +223,22 @@ TEST_CASE("what was analysed elsewhere is known from then on", "[parser][sql_cac
   const std::size_t length = GENERATE(10, 10'000);  // kept, and too long to keep
   Fixture f(SqlCacheLimits{.max_text_bytes = 1000});
   const std::string text = "SELECT a FROM t WHERE id = 1" + std::string(length, ' ');
-  CHECK_FALSE(f.cache.Knows(text, kPlain));
-  const auto read = std::make_shared<const SqlText>(SqlText{text, Analyse(text, kPlain)});
-  CHECK(f.cache.FindRead(read, kPlain, kHere, &f.catalog)->verdict.cls == Class::kRead);
-  CHECK(f.cache.Knows(text, kPlain));
-  CHECK_FALSE(f.cache.Knows(text, Lexing{.standard_strings = false}));
-  CHECK(f.Find(text)->sql == read);
+  CHECK_FALSE(f.cache.Knows(text, kPlain, kHere));
+  const auto sql = std::make_shared<const SqlText>(SqlText{text, Analyse(text, kPlain)});
+  CHECK_FALSE(f.cache.KnowsKept(sql, kPlain, kHere));
+  ReadText read{.sql = sql, .lexing = kPlain, .context = kHere, .verdict = {}, .marks = {}};
+  read.verdict.why = Reason::kTaught;  // told from what the cache would find
+  CHECK(f.cache.FindRead(read, kHere, &f.catalog)->verdict.why == Reason::kTaught);
+  CHECK(f.cache.Knows(text, kPlain, kHere));
+  CHECK(f.cache.KnowsKept(sql, kPlain, kHere));
+  CHECK_FALSE(f.cache.Knows(text, Lexing{.standard_strings = false}, kHere));
+  CHECK(f.Find(text)->sql == sql);
   CHECK(f.cache.counters().misses == 1);
-  CHECK(f.cache.Knows("SELECT a FROM t WHERE id = 2" + std::string(length, ' '), kPlain) == (length < 1000));
+  CHECK(f.cache.Knows("SELECT a FROM t WHERE id = 2" + std::string(length, ' '), kPlain, kHere) == (length < 1000));
+  constexpr ContextId kThere = kHere + 1;
+  CHECK_FALSE(f.cache.Knows(text, kPlain, kThere));
+  CHECK_FALSE(f.cache.KnowsKept(sql, kPlain, kThere));
+  CHECK(f.cache.FindRead(read, kThere, &f.catalog)->verdict.cls == Class::kRead);
 }
 
 }  // namespace waypost

@@ -114,32 +114,42 @@ const Examples kNaming = {
 };
 
 // Statements that name the type payroll, which may be that of a table's rows; under the struct that holds its name.
-const Examples kNamingType = {
-    {"TypeCast",
-     {"SELECT NULL::payroll", "SELECT x::payroll[] FROM a", "CREATE VIEW v AS SELECT CAST(NULL AS x.payroll)",
-      "CREATE INDEX ON a ((x::payroll))"}},
-    {"ColumnDef",
-     {"CREATE TABLE a (x payroll)", "ALTER TABLE a ADD x payroll[]", "ALTER TABLE a ALTER x TYPE payroll",
-      "SELECT * FROM f() AS a (x payroll)", "CREATE TYPE t AS (x payroll)"}},
-    {"RangeTableFuncCol", {"SELECT * FROM XMLTABLE('/' PASSING x COLUMNS y payroll) t"}},
-    {"CreateFunctionStmt",
-     {"CREATE FUNCTION f() RETURNS payroll LANGUAGE sql AS ''", "CREATE FUNCTION f() RETURNS SETOF payroll LANGUAGE sql AS ''"}},
-    {"FunctionParameter",
-     {"CREATE FUNCTION f(a payroll) RETURNS int LANGUAGE sql AS ''",
-      "CREATE FUNCTION f() RETURNS TABLE (x payroll) LANGUAGE sql AS ''"}},
-    {"ObjectWithArgs", {"DROP FUNCTION f(payroll)", "COMMENT ON FUNCTION f(payroll) IS ''"}},
-    {"CreateDomainStmt", {"CREATE DOMAIN d AS payroll"}},
-    {"CreateOpClassItem", {"CREATE OPERATOR CLASS o FOR TYPE int USING btree AS STORAGE payroll"}},
-    {"CreateOpClassStmt", {"CREATE OPERATOR CLASS o FOR TYPE payroll USING btree AS STORAGE int"}},
-    {"CreateCastStmt", {"CREATE CAST (payroll AS int) WITH INOUT", "CREATE CAST (int AS payroll) WITH INOUT"}},
-    {"CreateTransformStmt",
-     {"CREATE TRANSFORM FOR payroll LANGUAGE l (FROM SQL WITH FUNCTION f(internal), TO SQL WITH FUNCTION g(internal))"}},
-    {"CreateStmt", {"CREATE TABLE a OF payroll"}},
-    {"DefineStmt",
-     {"CREATE AGGREGATE a (payroll) (SFUNC = f, STYPE = int)", "CREATE AGGREGATE a (int) (SFUNC = f, STYPE = payroll)"}},
-    {"XmlSerialize", {"SELECT XMLSERIALIZE(CONTENT x AS payroll)"}},
-    {"PrepareStmt", {"PREPARE p (payroll) AS SELECT $1"}},
-};
+Examples NamingType() {
+  Examples examples = {
+      {"TypeCast",
+       {"SELECT NULL::payroll", "SELECT x::payroll[] FROM a", "CREATE VIEW v AS SELECT CAST(NULL AS x.payroll)",
+        "CREATE INDEX ON a ((x::payroll))"}},
+      {"ColumnDef",
+       {"CREATE TABLE a (x payroll)", "ALTER TABLE a ADD x payroll[]", "ALTER TABLE a ALTER x TYPE payroll",
+        "SELECT * FROM f() AS a (x payroll)", "CREATE TYPE t AS (x payroll)"}},
+      {"RangeTableFuncCol", {"SELECT * FROM XMLTABLE('/' PASSING x COLUMNS y payroll) t"}},
+      {"CreateFunctionStmt",
+       {"CREATE FUNCTION f() RETURNS payroll LANGUAGE sql AS ''",
+        "CREATE FUNCTION f() RETURNS SETOF payroll LANGUAGE sql AS ''"}},
+      {"FunctionParameter",
+       {"CREATE FUNCTION f(a payroll) RETURNS int LANGUAGE sql AS ''",
+        "CREATE FUNCTION f() RETURNS TABLE (x payroll) LANGUAGE sql AS ''"}},
+      {"ObjectWithArgs", {"DROP FUNCTION f(payroll)", "COMMENT ON FUNCTION f(payroll) IS ''"}},
+      {"CreateDomainStmt", {"CREATE DOMAIN d AS payroll"}},
+      {"CreateOpClassItem", {"CREATE OPERATOR CLASS o FOR TYPE int USING btree AS STORAGE payroll"}},
+      {"CreateOpClassStmt", {"CREATE OPERATOR CLASS o FOR TYPE payroll USING btree AS STORAGE int"}},
+      {"CreateCastStmt", {"CREATE CAST (payroll AS int) WITH INOUT", "CREATE CAST (int AS payroll) WITH INOUT"}},
+      {"CreateTransformStmt",
+       {"CREATE TRANSFORM FOR payroll LANGUAGE l (FROM SQL WITH FUNCTION f(internal), TO SQL WITH FUNCTION g(internal))"}},
+      {"CreateStmt", {"CREATE TABLE a OF payroll"}},
+      {"DefineStmt",
+       {"CREATE AGGREGATE a (payroll) (SFUNC = f, STYPE = int)", "CREATE AGGREGATE a (int) (SFUNC = f, STYPE = payroll)"}},
+      {"XmlSerialize", {"SELECT XMLSERIALIZE(CONTENT x AS payroll)"}},
+      {"PrepareStmt", {"PREPARE p (payroll) AS SELECT $1"}},
+  };
+  if (std::stoi(std::string(GrammarMajor())) < 17) return examples;
+  examples["JsonOutput"] = {"SELECT JSON_SERIALIZE(x RETURNING payroll)", "SELECT JSON_OBJECT('a': 1 RETURNING payroll)",
+                            "SELECT JSON_VALUE(x, '$' RETURNING payroll)"};
+  examples["JsonTableColumn"] = {"SELECT * FROM JSON_TABLE('{}', '$' COLUMNS (a payroll PATH '$'))",
+                                 "SELECT * FROM JSON_TABLE('{}', '$' COLUMNS (NESTED '$.b' COLUMNS (a payroll PATH '$')))"};
+  return examples;
+}
+const Examples kNamingType = NamingType();
 
 // Statements that can name no relation; some of them something else of that name.
 const Examples kNotNaming = {

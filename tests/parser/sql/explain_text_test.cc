@@ -39,6 +39,15 @@ TEST_CASE("EXPLAIN ROUTE is found however it is written, and nothing else is", "
   CHECK(Question(sql) == question);
 }
 
+TEST_CASE("EXPLAIN ROUTE is not looked for behind blanks and comments without an end", "[parser][explain_text]") {
+  const std::string piece = GENERATE("--\n", " /**/");
+  std::string front;
+  while (front.size() < 1'000) front += piece;
+  CHECK(Question(front + "EXPLAIN ROUTE SELECT 1") == "SELECT 1");
+  while (front.size() < 2 * kMaxRouteQuestionBytes) front += piece;
+  CHECK(Question(front + "EXPLAIN ROUTE SELECT 1") == "-");
+}
+
 TEST_CASE("statements are told apart by the grammar", "[parser][explain_text]") {
   using Parts = std::vector<std::string_view>;
   CHECK(SplitStatements("select ';' ; insert into t values (1);") == Parts{"select ';'", "insert into t values (1)"});

@@ -220,6 +220,53 @@ TEST_CASE("client-final-message is checked as PostgreSQL checks it", "[parser][s
   }
 }
 
+TEST_CASE("a login is bound to the certificate that both saw", "[parser][scram]") {
+  using Use = ScramBinding::Use;
+  const std::string ours(32, '\xee'), other(32, '\xef');
+  const auto try_it = [](const ScramBinding& binding, const std::string& end_point, bool plus) {
+    ScramServer server(Pencil(), "server", end_point);
+    ScramClient client(Password("pencil"), "client", binding);
+    const auto first = server.OnClientFirst(client.ClientFirst(), plus);
+    if (!first) return std::string(ScramSqlState(first.fault().fault)) + " at once";
+    const auto final = client.OnServerFirst(*first);
+    REQUIRE(final);
+    const auto success = server.OnClientFinal(*final);
+    if (!success) return std::string(ScramSqlState(success.fault().fault));
+    return std::string(client.OnServerFinal(success->server_final) ? "in" : "unproved");
+  };
+  CHECK(try_it({Use::kBound, ours}, ours, true) == "in");
+  CHECK(try_it({Use::kImpossible}, ours, false) == "in");
+  CHECK(try_it({Use::kImpossible}, "", false) == "in");
+  CHECK(try_it({Use::kNotOffered}, "", false) == "in");
+  // Somebody between them has another certificate, or left the offer out.
+  CHECK(try_it({Use::kBound, other}, ours, true) == "28000");
+  CHECK(try_it({Use::kBound, ""}, ours, true) == "28000");
+  CHECK(try_it({Use::kNotOffered}, ours, false) == "28000 at once");
+  // The mechanism and the message must agree.
+  CHECK(try_it({Use::kBound, ours}, ours, false) == "08P01 at once");
+  CHECK(try_it({Use::kImpossible}, ours, true) == "08P01 at once");
+  CHECK(try_it({Use::kNotOffered}, ours, true) == "08P01 at once");
+}
+
+TEST_CASE("only the binding that PostgreSQL knows is taken", "[parser][scram]") {
+  const std::string type =
+      GENERATE("p=tls-unique", "p=", "p", "p=tls-server-end-point2", "p=tls-server-end-poin", "p=tls-exporter");
+  ScramServer server(Pencil(), "server", std::string(32, 'e'));
+  const auto answer = server.OnClientFirst(type + ",,n=,r=abc", true);
+  REQUIRE_FALSE(answer);
+  CHECK(answer.fault().fault == ScramFault::kMalformed);
+}
+
+TEST_CASE("what is bound is said again in the end, as it is", "[parser][scram]") {
+  ScramServer server(Pencil(), "server", "end point");
+  REQUIRE(server.OnClientFirst("p=tls-server-end-point,,n=,r=abc", true));
+  // "n,,", "p=tls-server-end-point,," without what follows, and nothing
+  const std::string said = GENERATE("biws", "cD10bHMtc2VydmVyLWVuZC1wb2ludCws", "");
+  const auto answer = server.OnClientFinal("c=" + said + ",r=abcserver,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
+  REQUIRE_FALSE(answer);
+  CHECK(answer.fault().fault == ScramFault::kOtherChannel);
+}
+
 TEST_CASE("client-final-message before client-first-message is refused", "[parser][scram]") {
   const auto answer = RfcServer().OnClientFinal(kClientFinal);
   REQUIRE_FALSE(answer);

@@ -17,8 +17,9 @@ import org.postgresql.jdbc.PgConnection;
 
 /**
  * Goes on as Openfire does while servers die: each statement on a connection borrowed for it, in autocommit or in a short
- * transaction, connections never validated, nothing tried again. Usage: Openfire PORT THREADS; says "goes on" once every thread has
- * done its round, and ends at a line "judge PORT" on its input: then it compares what it was told with what that server holds.
+ * transaction, nothing tried again. Usage: Openfire PORT[,PORT] THREADS [validated]; of several ports pgjdbc chooses itself, and
+ * connections are validated when they are borrowed only if that is asked for. Says "goes on" once every thread has done its round, and
+ * ends at a line "judge PORT" on its input: then it compares what it was told with what that server holds.
  * The report is lines of name TAB value.
  */
 public final class Openfire {
@@ -49,16 +50,19 @@ public final class Openfire {
   private int next; // number of a message, and how many are left of the block
   private int left;
 
-  private Openfire(String port) {
-    pool = new Pool(url(port), false);
+  private Openfire(String ports, boolean validated) {
+    pool = new Pool(url(ports), validated);
   }
 
-  private static String url(String port) {
-    return "jdbc:postgresql://127.0.0.1:" + port + "/openfire";
+  private static String url(String ports) {
+    String hosts = "127.0.0.1:" + ports.replace(",", ",127.0.0.1:");
+    // Else the driver leaves out for ten seconds whom it once did not reach, though the other may be gone by then.
+    String several = ports.contains(",") ? "?loadBalanceHosts=true&hostRecheckSeconds=0" : "";
+    return "jdbc:postgresql://" + hosts + "/openfire" + several;
   }
 
   public static void main(String[] args) throws Exception {
-    new Openfire(args[0]).run(Integer.parseInt(args[1]));
+    new Openfire(args[0], args.length > 2).run(Integer.parseInt(args[1]));
     System.exit(0);
   }
 

@@ -8,9 +8,11 @@ import jdbc
 
 
 class Openfire:
-    def __init__(self, port, threads=6):
+    """`port`: one, or several separated by commas."""
+
+    def __init__(self, port, threads=6, validated=False):
         self.complaints = tempfile.TemporaryFile(mode="w+")
-        self.process = subprocess.Popen(jdbc.command("Openfire", port, threads), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen(jdbc.command("Openfire", port, threads, *["validated"] * validated), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.complaints, text=True)  # fmt: skip
         self.done, self.errors = {}, collections.defaultdict(dict)
         self.wrong, self.messages = [], []

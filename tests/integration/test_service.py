@@ -1,0 +1,155 @@
+"""What a service manager is told, and what it is told to do."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import textwrap
+import time
+
+import pytest
+import waypost as waypost_process
+import wire
+from cluster import ROOT
+from waypost import BINARY, eventually
+
+pytestmark = pytest.mark.proxy
+
+
+class Manager:
+    """The socket of a service manager."""
+
+    def __init__(self, address):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(address)
+        self.socket.settimeout(0)
+
+    def told(self):
+        """What was said since the last call: a list of {variable: value}."""
+        said = []
+        try:
+            while True:
+                text = self.socket.recv(4096).decode()
+                said.append(dict(line.split("=", 1) for line in text.splitlines()))
+        except BlockingIOError:
+            return said
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_a_service_manager_hears_of_start_reload_and_end(make_waypost, tmp_path, abstract):
+    address = f"waypost-test-{time.monotonic_ns()}" if abstract else str(tmp_path / "notify")
+    manager = Manager("\0" + address if abstract else address)
+    made = make_waypost(env={"NOTIFY_SOCKET": "@" + address if abstract else address}, sections={"top": {"drain_timeout": "7s"}})
+    ready = eventually(manager.told, what="READY")
+    assert [said.get("READY") for said in ready] == ["1"] and str(made.port) in ready[0]["STATUS"]
+    assert int(ready[0]["MAINPID"]) == made.process.pid
+    made.hangup()
+    heard = []
+    eventually(lambda: heard.extend(manager.told()) or len(heard) >= 2, what="the reload")
+    reloading, again = heard
+    assert reloading["RELOADING"] == "1" and 0 <= time.monotonic() - int(reloading["MONOTONIC_USEC"]) / 1e6 < 30
+    assert again["READY"] == "1"
+    made.process.send_signal(signal.SIGTERM)
+    assert made.process.wait(30) == 0
+    (stopping,) = manager.told()
+    assert stopping["STOPPING"] == "1" and int(stopping["EXTEND_TIMEOUT_USEC"]) == 12_000_000
+    made.process = None
+
+
+def test_the_watchdog_hears_of_it_while_all_workers_go_on(make_waypost, tmp_path):
+    manager = Manager(str(tmp_path / "notify"))
+    made = make_waypost(env={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"})
+    beats = []
+    eventually(lambda: beats.extend(s for s in manager.told() if "WATCHDOG" in s) or len(beats) >= 3, what="three beats")
+    made.process.send_signal(signal.SIGSTOP)
+    time.sleep(0.1)
+    manager.told()
+    time.sleep(0.8)
+    assert not manager.told()
+    made.process.send_signal(signal.SIGCONT)
+    eventually(lambda: any("WATCHDOG" in said for said in manager.told()), what="it goes on")
+
+
+def test_the_process_that_takes_over_is_the_one_to_be_watched(make_waypost, tmp_path):
+    manager = Manager(str(tmp_path / "notify"))
+    made = make_waypost(env={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}, sections={"top": {"drain_timeout": "1s"}})
+    old = made.process
+    made.process.send_signal(signal.SIGUSR2)
+    heard = []
+    eventually(lambda: heard.extend(manager.told()) or [s for s in heard if s.get("MAINPID", str(old.pid)) != str(old.pid)], 30,
+               "the new process")  # fmt: skip
+    new = int(next(s["MAINPID"] for s in heard if s.get("MAINPID", str(old.pid)) != str(old.pid)))
+    try:
+        assert old.wait(30) == 0
+        manager.told()
+        eventually(lambda: any("WATCHDOG" in said for said in manager.told()), what="its watchdog")
+    finally:
+        os.kill(new, signal.SIGTERM)
+        made.process = None
+    eventually(lambda: any(said.get("STOPPING") == "1" for said in manager.told()), what="its end")
+
+
+def test_nobody_hears_of_another_processs_watchdog(make_waypost, tmp_path):
+    manager = Manager(str(tmp_path / "notify"))
+    make_waypost(env={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000", "WATCHDOG_PID": "1"})
+    time.sleep(0.5)
+    assert not [said for said in manager.told() if "WATCHDOG" in said]
+
+class Systemd:
+    """Listens for a Waypost, and starts it as systemd's socket activation does."""
+
+    def __init__(self, made, *sockets):
+        self.made, self.sockets = made, sockets
+        made.write_config()
+
+    def start(self):
+        def hand_over():
+            for at, listening in enumerate(os.dup(s.fileno()) for s in self.sockets):
+                os.dup2(listening, 3 + at)
+
+        words = ["sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=$0 exec "$@"', str(len(self.sockets)), BINARY, "--config", self.made.config]
+        with open(self.made.log_path, "ab") as log:
+            self.made.process = subprocess.Popen(words, stdout=log, stderr=log, close_fds=False, preexec_fn=hand_over)
+        eventually(self.made.ready, what="ready")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_clients_wait_at_the_managers_socket_while_nobody_runs(cluster, tmp_path, host):
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listening, \
+            socket.socket(socket.AF_UNIX) as other, contextlib.closing(waypost_process.Waypost(cluster)) as made:  # fmt: skip
+        other.bind(str(tmp_path / "other"))
+        port = listening.getsockname()[1]
+        made.sections["listen"] = {"address": host, "port": port}
+        systemd = Systemd(made, listening, other)
+        systemd.start()
+        assert "socket_not_used where=\"a socket that is not for TCP\"" in made.log()
+        with wire.connect(port, host=host) as conn:
+            assert conn.value("SELECT 1") == "1"
+        assert made.stop() == 0
+        with wire.Wire(host, port) as early:  # nobody runs
+            early.send(wire.startup_packet({"user": "openfire", "database": "openfire"}))
+            systemd.start()
+            assert early.read(1) == b"R"
+
+
+def test_the_unit_is_sandboxed():
+    unit = ROOT / "deploy/waypost.service"
+    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)], capture_output=True, text=True,
+                          timeout=60, check=False)  # fmt: skip
+    exposure = float(re.search(r"exposure level for waypost.service: ([0-9.]+)", done.stdout)[1])
+    assert exposure <= 2.0, done.stdout
+
+
+@pytest.mark.parametrize("file", ["compose/waypost.toml", "kubernetes/cloudnative-pg.yaml", "kubernetes/patroni.yaml"])
+def test_what_is_shipped_for_containers_is_a_configuration(tmp_path, file):
+    text = (ROOT / "deploy" / file).read_text()
+    if file.endswith(".yaml"):
+        text = textwrap.dedent(text.split("waypost.toml: |\n")[1].split("---\n")[0])
+    config = tmp_path / "waypost.toml"
+    config.write_text(text)
+    secrets = {name: "secret" for name in re.findall(r'password_env = "(\w+)"', text)}
+    done = subprocess.run([BINARY, "check", "--config", config], capture_output=True, text=True, timeout=30, check=False,
+                          env={**os.environ, **secrets})  # fmt: skip
+    assert done.returncode == 0 and len(secrets) == 2, done.stderr
