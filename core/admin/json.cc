@@ -427,7 +427,8 @@ std::string ShadowJson(const std::vector<const WorkerMetrics*>& threads, const D
                {"statements", total},
                {"would_move", move},
                {"share", Share(move, total)},
-               {"would_stay", std::move(stays)}});
+               {"would_stay", std::move(stays)},
+               {"workers_missing", report.workers_missing}});
 }
 
 }  // namespace waypost

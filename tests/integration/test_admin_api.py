@@ -128,7 +128,7 @@ def test_draining_a_replica(cluster, proxy, tokens):
     assert server(proxy, name)["intent"] == "drain"
     assert ask(proxy, "PATCH", f"/api/v1/servers/{name}", {"intent": "active"}, tokens["operator"])[0] == 200
     eventually(lambda: server(proxy, name)["eligible"], what="read from again")
-    assert f'what="server {name}" before="drain weight 1" after="active weight 1"' in proxy.log()
+    proxy.logged(f'what="server {name}" before="drain weight 1" after="active weight 1"')
 
 
 def test_a_deadline_moves_what_still_runs(cluster, proxy, tokens):

@@ -85,7 +85,7 @@ def check_all_go_on(pair, depose, frees=lambda: None):
         for conn in (idle, block, writes, copies, empty):  # nothing else has come in between
             assert conn.value("SELECT count(*) FROM kept WHERE id = 'after'") == "5"
     assert cluster.sql("SELECT DISTINCT id FROM kept", server="pg1") == [["after"]]
-    assert "server_deposed server=pg0 primary=pg1" in proxy.log()
+    proxy.logged("server_deposed server=pg0 primary=pg1")
     assert proxy.metric("waypost_primary_changes_total") == 1
 
 

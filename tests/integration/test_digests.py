@@ -1,7 +1,5 @@
 """What ran, by class of statement; and shadow mode: what could move before anything does."""
 
-import json
-
 import psycopg
 import pytest
 from waypost import eventually
@@ -10,9 +8,7 @@ pytestmark = pytest.mark.proxy
 
 
 def digests(made, query=""):
-    status, body = made.get("/api/v1/digests" + query)
-    assert status == 200, body
-    return json.loads(body)
+    return made.report("/api/v1/digests" + query)
 
 
 def digest(made, text):
@@ -101,7 +97,7 @@ def test_memory_is_bounded_and_the_switch_works(make_waypost):
 
 def test_shadow_mode(make_waypost):
     made = make_waypost(databases=[{"name": "openfire", "read_from": "none"}])
-    assert json.loads(made.get("/api/v1/shadow")[1])["statements"] == 0
+    assert made.report("/api/v1/shadow")["statements"] == 0
     with connect(made) as conn:
         for _ in range(6):
             conn.execute("SELECT count(*) FROM probe_me")
@@ -110,7 +106,7 @@ def test_shadow_mode(make_waypost):
         conn.execute("SELECT pg_notify('shadow', '')")
         with conn.transaction():
             conn.execute("SELECT 1 FROM probe_me WHERE id = 1")
-    shadow = json.loads(made.get("/api/v1/shadow")[1])
+    shadow = made.report("/api/v1/shadow")
     stays = {s["reason"]: s for s in shadow["would_stay"]}
     assert shadow["would_move"] == 6, shadow
     assert stays["write"]["statements"] == 2 and 0 < stays["write"]["share"] < shadow["share"] < 1
@@ -128,6 +124,6 @@ def test_a_read_only_block_could_move_as_a_whole(make_waypost):
         for sql in ("BEGIN READ ONLY", "SELECT count(*) FROM probe_me", "SELECT 1", "COMMIT", "SELECT 2"):
             conn.simple(sql)
         conn.simple("BEGIN; SELECT 3; COMMIT")
-    shadow = json.loads(made.get("/api/v1/shadow")[1])
+    shadow = made.report("/api/v1/shadow")
     reasons = {s["reason"] for s in shadow["would_stay"]}
     assert shadow["would_move"] >= 3 and "in_transaction" not in reasons, shadow

@@ -103,8 +103,8 @@ def test_a_reload_reads_the_file_again_and_keeps_it_if_the_new_one_is_wrong(role
         hba.write_text("host all all all trust\n")
         made.hangup()
         eventually(lambda: "reload_failed" in made.log(), what="the fault")
-        assert f"auth.hba_file: {hba}:1: found the method trust, expected scram-sha-256 or reject" in made.log()
+        made.logged(f"auth.hba_file: {hba}:1: found the method trust, expected scram-sha-256 or reject")
         assert answer(made.port, "hba_a", "openfire", "127.0.0.1")[0] == "28000"
         assert answer(made.port, "hba_b", "openfire", "127.0.0.1") is None
-    refused = [line for line in made.log().splitlines() if "client_refused" in line and "pg_hba.conf rejects" in line]
+    refused = [line for line in made.logged("pg_hba.conf rejects").splitlines() if "client_refused" in line and "pg_hba.conf rejects" in line]
     assert refused and "user=hba_a" in refused[0] and "sqlstate=28000" in refused[0]

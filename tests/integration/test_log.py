@@ -34,13 +34,14 @@ def test_json_names_who_and_where(make_waypost):
         worker, number = line["session"].split("-")
         assert worker.isdigit() and number.isdigit() and line["time"].endswith("Z")
     assert came["session"] != refused["session"]
-    assert lines(made.log(), "started")[0]["port"] == made.port
+    assert lines(made.logged("started"), "started")[0]["port"] == made.port
 
 
 def test_sighup_opens_the_file_again(make_waypost, tmp_path):
     file, moved = tmp_path / "waypost.log", tmp_path / "waypost.log.1"
     made = make_waypost(sections={"log": {"file": str(file)}})
-    assert "started" in file.read_text() and not made.log() and file.stat().st_mode & 0o777 == 0o640
+    eventually(lambda: "started" in file.read_text(), what="the first line")
+    assert not made.log() and file.stat().st_mode & 0o777 == 0o640
     file.rename(moved)
     made.hangup()
     eventually(lambda: file.exists() and "reloaded" in file.read_text(), what="the new file")

@@ -254,7 +254,7 @@ def test_fingerprint_and_reload(make_waypost, tables):
         made.config.write_text(made.config.read_text().replace("deny", "dny"))
         made.hangup()
         eventually(lambda: "reload_failed" in made.log(), what="the refusal of a wrong file")
-        assert f"{made.config}:" in made.log() and "rule.route" in made.log()
+        made.logged(f"{made.config}:", "rule.route")
         assert error(conn.simple("select * from SECRET where id=8"))["C"] == "42501"
         made.write_config()
         made.hangup()

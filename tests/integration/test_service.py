@@ -124,7 +124,7 @@ def test_clients_wait_at_the_managers_socket_while_nobody_runs(cluster, tmp_path
         made.sections["listen"] = {"address": host, "port": port}
         systemd = Systemd(made, listening, other)
         systemd.start()
-        assert "socket_not_used where=\"a socket that is not for TCP\"" in made.log()
+        made.logged('socket_not_used where="a socket that is not for TCP"')
         with wire.connect(port, host=host) as conn:
             assert conn.value("SELECT 1") == "1"
         assert made.stop() == 0

@@ -113,7 +113,26 @@ class Waypost:
         return False
 
     def log(self):
+        """What is written until now: a thread of its own writes the lines, so an event's may come later."""
         return self.log_path.read_text(errors="replace")
+
+    def logged(self, *texts):
+        """The log, once it has all of `texts`."""
+        return eventually(
+            lambda: (log := self.log()) and all(text in log for text in texts) and log,
+            what=f"the log says {texts}",
+        )
+
+    def report(self, path):
+        """What the admin port answers, once every worker has given its part."""
+
+        def whole():
+            status, body = self.get(path)
+            assert status == 200, f"{status}: {body}"
+            found = json.loads(body)
+            return found if found["workers_missing"] == 0 else None
+
+        return eventually(whole, what=f"{path} from all workers")
 
     def get(self, path, data=None, timeout=10):
         """(status, body) of one request to the admin port; POST if `data` (made JSON unless bytes)."""
