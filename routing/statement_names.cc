@@ -84,21 +84,24 @@ void StatementNames::Index(std::size_t i) {
 }
 
 void StatementNames::Add(Entry plan) {
+  planned_size_ += static_cast<std::size_t>(plan.change);
   plan_.push_back(std::move(plan));
   if (index_) return Index(plan_.size() - 1);
   if (plan_.size() > kShortPlan) IndexAll();
 }
 
 void StatementNames::Plan(std::string_view name, StatementRef statement) {
-  Add({std::string(KeptName(name)), std::move(statement)});
+  const auto change = name.empty() ? 0 : static_cast<std::ptrdiff_t>(statement != nullptr) - (Find(name) != nullptr);
+  Add({std::string(KeptName(name)), std::move(statement), false, change});
 }
 
-void StatementNames::PlanNone() { Add({{}, nullptr, true}); }
+void StatementNames::PlanNone() { Add({{}, nullptr, true, -static_cast<std::ptrdiff_t>(planned_size_)}); }
 
 void StatementNames::Unplan(Place place) {
   while (!plan_.empty() && this->place() > place) {
     const auto& last = plan_.back();
     if (index_) (last.all ? clears_ : index_->find(last.name)->second).pop_back();
+    planned_size_ -= static_cast<std::size_t>(last.change);
     plan_.pop_back();
   }
 }
@@ -188,6 +191,7 @@ void StatementNames::EndBatch() {
   ForgetPlan();
   folded_.reset();
   ClearWithinReason(before_);
+  planned_size_ = size();
 }
 
 void StatementNames::UndoBatch() {

@@ -47,6 +47,8 @@ class StatementNames {
 
   // How many names but "" mean anything, by what the server has answered.
   [[nodiscard]] std::size_t size() const { return named_ ? named_->size() : 0; }
+  // How many names but "" will mean anything after all that was planned.
+  [[nodiscard]] std::size_t planned_size() const { return planned_size_; }
   // About what all of them take, the planned ones too. Takes as long as there are names.
   [[nodiscard]] std::size_t Bytes() const;
 
@@ -91,7 +93,8 @@ class StatementNames {
   struct Entry {
     std::string name;
     StatementRef statement;
-    bool all = false;  // PlanNone
+    bool all = false;            // PlanNone
+    std::ptrdiff_t change = 0;   // by how much planned_size_ grew with it
   };
   // One name as it was before the batch changed it, or all of them.
   struct Before {
@@ -117,6 +120,7 @@ class StatementNames {
 
   std::unique_ptr<Names> named_;  // few clients name any
   std::uint64_t ever_named_ = 0;
+  std::size_t planned_size_ = 0;
   StatementRef unnamed_;
   std::unique_ptr<Folded> folded_;
   std::vector<Entry> plan_;     // behind what is folded

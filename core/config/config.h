@@ -150,6 +150,7 @@ struct ApplicationConfig {
 // What Waypost keeps of one client, at most; past it the client gets 53200.
 struct KeptLimits {
   std::uint64_t statements_bytes = 64U << 20U;  // the texts of its prepared statements
+  unsigned statement_names = 10'000;            // letting more go at once would stop the worker for more than 20 ms
   std::uint64_t settings_bytes = 256U << 10U;
   unsigned savepoints = 10'000;
   unsigned portals = 10'000;  // named ones, of a transaction

@@ -297,6 +297,7 @@ class ConfigLoad {
     limits.Span("client_idle_timeout", config_.limits.client_idle_timeout, kNone, kMonth);
     limits.Span("idle_in_transaction_timeout", config_.limits.idle_in_transaction_timeout, kNone, kMonth);
     limits.Size("session_statements", config_.kept.statements_bytes);
+    limits.Number("session_statement_names", config_.kept.statement_names, 1, kMaxClients);
     limits.Size("session_settings", config_.kept.settings_bytes);
     limits.Number("session_savepoints", config_.kept.savepoints, 1, kMaxClients);
     limits.Number("session_portals", config_.kept.portals, 1, kMaxClients);

@@ -87,6 +87,8 @@ std::string Session::WhyTooMuch(const std::vector<Facts>& list) {
 
 // Empty if the session may name one more statement of so many bytes.
 std::string Session::WhyNoStatement(std::size_t bytes) {
+  if (const auto names = env_.config().kept.statement_names; names_.planned_size() >= names)
+    return TooMuch("named prepared statements", "session_statement_names", names, "DEALLOCATE or close what is not needed.");
   const auto limit = env_.config().kept.statements_bytes;
   named_bytes_ += bytes + StatementNames::kBytesEach;
   if (named_bytes_ <= limit) return {};

@@ -96,12 +96,13 @@ def parse_of(text):
 
 
 N = 40000
+NAMED = 9_900  # nearly as many as may have a name
 PIPELINES = {
     "parses": names(N, lambda x: wire.parse(x, "SELECT 1")) + wire.sync(),
-    "what was parsed, listed": names(N // 4, lambda x: wire.parse(x, "SELECT 1")) + wire.sync()
+    "what was parsed, listed": names(NAMED, lambda x: wire.parse(x, "SELECT 1")) + wire.sync()
     + wire.query("SELECT count(*) FROM pg_prepared_statements"),
-    "what was parsed, let go": names(N, lambda x: wire.parse(x, "SELECT 1")) + wire.sync() + wire.query("DEALLOCATE ALL"),
-    "what was parsed, discarded": names(N, lambda x: wire.parse(x, "SELECT 1")) + wire.sync() + wire.query("DISCARD ALL"),
+    "what was parsed, let go": names(NAMED, lambda x: wire.parse(x, "SELECT 1")) + wire.sync() + wire.query("DEALLOCATE ALL"),
+    "what was parsed, discarded": names(NAMED, lambda x: wire.parse(x, "SELECT 1")) + wire.sync() + wire.query("DISCARD ALL"),
     "texts that are parsed": names(N // 2, lambda x: wire.parse(x, f"SELECT {x}()")) + wire.sync(),
     "texts of 8 kB": b"".join(wire.parse("", numbered(f"SELECT {i} FROM ", "t{}", size=8000)) for i in range(100)) + wire.sync(),
     "texts of 8 kB that write": b"".join(wire.query(numbered(f"INSERT INTO t{i} SELECT ", "f{}()", size=8000)) for i in range(100)),
@@ -110,7 +111,7 @@ PIPELINES = {
     "large texts of small settings": b"".join(wire.query(filled(f"SET a.b{i}='", "x", "'", size=60000)) for i in range(30)),
     "closes": names(N, lambda x: wire.close("S", x)) + wire.sync(),
     "parses behind an error": wire.parse("", "SELEC") + names(N, lambda x: wire.parse(x, "SELECT 1")) + wire.sync(),
-    "binds": wire.parse("s", "SELECT 1") + names(N // 8, lambda x: wire.bind(x, "s")) + wire.sync(),
+    "binds": wire.parse("s", "SELECT 1") + names(NAMED, lambda x: wire.bind(x, "s")) + wire.sync(),
     "runs": wire.parse("", "SELECT 1") + names(N, lambda x: wire.bind("", "") + wire.execute("")) + wire.sync(),
     "descriptions": wire.parse("s", "SELECT 1") + wire.describe("S", "s") * N + wire.sync(),
     "syncs": wire.sync() * N,

@@ -48,7 +48,8 @@ PIPELINES = {
 
 @pytest.fixture(scope="module")
 def one_worker(cluster):
-    with waypost_process.running(cluster, sections={"top": {"workers": 1}}) as made:
+    sections = {"top": {"workers": 1}, "limits": {"session_statement_names": 1_000_000}}
+    with waypost_process.running(cluster, sections=sections) as made:
         yield made
 
 
@@ -141,6 +142,26 @@ def test_what_a_session_keeps_is_bounded_and_the_session_goes_on(one_worker, mak
         conn.rows("DEALLOCATE ALL")
         conn.rows(f"PREPARE p AS SELECT 1 /* {'x' * 30000} */")
         assert conn.rows("EXECUTE p") == [["1"]]
+
+
+@pytest.mark.proxy
+def test_names_of_statements_are_counted_however_they_are_given(make_waypost):
+    waypost = make_waypost(sections={"limits": {"session_statement_names": 3}})
+    with waypost.connect(database="bench") as conn:
+        conn.rows("PREPARE a AS SELECT 1")
+        conn.send(wire.parse("b", "SELECT 2"), wire.parse("c", "SELECT 3"), wire.sync())
+        conn.until()
+        assert "session_statement_names" in refused(conn, "PREPARE d AS SELECT 4", "53200").fields["D"]
+        conn.send(wire.parse("", "SELECT 5"), wire.parse("d", "SELECT 4"), wire.sync())
+        assert [wire.error_fields(m.body)["C"] for m in conn.until() if m.type == "E"] == ["53200"]
+        # What one batch closes and names anew counts once.
+        conn.send(wire.close("S", "b"), wire.parse("d", "SELECT 4"), wire.sync())
+        conn.until()
+        assert conn.rows("EXECUTE d") == [["4"]] and conn.rows("EXECUTE c") == [["3"]]
+        conn.rows("DEALLOCATE ALL")
+        conn.send(*(wire.parse(f"n{n}", "SELECT 1") for n in range(3)), wire.sync())
+        conn.until()
+        assert conn.rows("SELECT count(*) FROM pg_prepared_statements") == [["3"]]
 
 
 @pytest.mark.rss

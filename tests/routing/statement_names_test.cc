@@ -1,5 +1,6 @@
 #include "routing/statement_names.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <memory>
 #include <random>
@@ -27,6 +28,10 @@ struct Model {
   }
   static void PutNone(Names& names) {
     std::erase_if(names, [](const auto& entry) { return !entry.first.empty(); });
+  }
+  static std::size_t Named(const Names& names) {
+    return static_cast<std::size_t>(
+        std::count_if(names.begin(), names.end(), [](const auto& entry) { return !entry.first.empty(); }));
   }
   static StatementRef Get(const Names& names, const std::string& name) {
     for (const auto& [key, statement] : names)
@@ -129,6 +134,7 @@ TEST_CASE("names behave as a plain list of them would, however long the batch", 
           const auto place = below(names.place() + 1);
           names.Unplan(place);
           model.planned.resize(place + 1);
+          REQUIRE(names.planned_size() == Model::Named(model.planned.back()));
           continue;
         } else {
           const auto statement = below(3) == 0 ? nullptr : Make("s");
@@ -136,6 +142,7 @@ TEST_CASE("names behave as a plain list of them would, however long the batch", 
           Model::Put(next, name, statement);
         }
         model.planned.push_back(next);
+        REQUIRE(names.planned_size() == Model::Named(next));
         for (const auto& each : all)
           for (StatementNames::Place place = 0; place < model.planned.size(); ++place)
             REQUIRE(names.FindAt(each, place) == Model::Get(model.planned[place], each));
@@ -158,6 +165,7 @@ TEST_CASE("names behave as a plain list of them would, however long the batch", 
       }
       names.EndBatch();
       for (const auto& each : all) REQUIRE(names.Find(each) == Model::Get(model.now, each));
+      REQUIRE(names.planned_size() == Model::Named(model.now));
     }
   }
 }
@@ -239,6 +247,7 @@ TEST_CASE("what was planned at places that are forgotten counts as before", "[ro
         Model::Put(planned, name, statement);
       }
       if (below(4) == 0) names.ForgetPlaces();
+      REQUIRE(names.planned_size() == Model::Named(planned));
       for (const auto& each : all) {
         REQUIRE(names.Find(each) == Model::Get(planned, each));
         REQUIRE(names.FindAt(each, 0) == Model::Get(answered, each));
