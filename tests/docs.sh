@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What the documents say, as far as grep can hold it to the code: every link to a file leads somewhere, docs/metrics.md has
 # every metric and no other, docs/routing.md, docs/pooling.md and the page have every reason that can be shown, and
-# docs/operations.md says what to do for every alert.
+# docs/operations.md says what to do for every alert and knows every event of the log.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 failed=0
@@ -35,6 +35,12 @@ described() { sed -nE 's/^### (Waypost\w+)$/\1/p' docs/operations.md | sort; }
 differ=$(diff <(alerts) <(described)) || fail "the alerts (<) and what docs/operations.md says to do (>) differ:"$'\n'"$differ"
 for alert in $(alerts); do
   grep -q "runbook: docs/operations.md#${alert,,}$" deploy/prometheus/waypost.rules.yaml || fail "the alert $alert does not lead to docs/operations.md"
+done
+
+events() { grep -rhPzo '\b(Log|Say|LogAsked)\((LogLevel|level|"|[a-z_.]+ \? LogLevel)[^"(){};]*"\K[a-z]+(_[a-z]+)+(?=")' core --include=*.cc | tr '\0' '\n' | sort -u; }
+[ "$(events | wc -l)" -gt 50 ] || fail "the events of the log are not found in core/"
+for event in $(events); do
+  [ "$event" = admin_http ] || grep -qE "^\| .*\`$event\`.* \|" docs/operations.md || fail "docs/operations.md does not explain the event $event of the log"
 done
 
 [ "$failed" = 0 ] && echo "docs: ok"

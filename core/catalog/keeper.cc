@@ -22,6 +22,7 @@ constexpr unsigned kMaxFailures = 10;  // then a database that never loaded is f
 constexpr milliseconds kNoPrimaryRetry{50};
 constexpr milliseconds kMinGap{100};  // between two loads of one database, whatever the DDL
 constexpr milliseconds kLoadTimeout{5'000};
+constexpr seconds kLongLoad{1};  // longer is worth a line of the log each time
 constexpr std::size_t kMaxDatabases = 256;  // the one asked for longest ago is forgotten
 
 }  // namespace
@@ -65,6 +66,11 @@ class CatalogKeeper::Loop {
     for (const auto& [database, entry] : databases_)
       if (entry.failures > 0 && !entry.gone) failures.emplace_back(database, entry.error);
     return failures;
+  }
+
+  std::optional<CatalogLoad> Loading() const {
+    const std::lock_guard lock(mutex_);
+    return loading_;
   }
 
   void Request(std::string_view database) {
@@ -130,19 +136,22 @@ class CatalogKeeper::Loop {
       const std::uint64_t fingerprint = next->second.fingerprint;
       const bool was_there = next->second.loaded != TimePoint{};
       const ConfigSnapshot config = config_;
+      const ServerView& primary = view->servers[*view->primary];
+      loading_ = CatalogLoad{database, primary.name, now};
       lock.unlock();
       const std::uint64_t as_of = clock_();
-      const ServerView& primary = view->servers[*view->primary];
       const auto loaded = Load(*config, primary.name, database, fingerprint);
       const bool gone = !loaded && IsGone(*config, primary.name, database);
       if (gone && was_there) {
         Forget(database);
         gone_(database);
         lock.lock();
+        loading_.reset();
         continue;
       }
       lock.lock();
-      if (const auto known = Note(database, loaded, gone, as_of)) {
+      loading_.reset();
+      if (const auto known = Note(database, loaded, gone, as_of, Clock::now() - now)) {
         lock.unlock();
         publish_(database, *known);
         lock.lock();
@@ -169,7 +178,7 @@ class CatalogKeeper::Loop {
 
   // What there is to publish.
   std::optional<KnownCatalog> Note(const std::string& database, const Result<LoadedCatalog>& loaded, bool gone,
-                                   std::uint64_t as_of) {
+                                   std::uint64_t as_of, Duration took) {
     const auto at = databases_.find(database);
     if (at == databases_.end()) return std::nullopt;  // forgotten meanwhile
     Entry& entry = at->second;
@@ -179,17 +188,16 @@ class CatalogKeeper::Loop {
       Failed(at, loaded.error());
       return std::nullopt;
     }
-    entry.known.defaults_changed = entry.loaded != TimePoint{} && entry.defaults != loaded->defaults;
+    const bool first = entry.loaded == TimePoint{};
+    entry.known.defaults_changed = !first && entry.defaults != loaded->defaults;
     entry.defaults = loaded->defaults;
     entry.loaded = entry.tried;
     entry.failures = 0;
     entry.fingerprint = loaded->fingerprint;
     if (loaded->catalog) {
       entry.known.catalog = loaded->catalog;
-      Log(LogLevel::kDebug, "catalog_loaded",
-          {{"database", database},
-           {"objects", std::to_string(loaded->catalog->size())},
-           {"bytes", std::to_string(loaded->catalog->bytes())}});
+      Log(first || took >= kLongLoad ? LogLevel::kInfo : LogLevel::kDebug, "catalog_loaded",
+          {{"database", database}, {"objects", loaded->catalog->size()}, {"bytes", loaded->catalog->bytes()}, {"took_ms", took}});
     }
     entry.known.as_of = as_of;
     return entry.known;
@@ -212,6 +220,7 @@ class CatalogKeeper::Loop {
   std::condition_variable wake_;
   ConfigSnapshot config_;
   Databases databases_;
+  std::optional<CatalogLoad> loading_;
   bool stopping_ = false;
   std::thread thread_;
 };
@@ -224,6 +233,8 @@ void CatalogKeeper::Start() { loop_->Start(); }
 void CatalogKeeper::Stop() { loop_->Stop(); }
 void CatalogKeeper::Reload(ConfigSnapshot config) { loop_->Reload(std::move(config)); }
 CatalogFailures CatalogKeeper::Failures() const { return loop_->Failures(); }
+
+std::optional<CatalogLoad> CatalogKeeper::Loading() const { return loop_->Loading(); }
 void CatalogKeeper::RequestCatalog(std::string_view database) { loop_->Request(database); }
 void CatalogKeeper::Forget(std::string_view database) { loop_->Forget(database); }
 

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "core/base/time.h"
 #include "core/config/config.h"
 #include "parser/catalog/catalog.h"
 #include "routing/cluster_view.h"
@@ -24,6 +26,13 @@ struct KnownCatalog {
 
 // Databases whose catalogue could not be read at the last attempt, and why.
 using CatalogFailures = std::vector<std::pair<std::string, std::string>>;
+
+// A catalogue that is being read.
+struct CatalogLoad {
+  std::string database, server;
+  TimePoint since;
+  bool operator==(const CatalogLoad&) const = default;
+};
 
 class CatalogKeeper {
  public:
@@ -51,6 +60,8 @@ class CatalogKeeper {
   void Forget(std::string_view database);
   // Any thread.
   [[nodiscard]] CatalogFailures Failures() const;
+  // Any thread. Nothing: none is being read at the moment.
+  [[nodiscard]] std::optional<CatalogLoad> Loading() const;
 
  private:
   class Loop;

@@ -46,6 +46,8 @@ class Crew {
   [[nodiscard]] std::size_t HostFor(std::size_t worker);
   // How many clients `worker` has now.
   void SetClients(std::size_t worker, std::size_t count) { clients_[worker].store(count, std::memory_order_relaxed); }
+  // Of all workers.
+  [[nodiscard]] std::size_t Clients() const;
   // For one that is at work: whom it should give away, and where to.
   [[nodiscard]] Removal RemovalFrom(std::size_t worker, std::size_t active) const;
   // Where those go that are on a worker without work.
@@ -53,7 +55,6 @@ class Crew {
 
  private:
   [[nodiscard]] std::array<Permille, kMost> Busy() const;
-  [[nodiscard]] std::size_t Clients() const;
   unsigned all_ = 1;
   unsigned quiet_ = 0;
   std::atomic<unsigned> at_work_{1};

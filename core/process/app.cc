@@ -40,10 +40,12 @@
 #include "core/process/cli.h"
 #include "core/process/descriptors.h"
 #include "core/process/predecessor.h"
+#include "core/process/progress.h"
 #include "core/process/service_notify.h"
 #include "core/process/successor.h"
 #include "core/process/wishes.h"
 #include "core/process/worker.h"
+#include "routing/health.h"
 #include "routing/intents.h"
 
 namespace waypost {
@@ -169,6 +171,8 @@ class App {
   // As often as it suits; main thread.
   void Look();
   void Drain(bool at_once);
+  [[nodiscard]] Progress::Seen Seen();
+  [[nodiscard]] std::size_t clients() const { return shared_.crew.Clients(); }
   [[nodiscard]] bool drained() const {
     return std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->drained(); });
   }
@@ -334,6 +338,15 @@ void App::Look() {
   for (const auto& database : due)
     events_.Add("resume", "info", "held statements of database " + database + " go on: its limit has passed");
   if (!due.empty()) WakeHeld();
+}
+
+Progress::Seen App::Seen() {
+  const auto view = CurrentView();
+  Progress::Seen seen;
+  seen.loading = keeper_.Loading();
+  if (view->primary) seen.primary = view->servers[*view->primary].name;
+  else seen.why_none = WhyNoPrimary(*view);
+  return seen;
 }
 
 void App::OnCatalog(const std::string& database, const KnownCatalog& known) {
@@ -752,14 +765,16 @@ int RunWaypost(Config config) {
   Log(LogLevel::kInfo, "started",
       {{"address", address}, {"port", port}, {"admin_port", admin_port}, {"version", WAYPOST_VERSION}});
 
-  const auto serving = "Serving on " + address + ":" + std::to_string(port);
-  notify.Ready(serving);
+  bool handed_over = false;  // the service manager hears from the new process
+  Progress progress("Serving on " + address + ":" + std::to_string(port), [&](const std::string& status) {
+    if (!handed_over) notify.Status(status);
+  });
+  notify.Ready(progress.status());
   auto pulse = app.TakesPulse();
   TimePoint alive_at = Clock::now();
 
   TimePoint deadline = TimePoint::max();
   bool draining = false;
-  bool handed_over = false;  // the service manager hears from the new process
   for (;;) {
     const int signal = NextSignal(signals);
     LogLeftOut();
@@ -771,7 +786,7 @@ int RunWaypost(Config config) {
     if (signal == SIGHUP && !draining) {
       notify.Reloading();
       (void)app.Reload();
-      notify.Ready(serving);
+      notify.Ready(progress.status());
     }
     if (signal == SIGUSR2 && !draining) app.Upgrade(command);
     if (!draining && app.HandsOver()) {
@@ -781,15 +796,21 @@ int RunWaypost(Config config) {
     if (signal == SIGTERM || signal == SIGINT) {
       // A second signal, or SIGINT, does not wait.
       const bool at_once = draining || signal == SIGINT;
-      Log(LogLevel::kInfo, "draining", {{"at_once", at_once ? "yes" : "no"}});
       if (!handed_over) notify.Stopping(kEndPatience + (at_once ? milliseconds{0} : app.drain_timeout()), "Draining");
       app.Drain(at_once);
       deadline = Clock::now() + (at_once ? milliseconds{0} : app.drain_timeout());
       draining = true;
     }
-    if (!draining) app.Look();
-    if (draining && (app.drained() || Clock::now() >= deadline)) break;
+    const auto now = Clock::now();
+    if (!draining) {
+      app.Look();
+      progress.Look(app.Seen(), now);
+      continue;
+    }
+    progress.Drain(app.clients(), deadline, now);
+    if (app.drained() || now >= deadline) break;
   }
+  if (!app.drained()) Log(LogLevel::kWarn, "clients_closed", {{"clients", app.clients()}});
   app.Drain(true);
   app.Stop();
   LogLeftOut(true);

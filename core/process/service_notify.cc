@@ -52,6 +52,8 @@ void ServiceNotify::Stopping(Duration longest, std::string_view status) {
   Send("STOPPING=1\nEXTEND_TIMEOUT_USEC=" + std::to_string(Micros(longest)) + "\nSTATUS=" + std::string(status));
 }
 
+void ServiceNotify::Status(std::string_view status) { Send("STATUS=" + std::string(status)); }
+
 void ServiceNotify::Alive() { Send("WATCHDOG=1"); }
 
 void ServiceNotify::Send(const std::string& state) const {

@@ -28,6 +28,8 @@ class ServiceNotify {
   // It serves, and is the one to be watched; also the end of what Reloading() began.
   void Ready(std::string_view status);
   void Reloading();
+  // How it goes; nothing else changes.
+  void Status(std::string_view status);
   // It ends, within `longest`.
   void Stopping(Duration longest, std::string_view status);
   // How often Alive() is expected; nothing: never.

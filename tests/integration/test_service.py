@@ -13,7 +13,7 @@ import pytest
 import waypost as waypost_process
 import wire
 from cluster import ROOT
-from waypost import BINARY, eventually
+from waypost import BINARY, eventually, free_port
 
 pytestmark = pytest.mark.proxy
 
@@ -25,16 +25,18 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(address)
         self.socket.settimeout(0)
+        self.statuses = []  # in words, as they came
 
     def told(self):
-        """What was said since the last call: a list of {variable: value}."""
+        """What was said since the last call, but for mere words: a list of {variable: value}."""
         said = []
         try:
             while True:
                 text = self.socket.recv(4096).decode()
                 said.append(dict(line.split("=", 1) for line in text.splitlines()))
         except BlockingIOError:
-            return said
+            self.statuses += [one["STATUS"] for one in said if "STATUS" in one]
+            return [one for one in said if set(one) != {"STATUS"}]
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -56,6 +58,45 @@ def test_a_service_manager_hears_of_start_reload_and_end(make_waypost, tmp_path,
     (stopping,) = manager.told()
     assert stopping["STOPPING"] == "1" and int(stopping["EXTEND_TIMEOUT_USEC"]) == 12_000_000
     made.process = None
+
+
+def test_progress_is_told(cluster, make_waypost, tmp_path):
+    manager = Manager(str(tmp_path / "notify"))
+    address = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+    nobody = [{"name": "pg0", "host": "127.0.0.1", "port": free_port()}]
+    with contextlib.closing(waypost_process.Waypost(cluster, env=address, servers=nobody)) as alone:
+        alone.start(wait=False)
+        eventually(lambda: "waiting_for_primary for_s=" in alone.log(), what="a line while nobody is the primary")
+        assert "pg0: down: Connection refused" in alone.log().split("waiting_for_primary")[1]
+    manager.told()
+    assert any(status.endswith("; waiting for a primary") for status in manager.statuses)
+    made = make_waypost(env=address, sections={"top": {"drain_timeout": "1s"}})
+    with made.connect() as conn:
+        conn.rows("BEGIN")
+        conn.rows("SELECT pg_is_in_recovery()")
+        eventually(lambda: re.search(r"catalog_loaded database=openfire objects=\d+ bytes=\d+ took_ms=", made.log()), what="its catalogue")
+        eventually(lambda: manager.told() or any(s.endswith("; the primary is pg0") for s in manager.statuses), what="the primary")
+        made.process.send_signal(signal.SIGTERM)
+        assert made.process.wait(30) == 0
+        made.process = None
+    manager.told()
+    assert "draining clients=1 left_s=1" in made.log() and "clients_closed clients=1" in made.log()
+    assert "Draining: clients left: 1, closed in 1 s at the latest" in manager.statuses
+
+
+def test_a_catalogue_that_takes_long_is_told(cluster, make_waypost):
+    cluster.sql("CREATE DATABASE slow_to_read OWNER openfire", database="postgres")
+    made = make_waypost()
+    # Its catalogue cannot be read while somebody has a lock on a part of it.
+    with wire.connect(cluster.ports["pg0"], "postgres", "secret", "slow_to_read") as locking:
+        locking.rows("BEGIN")
+        locking.rows("LOCK TABLE pg_policy")
+        with made.connect(database="slow_to_read") as conn:
+            assert conn.value("SELECT 1") == "1"
+            eventually(lambda: "catalog_loading database=slow_to_read server=pg0" in made.log(), what="it is being read")
+            locking.rows("COMMIT")
+            eventually(lambda: re.search(r"catalog_loaded database=slow_to_read .*took_ms=\d{4}", made.log()), 30, "it has been read")
+    cluster.sql("DROP DATABASE slow_to_read WITH (FORCE)", database="postgres")
 
 
 def test_the_watchdog_hears_of_it_while_all_workers_go_on(make_waypost, tmp_path):
