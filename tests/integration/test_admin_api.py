@@ -302,6 +302,7 @@ def test_a_session_is_followed(proxy, tokens):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_the_openapi_document_is_what_it_does(proxy, tokens, tmp_path):
     """schemathesis, from PyPI, finds nothing. It needs the network."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=120)

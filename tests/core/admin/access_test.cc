@@ -216,6 +216,20 @@ TEST_CASE("the OpenAPI document has each endpoint with its role, and no other", 
   CHECK(operations == endpoints);
 }
 
+TEST_CASE("the OpenAPI document says that no parameter takes a NUL, and what a wrong one gets", "[core][admin][openapi]") {
+  const auto document = nlohmann::json::parse(OpenApiDocument());
+  for (const auto& [path, methods] : document["paths"].items())
+    for (const auto& [method, operation] : methods.items()) {
+      CAPTURE(path, method);
+      if (!operation.contains("parameters")) continue;
+      CHECK(operation["responses"].contains("400"));
+      for (const auto& parameter : operation["parameters"]) {
+        const auto& schema = parameter["schema"];
+        if (schema["type"] == "string" && !schema.contains("enum")) CHECK(schema.value("pattern", "") == R"(^[^\u0000]*$)");
+      }
+    }
+}
+
 TEST_CASE("what the operator wanted is read back as it was saved", "[core][admin][intents]") {
   const Intents intents = {{"pg1", {Intent::kDrain, {}}}, {"pg2", {Intent::kActive, 3U}}};
   const auto back = ParseIntents(FormatIntents(intents));
