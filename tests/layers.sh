@@ -36,12 +36,12 @@ room core/cluster "$PURE metrics core/config core/env"
 room core/catalog "$PURE metrics core/config core/env core/cluster"
 room core/server "$PURE metrics core/config core/env core/net core/cluster"
 room core/fence "$PURE metrics core/config core/env core/net core/cluster core/server"
-room core/observe "$PURE metrics core/config core/cluster core/catalog core/fence"
+room core/observe "$PURE metrics core/net core/config core/cluster core/catalog core/fence"
 room core/client "$PURE metrics core/config core/env core/server"
 room core/console "$PURE metrics core/config core/env core/cluster core/fence core/observe"
 room core/session "$PURE metrics core/config core/env core/net core/server core/fence core/observe core/client core/console"
-room core/admin "$PURE metrics core/config core/fence core/observe"
-room core/cli "$PURE core/config"
+room core/admin "$PURE metrics core/net core/config core/fence core/observe"
+room core/cli "$PURE core/net core/config"
 for folder in parser core; do
   if [ -n "$(find $folder -maxdepth 1 -name '*.h' -o -maxdepth 1 -name '*.cc')" ]; then
     echo "FAIL a file in $folder/ itself stands in no room"
@@ -55,7 +55,7 @@ forbid core 'openssl/ssl\.h' 'TLS outside core/net' '^core/net/'
 forbid . 'libpq-fe' 'libpq outside the control plane' '^\./core/(cluster/(prober|control_query|verifiers)|catalog/loader)|^\./tests/consistency'
 forbid . 'pg_query' 'libpg_query outside the SQL analyser' '^\./parser/sql/(analyse|tree|fingerprint)|^\./tests/(fuzz|parser/sql/analyse)|^\./build'
 forbid . 'toml\+\+' 'toml++ outside the config reader' '^\./core/config/'
-forbid . 'curl/' 'libcurl outside the command line and the export of spans' '^\./core/(cli/http|observe/span_exporter)'
+forbid . 'curl/' 'libcurl outside core/net/http' '^\./core/net/http'
 forbid . 'prometheus/' 'prometheus-cpp outside the exporter' '^\./metrics/exporter'
 # Time and streams come from Env, so that a test can give its own.
 for folder in core/server core/fence core/client core/console core/session; do

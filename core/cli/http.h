@@ -1,4 +1,4 @@
-// One request to the admin port of a running Waypost, by libcurl. Blocks; main thread.
+// One request to the admin port of a running Waypost. Blocks; main thread.
 #pragma once
 
 #include <chrono>

@@ -1,43 +1,29 @@
 #include "core/observe/span_exporter.h"
 
-#include <curl/curl.h>
 #include <pthread.h>
 
-#include <memory>
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/net/http.h"
 
 namespace waypost {
 namespace {
 
 constexpr seconds kGather{1};  // between two requests
 constexpr std::size_t kMany = 512;  // or as soon as so many wait
-constexpr long kConnectMs = 1'000, kAnswerMs = 3'000;
-
-std::size_t Discard(char* /*data*/, std::size_t one, std::size_t size, void* /*to*/) { return one * size; }
+constexpr milliseconds kConnectLimit{1'000}, kAnswerLimit{3'000};
 
 // "" if the collector took it, else why not.
 std::string Post(const std::string& url, const std::string& body) {
-  const std::unique_ptr<CURL, void (*)(CURL*)> curl(curl_easy_init(), &curl_easy_cleanup);
-  const std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers(curl_slist_append(nullptr, "Content-Type: application/json"),
-                                                                   &curl_slist_free_all);
-  if (!curl || !headers) return "libcurl cannot be used";
-  const auto set = [&](CURLoption option, auto value) { (void)curl_easy_setopt(curl.get(), option, value); };
-  set(CURLOPT_URL, url.c_str());
-  set(CURLOPT_PROTOCOLS_STR, "http,https");
-  set(CURLOPT_PROXY, "");
-  set(CURLOPT_NOSIGNAL, 1L);
-  set(CURLOPT_CONNECTTIMEOUT_MS, kConnectMs);
-  set(CURLOPT_TIMEOUT_MS, kAnswerMs);
-  set(CURLOPT_HTTPHEADER, headers.get());
-  set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
-  set(CURLOPT_POSTFIELDS, body.c_str());
-  set(CURLOPT_WRITEFUNCTION, &Discard);
-  if (const auto code = curl_easy_perform(curl.get()); code != CURLE_OK) return curl_easy_strerror(code);
-  long status = 0;
-  (void)curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
-  return status >= 200 && status < 300 ? "" : "it answered with the status " + std::to_string(status);
+  const auto status = SendHttp({.method = "POST",
+                                .url = url,
+                                .headers = {"Content-Type: application/json"},
+                                .body = body,
+                                .connect_limit = kConnectLimit,
+                                .limit = kAnswerLimit});
+  if (!status) return status.error();
+  return *status >= 200 && *status < 300 ? "" : "it answered with the status " + std::to_string(*status);
 }
 
 std::size_t SpansOf(const std::vector<TracedStatement>& statements) {

@@ -1,4 +1,4 @@
-// Sends traced statements to the collector, OTLP/JSON over HTTP by libcurl, on a thread of its own. Bounded: when the collector is
+// Sends traced statements to the collector, OTLP/JSON over HTTP, on a thread of its own. Bounded: when the collector is
 // slow or gone, statements are dropped and counted, and nobody waits. Thread-safe.
 #pragma once
 
