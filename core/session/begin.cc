@@ -87,10 +87,10 @@ bool Session::KeepBatch() {
   if (begun && NamesModesAlone(facts)) {
     begin_.append("\n;\n").append(lone.text);  // a comment may stand at the end of the line
   } else if (begun && (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) && !facts.chain) {
-    env_.metrics().Count(
-        Counter::kTransactions,
-        begun_modes_.read_only.value_or(read_only_default_) ? TransactionMode::kReadOnly : TransactionMode::kReadWrite,
-        facts.kind == StatementKind::kCommit ? TransactionOutcome::kCommit : TransactionOutcome::kRollback);
+    env_.metrics().Count(Counter::kTransactions,
+                         begun_modes_.read_only.value_or(transaction_defaults_.read_only) ? TransactionMode::kReadOnly
+                                                                                          : TransactionMode::kReadWrite,
+                         facts.kind == StatementKind::kCommit ? TransactionOutcome::kCommit : TransactionOutcome::kRollback);
     Take(BlockEnded{});
     return true;
   } else if (!begun && facts.kind == StatementKind::kBegin) {
@@ -109,8 +109,8 @@ bool Session::KeepBatch() {
 SessionFacts::Opens Session::Opens() const {
   using Opens = SessionFacts::Opens;
   if (!In<Begun>()) return Opens::kNothing;
-  const bool read_only =
-      begun_modes_.read_only.value_or(read_only_default_) && !begun_modes_.serializable.value_or(serializable_default_);
+  const bool read_only = begun_modes_.read_only.value_or(transaction_defaults_.read_only) &&
+                         !begun_modes_.serializable.value_or(transaction_defaults_.serializable);
   // What ties the session belongs on the primary, and so does a block that is not sure to stay as it was begun.
   return read_only && pool_policy_.mode == PoolMode::kTransaction && batch_->pin == PinReason::kNone &&
                  !batch_->sets_transaction && !batch_->prepares

@@ -147,7 +147,8 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
   if (found.facts().empty()) return;
   const auto& opening = found.facts().front();
   if (first && opening.kind == StatementKind::kBegin && found.facts().size() == 1 &&
-      opening.modes.read_only.value_or(read_only_default_) && !opening.modes.serializable.value_or(serializable_default_)) {
+      opening.modes.read_only.value_or(transaction_defaults_.read_only) &&
+      !opening.modes.serializable.value_or(transaction_defaults_.serializable)) {
     b.facts.begins_read_only = true;
     b.opening = found.sql.get();
     b.facts.repeatable = true;

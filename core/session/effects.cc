@@ -251,17 +251,7 @@ void Session::SettingsChanged() {
   const auto role = value("role");
   name_context_.SetSettings(value("search_path"), std::string(role == "SET role TO 'none'" ? std::string_view() : role) +
                                                       std::string(value("session_authorization")));
-  const auto says = [&](std::string_view name, std::string_view word) {
-    return AsciiLower(value(name)).find(word) != std::string::npos;
-  };
-  serializable_default_ = says("default_transaction_isolation", "serializable");
-  read_committed_default_ = value("default_transaction_isolation").empty()
-                                ? starts_read_committed_
-                                : says("default_transaction_isolation", "read committed");
-  // "on", "true", "yes", "1", or the form of SET SESSION CHARACTERISTICS.
-  const auto read_only = std::string(value("default_transaction_read_only"));
-  read_only_default_ = !read_only.empty() && !says("default_transaction_read_only", "off") &&
-                       !says("default_transaction_read_only", "false") && !says("default_transaction_read_only", "read write");
+  transaction_defaults_ = TransactionDefaultsIn(settings, starts_read_committed_);
 }
 
 }  // namespace waypost

@@ -466,7 +466,7 @@ SessionFacts Session::FactsOfSession() const {
   session.held_by_replica = OnReplica();
   // Behind COMMIT AND CHAIN there is another.
   session.snapshot_taken = snapshot_taken_ && !(batch_ && batch_->ends_block);
-  session.serializable_default = serializable_default_;
+  session.serializable_default = transaction_defaults_.serializable;
   session.opens = Opens();
   return session;
 }

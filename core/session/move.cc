@@ -27,7 +27,7 @@ bool Session::ReadCommitted() const {
     if (message.sql && !message.sql->facts->empty() && message.sql->facts->front().kind == StatementKind::kBegin)
       modes = message.sql->facts->front().modes;
   if (modes.repeatable_read) return !*modes.repeatable_read && !modes.serializable.value_or(false);
-  return read_committed_default_;
+  return transaction_defaults_.read_committed;
 }
 
 // It may go on elsewhere with the batch at hand, of which no server has heard; without one, with whatever comes next.

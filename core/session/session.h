@@ -66,6 +66,7 @@
 #include "routing/session_settings.h"
 #include "routing/statement_names.h"
 #include "routing/ties.h"
+#include "routing/transaction_defaults.h"
 
 namespace waypost {
 
@@ -583,10 +584,8 @@ class Session final : public StreamUser,
   Lexing lexing_;
   NameContext name_context_;
   CatalogChange ddl_pending_ = CatalogChange::kNone;  // DDL ran; it counts when its transaction ends
-  bool serializable_default_ = false;
-  bool starts_read_committed_ = false;   // at log-in,
-  bool read_committed_default_ = false;  // and now
-  bool read_only_default_ = false;
+  bool starts_read_committed_ = false;  // at log-in
+  TransactionDefaults transaction_defaults_;
   bool read_only_block_ = false;
   bool movable_ = false;       // the block at hand, on a replica, has left nothing there that its next statements need
   bool shadow_block_ = false;  // read_from = "none": a block that a replica could have taken

@@ -52,15 +52,6 @@ std::string SingleValue(const List* values) {
   return AppendConstant(ListAt(values, 0), out) ? out : std::string{};
 }
 
-// 'on', 1, true ...: as parse_bool() of PostgreSQL takes it, which also takes unique prefixes.
-std::optional<bool> ParseBool(std::string_view text) {
-  const std::string word = AsciiLower(text);
-  const auto prefix_of = [&](std::string_view full, std::size_t least) { return word.size() >= least && full.starts_with(word); };
-  if (prefix_of("true", 1) || prefix_of("yes", 1) || word == "on" || word == "1") return true;
-  if (prefix_of("false", 1) || prefix_of("no", 1) || prefix_of("off", 2) || word == "0") return false;
-  return std::nullopt;
-}
-
 // One of transaction_isolation, transaction_read_only, transaction_deferrable.
 void ApplyMode(std::string_view name, std::string_view value, TransactionModes& modes) {
   if (name == "transaction_isolation") {

@@ -107,4 +107,36 @@ std::string SetStatementShownAs(std::string_view name, std::string_view value) {
   return SetStatement(name, value, false);
 }
 
+std::optional<std::string> ValueSet(std::string_view name, std::string_view sql) {
+  const auto head = SetHead(name, false);
+  if (!sql.starts_with(head)) return std::nullopt;
+  sql.remove_prefix(head.size());
+  const bool escapes = sql.starts_with("E'");
+  if (escapes) sql.remove_prefix(1);
+  if (!sql.starts_with('\'')) {  // a number, or what else needs no quotes
+    const bool plain = !sql.empty() && sql.find_first_of("', ") == std::string_view::npos;
+    return plain ? std::optional(std::string(sql)) : std::nullopt;
+  }
+  if (sql.size() < 2 || !sql.ends_with('\'')) return std::nullopt;
+  sql.remove_prefix(1);
+  sql.remove_suffix(1);
+  std::string value;
+  for (std::size_t i = 0; i < sql.size(); ++i) {
+    if (sql[i] == '\'' || (escapes && sql[i] == '\\')) {
+      if (i + 1 == sql.size() || sql[i + 1] != sql[i]) return std::nullopt;  // it ends here, and more follows
+      ++i;
+    }
+    value += sql[i];
+  }
+  return value;
+}
+
+std::optional<bool> ParseBool(std::string_view text) {
+  const std::string word = AsciiLower(text);
+  const auto prefix_of = [&](std::string_view full, std::size_t least) { return word.size() >= least && full.starts_with(word); };
+  if (prefix_of("true", 1) || prefix_of("yes", 1) || word == "on" || word == "1") return true;
+  if (prefix_of("false", 1) || prefix_of("no", 1) || prefix_of("off", 2) || word == "0") return false;
+  return std::nullopt;
+}
+
 }  // namespace waypost

@@ -1,6 +1,7 @@
 // The text of a SET. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,5 +19,12 @@ void AppendSetLiteral(std::string_view text, std::string& out);
 
 // The same for the session, and empty too where SHOW would not give back `value` as it is: a list by SET is parted by ", ".
 [[nodiscard]] std::string SetStatementShownAs(std::string_view name, std::string_view value);
+
+// The value in `sql`, which SetStatement() or the analysis of a SET has written for `name`; nothing if it is a list, or of another
+// form.
+[[nodiscard]] std::optional<std::string> ValueSet(std::string_view name, std::string_view sql);
+
+// 'on', 1, true ...: as parse_bool() of PostgreSQL takes it, which also takes unique prefixes. Nothing: it would be refused.
+[[nodiscard]] std::optional<bool> ParseBool(std::string_view text);
 
 }  // namespace waypost
