@@ -24,17 +24,18 @@ version() { LC_ALL=C apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate:
 update() { say "apt-get update ..."; apt-get update -qq || die "apt-get update failed"; updated=yes; }
 updated=no
 [ -n "$(version libpg-query-dev)" ] && [ -n "$(version postgresql)" ] || update
+# make: the compiler links in parallel by it.
 # The node headers must be those of the grammar, which need not be of the distribution's own PostgreSQL.
 grammar=$(version libpg-query-dev)
 server=$(version postgresql)
 [ -n "$grammar" ] && [ -n "$server" ] || die "this distribution has no libpg-query-dev or no postgresql"
 
-build=(g++ cmake ninja-build ccache pkg-config catch2 libbenchmark-dev libcli11-dev libcurl4-openssl-dev libmicrohttpd-dev
+build=(g++ make cmake ninja-build ccache pkg-config catch2 libbenchmark-dev libcli11-dev libcurl4-openssl-dev libmicrohttpd-dev
   libpg-query-dev libpq-dev prometheus-cpp-dev libssl-dev libtomlplusplus-dev libuv1-dev libxxhash-dev
   nlohmann-json3-dev "postgresql-server-dev-$grammar")
 demo=("postgresql-$server" "postgresql-client-$server" ca-certificates curl procps python3)
 majors=(maven default-jre-headless python3)
-test=(maven nftables default-jdk-headless prometheus systemd zsh fish python3-psycopg python3-pytest python3-pytest-timeout python3-pytest-xdist sqlsmith
+test=(maven nftables default-jdk-headless prometheus systemd zsh fish python3-psycopg python3-seccomp python3-pytest python3-pytest-timeout python3-pytest-xdist sqlsmith
   chromium chromium-driver python3-selenium fonts-dejavu-core clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev)
 drivers=(python3-asyncpg python3-sqlalchemy python3-django python3-psycopg2)
 failover=("postgresql-$server-repmgr" repmgr patroni etcd-server python3-etcd)

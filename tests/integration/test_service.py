@@ -10,6 +10,7 @@ import textwrap
 import time
 
 import pytest
+import seccomp
 import waypost as waypost_process
 import wire
 from cluster import ROOT
@@ -181,6 +182,52 @@ def test_the_unit_is_sandboxed():
                           timeout=60, check=False)  # fmt: skip
     exposure = float(re.search(r"exposure level for waypost.service: ([0-9.]+)", done.stdout)[1])
     assert exposure <= 2.0, done.stdout
+
+
+def system_calls(name):
+    """Those of one of systemd's sets, or the one of that name."""
+    if not name.startswith("@"):
+        return {name}
+    shown = subprocess.run(["systemd-analyze", "syscall-filter", "--no-pager", name], capture_output=True, text=True, timeout=60, check=True)
+    words = [line.strip() for line in shown.stdout.splitlines()[1:]]
+    return set().union(*(system_calls(word) for word in words if word and not word.startswith("#")))
+
+
+def system_calls_of_the_unit():
+    allowed = set()
+    for line in re.findall(r"^SystemCallFilter=(.*)$", (ROOT / "deploy/waypost.service").read_text(), re.M):
+        named = set().union(*(system_calls(word) for word in line.lstrip("~").split()))
+        allowed = allowed - named if line.startswith("~") else allowed | named
+    return allowed
+
+
+def test_the_unit_allows_each_system_call(make_waypost):
+    """Whoever makes another one is killed at once; the service would get an error."""
+    made = make_waypost(sections={"top": {"drain_timeout": "1s"}, "log": {"queries": "all"}})
+    assert made.stop() == 0
+    only = seccomp.SyscallFilter(seccomp.KILL_PROCESS)
+    for name in system_calls_of_the_unit() | {"ptrace"}:  # LeakSanitizer looks at the threads by that
+        with contextlib.suppress(RuntimeError):  # not of this architecture
+            only.add_rule(seccomp.ALLOW, name)
+    with open(made.log_path, "ab") as log:
+        made.process = subprocess.Popen([BINARY, "--config", made.config], stdout=log, stderr=log, preexec_fn=only.load)
+    eventually(made.ready, 30, "ready")
+    made.wait_for_split()
+    made.route("SELECT 1")
+    made.metrics()
+    made.hangup()
+    eventually(lambda: "reloaded" in made.log(), what="the reload")
+    old = made.process
+    old.send_signal(signal.SIGUSR2)  # the new process has the filter too
+    new = int(eventually(lambda: re.findall(r"handing_over pid=(\d+)", made.log()), 30, "the new process")[0])
+    try:
+        assert old.wait(30) == 0, made.log()[-3000:]
+        with made.connect() as conn:
+            assert conn.value("SELECT 1") == "1"
+    finally:
+        os.kill(new, signal.SIGTERM)
+        made.process = None
+    eventually(lambda: made.log().split("handing_over")[1].count(" stopped") == 2, 30, "its end")
 
 
 @pytest.mark.parametrize("file", ["compose/waypost.toml", "kubernetes/cloudnative-pg.yaml", "kubernetes/patroni.yaml"])
