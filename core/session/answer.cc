@@ -71,6 +71,7 @@ void Session::AnswerBatch(const std::string& error, char status) {
 
 // The transaction was rolled back where nobody could tell: so is what the session remembers of it.
 void Session::ForgetTransaction() {
+  transaction_began_ = {};
   settings_.RollBack();
   portals_.Clear();
   SettingsChanged();
@@ -114,7 +115,6 @@ void Session::AnswerRollback() {
   // COMMIT or ROLLBACK of a block whose server is gone: it was rolled back. Who commits must hear that it was not.
   const auto untold = std::exchange(untold_, {});
   ForgetTransaction();
-  read_only_block_ = false;
   if (batch_->commits && !untold.empty()) return AnswerBatch(untold, 'I');
   std::string out;
   AppendOwnAnswers(out, "ROLLBACK");
@@ -211,6 +211,7 @@ void Session::LoseConnection() {
   common_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
   last_words_ = {};
   ties_.EndLease();
+  block_.LeftServer();
   // It may have been committed all the same.
   if (batch_) RenewDatabases(batch_->renewed);
   CatalogChanged(std::max(std::exchange(ddl_pending_, CatalogChange::kNone), batch_ ? batch_->catalog : CatalogChange::kNone));
@@ -252,10 +253,7 @@ void Session::Lost(bool ready_due, bool partial) {
   ready_due_.reset();
   CancelAgain();
   if (closed_) return;
-  if (!In<FailedBlock>()) {
-    ForgetTransaction();
-    if (connection_ == nullptr) read_only_block_ = false;
-  }
+  if (!In<FailedBlock>()) ForgetTransaction();
   ProcessInput();
 }
 

@@ -85,23 +85,18 @@ bool Session::KeepBatch() {
   if (lone.facts == nullptr) return false;
   const auto& facts = *lone.facts;
   if (begun && NamesModesAlone(facts)) {
-    begin_.append("\n;\n").append(lone.text);  // a comment may stand at the end of the line
+    block_.Add(lone.text, facts.modes);
   } else if (begun && (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback) && !facts.chain) {
     env_.metrics().Count(Counter::kTransactions,
-                         begun_modes_.read_only.value_or(transaction_defaults_.read_only) ? TransactionMode::kReadOnly
-                                                                                          : TransactionMode::kReadWrite,
+                         block_.IsReadOnly(transaction_defaults_) ? TransactionMode::kReadOnly : TransactionMode::kReadWrite,
                          facts.kind == StatementKind::kCommit ? TransactionOutcome::kCommit : TransactionOutcome::kRollback);
     Take(BlockEnded{});
     return true;
   } else if (!begun && facts.kind == StatementKind::kBegin) {
-    begin_ = lone.text;
-    begun_modes_ = {};
+    block_.Begin(lone.text, facts.modes);
   } else {
     return false;
   }
-  if (facts.modes.read_only) begun_modes_.read_only = facts.modes.read_only;
-  if (facts.modes.repeatable_read) begun_modes_.repeatable_read = facts.modes.repeatable_read;
-  if (facts.modes.serializable) begun_modes_.serializable = facts.modes.serializable;
   Take(Kept{});
   return true;
 }
@@ -109,11 +104,9 @@ bool Session::KeepBatch() {
 SessionFacts::Opens Session::Opens() const {
   using Opens = SessionFacts::Opens;
   if (!In<Begun>()) return Opens::kNothing;
-  const bool read_only = begun_modes_.read_only.value_or(transaction_defaults_.read_only) &&
-                         !begun_modes_.serializable.value_or(transaction_defaults_.serializable);
   // What ties the session belongs on the primary, and so does a block that is not sure to stay as it was begun.
-  return read_only && pool_policy_.mode == PoolMode::kTransaction && batch_->pin == PinReason::kNone &&
-                 !batch_->sets_transaction && !batch_->prepares
+  return block_.SuitsReplica(transaction_defaults_) && pool_policy_.mode == PoolMode::kTransaction &&
+                 batch_->pin == PinReason::kNone && !batch_->sets_transaction && !batch_->prepares
              ? Opens::kReadOnly
              : Opens::kReadWrite;
 }
@@ -125,8 +118,7 @@ bool Session::ChainsBehindFailure() {
   if (block == nullptr || block->pin != PinReason::kNone || connection_->status() != 'E' || !OnReplica()) return false;
   const auto lone = LoneStatement();
   if (lone.facts == nullptr || !lone.facts->chain) return false;
-  begin_ = "BEGIN";
-  begun_modes_ = {};
+  block_.Begin("BEGIN", {});
   ForgetTransaction();
   Take(Kept{});
   return true;
@@ -142,12 +134,12 @@ void Session::AnswerKept() {
   std::string out;
   AppendOwnAnswers(out, tag);
   if (!batch_->goes_on) AppendReadyForQuery(out, In<Begun>() ? 'T' : 'I');
-  if (!In<Begun>()) Release(begin_);
+  if (!In<Begun>()) block_.ForgetBegin();
   WriteClient(AsBytes(out));
   EndBatch();
 }
 
 // Ahead of the first batch of the block: what was kept.
-void Session::AppendBegin(std::string& out) { batch_->begin_sequence = connection_->AskAside(out, begin_); }
+void Session::AppendBegin(std::string& out) { batch_->begin_sequence = connection_->AskAside(out, block_.begin()); }
 
 }  // namespace waypost

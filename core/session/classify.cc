@@ -147,8 +147,7 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
   if (found.facts().empty()) return;
   const auto& opening = found.facts().front();
   if (first && opening.kind == StatementKind::kBegin && found.facts().size() == 1 &&
-      opening.modes.read_only.value_or(transaction_defaults_.read_only) &&
-      !opening.modes.serializable.value_or(transaction_defaults_.serializable)) {
+      Block::SuitsReplica(opening.modes, transaction_defaults_)) {
     b.facts.begins_read_only = true;
     b.opening = found.sql.get();
     b.facts.repeatable = true;

@@ -40,7 +40,7 @@ std::string Blank(std::string_view text) {
 // What ends the block at hand is the last that its server is to hear of the batch.
 bool Session::EndsApart() const {
   if (In<FailedBlock>()) return true;
-  if (!OnReplica() || !read_only_block_) return false;
+  if (!OnReplica() || !block_.reads_only()) return false;
   if (const auto* block = std::get_if<InBlock>(&state_)) return block->pin == PinReason::kNone;
   const auto* relaying = std::get_if<Relaying>(&state_);
   return relaying != nullptr && relaying->pin == PinReason::kNone && !connection_->ledger().Skipping();

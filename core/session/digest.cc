@@ -90,11 +90,11 @@ void Session::CountShadow(const Batch& running, const Decision& decision) {
   });
   if (!runs || !running.any_statement) return;
   auto session = FactsOfSession();
-  if (decision.target == Target::kHeld && shadow_block_) session.holds_why = Reason::kReadOnlyTransaction;
+  if (decision.target == Target::kHeld && block_.could_read()) session.holds_why = Reason::kReadOnlyTransaction;
   const auto would = DecideAsIfReplicas(running.facts, session, routing_);
   auto& b = *batch_;
   b.would_move = would.target == Target::kReplica;
-  if (b.would_move && would.reason == Reason::kReadOnlyTransaction) shadow_block_ = true;
+  if (b.would_move && would.reason == Reason::kReadOnlyTransaction) block_.CouldRead();
   env_.metrics().Count(Counter::kShadowStatements, b.would_move ? Would::kReplica : Would::kPrimary, would.reason);
 }
 

@@ -185,7 +185,7 @@ void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
         SettingsChanged();
         if (ties_.RolledBack() && batch_) batch_->pin = PinReason::kNone;
       }
-      env_.metrics().Count(Counter::kTransactions, read_only_block_ ? TransactionMode::kReadOnly : TransactionMode::kReadWrite,
+      env_.metrics().Count(Counter::kTransactions, block_.reads_only() ? TransactionMode::kReadOnly : TransactionMode::kReadWrite,
                            tag == "ROLLBACK" ? TransactionOutcome::kRollback : TransactionOutcome::kCommit);
       [[fallthrough]];
     case StatementKind::kTwoPhase: settings_.Commit(); return SettingsChanged();

@@ -461,11 +461,11 @@ SessionFacts Session::FactsOfSession() const {
   SessionFacts session;
   session.holds_connection = connection_ != nullptr;
   session.holds_why = In<Pinned>() ? (pool_policy_.mode == PoolMode::kSession ? Reason::kSessionMode : Reason::kSessionPinned)
-                      : read_only_block_ ? Reason::kReadOnlyTransaction
-                                         : Reason::kInTransaction;
+                      : block_.reads_only() ? Reason::kReadOnlyTransaction
+                                            : Reason::kInTransaction;
   session.held_by_replica = OnReplica();
   // Behind COMMIT AND CHAIN there is another.
-  session.snapshot_taken = snapshot_taken_ && !(batch_ && batch_->ends_block);
+  session.snapshot_taken = block_.snapshot_taken() && !(batch_ && batch_->ends_block);
   session.serializable_default = transaction_defaults_.serializable;
   session.opens = Opens();
   return session;
@@ -476,16 +476,16 @@ void Session::Dispatch() {
   running.dispatched = true;
   if (running.refusal.empty() && (running.begins || In<Begun>()) && KeepBatch()) return;
   if (running.ends_block && (ChainsBehindFailure() || PreparesElsewhere())) return;
-  if (In<Idle>() && running.begins) begun_modes_ = {};  // of a block before
+  if (In<Idle>() && running.begins) block_.BeginsNow();
   auto decision = DecideBatch();
   if (decision.target == Target::kReplica && (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
-    read_only_block_ = true;
+    block_.ReadsOnly();
   fenced_ = decision.fence != FencePlan::kNone;
   if (!running.facts.end_known) running.facts.needs_fence = false;  // what comes behind says it anew
   if (running.facts.cls != Class::kRead) env_.NoteWrite();
   // Where a read goes that is to be proved first is known when it is proved.
   if (decision.fence != FencePlan::kProbeFirst || decision.target == Target::kHeld) CountDecision(decision);
-  if (connection_ != nullptr && running.sets_transaction) begun_modes_.repeatable_read.reset();
+  if (connection_ != nullptr && running.sets_transaction) block_.MayChangeModes();
   WatchTimeout();
   if (routing_.read_from == ReadFrom::kNone) CountShadow(running, decision);
   if (connection_ == nullptr || connection_->status() == 'I') settings_.Commit();

@@ -12,27 +12,26 @@ void Session::NoteMovable() {
   const auto& b = *batch_;
   const auto* relaying = std::get_if<Relaying>(&state_);
   const bool first = relaying != nullptr && (relaying->opens || !relaying->block);
-  if (first) movable_ = read_only_block_ && ReadCommitted();
-  if (!movable_) return;
+  if (first) block_.SetMovable(block_.reads_only() && ReadCommitted());
+  if (!block_.movable()) return;
   // Each statement has a snapshot of its own; what else of a block lives on its server is listed here.
-  movable_ = !b.stays && !b.failed && b.facts.end_known && b.pin == PinReason::kNone && !b.changes_settings &&
-             !b.sets_transaction && !b.unseen && portals_.named() == 0 && !settings_.has_local() && !AnswersVary();
-  if (movable_ && begin_.empty()) begin_ = "BEGIN READ ONLY";  // it came with the first statement
+  block_.SetMovable(!b.stays && !b.failed && b.facts.end_known && b.pin == PinReason::kNone && !b.changes_settings &&
+                    !b.sets_transaction && !b.unseen && portals_.named() == 0 && !settings_.has_local() && !AnswersVary());
+  if (block_.movable()) block_.BeginsAnew();
 }
 
 // Of the block that the batch at hand has begun: whether each of its statements takes a snapshot of its own.
 bool Session::ReadCommitted() const {
-  auto modes = begun_modes_;
+  auto modes = block_.modes();
   for (const auto& message : batch_->messages)
     if (message.sql && !message.sql->facts->empty() && message.sql->facts->front().kind == StatementKind::kBegin)
       modes = message.sql->facts->front().modes;
-  if (modes.repeatable_read) return !*modes.repeatable_read && !modes.serializable.value_or(false);
-  return transaction_defaults_.read_committed;
+  return Block::IsReadCommitted(modes, transaction_defaults_);
 }
 
 // It may go on elsewhere with the batch at hand, of which no server has heard; without one, with whatever comes next.
 bool Session::BlockMayMove() const {
-  if (!movable_ || !OnReplica() || connection_->status() != 'T' || pinned_by() != PinReason::kNone) return false;
+  if (!block_.movable() || !OnReplica() || connection_->status() != 'T' || pinned_by() != PinReason::kNone) return false;
   if (!batch_) return true;
   const auto& b = *batch_;
   return !b.begun && !b.stays && b.facts.end_known && b.pin == PinReason::kNone;
@@ -53,7 +52,7 @@ bool Session::PreparesElsewhere() {
   const auto lone = LoneStatement();
   const bool begins = !batch_->facts.end_known && !failed;  // more of the same is to come
   if (!begins && (lone.facts == nullptr || !lone.facts->prepares)) return false;
-  if (begin_.empty()) begin_ = "BEGIN READ ONLY";
+  block_.BeginsAnew();
   MoveBlock();
   if (!failed) return false;
   ForgetTransaction();

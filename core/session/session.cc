@@ -330,8 +330,7 @@ void Session::LetGo(bool clean) {
   }
   held_.Drop();
   ties_.EndLease();
-  read_only_block_ = shadow_block_ = false;
-  snapshot_taken_ = false;
+  block_.LeftServer();
   portals_.Clear();
   if (!closed_) stream_->Resume(Stream::kPeerSlow);
   if (clean) return connection->pool().Release(*connection);
@@ -354,8 +353,8 @@ void Session::OnBatchDone(char status) noexcept {
 
 void Session::FinishBatch(char status) {
   auto& b = *batch_;
-  if (fenced_ && read_only_block_ && begun_modes_.repeatable_read.value_or(false)) snapshot_taken_ = true;
-  if (status == 'I' || b.ends_block) snapshot_taken_ = false;
+  if (fenced_) block_.Proved();
+  if (b.ends_block) block_.Chained();
   UndoSkipped(b.effects.size());
   ReleaseHeld();
   const auto now = env_.ExactNow();
@@ -373,7 +372,6 @@ void Session::FinishBatch(char status) {
   }
   if (status == 'I') {
     portals_.Clear();
-    shadow_block_ = false;
   } else {
     if (!b.failed)
       for (const auto& name : b.closed_portals) portals_.Close(name);
@@ -385,9 +383,9 @@ void Session::FinishBatch(char status) {
   const auto done = PinsAfter(status);
   const bool rerun = In<Discarding>();
   if (b.goes_on && b.failed && !rerun) DropRest(b.simple);
-  if (status == 'I') movable_ = false;
+  if (status == 'I') block_.Ended();
   else if (!rerun) NoteMovable();
-  if (relaying != nullptr && !movable_) Release(begin_);
+  if (relaying != nullptr && !block_.movable()) block_.ForgetBegin();
   if (rerun) RewindBatch(true);
   else EndBatch();
   Take(done);

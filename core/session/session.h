@@ -59,6 +59,7 @@
 #include "parser/sql/facts.h"
 #include "parser/wire/backend.h"
 #include "parser/wire/encoding.h"
+#include "routing/block.h"
 #include "routing/decide.h"
 #include "routing/name_context.h"
 #include "routing/server_ending.h"
@@ -566,7 +567,6 @@ class Session final : public StreamUser,
   bool fenced_ = false;            // the batch had to be proved fresh
   Fence::Seen seen_at_send_;
   std::uint32_t proof_incarnation_ = 0;
-  bool snapshot_taken_ = false;    // of a REPEATABLE READ block: what it reads is fixed
 
   std::unique_ptr<SelfCheck> check_;  // of the batch under way; null: it is not checked
   HeldReply held_;                 // what the client does not get yet of the answer
@@ -586,11 +586,7 @@ class Session final : public StreamUser,
   CatalogChange ddl_pending_ = CatalogChange::kNone;  // DDL ran; it counts when its transaction ends
   bool starts_read_committed_ = false;  // at log-in
   TransactionDefaults transaction_defaults_;
-  bool read_only_block_ = false;
-  bool movable_ = false;       // the block at hand, on a replica, has left nothing there that its next statements need
-  bool shadow_block_ = false;  // read_from = "none": a block that a replica could have taken
-  std::string begin_;              // of a block that no server has heard of: what begins it
-  TransactionModes begun_modes_;   // and what that says
+  Block block_;                    // the one at hand, or what is left of the one before
   Ties ties_;                      // to the connection at hand
   std::uint64_t sequence_readers_ = 0;    // the version when it was asked who asks for currval()
   SequenceReaders::AskedRef sequence_asked_;  // when this session's like did; null: never

@@ -595,4 +595,24 @@ TEST_CASE("fail-over: a block on a replica goes on", "[core][session][failover]"
   CHECK(client.Hears() == "T D(b) C(SELECT 1) Z(T) C(COMMIT) Z(I)");
 }
 
+TEST_CASE("what a lost block had fixed is not fixed for the next one", "[core][session]") {
+  Flight flight;
+  auto& [world, client] = flight;
+  auto& writer = world.Connect();
+  client.Hold({Query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"), Query("SELECT * FROM t")});
+  REQUIRE(world.b.TimesRun("SELECT * FROM t") == 1);
+  for (auto* backend : world.b.serving()) backend->Break();
+  client.Say(Query("SELECT * FROM t"));
+  client.Say(Query("ROLLBACK"));
+  CHECK(client.Hears() == "E(40001) Z(E) C(ROLLBACK) Z(I)");
+  client.Hold({Query("BEGIN READ ONLY"), Query("SELECT * FROM t")});
+  REQUIRE(world.b.TimesRun("SELECT * FROM t") == 2);
+  world.b.lags = true;
+  writer.Say(Query(kInsert));
+  client.Say(Query("SELECT * FROM t"));
+  const auto heard = client.Hears();
+  CAPTURE(heard);
+  CHECK(heard.find("D(b)") == std::string::npos);  // it lacks what was written
+}
+
 }  // namespace waypost
