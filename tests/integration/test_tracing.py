@@ -128,10 +128,12 @@ def test_a_collector_that_takes_nothing_holds_up_nobody(make_waypost, collector,
     collector.status = 503 if fault == "unwilling" else 200
     made = make_waypost(sections={"tracing": {"endpoint": endpoint, "sample": 1.0}})
     with made.connect() as conn:
-        began = time.monotonic()
+        longest = 0.0
         for number in range(600):
+            began = time.monotonic()
             assert conn.value(f"SELECT {number}") == str(number)
-        assert time.monotonic() - began < 4
+            longest = max(longest, time.monotonic() - began)
+        assert longest < 4  # who waits for the collector waits for 5 s
         eventually(lambda: made.metric("waypost_trace_spans_total", outcome="lost") > 600, what="losses counted")
     eventually(lambda: "spans_lost" in made.log(), what="losses told")
     assert not collector.spans or fault == "silent"
