@@ -9,6 +9,7 @@ import time
 
 import pytest
 import wire
+from openfire import Openfire
 from waypost import eventually
 
 pytestmark = [pytest.mark.proxy]
@@ -120,7 +121,8 @@ def test_what_is_under_way_is_served_to_its_end_by_the_old_one(cluster, proxy, m
         conn.shut()
 
 
-def test_nobody_is_refused_under_a_storm_of_log_ins(proxy):
+def refuse_nobody(proxy, upgrades):
+    """Clients that connect, ask once and end, as fast as they can. How many there were."""
     failed, done, stop = [], [], threading.Event()
 
     def storm():
@@ -136,13 +138,47 @@ def test_nobody_is_refused_under_a_storm_of_log_ins(proxy):
     for thread in threads:
         thread.start()
     try:
-        for _ in range(3):
+        for _ in range(upgrades):
             upgrade(proxy)
     finally:
         stop.set()
         for thread in threads:
             thread.join()
-    assert failed == [] and len(done) > 20
+    print(f"{upgrades} restarts: {len(done)} clients, {len(failed)} failed")
+    assert failed == [] and len(done) > 5 * upgrades
+    return len(done)
+
+
+def test_nobody_is_refused_under_a_storm_of_log_ins(proxy):
+    refuse_nobody(proxy, 3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_nobody_is_refused_through_a_hundred_restarts(proxy):
+    refuse_nobody(proxy, 100)
+
+
+def fail_nothing(cluster, proxy, upgrades):
+    """pgjdbc and DBCP2 as Openfire has them, which never validate a connection: no statement fails, none is lost."""
+    with Openfire(proxy.port) as openfire:
+        for _ in range(upgrades):
+            upgrade(proxy)
+        openfire.judge(cluster.ports["pg0"])
+    print(f"{upgrades} restarts: {openfire.summary()}")
+    done = openfire.done
+    assert not openfire.errors and not openfire.wrong and not done["dropped"] and not done["refused"], openfire.summary()
+    assert all(done[what] > upgrades for what in ("read", "write", "transaction")), openfire.summary()
+
+
+def test_openfire_feels_nothing_of_a_restart(cluster, proxy):
+    fail_nothing(cluster, proxy, 2)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_openfire_feels_nothing_of_twenty_restarts(cluster, proxy):
+    fail_nothing(cluster, proxy, 20)
 
 
 def work(proxy, number, stop, told):
