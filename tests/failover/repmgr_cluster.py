@@ -7,7 +7,7 @@
   repmgr_cluster.py start DIR node0      back as standby of the other (pg_rewind, else a new copy)
   repmgr_cluster.py revive DIR node0     just as it stands: a primary that does not know that it was deposed
   repmgr_cluster.py pause DIR node0      SIGSTOP to all of it    resume DIR node0
-  repmgr_cluster.py switchover DIR       planned, by repmgr's own steps
+  repmgr_cluster.py switchover DIR       planned, by repmgr's own steps      command-switchover DIR  by its own command
   repmgr_cluster.py down DIR             ends all and removes DIR
 
 Needs `deploy/install.sh failover`. As root the servers run as user postgres, else as you. Superuser postgres/secret; role
@@ -42,6 +42,18 @@ PROMOTE = """#!/bin/sh
 PGPASSWORD=secret {bin}/psql -XqAt 'host=127.0.0.1 port={port} user=postgres dbname=postgres' \
   -c "ALTER SYSTEM SET synchronous_standby_names = ''" -c 'SELECT pg_reload_conf()' >/dev/null
 exec repmgr -f {dir}/{name}.conf standby promote
+"""
+# Options, a host, and what to run there.
+SSH = """#!/bin/sh
+while :; do
+  case $1 in
+    -o) shift 2 ;;
+    -*) shift ;;
+    *) break ;;
+  esac
+done
+shift
+exec sh -c "$*"
 """
 
 
@@ -154,6 +166,21 @@ class RepmgrServers(managed.ManagedServers):
         self.start(primary)
         self.guard(self.other(primary))
 
+    def command_switchover(self):
+        """`repmgr standby switchover` as an administrator gives it. The way to the other node, ssh, stays on this machine."""
+        primary = self.primaries()[0]
+        standby = self.other(primary)
+        self.sql("ALTER SYSTEM SET synchronous_standby_names = ''", standby)  # else its commits wait for the one that is stopped
+        self.sql("SELECT pg_reload_conf()", standby)
+        (self.dir / "local").mkdir(exist_ok=True)
+        (self.dir / "local").chmod(0o755)
+        ssh = self.dir / "local" / "ssh"
+        ssh.write_text(SSH)
+        ssh.chmod(0o755)
+        self.run("env", f"PATH={ssh.parent}:{self.as_owner()['env']['PATH']}", "repmgr", "-f", self.dir / f"{standby}.conf", "standby",
+                 "switchover", log=f"{standby}.repmgr")  # fmt: skip
+        self.make_synchronous(standby)
+
     def down(self):
         for name in self.names:
             self.end(f"{name}.repmgrd", signal.SIGKILL)
@@ -163,4 +190,4 @@ class RepmgrServers(managed.ManagedServers):
 VERBS = {verb: verb for verb in ("up", "status", "stop", "kill", "start", "pause", "resume", "switchover", "down")}
 
 if __name__ == "__main__":
-    managed.command_line(RepmgrServers, __doc__, VERBS | {"revive": "start_as_is"})
+    managed.command_line(RepmgrServers, __doc__, VERBS | {"revive": "start_as_is", "command-switchover": "command_switchover"})

@@ -2,7 +2,9 @@
 read fails, and every client keeps its connection."""
 
 import contextlib
+import json
 import socket
+import threading
 import time
 
 import pytest
@@ -35,7 +37,7 @@ def running(kind, **options):
 @contextlib.contextmanager
 def waypost_before(servers, remembers=True, **settings):
     """`settings` are those of its [cluster]."""
-    made = waypost_process.Waypost(servers, sections={"routing": {"read_from": "streaming"}, "cluster": settings})
+    made = waypost_process.Waypost(servers, sections={"routing": {"read_from": "streaming"}, "cluster": settings, "admin": {"console_admins": ["openfire"]}})
     if remembers:
         settings["state_file"] = str(made.dir / "state")
     try:
@@ -156,6 +158,59 @@ def test_patroni_frozen(patroni):
         patroni.settle()
 
     hold(patroni, patroni.pause, back)
+
+
+def plan(servers, switch_over):
+    """The administrator's own switch-over between PAUSE and RESUME in the console: nobody gets an error, and writes go on as soon as the
+    new primary takes them."""
+    primary = prepare(servers)
+    others = [name for name in servers.names if name != primary]
+    failed = []
+
+    def switch():
+        try:
+            switch_over()
+        except BaseException as error:  # noqa: BLE001: raised where the test can see it
+            failed.append(error)
+
+    with waypost_before(servers) as waypost, Openfire(waypost.port) as openfire, Workload(waypost.port) as load:
+        for kind in ("write", "read", "transaction"):
+            load.wait_for(kind)
+        with Watch(servers, others) as watch, waypost.connect(database="pgbouncer", timeout=60) as console:
+            paused = time.monotonic()
+            console.rows("PAUSE")
+            held = time.monotonic()
+            thread = threading.Thread(target=switch)
+            thread.start()
+            try:
+                eventually(lambda: watch.promoted or failed, 60, "another is promoted")
+                assert not failed, failed
+                new, promoted = next(iter(watch.promoted.items()))
+                eventually(lambda: json.loads(waypost.get("/api/v1/status")[1])["primary"] == new, 20, "Waypost follows")
+            finally:
+                console.rows("RESUME")
+                resumed = time.monotonic()
+                thread.join(120)
+        assert not failed and not thread.is_alive(), failed
+        for kind in ("write", "read", "transaction"):
+            load.wait_for(kind, since=promoted)
+        first = min(event.ended for event in load.acknowledged("write", promoted, [servers.ports[new]]))
+        print(f"PAUSE {held - paused:.3f} s, promoted {promoted - held:.3f} s later, RESUME {resumed - promoted:.3f} s after that, "
+              f"the first write {first - promoted:.3f} s after the promotion; writes paused for {load.pause():.3f} s")  # fmt: skip
+        check(load, openfire, servers, new)
+        assert not load.outcomes() and not openfire.errors, f"{load.summary()}\n{openfire.summary()}"
+        assert first - promoted < GAP_SECONDS, load.summary()
+
+
+@pytest.mark.long
+def test_repmgr_switched_over_as_planned(repmgr):
+    plan(repmgr, repmgr.command_switchover)
+
+
+@pytest.mark.long
+def test_patroni_switched_over_as_planned(patroni):
+    plan(patroni, patroni.switchover)
+    patroni.settle()
 
 
 def test_patroni_switched_over(patroni):
