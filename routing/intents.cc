@@ -8,6 +8,9 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kIntentNames = {"active", "drain", "maintenance"};
 
+// It says that it is a primary, and is not believed.
+bool Refused(const ServerView& server) { return server.up && server.role == Role::kUnknown && !server.error.empty(); }
+
 }  // namespace
 
 std::string_view IntentName(Intent intent) { return kIntentNames[static_cast<std::size_t>(intent)]; }
@@ -45,6 +48,11 @@ std::vector<ViewChange> ChangesBetween(const ClusterView& was, const ClusterView
   if (!is.primary && was.primary)
     changes.push_back({"primary_lost", true, was.servers[*was.primary].name + " is the primary no longer, and there is no other",
                        was.servers[*was.primary].name});
+  if (is.primary && is.successions != was.successions && is.lost_bytes > 0)
+    changes.push_back({"wal_lost", true,
+                       std::to_string(is.lost_bytes) + " bytes of WAL are lost: the last primary had flushed them, and " +
+                           is.servers[*is.primary].name + " was promoted without them",
+                       is.servers[*is.primary].name});
   for (std::size_t id = 0; id < is.servers.size(); ++id) {
     const auto& now = is.servers[id];
     if (now.removed || now.intent == Intent::kMaintenance) continue;
@@ -52,6 +60,9 @@ std::vector<ViewChange> ChangesBetween(const ClusterView& was, const ClusterView
     if (now.up != before.up)
       changes.push_back({now.up ? "server_up" : "server_down", !now.up,
                          now.up ? now.name + " answers" : now.name + " does not answer: " + now.error, now.name});
+    const bool another = is.primary && *is.primary != id;
+    if (Refused(now) && !Refused(before) && (another || before.role == Role::kPrimary))
+      changes.push_back({"server_deposed", true, now.name + " is used as a primary no longer: " + now.error, now.name});
     if (now.role != Role::kReplica || !now.up) continue;
     if (now.eligible && !before.eligible)
       changes.push_back({"replica_eligible", false, now.name + " may be read from", now.name});

@@ -32,8 +32,9 @@ void ApplyIntents(const Intents& intents, ClusterView& view);
 
 // What has changed from one view to the next, in words.
 struct ViewChange {
-  std::string kind;   // "server_up", "server_down", "primary_changed", "replica_eligible", "replica_ineligible"
-  bool bad = false;   // somebody should look
+  std::string
+      kind;  // "primary_changed", "primary_lost", "wal_lost", "server_up", "server_down", "server_deposed", "replica_eligible" ...
+  bool bad = false;  // somebody should look
   std::string text;
   std::string server;  // empty: the cluster
 };

@@ -297,6 +297,11 @@ void AdminApi::AddOwnMetrics(ScrapeOutput& output) {
     output.Add(Scraped::kSpans, static_cast<double>(spans.sent), {"sent"});
     output.Add(Scraped::kSpans, static_cast<double>(spans.lost), {"lost"});
   }
+  if (sources_.webhook) {
+    const auto events = sources_.webhook();
+    output.Add(Scraped::kWebhook, static_cast<double>(events.sent), {"sent"});
+    output.Add(Scraped::kWebhook, static_cast<double>(events.lost), {"lost"});
+  }
   const std::lock_guard lock(mutex_);
   for (const auto& [key, count] : requests_) {
     const auto& [path, method, status] = key;

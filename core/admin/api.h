@@ -16,6 +16,7 @@
 
 #include "core/admin/access.h"
 #include "core/admin/events.h"
+#include "core/admin/webhook.h"
 #include "core/config/config.h"
 #include "core/config/values.h"
 #include "core/fence/report.h"
@@ -98,6 +99,7 @@ struct AdminSources {
   std::function<const StaticFile*(std::string_view path)>
       files;  // null: there is none; it lives as long as the API; may be empty
   std::function<SpanExporter::Counts()> spans;  // may be empty
+  std::function<Webhook::Counts()> webhook;  // may be empty
   std::function<std::vector<std::string>()> rules;  // names, as they are numbered in the metrics; may be empty
   // Null: whoever asks is admin (for tests of what is answered).
   AdminAccess* access = nullptr;

@@ -36,12 +36,6 @@ json ChangesJson(const std::vector<ConfigChange>& changes) {
   return all;
 }
 
-json EventJson(const AdminEvent& event) {
-  return {{"id", event.id},     {"time", Rfc3339(event.time)},
-          {"kind", event.kind}, {"level", event.level},
-          {"text", event.text}, {"server", event.server.empty() ? json(nullptr) : json(event.server)}};
-}
-
 }  // namespace
 
 std::string EventText(const AdminEvent& event) {

@@ -6,7 +6,9 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace waypost {
@@ -20,9 +22,14 @@ struct AdminEvent {
   std::string server;  // that it concerns; empty: none in particular
 };
 
+[[nodiscard]] nlohmann::json EventJson(const AdminEvent& event);
+
 class AdminEvents {
  public:
   static constexpr std::size_t kKept = 1000;
+
+  // `take` is given each event, in their order, on the thread that adds it; it must not wait, nor add any.
+  explicit AdminEvents(std::function<void(const AdminEvent&)> take = {}) : take_(std::move(take)) {}
 
   // Gives it its id and time. Tells whoever has asked to be told, after it is there to be read.
   void Add(std::string kind, std::string level, std::string text, std::string server = {});
@@ -34,6 +41,7 @@ class AdminEvents {
   void Tell(std::function<void()> told);
 
  private:
+  const std::function<void(const AdminEvent&)> take_;
   mutable std::mutex mutex_;
   std::mutex telling_;  // while `told_` is called or changed
   std::deque<AdminEvent> events_;

@@ -42,6 +42,8 @@ struct AdminConfig {
   std::vector<std::string> console_admins, console_viewers;
   std::string tokens_file;  // who may what, by token; found from the working directory; empty: there are no tokens
   std::string socket;       // path of the Unix socket; empty: none
+  std::string webhook;        // the URL that hears of important events; often a secret itself; empty: none
+  std::string webhook_token;  // sent to it as Authorization: Bearer; empty: none
 };
 
 // Who may log in, beside each [[user]], and from where.

@@ -125,10 +125,26 @@ class ConfigLoad {
     if (config_.admin.socket.size() > kMaxSocketPath)
       admin.Fault("socket", "found a path of " + std::to_string(config_.admin.socket.size()) + " bytes, expected at most " +
                                 std::to_string(kMaxSocketPath) + ", as the system takes");
+    ReadWebhook(admin);
     admin.Finish(kTopLevelKeys);
     for (const auto& [table, line] : root_.TableOrTables("listen"))
       ReadListener(ConfigSection(table, "listen", line, faults_), admin);
     if (config_.listeners.empty()) ReadListener(ConfigSection(nullptr, "listen", 0, faults_), admin);
+  }
+
+  // Neither value is quoted: the path of such a URL is often what lets one in.
+  void ReadWebhook(ConfigSection& admin) {
+    auto& to = config_.admin;
+    admin.Text("webhook", to.webhook, 2048);
+    if (!to.webhook.empty() && !to.webhook.starts_with("http://") && !to.webhook.starts_with("https://"))
+      admin.Fault("webhook", "found a text (not shown) that is no URL, expected one as \"https://alerts.example/waypost\"");
+    if (!admin.Secret("webhook_token", to.webhook_token)) return;
+    for (const std::string_view key : {"webhook_token", "webhook_token_env", "webhook_token_file"})
+      if (admin.Has(key) && !admin.Has("webhook"))
+        admin.Fault(key, "found without webhook, expected the URL that it is sent to beside it");
+    if (std::any_of(to.webhook_token.begin(), to.webhook_token.end(), [](char c) { return c <= ' ' || c > '~'; }))
+      admin.Fault("webhook_token",
+                  "found a blank, a control character or a letter beyond ASCII in it (not shown), expected none");
   }
 
   void ReadListener(ConfigSection listen, ConfigSection& admin) {

@@ -18,7 +18,8 @@ constexpr std::array<std::string_view, 6> kLists = {"listen", "server", "user", 
 
 bool IsSecret(std::string_view key) {
   const auto last = key.substr(key.rfind('.') + 1);
-  return last == "password" || last == "query_password" || last == "scram";
+  return last == "password" || last == "query_password" || last == "scram" || key == "admin.webhook" ||
+         key == "admin.webhook_token";
 }
 
 json JsonOf(const TomlValue& value) {
@@ -101,6 +102,7 @@ std::vector<ConfigChange> ConfigChanges(const std::vector<ConfigValue>& before, 
 }
 
 bool NeedsRestart(std::string_view key) {
+  if (key.starts_with("admin.webhook")) return false;
   if (key == "workers" || key == "cluster.state_file" || key.starts_with("admin.")) return true;
   if (!key.starts_with("listen.")) return false;
   const auto last = key.substr(key.rfind('.') + 1);

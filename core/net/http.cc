@@ -84,6 +84,4 @@ Result<long, HttpFailure> SendHttp(const HttpRequest& request, const HttpPart& r
   return receiver.status;
 }
 
-bool IsHttpUrl(std::string_view url) { return url.starts_with("http://") || url.starts_with("https://"); }
-
 }  // namespace waypost

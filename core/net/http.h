@@ -34,7 +34,4 @@ struct HttpFailure {
 // The status of the answer, if there was one, or as much of one as `read` wanted. No `read`: the body is thrown away.
 [[nodiscard]] Result<long, HttpFailure> SendHttp(const HttpRequest& request, const HttpPart& read = {});
 
-// Whether the URL is one that SendHttp() takes, by its scheme. Pure.
-[[nodiscard]] bool IsHttpUrl(std::string_view url);
-
 }  // namespace waypost

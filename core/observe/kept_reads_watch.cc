@@ -61,6 +61,7 @@ void KeptReadsWatch::Look(TimePoint now) {
   told_ = std::move(found);
   if (told_.empty()) Log(LogLevel::kInfo, "reads_on_replicas");
   else Log(LogLevel::kWarn, "reads_on_primary", {{"why", told_}});
+  if (sources_.tell) sources_.tell(told_);
 }
 
 std::string KeptReadsWatch::why() const {

@@ -21,6 +21,7 @@ class KeptReadsWatch {
     std::function<FenceReport()> fence;
     std::function<ConfigSnapshot()> config;
     std::function<CatalogFailures()> catalog_failures;
+    std::function<void(const std::string& why)> tell;  // as the log is told; "": reads run on replicas again
   };
   explicit KeptReadsWatch(Sources sources) : sources_(std::move(sources)) {}
 

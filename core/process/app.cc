@@ -24,6 +24,7 @@
 
 #include "core/admin/page.h"
 #include "core/admin/server.h"
+#include "core/admin/webhook.h"
 #include "core/base/log.h"
 #include "core/catalog/keeper.h"
 #include "core/cluster/prober.h"
@@ -145,7 +146,8 @@ class App {
         kept_reads_({.view = [this] { return CurrentView(); },
                      .fence = [this] { return CollectFence(); },
                      .config = [this] { return CurrentConfig(); },
-                     .catalog_failures = [this] { return keeper_.Failures(); }}) {
+                     .catalog_failures = [this] { return keeper_.Failures(); },
+                     .tell = [this](const std::string& why) { TellKeptReads(why); }}) {
     values_ = ValuesOf(config_->path);
     shared_.credentials.Load(*config_);
     shared_.spans = &spans_;
@@ -199,6 +201,7 @@ class App {
   void OnView(View view);
   [[nodiscard]] AdminChange SetIntent(const std::string& server, const IntentWish& wish);
   void EndDrained(const std::string& server);
+  void TellKeptReads(const std::string& why);
   void BeginPause(const std::string& what, std::chrono::seconds limit);
   // `why`: for the event; nothing happens if there is no pause.
   void EndPause(const std::string& why);
@@ -233,7 +236,8 @@ class App {
   std::vector<std::function<void(const std::string& error)>> reload_waiters_;  // who wants to know how the next one ends
   std::vector<ConfigValue> values_;  // what the configuration in force says
   Wishes wishes_;
-  AdminEvents events_;
+  Webhook webhook_;
+  AdminEvents events_{[this](const AdminEvent& event) { webhook_.Offer(event); }};
   std::unique_ptr<AdminAccess> access_;
   std::map<std::string, std::shared_ptr<const Catalog>> catalogs_;
   std::condition_variable catalog_came_;
@@ -290,6 +294,11 @@ void App::EndDrained(const std::string& server) {
       worker->GiveUpServer(id, "server \"" + server + "\" was drained by the operator, and its deadline has passed");
     events_.Add("drain_deadline", "info", "what still ran on " + server + " was ended: its deadline has passed", server);
   }
+}
+
+void App::TellKeptReads(const std::string& why) {
+  if (why.empty()) events_.Add("reads_on_replicas", "info", "nothing keeps reads on the primary any longer");
+  else events_.Add("reads_on_primary", "warning", "reads run on the primary: " + why);
 }
 
 void App::BeginPause(const std::string& what, std::chrono::seconds limit) {
@@ -441,6 +450,7 @@ AdminSources App::Sources() {
   sources.files = FindPageFile;
   sources.kept_reads = [this] { return kept_reads_.why(); };
   sources.spans = [this] { return spans_.counts(); };
+  sources.webhook = [this] { return webhook_.counts(); };
   sources.rules = [this] { return shared_.rule_names.All(); };
   sources.fence = [this] { return CollectFence(); };
   sources.census = census_.get();
@@ -551,6 +561,7 @@ Result<bool> App::Start() {
     if (const auto tokens = ReadTokens(tokens_file); !tokens) return Error{tokens.error()};
   access_ = std::make_unique<AdminAccess>(tokens_file, geteuid());
   spans_.Configure(config_->tracing);
+  webhook_.Configure(config_->admin);
   prober_.Start();
   {
     const std::scoped_lock lock(mutex_);
@@ -633,7 +644,7 @@ void App::UpgradeFailed(const std::string& why) {
 }
 
 bool App::HandsOver() {
-  if (!successor_ || !sockets_.size() || successor_->state() == Successor::State::kStarting) return false;
+  if (!successor_ || sockets_.empty() || successor_->state() == Successor::State::kStarting) return false;
   if (successor_->state() == Successor::State::kFailed) {
     UpgradeFailed("the new process ended, or reads no sessions of this version");
     successor_.reset();
@@ -642,6 +653,7 @@ bool App::HandsOver() {
   Log(LogLevel::kInfo, "handing_over", {{"pid", successor_->pid()}});
   sockets_.clear();
   admin_->Stop();
+  webhook_.Finish();  // the new process sees what happens from here on
   successor_->ReleaseAdmin();
   shared_.credentials.Hand([this](const std::string& message) { successor_->HandKeys(message); });
   const std::scoped_lock lock(mutex_);
@@ -714,6 +726,7 @@ ReloadReport App::LoadOnce(bool dry_run) {
     Log(LogLevel::kWarn, "log_not_opened", {{"file", config_->log.file}, {"error", std::strerror(errno)}});
   shared_.credentials.Load(*config_);
   spans_.Configure(config_->tracing);
+  webhook_.Configure(config_->admin);
   prober_.Reload(config_);
   keeper_.Reload(config_);
   verifiers_.Reload(config_);
@@ -741,7 +754,9 @@ void App::Stop() {
   prober_.Stop();
   for (const auto& worker : workers_) worker->Stop();
   for (const auto& worker : workers_) worker->Join();
+  webhook_.Finish();  // both at once
   spans_.Stop();
+  webhook_.Stop();
   successor_.reset();  // it has all that it was given
 }
 

@@ -95,6 +95,13 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
       {"[auth]\nquery_password = 'x'",
        "w.toml:2:auth.query_password: found without query_user, expected the role that asks beside it"},
       {"[auth]\nquery = 'x'", "w.toml:2:auth.query: unknown key; did you mean auth_query?"},
+      {"[admin]\nwebhook = 'alerts.example/secret'",
+       "w.toml:2:admin.webhook: found a text (not shown) that is no URL, expected one as \"https://alerts.example/waypost\""},
+      {"[admin]\nwebhook_token = 'x'",
+       "w.toml:2:admin.webhook_token: found without webhook, expected the URL that it is sent to beside it"},
+      {"[admin]\nwebhook = 'http://a'\nwebhook_token = \"x\\r\\ny: z\"",
+       "w.toml:3:admin.webhook_token: found a blank, a control character or a letter beyond ASCII in it (not shown), expected "
+       "none"},
       {"[tracing]\nsample = 2", "w.toml:2:tracing.sample: found 2, expected a fraction from 0.0 to 1.0"},
       {"[listen]\nworkers = 2", "w.toml:2:listen.workers: unknown key; it belongs before the first [table] of the file"},
       {"[listne]\nport = 1", "w.toml:1:listne: unknown table; did you mean listen?"},
