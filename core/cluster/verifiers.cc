@@ -1,11 +1,8 @@
 #include "core/cluster/verifiers.h"
 
 #include <libpq-fe.h>
-#include <poll.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <condition_variable>
 #include <deque>
 #include <iterator>
@@ -19,6 +16,7 @@
 
 #include "core/base/log.h"
 #include "core/base/result.h"
+#include "core/cluster/control_link.h"
 #include "core/cluster/control_query.h"
 #include "parser/wire/scram.h"
 
@@ -32,70 +30,7 @@ constexpr std::size_t kMaxWaiting = 10'000;  // callers
 // A name of PostgreSQL is shorter: what is cut to this is the name of nobody.
 constexpr std::size_t kMaxNameBytes = 64;
 
-struct CloseConnection {
-  void operator()(PGconn* connection) const { PQfinish(connection); }
-};
-struct FreeResult {
-  void operator()(PGresult* result) const { PQclear(result); }
-};
-using Answer = std::unique_ptr<PGresult, FreeResult>;
-
-// One connection.
-class Link {
- public:
-  // What follows has kTimeout.
-  void Begin() { deadline_ = Clock::now() + kTimeout; }
-
-  // The error is for the log.
-  Result<bool> Connect(const std::string& conninfo) {
-    connection_.reset(PQconnectStart(conninfo.c_str()));
-    if (connection_ == nullptr) return Error{"out of memory"};
-    PostgresPollingStatusType wanted = PGRES_POLLING_WRITING;
-    while (wanted != PGRES_POLLING_OK) {
-      if (wanted == PGRES_POLLING_FAILED || PQstatus(connection_.get()) == CONNECTION_BAD) return Failure();
-      if (!Wait(wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT)) return Late();
-      wanted = PQconnectPoll(connection_.get());
-    }
-    return true;
-  }
-
-  Result<Answer> Ask(const std::string& query, const std::string& name) {
-    const std::array<const char*, 1> values = {name.c_str()};
-    if (PQsendQueryParams(connection_.get(), query.c_str(), 1, nullptr, values.data(), nullptr, nullptr, 0) == 0)
-      return Failure();
-    Answer last;
-    for (;;) {
-      while (PQisBusy(connection_.get()) != 0) {
-        if (!Wait(POLLIN)) return Late();
-        if (PQconsumeInput(connection_.get()) == 0) return Failure();
-      }
-      Answer next(PQgetResult(connection_.get()));
-      if (next == nullptr) break;
-      last = std::move(next);
-    }
-    if (last == nullptr || PQstatus(connection_.get()) != CONNECTION_OK) return Failure();
-    return last;
-  }
-
-  [[nodiscard]] bool open() const { return connection_ != nullptr; }
-  void Close() { connection_.reset(); }
-
- private:
-  [[nodiscard]] Error Failure() const { return Error{FirstLine(PQerrorMessage(connection_.get()))}; }
-  static Error Late() { return Error{"no answer within " + std::to_string(kTimeout.count()) + " ms"}; }
-  bool Wait(short events) {
-    for (;;) {
-      const auto left = std::chrono::ceil<milliseconds>(deadline_ - Clock::now());
-      if (left.count() <= 0) return false;
-      pollfd socket{.fd = PQsocket(connection_.get()), .events = events, .revents = 0};
-      const int ready = poll(&socket, 1, static_cast<int>(left.count()));
-      if (ready > 0 || (ready < 0 && errno != EINTR)) return true;  // libpq will say what is wrong
-    }
-  }
-
-  std::unique_ptr<PGconn, CloseConnection> connection_;
-  TimePoint deadline_{};
-};
+using Answer = ControlLink::Answer;
 
 // Where to ask: the primary, which knows first; without one, a server that is up.
 const ServerView* WhomToAsk(const ClusterView& view) {
@@ -253,7 +188,7 @@ class Verifiers::Loop {
       }
       connected_to_ = server->name;
     }
-    auto answer = link_.Ask(config.auth.query, user);
+    auto answer = link_.Ask(config.auth.query, &user);
     if (!answer) link_.Close();
     return answer;
   }
@@ -277,7 +212,7 @@ class Verifiers::Loop {
   std::map<std::string, std::vector<Done>> waiting_;
   std::deque<std::string> queue_;  // the names in waiting_, the first come first
   std::size_t callers_ = 0;        // of all of them
-  Link link_;                      // the thread's
+  ControlLink link_{kTimeout};     // the thread's
   std::string connected_to_;
   std::thread thread_;
 };
