@@ -36,7 +36,8 @@ struct AcceptedTerm : Term {
 struct ServerView {
   std::string name, host;
   std::uint16_t port = 0;
-  bool removed = false;        // no longer in the configuration
+  std::string found_by;        // who says that there is this server: "patroni", "repmgr"; empty: the configuration
+  bool removed = false;        // no longer in the configuration, or in the list of who says so
   Intent intent = Intent::kActive;
   unsigned weight = 1;         // share of reads; 0: none
   unsigned max_connections = 0;

@@ -21,6 +21,7 @@ ServerView FirstView(const ServerProbe& probe) {
   view.name = probe.name;
   view.host = probe.host;
   view.port = probe.port;
+  view.found_by = probe.found_by;
   view.removed = probe.removed;
   view.weight = probe.weight;
   view.max_connections = probe.max_connections;

@@ -59,6 +59,7 @@ struct ServerProbe {
   unsigned weight = 1;
   unsigned max_connections = 0;
   std::string application_name;  // from the configuration; empty: the one that the standby gives
+  std::string found_by;          // "patroni", "repmgr"; empty: the configuration has it
   bool up = false;
   std::string error;                   // why not up
   std::optional<ServerSample> sample;  // the last answer, also while not up

@@ -32,7 +32,7 @@ room routing 'core/base parser/wire parser/sql parser/catalog'
 room core/net 'core/base'
 room core/config "$PURE"
 room core/env "$PURE metrics core/config core/net"
-room core/cluster "$PURE metrics core/config core/env"
+room core/cluster "$PURE metrics core/net core/config core/env"
 room core/catalog "$PURE metrics core/config core/env core/cluster"
 room core/server "$PURE metrics core/config core/env core/net core/cluster"
 room core/fence "$PURE metrics core/config core/env core/net core/cluster core/server"
@@ -52,7 +52,7 @@ forbid parser 'uv\.h|libpq-fe|sys/socket|thread>|mutex>' 'parser is not pure'
 forbid routing 'uv\.h|libpq-fe|sys/socket|thread>|mutex>' 'routing is not pure'
 forbid core 'uv\.h' '<uv.h> outside core/net' '^core/net/'
 forbid core 'openssl/ssl\.h' 'TLS outside core/net' '^core/net/'
-forbid . 'libpq-fe' 'libpq outside the control plane' '^\./core/(cluster/(prober|control_query|verifiers)|catalog/loader)|^\./tests/consistency'
+forbid . 'libpq-fe' 'libpq outside the control plane' '^\./core/(cluster/(prober|control_link|control_query|verifiers|repmgr)|catalog/loader)|^\./tests/consistency'
 forbid . 'pg_query' 'libpg_query outside the SQL analyser' '^\./parser/sql/(analyse|tree|fingerprint)|^\./tests/(fuzz|parser/sql/analyse)|^\./build'
 forbid . 'toml\+\+' 'toml++ outside the config reader' '^\./core/config/'
 forbid . 'curl/' 'libcurl outside core/net/http' '^\./core/net/http'

@@ -286,6 +286,10 @@ void AdminApi::AddOwnMetrics(ScrapeOutput& output) {
   output.Add(Scraped::kClientConnectionsMax, run.max_clients);
   output.Add(Scraped::kBuildInfo, 1, {WAYPOST_VERSION, "gcc " __VERSION__, std::string(GrammarMajor())});
   output.Add(Scraped::kStartTime, UnixSeconds(started_));
+  if (!run.discovery.source.empty()) {
+    output.Add(Scraped::kDiscoveryOk, run.discovery.error.empty() ? 1 : 0, {run.discovery.source});
+    output.Add(Scraped::kDiscoveryAgrees, run.discovery.contradiction.empty() ? 1 : 0, {run.discovery.source});
+  }
   output.Add(Scraped::kReloadSuccess, run.reload_ok ? 1 : 0);
   output.Add(Scraped::kReloadTimestamp, UnixSeconds(run.config_loaded));
   const auto lost = LostLogLines();

@@ -35,6 +35,16 @@ namespace waypost {
 
 inline constexpr std::size_t kMaxAdminBodyBytes = 1U << 20U;
 
+// What came of looking for servers elsewhere than in the configuration.
+struct DiscoveryStatus {
+  std::string source;  // "patroni", "repmgr"; empty: nothing is looked for
+  std::string from;  // who gave the last list: a URL, or the name of a server; empty: there was none yet
+  std::size_t listed = 0;  // servers on it
+  std::chrono::system_clock::time_point at{};  // when it was read
+  std::string error;  // why the last look changed nothing although it had to; empty: all is well
+  std::string contradiction;  // it has another primary than Waypost; empty: it has the same, or none
+};
+
 // What the process knows of itself.
 struct RunStatus {
   bool accepting = false;  // workers take new clients
@@ -48,6 +58,7 @@ struct RunStatus {
   bool reload_ok = true;  // the last load of the configuration succeeded
   std::string reload_error;
   std::chrono::system_clock::time_point config_loaded{};  // when one last succeeded
+  DiscoveryStatus discovery;
 };
 
 // What is asked for a server; what is empty stays as it is.

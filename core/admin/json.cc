@@ -100,15 +100,11 @@ json ServerJson(const ServerView& server, ServerId id, const ClusterView& view, 
   connections["busy"] = busy;
   connections["max"] = server.max_connections;
   connections["waiting_sessions"] = Sum(threads, Gauge::kPoolWaiting, id);
-  json result = {{"name", server.name},
-                 {"host", server.host},
-                 {"port", server.port},
-                 {"up", server.up},
-                 {"role", RoleName(server.role)},
-                 {"weight", server.weight},
-                 {"intent", IntentName(server.intent)},
-                 {"sessions", busy},
-                 {"connections", std::move(connections)}};
+  json result = {{"name", server.name},     {"host", server.host},
+                 {"port", server.port},     {"found_by", server.found_by.empty() ? "configuration" : server.found_by},
+                 {"up", server.up},         {"role", RoleName(server.role)},
+                 {"weight", server.weight}, {"intent", IntentName(server.intent)},
+                 {"sessions", busy},        {"connections", std::move(connections)}};
   result["draining"] = nullptr;
   if (server.intent != Intent::kActive) {
     const auto deadline = deadlines.find(server.name);
@@ -238,6 +234,9 @@ std::string StatusJson(const StatusFacts& status) {
   json warnings = json::array();
   if (!not_ready.empty()) warnings.push_back(not_ready);
   if (!kept_reads.empty()) warnings.push_back(kept_reads);
+  const auto& found = run.discovery;
+  if (!found.error.empty()) warnings.push_back(found.source + ": the servers stay as they are: " + found.error);
+  if (!found.contradiction.empty()) warnings.push_back(found.source + ": " + found.contradiction);
   if (!run.reload_ok) warnings.push_back("the last reload failed; the old configuration stays in force: " + run.reload_error);
   json result = {{"version", WAYPOST_VERSION},
                  {"ready", not_ready.empty()},
@@ -251,6 +250,12 @@ std::string StatusJson(const StatusFacts& status) {
                   {{"path", run.config_path},
                    {"loaded_at_unix_seconds", UnixSeconds(run.config_loaded)},
                    {"last_reload_ok", run.reload_ok}}}};
+  result["discovery"] = nullptr;
+  if (!found.source.empty())
+    result["discovery"] = {
+        {"source", found.source},           {"from", TextOrNull(found.from)},
+        {"servers", found.listed},          {"at_unix_seconds", found.from.empty() ? json(nullptr) : json(UnixSeconds(found.at))},
+        {"error", TextOrNull(found.error)}, {"contradiction", TextOrNull(found.contradiction)}};
   unsigned replicas = 0, eligible = 0;
   result["primary"] = nullptr;
   if (view) {

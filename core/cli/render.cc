@@ -114,6 +114,11 @@ std::string RenderStatus(const std::string& status_text, const std::string& clus
   text += Line("primary", Or(TextAt(status, "primary"), "none") + (timeline.empty() ? "" : ", timeline " + timeline));
   text += Line("replicas", TextAt(status, "replicas") + ", of which " + TextAt(status, "replicas_eligible") +
                                " can be read from; read_from = " + TextAt(status, "read_from"));
+  if (const auto& found = At(status, "discovery"); found.is_object())
+    text += Line(
+        "found by",
+        TextAt(found, "source") + ", " +
+            (TextAt(found, "from").empty() ? "no list yet" : TextAt(found, "servers") + " listed by " + TextAt(found, "from")));
   text += Line("clients", RenderClients(At(status, "clients")));
   text += Line("batches", TextAt(status, "queries_total") + ", held now: " + TextAt(status, "held_statements"));
   if (const auto& paused = At(cluster, "paused"); paused.is_object())
@@ -133,12 +138,19 @@ std::string RenderServers(const std::string& servers_text, const std::string& st
   const auto servers = ReadObject(servers_text);
   if (servers.is_null()) return "";
   const auto read_from = TextAt(ReadObject(status_text), "read_from");
-  TextTable table({"SERVER", "ROLE", "UP", "INTENT", "WEIGHT", "LAG", "BUSY/IDLE/MAX", "WAITING", "READS", "WHY NOT"});
+  const bool discovers = At(ReadObject(status_text), "discovery").is_object();
+  std::vector<std::string> header = {"SERVER", "ROLE", "UP"};
+  if (discovers) header.emplace_back("FOUND BY");
+  for (const auto* name : {"INTENT", "WEIGHT", "LAG", "BUSY/IDLE/MAX", "WAITING", "READS", "WHY NOT"}) header.emplace_back(name);
+  TextTable table(std::move(header));
   for (const auto& server : ListAt(servers, "servers")) {
     auto [reads, why] = Reads(server, read_from);
-    table.Add({TextAt(server, "name"), TextAt(server, "role"), TextAt(server, "up"), Intent(server), TextAt(server, "weight"),
-               Milliseconds(NumberAt(server, "lag_ms")), Connections(server), TextAt(server, "connections/waiting_sessions"),
-               std::move(reads), std::move(why)});
+    std::vector<std::string> row = {TextAt(server, "name"), TextAt(server, "role"), TextAt(server, "up")};
+    if (discovers) row.push_back(TextAt(server, "found_by"));
+    for (auto& cell : {Intent(server), TextAt(server, "weight"), Milliseconds(NumberAt(server, "lag_ms")), Connections(server),
+                       TextAt(server, "connections/waiting_sessions"), reads, why})
+      row.push_back(cell);
+    table.Add(std::move(row));
   }
   return table.Text();
 }

@@ -142,6 +142,7 @@ class Prober::Loop {
     probe.weight = server.weight;
     probe.max_connections = server.max_connections;
     probe.application_name = server.application_name;
+    probe.found_by = server.found_by;
     const MonitorConfig& monitor = config_->monitor;
     std::string conninfo = MonitorConninfo(monitor, server, monitor.database, monitor.timeout);
     if (!anew && servers_[id].link && servers_[id].conninfo == conninfo) return;

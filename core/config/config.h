@@ -90,7 +90,23 @@ struct MonitorConfig {
   milliseconds timeout{350};  // of one answer; a server that misses two in a row is down
 };
 
+// Who says which servers there are.
+enum class DiscoverySource : std::uint8_t {
+  kProbe,    // the configuration alone
+  kPatroni,  // Patroni's REST API
+  kRepmgr    // repmgr's table of nodes
+};
+
+struct DiscoveryConfig {
+  DiscoverySource source = DiscoverySource::kProbe;
+  milliseconds interval{5'000};           // between two looks at the list
+  std::vector<std::string> patroni_urls;  // "http://10.0.0.10:8008": of any members; one that answers will do
+  std::string patroni_ca;                 // file: who signs their certificates; empty: whom the system trusts
+  std::string repmgr_database = "repmgr";
+};
+
 struct ClusterConfig {
+  DiscoveryConfig discovery;
   std::string state_file;  // what was accepted as primary is kept there; found from the working directory; empty: nowhere
   // WAL that a new primary may lack, in bytes, before it must be accepted by hand; nothing: any.
   std::optional<std::uint64_t> max_lost_bytes;
@@ -117,6 +133,7 @@ struct ServerConfig {
   std::string tls_ca;             // files, as those of a listener: who signs its certificate; set if that is verified
   std::string tls_cert, tls_key;  // what we show it; empty: nothing
   std::string tls_server_name;    // whom its certificate must be for; empty: `host`
+  std::string found_by;           // "patroni", "repmgr": the configuration does not have it; empty: it does
 
   [[nodiscard]] const std::string& tls_name() const { return tls_server_name.empty() ? host : tls_server_name; }
 };

@@ -45,6 +45,10 @@ constexpr std::string_view kAuthQuery =
     " FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) $1 AND rolcanlogin";
 constexpr std::array<Choice<bool>, 2> kTlsMin = {{{"1.2", false}, {"1.3", true}}};
 constexpr std::size_t kMaxPathBytes = 4096;
+constexpr std::size_t kMaxUrlBytes = 2048;
+constexpr std::size_t kMaxPatroniUrls = 64;
+constexpr std::array<Choice<DiscoverySource>, 3> kDiscovery = {
+    {{"probe", DiscoverySource::kProbe}, {"patroni", DiscoverySource::kPatroni}, {"repmgr", DiscoverySource::kRepmgr}}};
 constexpr std::array<Choice<LogFormat>, 2> kLogFormat = {{{"text", LogFormat::kText}, {"json", LogFormat::kJson}}};
 
 constexpr std::array<Choice<QueryLogConfig::Which>, 4> kLoggedQueries = {{{"off", QueryLogConfig::Which::kOff},
@@ -258,7 +262,30 @@ class ConfigLoad {
     cluster.Span("failover_hold", config_.cluster.failover_hold, kNone, kMonth);
     cluster.Number("max_held", config_.cluster.max_held, 1, kMaxClients);
     cluster.Size("max_held_bytes", config_.cluster.max_held_bytes);
+    ReadDiscovery(cluster);
     cluster.Finish(kTopLevelKeys);
+  }
+
+  void ReadDiscovery(ConfigSection& cluster) {
+    auto& to = config_.cluster.discovery;
+    cluster.OneOf("discovery", to.source, All(kDiscovery));
+    cluster.Span("discovery_interval", to.interval, milliseconds(100), std::chrono::hours(1));
+    cluster.Texts("patroni_urls", to.patroni_urls, kMaxUrlBytes);
+    ReadPath(cluster, "patroni_ca", to.patroni_ca);
+    cluster.Text("repmgr_database", to.repmgr_database, kMaxNameBytes);
+    for (const auto& url : to.patroni_urls)
+      if (!url.starts_with("http://") && !url.starts_with("https://"))
+        cluster.Fault("patroni_urls",
+                      "found \"" + url + "\", expected the URL of Patroni's REST API, as \"http://10.0.0.10:8008\"");
+    if (to.patroni_urls.size() > kMaxPatroniUrls)
+      cluster.Fault("patroni_urls", "found " + std::to_string(to.patroni_urls.size()) + " URLs, expected at most " +
+                                        std::to_string(kMaxPatroniUrls));
+    const bool patroni = to.source == DiscoverySource::kPatroni;
+    if (patroni && !cluster.Has("patroni_urls"))
+      cluster.Fault("discovery", "found \"patroni\" without patroni_urls, expected the URLs of Patroni's REST API beside it");
+    for (const std::string_view key : {"patroni_urls", "patroni_ca"})
+      if (cluster.Has(key) && !patroni)
+        cluster.Fault(key, "found where nobody asks Patroni, expected discovery = \"patroni\" beside it");
   }
 
   template <class Pool>

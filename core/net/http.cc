@@ -46,6 +46,7 @@ void SetRequest(Handles& handles, const HttpRequest& request) {
   handles.Set(CURLOPT_PROTOCOLS_STR, "http,https");
   handles.Set(CURLOPT_PROXY, "");
   handles.Set(CURLOPT_NOSIGNAL, 1L);
+  if (!request.authority.empty()) handles.Set(CURLOPT_CAINFO, request.authority.c_str());
   handles.Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request.connect_limit.count()));
   if (request.limit.count() > 0) {
     handles.Set(CURLOPT_TIMEOUT_MS, static_cast<long>(request.limit.count()));

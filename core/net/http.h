@@ -1,5 +1,5 @@
 // One HTTP request, by libcurl, whose set-up stands here only. Blocks; any thread. No redirection is followed and no proxy used;
-// certificates are checked against the system's authorities.
+// certificates are checked against the system's authorities, or one of the caller's.
 #pragma once
 
 #include <functional>
@@ -19,6 +19,7 @@ struct HttpRequest {
   std::string socket = {};                // path of a Unix socket; then `url` only gives the path and the Host header
   std::vector<std::string> headers = {};  // "Name: value"; no line ends in them
   std::optional<std::string_view> body = {};  // of the caller; must live as long as the call
+  std::string authority = {};  // file of who signs certificates; empty: whom the system trusts
   milliseconds connect_limit{5'000};
   milliseconds limit{30'000};  // of all of it; 0: none, then a silence of a minute ends it
 };

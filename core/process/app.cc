@@ -27,8 +27,10 @@
 #include "core/admin/webhook.h"
 #include "core/base/log.h"
 #include "core/catalog/keeper.h"
+#include "core/cluster/discovery.h"
 #include "core/cluster/prober.h"
 #include "core/cluster/verifiers.h"
+#include "core/config/members.h"
 #include "core/console/console.h"
 #include "core/env/shared.h"
 #include "core/net/tcp_listener.h"
@@ -132,7 +134,9 @@ std::string IntentsPath(const ClusterConfig& config) {
 class App {
  public:
   explicit App(Config config)
-      : config_(std::make_shared<const Config>(Fitted(std::move(config)))),
+      : file_(config),
+        members_(MembersOf(config)),
+        config_(std::make_shared<const Config>(Fitted(std::move(config)))),
         prober_(
             config_, prober_metrics_, [this](View view) { OnView(std::move(view)); },
             [this](const std::string& database) { return shared_.database_claims.InsteadOf(database); }),
@@ -147,8 +151,10 @@ class App {
                      .fence = [this] { return CollectFence(); },
                      .config = [this] { return CurrentConfig(); },
                      .catalog_failures = [this] { return keeper_.Failures(); },
-                     .tell = [this](const std::string& why) { TellKeptReads(why); }}) {
+                     .tell = [this](const std::string& why) { TellKeptReads(why); }}),
+        discovery_(config_, [this] { return CurrentView(); }, [this](const Result<FoundList>& list) { OnList(list); }) {
     values_ = ValuesOf(config_->path);
+    status_.discovery.source = DiscoveryName(config_->cluster.discovery.source);
     shared_.credentials.Load(*config_);
     shared_.spans = &spans_;
     shared_.probe_now = [this] { prober_.ProbeNow(); };
@@ -179,7 +185,7 @@ class App {
     return std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->drained(); });
   }
   void Stop();
-  [[nodiscard]] milliseconds drain_timeout() const { return config_->drain_timeout; }
+  [[nodiscard]] milliseconds drain_timeout() { return CurrentConfig()->drain_timeout; }
   // Each worker gets tasks as Pulse wants them; main thread.
   [[nodiscard]] Pulse TakesPulse() const {
     return {workers_.size(), [this](std::size_t worker, std::function<void()> task) { workers_[worker]->Post(std::move(task)); }};
@@ -190,8 +196,24 @@ class App {
     const std::scoped_lock lock(mutex_);
     return config_;
   }
+  // A configuration, and which of its servers and of those that were found there are; under reload_mutex_.
+  struct Loaded {
+    Config file;
+    std::vector<Member> members;
+    Config config;
+  };
   // The configuration file, and the files that it names. Not to come in force if `dry_run`.
-  [[nodiscard]] Result<Config> LoadAgain(bool dry_run);
+  [[nodiscard]] Result<Loaded> LoadAgain(bool dry_run);
+  // May `config` come in force? The certificates that it names do, unless `dry_run`.
+  [[nodiscard]] Result<bool> Admit(const Config& config, bool dry_run);
+  // It comes in force; under mutex_.
+  void TakeIn(Config config);
+  // The discovery's thread.
+  void OnList(const Result<FoundList>& list);
+  // Those come in force; "" or why they cannot. Under reload_mutex_.
+  [[nodiscard]] std::string TakeMembers(const std::vector<Member>& members, const std::string& from);
+  [[nodiscard]] std::vector<KnownMember> KnownMembers();
+  void TellDiscovery(const Result<FoundList>& list, std::string error, std::string contradiction);
   // With what the operator wants of the servers.
   [[nodiscard]] View CurrentView() {
     const std::scoped_lock lock(view_mutex_);
@@ -224,6 +246,12 @@ class App {
   void AwaitPrimary();
   void TakeOver(SessionRecord record, int fd);
 
+  // These under reload_mutex_.
+  Config file_;                   // what it said when it was loaded last
+  std::vector<Member> members_;   // the servers in force
+  Membership membership_;
+  std::string discovery_error_;   // of the last look
+
   std::mutex mutex_;  // for what the prober, the keeper and the admin threads see of the rest
   ConfigSnapshot config_;
   RunStatus status_;
@@ -252,6 +280,7 @@ class App {
   CatalogKeeper keeper_;
   Verifiers verifiers_;
   KeptReadsWatch kept_reads_;
+  Discovery discovery_;
   std::unique_ptr<AdminServer> admin_;
   bool admin_waits_ = false;  // for the process before
   std::vector<std::shared_ptr<ListeningSocket>> sockets_;  // while this process listens
@@ -597,6 +626,7 @@ Result<bool> App::Start() {
   if (predecessor_)
     predecessor_->Ready([this](std::string_view keys) { shared_.credentials.Take(keys); },
                         [this](SessionRecord record, int fd) { TakeOver(std::move(record), fd); });
+  discovery_.Start();
   return true;
 }
 
@@ -619,7 +649,8 @@ void App::TakeOver(SessionRecord record, int fd) {
 void App::TakeAdminPort() {
   if (!admin_waits_ || !predecessor_->released()) return;
   admin_waits_ = false;
-  if (const auto port = admin_->Start(config_->admin.address, config_->admin.port); !port)
+  const auto config = CurrentConfig();
+  if (const auto port = admin_->Start(config->admin.address, config->admin.port); !port)
     Log(LogLevel::kError, "admin_port_not_taken", {{"error", port.error()}});
 }
 
@@ -664,17 +695,38 @@ bool App::HandsOver() {
   return true;
 }
 
-Result<Config> App::LoadAgain(bool dry_run) {
-  auto loaded = LoadConfig(CurrentConfig()->path);
-  if (!loaded) return loaded;
-  if (const auto server = prober_.WithoutPlace(*loaded); !server.empty())
+Result<App::Loaded> App::LoadAgain(bool dry_run) {
+  auto file = LoadConfig(CurrentConfig()->path);
+  if (!file) return Error{file.error()};
+  const auto lists = [](const Config& config) { return config.cluster.discovery.source != DiscoverySource::kProbe; };
+  auto members = lists(file_) && lists(*file) ? MembersAfter(members_, file_, *file) : MembersOf(*file);
+  auto config = lists(*file) ? WithMembers(*file, members) : *file;
+  if (const auto admitted = Admit(config, dry_run); !admitted) return Error{admitted.error()};
+  return Loaded{std::move(*file), std::move(members), std::move(config)};
+}
+
+Result<bool> App::Admit(const Config& config, bool dry_run) {
+  if (const auto server = prober_.WithoutPlace(config); !server.empty())
     return Error{"server \"" + server + "\": this process has known " + std::to_string(kMaxServers) +
                  " servers by name, and keeps a place for each as long as it runs; `waypost upgrade` begins with none"};
-  const auto tls = dry_run ? TlsInForce().Load(*loaded) : shared_.tls.Load(*loaded);
+  const auto tls = dry_run ? TlsInForce().Load(config) : shared_.tls.Load(config);
   if (!tls) return Error{tls.error()};
   for (const auto& kept : *tls)
     Log(LogLevel::kError, "tls_reload_failed", {{"error", kept}, {"kept", "the certificate and key in force before"}});
-  return loaded;
+  return true;
+}
+
+void App::TakeIn(Config config) {
+  config_ = std::make_shared<const Config>(Fitted(std::move(config)));
+  shared_.credentials.Load(*config_);
+  spans_.Configure(config_->tracing);
+  webhook_.Configure(config_->admin);
+  prober_.Reload(config_);
+  keeper_.Reload(config_);
+  verifiers_.Reload(config_);
+  discovery_.Reload(config_);
+  for (const auto& worker : workers_) worker->SetConfig(config_);
+  status_.max_clients = config_->max_clients;
 }
 
 // Those in the console who wait for a reload hear of the first that begins after they asked.
@@ -716,26 +768,107 @@ ReloadReport App::LoadOnce(bool dry_run) {
   const auto same_place = [](const ListenConfig& a, const ListenConfig& b) {
     return a.name == b.name && a.address == b.address && a.port == b.port;
   };
-  if (!std::equal(loaded->listeners.begin(), loaded->listeners.end(), old.listeners.begin(), old.listeners.end(), same_place) ||
-      loaded->admin.port != old.admin.port || loaded->admin.socket != old.admin.socket ||
-      loaded->admin.address != old.admin.address || loaded->workers != old.workers ||
-      loaded->cluster.state_file != old.cluster.state_file)
+  const auto& file = loaded->file;
+  if (!std::equal(file.listeners.begin(), file.listeners.end(), old.listeners.begin(), old.listeners.end(), same_place) ||
+      file.admin.port != old.admin.port || file.admin.socket != old.admin.socket || file.admin.address != old.admin.address ||
+      file.workers != old.workers || file.cluster.state_file != old.cluster.state_file)
     Log(LogLevel::kWarn, "reload_partial", {{"kept", "listen, admin, workers and state_file need a restart"}});
-  config_ = std::make_shared<const Config>(Fitted(std::move(*loaded)));
+  file_ = std::move(loaded->file);
+  members_ = std::move(loaded->members);
+  if (const auto source = DiscoveryName(file_.cluster.discovery.source); source != status_.discovery.source) {
+    status_.discovery = {};
+    status_.discovery.source = source;
+    membership_.Missed();
+    discovery_error_.clear();
+  }
+  TakeIn(std::move(loaded->config));
   if (!ConfigureLog(config_->log))  // it stays as it is
     Log(LogLevel::kWarn, "log_not_opened", {{"file", config_->log.file}, {"error", std::strerror(errno)}});
-  shared_.credentials.Load(*config_);
-  spans_.Configure(config_->tracing);
-  webhook_.Configure(config_->admin);
-  prober_.Reload(config_);
-  keeper_.Reload(config_);
-  verifiers_.Reload(config_);
-  for (const auto& worker : workers_) worker->SetConfig(config_);
   status_.config_loaded = std::chrono::system_clock::now();
-  status_.max_clients = config_->max_clients;
   values_ = std::move(values);
   Log(LogLevel::kInfo, "reloaded", {{"path", config_->path}});
   return report;
+}
+
+// --- servers that somebody else lists
+
+std::vector<KnownMember> App::KnownMembers() {
+  const auto view = CurrentView();
+  std::vector<KnownMember> known;
+  for (const Member& member : members_) {
+    known.push_back({member});
+    for (ServerId id = 0; view && id < view->servers.size(); ++id) {
+      const ServerView& server = view->servers[id];
+      if (server.name != member.name || server.removed) continue;
+      known.back().up = server.up;
+      known.back().primary = view->primary == id;
+      for (const auto& worker : workers_)
+        known.back().in_use |=
+            worker->metrics().Read(Gauge::kServerConnections, id, static_cast<LabelIndex>(ServerConnState::kActive)) > 0;
+    }
+  }
+  return known;
+}
+
+void App::OnList(const Result<FoundList>& list) {
+  const std::scoped_lock one(reload_mutex_);
+  if (file_.cluster.discovery.source == DiscoverySource::kProbe) return;  // since a moment ago
+  if (!list) {
+    membership_.Missed();
+    return TellDiscovery(list, list.error(), "");
+  }
+  auto decision = membership_.Follow(list->servers, KnownMembers(), file_.drain_timeout, Clock::now());
+  if (decision.changed) decision.refused = TakeMembers(decision.members, list->from);
+  TellDiscovery(list, std::move(decision.refused), std::move(decision.contradiction));
+}
+
+std::string App::TakeMembers(const std::vector<Member>& members, const std::string& from) {
+  auto config = WithMembers(file_, members);
+  if (const auto admitted = Admit(config, false); !admitted) return admitted.error();
+  const auto tell = [&](const std::string& server, const std::string& what) {
+    Log(LogLevel::kInfo, "server_listed",
+        {{"server", server}, {"what", what}, {"source", DiscoveryName(file_.cluster.discovery.source)}, {"from", from}});
+    events_.Add("server_listed", "info", server + " is " + what + ": the list of " + from, server);
+  };
+  const auto in = [](const std::vector<Member>& all, const Member& one) {
+    return std::ranges::find(all, one.name, &Member::name);
+  };
+  for (const Member& before : members_)
+    if (in(members, before) == members.end()) tell(before.name, "removed");
+  for (const Member& now : members) {
+    const auto before = in(members_, now);
+    if (before == members_.end()) tell(now.name, "added");
+    else if (now.draining && !before->draining) tell(now.name, "drained");
+    else if (!now.draining && before->draining) tell(now.name, "kept");
+  }
+  members_ = members;
+  const std::scoped_lock lock(mutex_);
+  TakeIn(std::move(config));
+  return "";
+}
+
+// A fault is told when a second look finds one: at first the servers may not have been asked yet.
+void App::TellDiscovery(const Result<FoundList>& list, std::string error, std::string contradiction) {
+  const auto source = DiscoveryName(file_.cluster.discovery.source);
+  const std::scoped_lock lock(mutex_);
+  auto& status = status_.discovery;
+  const auto told = discovery_error_.empty() ? "" : error;
+  if (!told.empty() && told != status.error) {
+    Log(LogLevel::kWarn, "discovery_failed", {{"source", source}, {"error", error}});
+    events_.Add("discovery_failed", "warning", "the servers stay as they are: " + error);
+  }
+  if (!contradiction.empty() && contradiction != status.contradiction) {
+    Log(LogLevel::kWarn, "discovery_contradicts", {{"source", source}, {"why", contradiction}});
+    events_.Add("discovery_contradicts", "warning", contradiction);
+  }
+  if (error.empty() && !status.error.empty()) Log(LogLevel::kInfo, "discovery_works", {{"source", source}});
+  status.error = told;
+  discovery_error_ = std::move(error);
+  if (!list) return;
+  status.contradiction = std::move(contradiction);
+  status.from = list->from;
+  status.listed = list->servers.size();
+  status.at = std::chrono::system_clock::now();
 }
 
 void App::Drain(bool at_once) {
@@ -749,6 +882,7 @@ void App::Drain(bool at_once) {
 void App::Stop() {
   predecessor_.reset();
   if (admin_) admin_->Stop();
+  discovery_.Stop();
   keeper_.Stop();
   verifiers_.Stop();
   prober_.Stop();

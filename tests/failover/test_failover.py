@@ -35,9 +35,11 @@ def running(kind, **options):
 
 
 @contextlib.contextmanager
-def waypost_before(servers, remembers=True, **settings):
-    """`settings` are those of its [cluster]."""
-    made = waypost_process.Waypost(servers, sections={"routing": {"read_from": "streaming"}, "cluster": settings, "admin": {"console_admins": ["openfire"]}})
+def waypost_before(servers, remembers=True, seeds=None, **settings):
+    """`settings` are those of its [cluster]; `seeds` the servers that it is told, all by default."""
+    told = seeds and [{"name": name, "host": "127.0.0.1", "port": servers.ports[name]} for name in seeds]
+    sections = {"routing": {"read_from": "streaming"}, "cluster": settings, "admin": {"console_admins": ["openfire"]}}
+    made = waypost_process.Waypost(servers, sections=sections, servers=told)
     if remembers:
         settings["state_file"] = str(made.dir / "state")
     try:
@@ -448,3 +450,35 @@ def test_a_waypost_that_starts_when_only_the_deposed_primary_runs(deposed):
         load.wait_for("write", 50, since=back)
         load.wait_for("read", 50, since=back)
     deposed.check_untouched(load)
+
+
+def known_to(waypost):
+    return {server["port"] for server in json.loads(waypost.get("/api/v1/servers")[1])["servers"]}
+
+
+def follow_the_list(servers, crash, **settings):
+    """Waypost is told the primary alone. The others it hears of by the manager, who promotes one of them; and then of the first
+    again, which has been away."""
+    primary = prepare(servers)
+    everybody = set(servers.ports.values())
+    with waypost_before(servers, seeds=[primary], discovery_interval="1s", **settings) as waypost:
+        eventually(lambda: known_to(waypost) == everybody, 30, "the others are found")
+        with Openfire(waypost.port) as openfire, Workload(waypost.port) as load:
+            new = fail_over(servers, load, lambda: crash(primary), primary)
+            servers.start(primary)
+            eventually(lambda: known_to(waypost) == everybody, 60, "the first is known again")
+            load.wait_for("read")
+            check(load, openfire, servers, new)
+        status = json.loads(waypost.get("/api/v1/status")[1])
+        assert status["primary"] == new and not status["discovery"]["error"], status
+
+
+@pytest.mark.long
+def test_patroni_lists_the_servers(patroni):
+    urls = [f"http://127.0.0.1:{patroni.others['rest-' + name]}" for name in patroni.names]
+    follow_the_list(patroni, patroni.crash, discovery="patroni", patroni_urls=urls)
+
+
+@pytest.mark.long
+def test_repmgr_lists_the_servers(repmgr):
+    follow_the_list(repmgr, repmgr.stop, discovery="repmgr")

@@ -60,6 +60,10 @@ TEST_CASE("servers: why one is not read from, by what read_from is in force") {
         "pg0     primary  yes  active              1        -        2/3/100        0  -      -\n"
         "pg1     replica  yes  drain, 4 left       1  1.50 ms        4/0/100        0  no     its sync_state is async\n"
         "pg2     unknown  no   -                   -        -              -        -  no     connection refused\n");
+  const auto found =
+      R"({"servers": [{"name": "pg3", "role": "replica", "up": true, "found_by": "patroni", "intent": "active"}]})";
+  CHECK(RenderServers(found, R"({"discovery": {"source": "patroni"}})").find("pg3     replica  yes  patroni   active") !=
+        std::string::npos);
   CHECK(RenderServers(servers, R"({"read_from": "streaming"})").find("0  yes    -") != std::string::npos);
   CHECK(RenderServers(servers, R"({"read_from": "none"})").find("read_from = \"none\"") != std::string::npos);
 }

@@ -102,6 +102,15 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
       {"[admin]\nwebhook = 'http://a'\nwebhook_token = \"x\\r\\ny: z\"",
        "w.toml:3:admin.webhook_token: found a blank, a control character or a letter beyond ASCII in it (not shown), expected "
        "none"},
+      {"[cluster]\ndiscovery = 'etcd'",
+       "w.toml:2:cluster.discovery: found \"etcd\", expected one of \"probe\", \"patroni\", \"repmgr\""},
+      {"[cluster]\ndiscovery = 'patroni'",
+       "w.toml:2:cluster.discovery: found \"patroni\" without patroni_urls, expected the URLs of Patroni's REST API beside it"},
+      {"[cluster]\ndiscovery = 'patroni'\npatroni_urls = ['10.0.0.1:8008']",
+       "w.toml:3:cluster.patroni_urls: found \"10.0.0.1:8008\", expected the URL of Patroni's REST API, as "
+       "\"http://10.0.0.10:8008\""},
+      {"[cluster]\npatroni_urls = ['http://a:8008']",
+       "w.toml:2:cluster.patroni_urls: found where nobody asks Patroni, expected discovery = \"patroni\" beside it"},
       {"[tracing]\nsample = 2", "w.toml:2:tracing.sample: found 2, expected a fraction from 0.0 to 1.0"},
       {"[listen]\nworkers = 2", "w.toml:2:listen.workers: unknown key; it belongs before the first [table] of the file"},
       {"[listne]\nport = 1", "w.toml:1:listne: unknown table; did you mean listen?"},

@@ -33,6 +33,9 @@ TEST_CASE("the example configuration loads, and every value in it is the default
   CHECK(config.monitor.interval == defaults.monitor.interval);
   CHECK(config.monitor.timeout == defaults.monitor.timeout);
   CHECK(config.cluster.state_file == defaults.cluster.state_file);
+  CHECK(config.cluster.discovery.source == defaults.cluster.discovery.source);
+  CHECK(config.cluster.discovery.interval == defaults.cluster.discovery.interval);
+  CHECK(config.cluster.discovery.repmgr_database == defaults.cluster.discovery.repmgr_database);
   CHECK(config.cluster.failover_hold == defaults.cluster.failover_hold);
   CHECK(config.cluster.max_held == defaults.cluster.max_held);
   CHECK(config.cluster.max_held_bytes == defaults.cluster.max_held_bytes);
