@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "core/base/log.h"
@@ -14,14 +16,21 @@ constexpr seconds kGather{1};  // between two requests
 constexpr std::size_t kMany = 512;  // or as soon as so many wait
 constexpr milliseconds kConnectLimit{1'000}, kAnswerLimit{3'000};
 
-// "" if the collector took it, else why not.
-std::string Post(const std::string& url, const std::string& body) {
+constexpr std::size_t kMaxAnswerBytes = 4096;  // the rest is not read for anything
+
+// "" if the collector took it, else why not. `answer`: what it said.
+std::string Post(const std::string& url, const std::string& body, std::string& answer) {
+  const auto keep = [&](long, std::string_view part) {
+    answer.append(part.substr(0, kMaxAnswerBytes - answer.size()));
+    return answer.size() < kMaxAnswerBytes;
+  };
   const auto status = SendHttp({.method = "POST",
                                 .url = url,
                                 .headers = {"Content-Type: application/json"},
                                 .body = body,
                                 .connect_limit = kConnectLimit,
-                                .limit = kAnswerLimit});
+                                .limit = kAnswerLimit},
+                               keep);
   if (!status) return status.error();
   return *status >= 200 && *status < 300 ? "" : "it answered with the status " + std::to_string(*status);
 }
@@ -82,11 +91,18 @@ void SpanExporter::Run() {
 }
 
 void SpanExporter::Send(const std::vector<TracedStatement>& statements, const TracingConfig& config) {
-  const auto spans = SpansOf(statements);
-  const auto error =
-      config.endpoint.empty() ? "tracing was switched off" : Post(config.endpoint, OtlpJson(statements, config.service));
-  (error.empty() ? sent_ : lost_) += spans;
-  if (!error.empty()) Log(LogLevel::kWarn, "spans_lost", {{"endpoint", config.endpoint}, {"spans", spans}, {"error", error}});
+  const std::uint64_t spans = SpansOf(statements);
+  std::string answer;
+  auto error =
+      config.endpoint.empty() ? "tracing was switched off" : Post(config.endpoint, OtlpJson(statements, config.service), answer);
+  auto lost = error.empty() ? 0 : spans;
+  if (const auto refused = ReadAnswer(answer); error.empty() && refused.spans > 0) {
+    lost = std::min(spans, refused.spans);
+    error = "it refused them: " + refused.why;
+  }
+  sent_ += spans - lost;
+  lost_ += lost;
+  if (lost > 0) Log(LogLevel::kWarn, "spans_lost", {{"endpoint", config.endpoint}, {"spans", lost}, {"error", error}});
 }
 
 }  // namespace waypost

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 
 #include <nlohmann/json.hpp>
+
+#include "routing/ip.h"
 
 namespace waypost {
 namespace {
@@ -30,6 +33,21 @@ void Add(Json& attributes, const char* key, const std::string& value) {
 
 void Add(Json& attributes, const char* key, std::uint64_t value) {
   attributes.push_back({{"key", key}, {"value", {{"intValue", std::to_string(value)}}}});
+}
+
+std::optional<std::uint64_t> WholeNumber(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
+}
+
+// `peer`: "192.0.2.1:5432".
+void AddClient(Json& attributes, std::string_view peer) {
+  const auto host = HostOfPeer(peer);
+  Add(attributes, "client.address", std::string(host));
+  const auto colon = peer.rfind(':');
+  if (colon == std::string_view::npos) return;
+  if (const auto port = WholeNumber(peer.substr(colon + 1))) Add(attributes, "client.port", *port);
 }
 
 // "SELECT openfire"
@@ -62,7 +80,7 @@ Json SpanOf(const TracedStatement& statement) {
   Add(attributes, "db.query.text", statement.text);
   Add(attributes, "db.response.status_code", statement.sqlstate);
   Add(attributes, "db.response.returned_rows", statement.rows);
-  Add(attributes, "client.address", statement.client);
+  AddClient(attributes, statement.client);
   Add(attributes, "waypost.user", statement.user);
   Add(attributes, "waypost.application_name", statement.application);
   Add(attributes, "waypost.session", statement.session);
@@ -118,6 +136,20 @@ std::string OtlpJson(std::span<const TracedStatement> statements, std::string_vi
   const Json scope = {{"scope", {{"name", "waypost"}, {"version", WAYPOST_VERSION}}}, {"spans", std::move(spans)}};
   const Json body = {{"resourceSpans", {{{"resource", {{"attributes", std::move(attributes)}}}, {"scopeSpans", {scope}}}}}};
   return body.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+RefusedSpans ReadAnswer(std::string_view answer) {
+  const auto read = Json::parse(answer, nullptr, false);
+  const auto none = Json::object();
+  const auto& part = read.is_object() && read.contains("partialSuccess") ? read["partialSuccess"] : none;
+  if (!part.is_object()) return {};
+  RefusedSpans refused;
+  if (const auto count = part.find("rejectedSpans"); count != part.end()) {
+    if (count->is_number_unsigned()) refused.spans = count->get<std::uint64_t>();
+    if (count->is_string()) refused.spans = WholeNumber(count->get_ref<const std::string&>()).value_or(0);
+  }
+  if (const auto why = part.find("errorMessage"); why != part.end() && why->is_string()) refused.why = why->get<std::string>();
+  return refused;
 }
 
 }  // namespace waypost

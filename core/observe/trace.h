@@ -57,6 +57,13 @@ struct TracedStatement {
 // The body of a request to /v1/traces. What is no UTF-8 becomes U+FFFD.
 [[nodiscard]] std::string OtlpJson(std::span<const TracedStatement> statements, std::string_view service);
 
+// What a collector that took the request says it did not take of it: ExportTraceServiceResponse. Of anything else: nothing.
+struct RefusedSpans {
+  std::uint64_t spans = 0;
+  std::string why;  // may be a warning though it took all
+};
+[[nodiscard]] RefusedSpans ReadAnswer(std::string_view answer);
+
 // An id of 16 or 32 digits from numbers evenly spread. Never all 0.
 template <std::size_t N, class Random>
 [[nodiscard]] std::array<char, N> NewTraceId(Random random) {

@@ -242,7 +242,7 @@ void Worker::Outdate(const std::string& user) {
 
 // Here or, if others have more time for it, there.
 void Worker::OnAccepted(std::unique_ptr<TcpStream> stream, const std::string& listener) {
-  // Named in debug lines alone, and costly for who connects for every statement.
+  // Costly for who connects for every statement; for debug lines it must be known before he is gone. See Session::Peer().
   auto peer = LogEnabled(LogLevel::kDebug) ? stream->PeerName() : std::string();
   const auto host = shared_.crew.HostFor(index());
   std::shared_ptr<DetachedStream> detached = host == index() ? nullptr : stream->Detach();

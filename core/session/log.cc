@@ -40,12 +40,17 @@ std::chrono::system_clock::time_point Began(Duration took) {
 // As the census has it.
 std::string Session::LogId() const { return SessionIdText({env_.index(), past_.number}); }
 
+const std::string& Session::Peer() const {
+  if (peer_.empty() && stream_ != nullptr) peer_ = stream_->PeerName();
+  return peer_;
+}
+
 void Session::Say(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) const {
   if (!LogEnabled(level)) return;
   const auto id = LogId();
   const auto server = connection_ == nullptr ? std::nullopt : std::optional(connection_->id());
   const std::array<LogField, 6> about = {{{"session", id},
-                                          {"client", peer_},
+                                          {"client", Peer()},
                                           {"user", user_},
                                           {"database", database_},
                                           {"application_name", application_},
@@ -96,7 +101,7 @@ void Session::LogBatch(TimePoint now) {
   const auto id = LogId();
   const std::array<LogField, 10> about = {
       {{"session", id},
-       {"client", peer_},
+       {"client", Peer()},
        {"user", user_},
        {"database", database_},
        {"application_name", application_},
@@ -138,7 +143,7 @@ void Session::TraceBatch(TimePoint now) {
   traced.server = phase(b.sent_at, outcome.server);
   traced.text = WithoutLiterals(text.substr(0, 4 * kMaxLoggedTextBytes), lexing_, kMaxLoggedTextBytes);
   traced.session = LogId();
-  traced.client = peer_;
+  traced.client = Peer();
   traced.user = user_;
   traced.database = database_;
   traced.application = application_;

@@ -323,6 +323,8 @@ class Session final : public StreamUser,
 
   // log.cc
   [[nodiscard]] std::string LogId() const;
+  // "127.0.0.1:5432"; "" if nobody knows any more. Asked for when it is first needed.
+  [[nodiscard]] const std::string& Peer() const;
   void TimeWait(Batch::Wait wait);
   void EndWait();
   void NoteSqlState(std::string_view sqlstate);
@@ -516,7 +518,7 @@ class Session final : public StreamUser,
   SessionCommon& common_;
   std::unique_ptr<Stream> stream_;
   std::unique_ptr<ClientLogin> login_;  // until logged in
-  std::string peer_;
+  mutable std::string peer_;       // "": see Peer()
   std::uint32_t slot_;
   std::uint32_t cancel_pid_;      // and secret: its cancel key
   std::string secret_;

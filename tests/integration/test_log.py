@@ -27,6 +27,7 @@ def test_json_names_who_and_where(make_waypost):
     with made.connect(application_name="app 1"):
         came = eventually(lambda: lines(made.log(), "client_connected"), what="the line")[-1]
     refused = eventually(lambda: lines(made.log(), "client_refused"), what="the line")[-1]
+    assert refused["client"].startswith("127.0.0.1:")
     assert refused["user"] == "nobody\n\"ü\"" and refused["sqlstate"] == "28P01" and refused["level"] == "info"
     assert came["user"] == came["database"] == "openfire" and came["application_name"] == "app 1"
     assert came["client"].startswith("127.0.0.1:")
@@ -35,6 +36,13 @@ def test_json_names_who_and_where(make_waypost):
         assert worker.isdigit() and number.isdigit() and line["time"].endswith("Z")
     assert came["session"] != refused["session"]
     assert lines(made.logged("started"), "started")[0]["port"] == made.port
+
+
+def test_who_was_refused_is_told_at_the_usual_level(make_waypost):
+    made = make_waypost()
+    with pytest.raises(wire.ServerError):
+        made.connect("nobody", "x")
+    assert " client=127.0.0.1:" in eventually(lambda: "client_refused" in made.log() and made.log(), what="the line").split("client_refused")[1]
 
 
 def test_sighup_opens_the_file_again(make_waypost, tmp_path):
@@ -128,6 +136,7 @@ def test_statements_are_logged_without_their_literals(make_waypost):
     assert two["query"] == "SELECT t FROM probe_me WHERE id = $1" and two["rows"] == 2
     assert wrong["rows"] == 0
     for line in (read, write, wrong, two):
+        assert line["client"].startswith("127.0.0.1:")
         assert 0 < line["server_ms"] <= line["took_ms"] < 60_000 and line["pool_ms"] >= 0 and line["fence_ms"] >= 0
     assert read["fence_ms"] > 0 and write["fence_ms"] == 0
 

@@ -24,7 +24,7 @@ class Collector(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, port=0):
-        self.spans, self.bodies, self.status, self.delay = [], [], 200, 0.0
+        self.spans, self.status, self.delay, self.answer = [], 200, 0.0, b"{}"
         super().__init__(("127.0.0.1", port), Taker)
 
     @property
@@ -49,7 +49,7 @@ class Taker(http.server.BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.send_response(self.server.status)
             self.end_headers()
-            self.wfile.write(b"{}")
+            self.wfile.write(self.server.answer)
 
     def log_message(self, *_):
         pass
@@ -87,6 +87,7 @@ def test_statements_are_spans_of_the_trace_that_their_comments_name(make_waypost
     told = attributes(read)
     assert told["waypost.reason"] == "read_safe" and told["waypost.server"] in ("pg1", "pg2") and told["waypost.target"] == "replica"
     assert told["db.system.name"] == "postgresql" and told["waypost.application_name"] == "app" and told["db.response.returned_rows"] == "1"
+    assert told["client.address"] == "127.0.0.1" and int(told["client.port"]) > 0
     assert "12345" not in json.dumps(read) and read["resource"]["service.name"] == "front"
     server = next(p for p in phases if p["name"] == "server")
     assert {p["name"] for p in phases} <= {"server", "pool", "fence"} and server["kind"] == 3
@@ -137,3 +138,13 @@ def test_a_collector_that_takes_nothing_holds_up_nobody(make_waypost, collector,
         eventually(lambda: made.metric("waypost_trace_spans_total", outcome="lost") > 600, what="losses counted")
     eventually(lambda: "spans_lost" in made.log(), what="losses told")
     assert not collector.spans or fault == "silent"
+
+
+def test_spans_that_a_collector_refuses_are_lost(make_waypost, collector):
+    collector.answer = b'{"partialSuccess": {"rejectedSpans": "1", "errorMessage": "too old"}}'
+    made = make_waypost(sections={"tracing": {"endpoint": collector.endpoint, "sample": 1.0}})
+    with made.connect() as conn:
+        conn.rows("SELECT 1")
+        eventually(lambda: made.metric("waypost_trace_spans_total", outcome="lost") == 1, what="the loss counted")
+    eventually(lambda: 'spans=1 error="it refused them: too old"' in made.log(), what="the loss told")
+    assert made.metric("waypost_trace_spans_total", outcome="sent") > 0

@@ -17,6 +17,7 @@ TracedStatement Sample() {
   traced.fence = {milliseconds(1), milliseconds(2)};
   traced.server = {milliseconds(3), milliseconds(7)};
   traced.text = "select ?";
+  traced.client = "192.0.2.1:5433";
   traced.database = "openfire";
   traced.sqlstate = "22012";
   traced.rows = 3;
@@ -70,6 +71,8 @@ TEST_CASE("a statement is a span, and each of its phases one below", "[core][tra
   CHECK(Attribute(spans[0], "db.response.status_code") == "22012");
   CHECK(Attribute(spans[0], "db.response.returned_rows") == "3");
   CHECK(Attribute(spans[0], "waypost.pin") == "none");
+  CHECK(Attribute(spans[0], "client.address") == "192.0.2.1");
+  CHECK(Attribute(spans[0], "client.port") == "5433");
   CHECK(spans[1].at("name") == "fence");
   CHECK(spans[2].at("name") == "server");
   CHECK(spans[2].at("startTimeUnixNano") == "1700000000003000000");
@@ -85,12 +88,23 @@ TEST_CASE("any bytes can be in a span", "[core][trace]") {
   traced.parent.reset();
   traced.sqlstate.clear();
   traced.text = "\xff\x01 (";
+  traced.client.clear();
   const std::array statements = {traced};
   const auto span = nlohmann::json::parse(OtlpJson(statements, "w"))["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
   CHECK(span.at("name") == "query openfire");
   CHECK_FALSE(span.contains("parentSpanId"));
   CHECK_FALSE(span.contains("status"));
   CHECK(Attribute(span, "db.query.text") == "\xef\xbf\xbd\x01 (");
+}
+
+TEST_CASE("what a collector refuses of what it was sent", "[core][trace]") {
+  const auto refused = ReadAnswer(R"({"partialSuccess":{"rejectedSpans":"3","errorMessage":"too old"}})");
+  CHECK(refused.spans == 3);
+  CHECK(refused.why == "too old");
+  CHECK(ReadAnswer(R"({"partialSuccess":{"rejectedSpans":2}})").spans == 2);
+  for (const auto* none : {"", "{}", "[]", "no JSON", R"({"partialSuccess":{}})", R"({"partialSuccess":7})",
+                           R"({"partialSuccess":{"rejectedSpans":"-1","errorMessage":1}})"})
+    CHECK(ReadAnswer(none).spans == 0);
 }
 
 TEST_CASE("ids of traces have digits, and never only zeros", "[core][trace]") {
