@@ -199,7 +199,11 @@ bool Session::MaySendOn(const ServerConnection& connection) {
   const auto& decision = std::get<Acquiring>(state_).decision;
   if (ticket == 0 || decision.target != Target::kReplica) return true;
   const auto seen = common_.fence.fence().SeenOf(connection.id());
-  if (decision.fence != FencePlan::kOptimistic) return seen.incarnation == proof_incarnation_;
+  if (decision.fence != FencePlan::kOptimistic) {
+    if (seen.incarnation == proof_incarnation_) return true;
+    fence_since = env_.ExactNow();  // it was proved and counted; what follows is another wait
+    return false;
+  }
   if (seen.incarnation == 0 || (index_known_ && seen.replay < read_index)) return false;
   if (index_known_) {
     CountFence(FenceOutcome::kConfirmed);

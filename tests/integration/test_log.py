@@ -141,6 +141,16 @@ def test_statements_are_logged_without_their_literals(make_waypost):
     assert read["fence_ms"] > 0 and write["fence_ms"] == 0
 
 
+def test_no_wait_is_longer_than_the_statement(make_waypost):
+    """The first reads wait for everything: a connection, the link that proves them, and that again as it changed meanwhile."""
+    made = make_waypost(sections={"log": {"format": "json", "queries": "all"}}, wait_for_split=True)
+    with made.connect() as conn:
+        conn.rows("SELECT count(*) FROM probe_me")
+    reads = eventually(lambda: len(logged(made, reason="read_safe")) > 1 and logged(made, reason="read_safe"), what="the reads")
+    for line in reads:
+        assert max(line["pool_ms"], line["fence_ms"], line["server_ms"]) <= line["took_ms"] + 1
+
+
 def test_slow_statements_and_their_waits(cluster, make_waypost):
     made = make_waypost(sections={"log": {"format": "json", "queries": "slow", "slow": "300ms"}, "server": {"max_connections": 1}})
     with made.connect() as first, made.connect() as second:
