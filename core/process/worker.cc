@@ -349,9 +349,7 @@ void Worker::HandAll() {
 // Those that could not be handed over within drain_timeout.
 void Worker::LogThoseLeft() {
   for (const auto& slot : slots_)
-    if (slot.session)
-      Log(LogLevel::kInfo, "session_not_handed_over",
-          {{"user", slot.session->user()}, {"database", slot.session->database()}, {"why", slot.session->WhyItStays()}});
+    if (slot.session) slot.session->Say(LogLevel::kInfo, "session_not_handed_over", {{"why", slot.session->WhyItStays()}});
 }
 
 void Worker::Hand(Session& session) {

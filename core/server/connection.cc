@@ -298,7 +298,9 @@ void ServerConnection::OnDrained() noexcept {
 }
 
 void ServerConnection::Broken(const std::string& why) {
-  Log(LogLevel::kWarn, "server_protocol_error", {{"server", server_->name}, {"error", why}});
+  const auto& of = pool_.key();
+  Log(LogLevel::kWarn, "server_protocol_error",
+      {{"server", server_->name}, {"user", of.user}, {"database", of.database}, {"error", why}});
   OnClosed("server \"" + server_->name + "\": " + why);
 }
 

@@ -55,7 +55,8 @@ class StartupChecks::Probe final : public StreamUser {
     stream_->Write(AsBytes(login_.Start()));
   }
   void OnClosed(const std::string& error) noexcept override {
-    Log(LogLevel::kWarn, "startup_check_failed", {{"server", config_->name}, {"error", error}});
+    Log(LogLevel::kWarn, "startup_check_failed",
+        {{"server", config_->name}, {"user", question_.user}, {"database", question_.database}, {"error", error}});
     checks_.Finish(question_, ServerLogin::Progress::kFailed, nullptr, {});  // destroys this
   }
   void OnData(Bytes data) noexcept override {
