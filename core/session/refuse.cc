@@ -77,13 +77,15 @@ void Session::AppendRefused(std::string& out, char type) {
   if (sequence == 0) return;  // the server skips it
   connection.unnamed.reset();
   if (type == 'Q') names_.SetUnnamed(nullptr);
-  batch_->refusal_sequence = sequence;
+  // Of several that are refused the server answers the first, and skips the others.
+  if (batch_->refusal_sequence == 0) batch_->refusal_sequence = sequence;
 }
 
 // In place of a Bind whose statement does not return what the client was told.
 void Session::RefuseReshaped(std::string& out) {
+  const bool first = batch_->refusal_sequence == 0;
   AppendRefused(out, 'B');
-  batch_->reshaped = true;
+  batch_->reshaped = batch_->reshaped || first;
 }
 
 }  // namespace waypost

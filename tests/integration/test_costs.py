@@ -154,6 +154,10 @@ def test_names_of_statements_are_counted_however_they_are_given(make_waypost):
         assert "session_statement_names" in refused(conn, "PREPARE d AS SELECT 4", "53200").fields["D"]
         conn.send(wire.parse("", "SELECT 5"), wire.parse("d", "SELECT 4"), wire.sync())
         assert [wire.error_fields(m.body)["C"] for m in conn.until() if m.type == "E"] == ["53200"]
+        # Of many that are refused the first is answered, and what stands behind them is skipped.
+        conn.send(*(wire.parse(f"many{n}", "SELECT 6") for n in range(5_000)), wire.sync())
+        (told,) = [wire.error_fields(m.body) for m in conn.until() if m.type == "E"]
+        assert told["C"] == "53200" and "session_statement_names" in told["D"]
         # What one batch closes and names anew counts once.
         conn.send(wire.close("S", "b"), wire.parse("d", "SELECT 4"), wire.sync())
         conn.until()
