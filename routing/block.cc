@@ -6,8 +6,17 @@ namespace waypost {
 
 void Block::Begin(std::string_view text, const TransactionModes& modes) {
   begin_ = text;
-  modes_ = {};
-  Name(modes);
+  BeginsNow(modes);
+}
+
+void Block::BeginsNow(const TransactionModes& modes) {
+  modes_ = modes;
+  unsure_ = false;
+}
+
+void Block::MayChangeModes() {
+  modes_.repeatable_read.reset();
+  unsure_ = true;
 }
 
 void Block::Add(std::string_view text, const TransactionModes& modes) {

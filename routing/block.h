@@ -21,7 +21,7 @@ class Block {
   void Begin(std::string_view text, const TransactionModes& modes);
   // What was begun names more modes, in a statement of its own.
   void Add(std::string_view text, const TransactionModes& modes);
-  void BeginsNow() { modes_ = {}; }
+  void BeginsNow(const TransactionModes& modes);
   // What begins it, kept or by default; empty: the server has heard of it, or there is none.
   [[nodiscard]] const std::string& begin() const { return begin_; }
   // It is to begin on a server once more, or late, and reads only. What began it is kept if it is known.
@@ -30,14 +30,18 @@ class Block {
 
   [[nodiscard]] const TransactionModes& modes() const { return modes_; }
   // A batch sets modes in a way that was not looked at.
-  void MayChangeModes() { modes_.repeatable_read.reset(); }
+  void MayChangeModes();
   [[nodiscard]] bool IsReadOnly(const TransactionDefaults& defaults) const {
     return modes_.read_only.value_or(defaults.read_only);
   }
   // A replica can take it.
   [[nodiscard]] bool SuitsReplica(const TransactionDefaults& defaults) const { return SuitsReplica(modes_, defaults); }
   [[nodiscard]] static bool SuitsReplica(const TransactionModes& modes, const TransactionDefaults& defaults);
-  // Each of its statements sees a snapshot of its own; `modes`: it began with them.
+  // Each of its statements sees a snapshot of its own; false too if nobody knows.
+  [[nodiscard]] bool IsReadCommitted(const TransactionDefaults& defaults) const {
+    return !unsure_ && IsReadCommitted(modes_, defaults);
+  }
+  // The same of one that began with `modes`.
   [[nodiscard]] static bool IsReadCommitted(const TransactionModes& modes, const TransactionDefaults& defaults);
 
   void ReadsOnly() { reads_only_ = true; }
@@ -64,6 +68,7 @@ class Block {
 
   std::string begin_;
   TransactionModes modes_;
+  bool unsure_ = false;  // whether those are its level of isolation
   bool reads_only_ = false;
   bool could_read_ = false;
   bool snapshot_taken_ = false;

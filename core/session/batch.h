@@ -191,7 +191,10 @@ struct BatchFlags {
   bool lost = false;        // with its server, once
   bool holds_off = false;   // before it is sent again: its server's other connections may be lost as well
   bool ran_any = false;     // something of it was answered as only what ran is
-  bool begins = false;      // BEGIN
+  bool begins = false;      // BEGIN,
+  TransactionModes begin_modes;   // the first of them,
+  bool begins_otherwise = false;  // and there is one of another level of isolation
+  bool keeps_snapshot = false;  // its block may go on reading the snapshot of its first statement
   bool commits = false;     // COMMIT
   bool prepares = false;    // PREPARE TRANSACTION
   bool sets_transaction = false;  // SET TRANSACTION

@@ -56,30 +56,40 @@ bool LeavesSomething(const CachedStatement& found) {
   });
 }
 
-// False for what sees nothing that changes, and for what goes on with a snapshot taken before.
-bool LooksAtData(const CachedStatement& found) {
-  if (!found.verdict.needs_fence) return false;
-  for (const auto& facts : found.facts()) {
-    switch (facts.kind) {
-      case StatementKind::kBegin:
-      case StatementKind::kCommit:
-      case StatementKind::kRollback:
-      case StatementKind::kSavepoint:
-      case StatementKind::kRollbackTo:
-      case StatementKind::kRelease:
-      case StatementKind::kSet:
-      case StatementKind::kReset:
-      case StatementKind::kDeallocate:
-      case StatementKind::kFetch:
-      case StatementKind::kClose:
-      case StatementKind::kListen:
-      case StatementKind::kUnlisten: break;
-      default:
-        if (found.verdict.cls != Class::kRead && LooksAtNothing(facts)) break;
-        return true;
-    }
+// Source: PlannedStmtRequiresSnapshot() in src/backend/tcop/pquery.c of PostgreSQL 18. FETCH goes on with one that was taken before.
+bool TakesSnapshot(StatementKind kind) {
+  switch (kind) {
+    case StatementKind::kBegin:
+    case StatementKind::kCommit:
+    case StatementKind::kRollback:
+    case StatementKind::kSavepoint:
+    case StatementKind::kRollbackTo:
+    case StatementKind::kRelease:
+    case StatementKind::kSet:
+    case StatementKind::kReset:
+    case StatementKind::kShow:
+    case StatementKind::kDeallocate:
+    case StatementKind::kFetch:
+    case StatementKind::kClose:
+    case StatementKind::kListen:
+    case StatementKind::kUnlisten: return false;
+    default: return true;
   }
-  return false;
+}
+
+bool TakesSnapshot(const CachedStatement& found) {
+  return std::any_of(found.facts().begin(), found.facts().end(), [](const Facts& facts) { return TakesSnapshot(facts.kind); });
+}
+
+bool SameLevel(const TransactionModes& one, const TransactionModes& other) {
+  return one.repeatable_read == other.repeatable_read && one.serializable == other.serializable;
+}
+
+// False for what sees nothing that changes.
+bool LooksAtData(const CachedStatement& found) {
+  return found.verdict.needs_fence && std::any_of(found.facts().begin(), found.facts().end(), [&](const Facts& facts) {
+           return TakesSnapshot(facts.kind) && (found.verdict.cls == Class::kRead || !LooksAtNothing(facts));
+         });
 }
 
 }  // namespace
@@ -152,21 +162,28 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
     b.opening = found.sql.get();
     b.facts.repeatable = true;
   }
-  if (!runs) return;
-  NoteSequences(found);
-  for (const auto& facts : found.facts()) ClassifyEffect(facts);
+  if (runs) NoteSequences(found);
+  if (runs)
+    for (const auto& facts : found.facts()) ClassifyEffect(facts);
+  // What it fixes is what the block reads from then on.
+  if (b.keeps_snapshot && TakesSnapshot(found)) b.facts.needs_fence = true;
 }
 
 void Session::ClassifyEffect(const Facts& facts) {
   auto& b = *batch_;
-  if (facts.kind == StatementKind::kBegin) b.begins = true;
+  if (facts.kind == StatementKind::kBegin) {
+    if (!b.begins) b.begin_modes = facts.modes;
+    else if (!SameLevel(b.begin_modes, facts.modes)) b.begins_otherwise = true;
+    b.begins = true;
+    if (!Block::IsReadCommitted(facts.modes, transaction_defaults_)) b.keeps_snapshot = true;
+  }
   if (facts.kind == StatementKind::kCommit) b.commits = true;
   if (facts.kind == StatementKind::kCommit || facts.kind == StatementKind::kRollback || facts.prepares) b.ends_block = true;
   if (facts.kind == StatementKind::kTwoPhase) b.prepares = true;
   if (!facts.settings.empty()) b.changes_settings = true;
   b.catalog = std::max(b.catalog, facts.catalog);
   for (const auto& setting : facts.settings) {
-    if (setting.kind == SettingEffect::Kind::kTransaction) b.sets_transaction = true;
+    if (setting.kind == SettingEffect::Kind::kTransaction) b.sets_transaction = b.keeps_snapshot = true;
     if (setting.kind == SettingEffect::Kind::kDiscardAll) b.discards = true;
     if (!b.resets && settings_.RestoringBytes(setting) > 0) b.resets = true;
   }

@@ -402,6 +402,8 @@ Batch& Session::batch() {
   if (!batch_) {
     batch_ = common_.batches.Take();
     batch_->started = env_.ExactNow();
+    const bool in_block = In<Begun>() || (connection_ != nullptr && connection_->status() != 'I');
+    batch_->keeps_snapshot = in_block && !block_.IsReadCommitted(transaction_defaults_);
   }
   return *batch_;
 }
@@ -471,12 +473,20 @@ SessionFacts Session::FactsOfSession() const {
   return session;
 }
 
+// What the block will be like behind the batch at hand. A BEGIN within a block changes nothing.
+void Session::NoteBegin() {
+  const auto& b = *batch_;
+  const bool within = !In<Idle>() && (connection_ == nullptr || connection_->status() != 'I');
+  if (b.begins && !within) block_.BeginsNow(b.begin_modes);
+  if (b.sets_transaction || b.begins_otherwise || (b.begins && within && b.ends_block)) block_.MayChangeModes();
+}
+
 void Session::Dispatch() {
   auto& running = batch();
   running.dispatched = true;
   if (running.refusal.empty() && (running.begins || In<Begun>()) && KeepBatch()) return;
   if (running.ends_block && (ChainsBehindFailure() || PreparesElsewhere())) return;
-  if (In<Idle>() && running.begins) block_.BeginsNow();
+  NoteBegin();
   auto decision = DecideBatch();
   if (decision.target == Target::kReplica && (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     block_.ReadsOnly();
@@ -485,7 +495,6 @@ void Session::Dispatch() {
   if (running.facts.cls != Class::kRead) env_.NoteWrite();
   // Where a read goes that is to be proved first is known when it is proved.
   if (decision.fence != FencePlan::kProbeFirst || decision.target == Target::kHeld) CountDecision(decision);
-  if (connection_ != nullptr && running.sets_transaction) block_.MayChangeModes();
   WatchTimeout();
   if (routing_.read_from == ReadFrom::kNone) CountShadow(running, decision);
   if (connection_ == nullptr || connection_->status() == 'I') settings_.Commit();

@@ -12,21 +12,12 @@ void Session::NoteMovable() {
   const auto& b = *batch_;
   const auto* relaying = std::get_if<Relaying>(&state_);
   const bool first = relaying != nullptr && (relaying->opens || !relaying->block);
-  if (first) block_.SetMovable(block_.reads_only() && ReadCommitted());
+  if (first) block_.SetMovable(block_.reads_only() && block_.IsReadCommitted(transaction_defaults_));
   if (!block_.movable()) return;
   // Each statement has a snapshot of its own; what else of a block lives on its server is listed here.
   block_.SetMovable(!b.stays && !b.failed && b.facts.end_known && b.pin == PinReason::kNone && !b.changes_settings &&
                     !b.sets_transaction && !b.unseen && portals_.named() == 0 && !settings_.has_local() && !AnswersVary());
   if (block_.movable()) block_.BeginsAnew();
-}
-
-// Of the block that the batch at hand has begun: whether each of its statements takes a snapshot of its own.
-bool Session::ReadCommitted() const {
-  auto modes = block_.modes();
-  for (const auto& message : batch_->messages)
-    if (message.sql && !message.sql->facts->empty() && message.sql->facts->front().kind == StatementKind::kBegin)
-      modes = message.sql->facts->front().modes;
-  return Block::IsReadCommitted(modes, transaction_defaults_);
 }
 
 // It may go on elsewhere with the batch at hand, of which no server has heard; without one, with whatever comes next.

@@ -232,6 +232,7 @@ class Session final : public StreamUser,
   void AwaitEnd();
   [[nodiscard]] const RoutingPolicy& Policy() const;
   [[nodiscard]] Decision DecideBatch();
+  void NoteBegin();
   [[nodiscard]] SessionFacts FactsOfSession() const;
   void Misbehaved(std::string_view message);
   Batch& batch();
@@ -346,7 +347,6 @@ class Session final : public StreamUser,
   void CountShadow(const Batch& running, const Decision& decision);
   // move.cc
   void NoteMovable();
-  [[nodiscard]] bool ReadCommitted() const;
   [[nodiscard]] bool BlockMayMove() const;
   void MoveBlock();
   [[nodiscard]] bool PreparesElsewhere();

@@ -312,6 +312,28 @@ def test_a_repeatable_read_block_gives_its_snapshot_to_no_other(cluster, make_wa
                     reader.rows(f"SELECT count(*) FROM {table}")
 
 
+@pytest.mark.parametrize("begin", [
+    ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"],
+    ["SET default_transaction_isolation = 'repeatable read'", "BEGIN READ ONLY"],
+])  # fmt: skip
+@pytest.mark.parametrize(
+    "first", [wire.query("SELECT 1"), wire.parse("", "SELECT 1") + wire.sync()], ids=["run", "parsed alone"]
+)  # fmt: skip
+def test_what_fixes_the_snapshot_of_a_block_is_fresh(cluster, make_waypost, table, begin, first):
+    with asynchronous(cluster):
+        proxy = make_waypost(sections=STREAMING, wait_for_split=True)
+        with proxy.connect() as writer, proxy.connect() as reader:
+            for written in range(1, 4):
+                with replay_paused(cluster, *REPLICAS):
+                    writer.rows(f"INSERT INTO {table} VALUES (1)")
+                    for sql in begin:
+                        reader.rows(sql)
+                    reader.send(first)
+                    assert reader.until()[-1].body == b"T"
+                assert reader.value(f"SELECT count(*) FROM {table}") == str(written)
+                reader.rows("COMMIT")
+
+
 @pytest.mark.parametrize("end", ["ROLLBACK AND CHAIN", "COMMIT AND CHAIN"])
 def test_a_chain_behind_a_failure_on_a_replica_may_write(cluster, make_waypost, table, end):
     """PostgreSQL forgets that the block was READ ONLY."""

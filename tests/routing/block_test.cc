@@ -82,4 +82,20 @@ TEST_CASE("what a block reads is fixed by what was proved under REPEATABLE READ,
   CHECK_FALSE(block.snapshot_taken());
 }
 
+TEST_CASE("where nobody knows the level of isolation it is not READ COMMITTED, until another block begins", "[routing][block]") {
+  constexpr TransactionDefaults kCommitted{.read_committed = true};
+  Block block;
+  CHECK(block.IsReadCommitted(kCommitted));
+  block.BeginsNow(Level(false, true));
+  CHECK_FALSE(block.IsReadCommitted(kCommitted));
+  block.BeginsNow(ReadOnly(true));
+  CHECK(block.IsReadCommitted(kCommitted));
+  block.MayChangeModes();
+  CHECK_FALSE(block.IsReadCommitted(kCommitted));
+  block.Begin("BEGIN", ReadOnly(false));
+  CHECK(block.IsReadCommitted(kCommitted));
+  block.Add("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", Level(false, true));
+  CHECK_FALSE(block.IsReadCommitted(kCommitted));
+}
+
 }  // namespace waypost

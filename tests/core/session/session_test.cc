@@ -168,4 +168,39 @@ TEST_CASE("what a client hears does not depend on where reads of a socket end", 
   }
 }
 
+TEST_CASE("what fixes the snapshot of a block is proved fresh, whatever it reads", "[core][session]") {
+  const auto [begin, first] = GENERATE(table<std::string, std::string>({
+      {Query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"), Query("SELECT 1")},
+      {Query("BEGIN READ ONLY") + Query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"), Query("SELECT 1")},
+      {Query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"), ParseMessage("s", "SELECT 1") + SyncMessage()},
+      {"", ParseMessage("", "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY") + BindMessage("", "") + ExecuteMessage("") +
+               ParseMessage("", "SELECT 1") + BindMessage("", "") + ExecuteMessage("") + SyncMessage()},
+  }));
+  const bool eager = GENERATE(false, true);
+  World world([=](Config& config) { config.routing.lazy_begin = !eager; });
+  auto& client = world.Connect();
+  auto& writer = world.Connect();
+  world.b.lags = true;
+  writer.Say(Query("INSERT INTO t VALUES (1)"));
+  client.Say(begin);
+  client.Say(first);
+  world.Pass(milliseconds{10});
+  const auto heard = client.Hears();
+  CAPTURE(begin, first, eager, heard, world.b.parsed);
+  CHECK(heard.ends_with("Z(T)"));
+  CHECK(heard.find("D(b)") == std::string::npos);
+  CHECK(std::none_of(world.b.parsed.begin(), world.b.parsed.end(), [](const auto& name) { return name.starts_with("_wp"); }));
+}
+
+TEST_CASE("in a block of which each statement has its own snapshot, what reads nothing waits for nothing", "[core][session]") {
+  World world;
+  auto& client = world.Connect();
+  auto& writer = world.Connect();
+  world.b.lags = true;
+  writer.Say(Query("INSERT INTO t VALUES (1)"));
+  client.Say(Query("BEGIN READ ONLY"));
+  client.Say(Query("SELECT 1"));
+  CHECK(world.b.TimesRun("SELECT 1") == 1);
+}
+
 }  // namespace waypost
