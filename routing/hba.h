@@ -3,6 +3,7 @@
 // Source: postgres src/backend/libpq/hba.c
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "routing/hba_lines.h"
 #include "routing/ip.h"
 
 namespace waypost {
@@ -19,41 +21,42 @@ struct HbaQuestion {
   std::string_view database, user;
   std::optional<IpAddress> address;  // nothing: it is not known, and only "all" matches
   bool encrypted = false;
+  bool local = false;  // by a Unix socket
 };
 
 class Hba {
  public:
-  enum class Answer : std::uint8_t { kNoEntry, kReject, kScram };
+  enum class Answer : std::uint8_t { kNoEntry, kReject, kScram, kPeer, kTrust };
+  struct Verdict {
+    Answer answer = Answer::kNoEntry;
+    std::string map;  // of kPeer: see IdentMap; empty: none
+    bool operator==(const Verdict&) const = default;
+  };
 
-  // The faults of all lines, one a line: "LINE: what was found, what was expected". Lines of type local are read, and none of
-  // them matches, as there is no Unix socket for clients; of database replication likewise.
+  // The faults of all lines, one a line: "LINE: what was found, what was expected". Lines of the database replication are read, and
+  // none of them matches.
   [[nodiscard]] static Result<Hba> Read(std::string_view file);
 
-  [[nodiscard]] Answer Find(const HbaQuestion& question) const;
+  [[nodiscard]] Verdict Find(const HbaQuestion& question) const;
 
   bool operator==(const Hba&) const = default;
 
  private:
   friend class HbaReader;
   enum class Encryption : std::uint8_t { kEither, kOnly, kNever };
-  struct Word {
-    std::string text;
-    bool quoted = false;  // then it is no keyword
-    bool operator==(const Word&) const = default;
-    [[nodiscard]] bool Is(std::string_view keyword) const { return !quoted && text == keyword; }
-  };
   struct Entry {
-    std::vector<Word> databases, users;
+    HbaField databases, users;
     std::optional<IpRange> from;  // nothing: everywhere
     Encryption encryption = Encryption::kEither;
-    Answer answer = Answer::kReject;
+    bool local = false;
+    Verdict verdict;
     bool operator==(const Entry&) const = default;
     [[nodiscard]] bool Matches(const HbaQuestion& question) const;
   };
   std::vector<Entry> entries_;
 };
 
-// What a client is told that is not let in, as PostgreSQL says it. `host`: its address.
+// What a client is told that is not let in, as PostgreSQL says it. `host`: its address, as ShownHostOf() has it.
 [[nodiscard]] std::string HbaRefusal(Hba::Answer answer, const HbaQuestion& question, std::string_view host);
 
 }  // namespace waypost

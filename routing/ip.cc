@@ -79,6 +79,12 @@ std::string_view HostOfPeer(std::string_view peer) {
   return host.starts_with('[') && host.ends_with(']') ? host.substr(1, host.size() - 2) : host;
 }
 
+std::string ShownHostOf(std::string_view peer) {
+  if (peer == kLocalPeer) return std::string(peer);
+  const auto address = AddressOfPeer(peer);
+  return address && !address->six ? SourceOf(*address) : std::string(HostOfPeer(peer));
+}
+
 std::string SourceOf(IpAddress address) {
   if (address.six) std::fill(address.bytes.begin() + kBytesOfPrefix, address.bytes.end(), std::uint8_t{0});
   std::array<char, INET6_ADDRSTRLEN> text{};

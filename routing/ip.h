@@ -34,6 +34,10 @@ struct IpRange {
 [[nodiscard]] std::optional<IpAddress> AddressOfPeer(std::string_view peer);
 // The same, as text.
 [[nodiscard]] std::string_view HostOfPeer(std::string_view peer);
+// The name of a peer that came by a Unix socket, as PostgreSQL has it.
+inline constexpr std::string_view kLocalPeer = "[local]";
+// The address of a peer as PostgreSQL shows it: an IPv4 address that is written as an IPv6 one is an IPv4 address.
+[[nodiscard]] std::string ShownHostOf(std::string_view peer);
 // What limits by address know a peer by: its address; of an IPv6 one the first 64 bits, as whoever has one has them all
 // ("2001:db8::/64").
 [[nodiscard]] std::string SourceOf(IpAddress address);

@@ -77,6 +77,7 @@ void ClientLogin::Sweep(TimePoint now) {
     case Phase::kFirst:
     case Phase::kSaslStart:
     case Phase::kSaslEnd:
+    case Phase::kPeer:
       if (!longer_than(env_.config().limits.login_timeout)) return;
       client_.Say(LogLevel::kInfo, "client_refused", {{"user", startup_.user}, {"error", "no login within login_timeout"}});
       // PostgreSQL says nothing either to who has not proved who he is.
@@ -167,7 +168,7 @@ bool ClientLogin::OnSslRequest(Bytes rest) {
     return false;
   }
   const auto tls = env_.shared().tls.OfListener(client_.listener());
-  if (tls.mode == ListenTls::kDisable) {
+  if (tls.mode == ListenTls::kDisable || Local()) {
     client_.WriteClient(AsBytes("N"));
     return true;
   }
@@ -187,7 +188,7 @@ bool ClientLogin::OnDirectTls(Bytes& in) {
   constexpr std::byte kHandshakeRecord{0x16};  // no start-up packet is long enough to begin so
   if (in.empty() || in[0] != kHandshakeRecord || asked_ssl_ || asked_gss_) return false;
   const auto tls = env_.shared().tls.OfListener(client_.listener());
-  if (tls.mode == ListenTls::kDisable) return false;
+  if (tls.mode == ListenTls::kDisable || Local()) return false;
   asked_ssl_ = true;
   if (ComesTooOften()) return true;  // it cannot read why; the log says it
   StartTls(tls.context, std::exchange(in, {}), true);
@@ -231,7 +232,7 @@ bool ClientLogin::OnFirst(Bytes& in) {
 void ClientLogin::OnStartup(StartupPacket packet) {
   startup_ = std::move(packet);
   if (ComesTooOften()) return;
-  if (!tls_ && env_.shared().tls.OfListener(client_.listener()).mode == ListenTls::kRequire)
+  if (!tls_ && env_.shared().tls.OfListener(client_.listener()).mode == ListenTls::kRequire && !Local())
     return Refuse("28000", "Waypost accepts only encrypted connections here, and this one is not",
                   "The listener has tls = \"require\". Connect with sslmode=require or stricter.");
   if (startup_.user.empty()) return Refuse("28000", "no PostgreSQL user name specified in startup packet");
@@ -245,43 +246,87 @@ void ClientLogin::OnStartup(StartupPacket packet) {
   if (LetIn()) AskVerifier();
 }
 
+bool ClientLogin::Local() {
+  if (!local_user_) local_user_ = client_.LocalUser();
+  return local_user_->has_value();
+}
+
 bool ClientLogin::LetIn() {
   const auto& hba = env_.config().auth.hba;
   if (!hba) return true;
   const auto peer = client_.PeerName();
-  const HbaQuestion question{startup_.database, startup_.user, AddressOfPeer(peer), tls_};
-  const auto answer = hba->Find(question);
-  if (answer == Hba::Answer::kScram) return true;
-  Refuse("28000", HbaRefusal(answer, question, HostOfPeer(peer)));
+  const HbaQuestion question{startup_.database, startup_.user, AddressOfPeer(peer), tls_, Local()};
+  verdict_ = hba->Find(question);
+  if (verdict_.answer != Hba::Answer::kNoEntry && verdict_.answer != Hba::Answer::kReject) return true;
+  Refuse("28000", HbaRefusal(verdict_.answer, question, ShownHostOf(peer)));
   return false;
 }
 
 // Also of a user of the configuration, which wins: how long it takes tells nobody who is in it. Only while no server can be asked
 // does it: then who is in it comes in, and others wait.
 void ClientLogin::AskVerifier() {
-  if (!env_.config().auth.asks()) return StartScram();
+  if (!env_.config().auth.asks()) return Prove();
   phase_ = Phase::kVerifier;
   ask_again_at_.reset();
+  const bool known = env_.shared().ask_verifier(startup_.user, [post = common_.post, me = Self()](bool answered) {
+    post([me, answered] {
+      if (const auto self = me.lock()) (*self)->OnVerifier(answered);
+    });
+  });
+  if (known) Prove();
+}
+
+std::weak_ptr<ClientLogin*> ClientLogin::Self() {
   if (!self_) self_ = std::make_shared<ClientLogin*>(this);
-  const bool known =
-      env_.shared().ask_verifier(startup_.user, [post = common_.post, me = std::weak_ptr<ClientLogin*>(self_)](bool answered) {
-        post([me, answered] {
-          if (const auto self = me.lock()) (*self)->OnVerifier(answered);
-        });
-      });
-  if (known) StartScram();
+  return self_;
 }
 
 void ClientLogin::OnVerifier(bool answered) {
   if (phase_ != Phase::kVerifier) return;
   if (answered || env_.shared().credentials.Configured(startup_.user)) {
-    StartScram();
+    Prove();
     return OnData({});  // what came meanwhile
   }
   ask_again_at_ = env_.Now() + kAskAgainAfter;
 }
 
-void ClientLogin::StartScram() {
+void ClientLogin::Prove() {
+  switch (verdict_.answer) {
+    case Hba::Answer::kPeer: return AskPeer();
+    case Hba::Answer::kTrust: return Admit();
+    case Hba::Answer::kScram:
+    case Hba::Answer::kNoEntry:
+    case Hba::Answer::kReject: return StartScram();
+  }
+}
+
+void ClientLogin::AskPeer() {
+  phase_ = Phase::kPeer;
+  if (!Local()) return OnPeer("");
+  client_.FindSystemUser(**local_user_, [me = Self()](const std::string& name) {
+    if (const auto self = me.lock()) (*self)->OnPeer(name);
+  });
+}
+
+void ClientLogin::OnPeer(const std::string& system_user) {
+  if (phase_ != Phase::kPeer) return;
+  if (!system_user.empty() && env_.config().auth.ident.Lets(verdict_.map, system_user, startup_.user)) return Admit();
+  client_.Say(LogLevel::kInfo, "peer_is_another", {{"user", startup_.user}, {"system_user", system_user}, {"map", verdict_.map}});
+  Refuse("28000", "Peer authentication failed for user \"" + startup_.user + "\"");
+}
+
+void ClientLogin::Admit() {
+  (void)env_.shared().credentials.VerifierOf(startup_.user, known_user_);
+  if (!known_user_)
+    return Refuse("28000", "role \"" + startup_.user + "\" does not exist",
+                  "Neither Waypost's configuration nor its auth_query knows it.");
+  LeaveLogins();
+  if (!TakePlace()) return;
+  if (const auto out = Negotiate(); !out.empty()) client_.WriteClient(AsBytes(out));
+  Enter();
+}
+
+std::string ClientLogin::Negotiate() {
   std::string out;
   // As the primary would: to its clients a server of an older major offers no more than it speaks itself.
   const auto minor = std::min(startup_.minor, env_.shared().protocol_minor.load(std::memory_order_relaxed));
@@ -291,6 +336,11 @@ void ClientLogin::StartScram() {
     message.U32(kProtocol3 | minor).U32(static_cast<std::uint32_t>(startup_.unknown_options.size()));
     for (const auto& option : startup_.unknown_options) message.CString(option);
   }
+  return out;
+}
+
+void ClientLogin::StartScram() {
+  auto out = Negotiate();
   {
     MessageBuilder message(out, 'R');
     message.U32(kAuthSasl);
@@ -357,8 +407,11 @@ void ClientLogin::RefuseFailed() { Refuse("28P01", "password authentication fail
 
 const std::string& ClientLogin::Source() {
   if (!source_) {
-    const auto address = AddressOfPeer(client_.PeerName());
-    source_ = address && env_.config().per_address.HoldFor(*address) ? SourceOf(*address) : std::string();
+    const auto peer = client_.PeerName();
+    const auto address = AddressOfPeer(peer);
+    const auto& limits = env_.config().per_address;
+    if (peer == kLocalPeer) source_ = limits.unlimited_local ? std::string() : std::string(kLocalPeer);
+    else source_ = address && limits.HoldFor(*address) ? SourceOf(*address) : std::string();
   }
   return *source_;
 }
@@ -400,6 +453,10 @@ void ClientLogin::OnSaslEnd(Bytes body) {
   std::string out;
   MessageBuilder(out, 'R').U32(kAuthSaslFinal).Raw(AsBytes(done->server_final));
   client_.WriteClient(AsBytes(out));
+  Enter();
+}
+
+void ClientLogin::Enter() {
   const bool console = client_.WantsConsole(startup_.user, startup_.database);
   if (!console && env_.shared().database_gates.Disabled(startup_.database))
     return Refuse("55000", "database \"" + startup_.database + "\" is not currently accepting connections",

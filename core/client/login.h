@@ -19,6 +19,7 @@
 #include "metrics/labels.h"
 #include "parser/wire/scram.h"
 #include "parser/wire/startup.h"
+#include "routing/hba.h"
 #include "routing/settings.h"
 
 namespace waypost {
@@ -56,6 +57,10 @@ class LoginClient {
   virtual void CountedAs(CountedClient who) = 0;
   // See Stream: costs a system call.
   [[nodiscard]] virtual std::string PeerName() const = 0;
+  // See Stream.
+  [[nodiscard]] virtual std::optional<std::uint32_t> LocalUser() const = 0;
+  // The name of the system's user of that number, later; empty: there is none. `done` may outlive the login.
+  virtual void FindSystemUser(std::uint32_t number, std::function<void(const std::string& name)> done) = 0;
   // A line of the log, with what is known of the session.
   virtual void Say(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) const = 0;
   // `greeting`: what the client is to be told. The login is over.
@@ -109,7 +114,7 @@ class ClientLogin final : public StartupUser, public CatalogUser {
   void OnCatalog() noexcept override;
 
  private:
-  enum class Phase : std::uint8_t { kFirst, kSaslStart, kSaslEnd, kVerifier, kFailed, kChecking, kCatalog, kDone };
+  enum class Phase : std::uint8_t { kFirst, kSaslStart, kSaslEnd, kVerifier, kPeer, kFailed, kChecking, kCatalog, kDone };
 
   bool OnFirst(Bytes& in);
   // An SSLRequest; what came behind it is `rest`.
@@ -121,12 +126,27 @@ class ClientLogin final : public StartupUser, public CatalogUser {
   // The primary was not asked within query_wait_timeout.
   void RefuseUnchecked();
   void OnStartup(StartupPacket packet);
-  // The entries of hba_file, if there is one, let it in; else it is refused.
+  // It came by a Unix socket: TLS is not for it.
+  [[nodiscard]] bool Local();
+  // The entries of hba_file, if there is one, let it in, as `verdict_` says; else it is refused.
   [[nodiscard]] bool LetIn();
   // What the servers have of the user is asked, if they are; then the client is.
   void AskVerifier();
   void OnVerifier(bool answered);
+  // As `verdict_` wants it.
+  void Prove();
   void StartScram();
+  // Who it is to the system.
+  void AskPeer();
+  void OnPeer(const std::string& system_user);
+  // It need prove nothing more.
+  void Admit();
+  // It counts, and goes on to where it wants to be.
+  void Enter();
+  // What it is told, before it proves anything, of protocols that it asked for and does not get. May be empty.
+  [[nodiscard]] std::string Negotiate();
+  // This, for what comes later and from other threads.
+  [[nodiscard]] std::weak_ptr<ClientLogin*> Self();
   // It no longer counts as one that has not logged in.
   void LeaveLogins();
   bool OnPassword(Bytes& in);
@@ -172,6 +192,8 @@ class ClientLogin final : public StartupUser, public CatalogUser {
   std::shared_ptr<ClientLogin*> self_;  // for what comes from other threads
   std::optional<TimePoint> ask_again_at_;
   std::optional<ScramServer> scram_;
+  std::optional<std::optional<std::uint32_t>> local_user_;  // see Local()
+  Hba::Verdict verdict_{.answer = Hba::Answer::kScram, .map = {}};
 };
 
 }  // namespace waypost

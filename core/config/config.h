@@ -13,6 +13,7 @@
 #include "core/base/log.h"
 #include "core/base/result.h"
 #include "routing/hba.h"
+#include "routing/ident_map.h"
 #include "routing/ip.h"
 #include "routing/policy.h"
 #include "routing/rules.h"
@@ -27,11 +28,16 @@ struct ListenConfig {
   std::string name;  // default: "ADDRESS:PORT"
   std::string address = "127.0.0.1";
   std::uint16_t port = 6432;
-  ListenTls tls = ListenTls::kDisable;
+  std::string socket;           // directory of its Unix socket; empty: none
+  unsigned socket_mode = 0777;  // of the socket's file
+  ListenTls tls = ListenTls::kDisable;  // not of the Unix socket, as all of TLS
   std::string tls_cert, tls_key;  // files; found beside the configuration if relative, as all below
   std::string tls_client_ca;      // empty: clients need no certificate
   bool tls13_only = false;        // else TLS 1.2 will do
   RoutingOverrides overrides;
+
+  // As PostgreSQL calls it, so that clients find it by the directory and the port.
+  [[nodiscard]] std::string socket_path() const { return socket + "/.s.PGSQL." + std::to_string(port); }
 };
 
 struct AdminConfig {
@@ -54,6 +60,8 @@ struct AuthConfig {
 
   std::string hba_file;                    // as configured; empty: whoever proves who he is may come from anywhere
   std::optional<Hba> hba;                  // what it says
+  std::string ident_file;                  // as configured; empty: none
+  IdentMap ident;                          // what it says
 
   [[nodiscard]] bool asks() const { return !query_user.empty(); }
 };
@@ -180,6 +188,7 @@ struct AddressLimits {
   unsigned max_clients = 0;         // logged in; one more gets 53300; 0: no limit
   unsigned logins_per_second = 0;   // begun; one more gets 53300; 0: no limit
   std::vector<IpRange> unlimited;   // where neither holds
+  bool unlimited_local = false;     // nor for those who come by a Unix socket, who else count as one address
 
   [[nodiscard]] bool HoldFor(const IpAddress& address) const {
     return std::none_of(unlimited.begin(), unlimited.end(), [&](const IpRange& range) { return range.Has(address); });

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -155,6 +156,7 @@ class ConfigLoad {
     ListenConfig listener;
     listen.Address("address", listener.address);
     listen.Port("port", listener.port);
+    ReadSocket(listen, listener);
     listener.name = listener.address + ":" + std::to_string(listener.port);
     listen.Text("name", listener.name, kMaxNameBytes);
     if (listen.Has("max_clients")) {
@@ -173,6 +175,8 @@ class ConfigLoad {
       if (other.address == listener.address && other.port == listener.port)
         listen.Fault("port",
                      "found " + listener.address + ":" + std::to_string(listener.port) + " a second time, expected another port");
+      if (!listener.socket.empty() && other.socket == listener.socket && other.port == listener.port)
+        listen.Fault("socket", "found " + listener.socket_path() + " a second time, expected another directory or port");
       if (other.name == listener.name)
         listen.Fault("name", "found \"" + listener.name + "\" a second time, expected each name once");
     }
@@ -183,6 +187,21 @@ class ConfigLoad {
   void ReadPath(ConfigSection& section, std::string_view key, std::string& out) {
     section.Text(key, out, kMaxPathBytes);
     if (!out.empty()) out = (std::filesystem::path(config_.path).parent_path() / out).string();  // as it is if absolute
+  }
+
+  void ReadSocket(ConfigSection& listen, ListenConfig& listener) {
+    ReadPath(listen, "socket", listener.socket);
+    if (!listener.socket.empty() && listener.socket_path().size() > kMaxSocketPath)
+      listen.Fault("socket", "found a directory whose socket has a path of " + std::to_string(listener.socket_path().size()) +
+                                 " bytes, expected at most " + std::to_string(kMaxSocketPath) + ", as the system takes");
+    std::string mode;
+    listen.Text("socket_mode", mode, 8);
+    if (mode.empty()) return;
+    const auto read = std::from_chars(mode.data(), mode.data() + mode.size(), listener.socket_mode, 8);
+    if (read.ec != std::errc() || read.ptr != mode.data() + mode.size() || listener.socket_mode > 0777)
+      listen.Fault("socket_mode", "found " + listen.Found("socket_mode") + ", expected an octal mode, as \"0770\"");
+    if (!listen.Has("socket"))
+      listen.Fault("socket_mode", "found without socket, expected the directory of a Unix socket beside it");
   }
 
   void ReadListenTls(ConfigSection& listen, ListenConfig& listener) {
@@ -232,23 +251,28 @@ class ConfigLoad {
       if (auth.Has(key) && !auth.Has("query_user"))
         auth.Fault(key, "found without query_user, expected the role that asks beside it");
     ReadPath(auth, "hba_file", to.hba_file);
-    if (!to.hba_file.empty()) ReadHba(auth);
+    if (!to.hba_file.empty()) to.hba = ReadEntries<Hba>(auth, "hba_file", to.hba_file, "pg_hba.conf");
+    ReadPath(auth, "ident_file", to.ident_file);
+    if (!to.ident_file.empty())
+      to.ident = ReadEntries<IdentMap>(auth, "ident_file", to.ident_file, "pg_ident.conf").value_or(IdentMap());
     auth.Finish(kTopLevelKeys);
   }
 
-  void ReadHba(ConfigSection& auth) {
-    auto& to = config_.auth;
-    std::ifstream file(to.hba_file, std::ios::binary);
+  // Of a file like PostgreSQL's `model`; nothing, and the faults are told, if it has any.
+  template <class Entries>
+  static std::optional<Entries> ReadEntries(ConfigSection& auth, std::string_view key, const std::string& path,
+                                            const std::string& model) {
+    std::ifstream file(path, std::ios::binary);
     const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    if (!file || std::filesystem::is_directory(to.hba_file))
-      return auth.Fault("hba_file", "found " + auth.Found("hba_file") + ", which cannot be read, expected a file as pg_hba.conf");
-    auto hba = Hba::Read(text);
-    if (hba) {
-      to.hba = std::move(*hba);
-      return;
+    if (!file || std::filesystem::is_directory(path)) {
+      auth.Fault(key, "found " + auth.Found(key) + ", which cannot be read, expected a file as " + model);
+      return std::nullopt;
     }
-    std::istringstream faults(hba.error());
-    for (std::string line; std::getline(faults, line);) auth.Fault("hba_file", to.hba_file + ":" + line);
+    auto entries = Entries::Read(text);
+    if (entries) return std::move(*entries);
+    std::istringstream faults(entries.error());
+    for (std::string line; std::getline(faults, line);) auth.Fault(key, path + ":" + line);
+    return std::nullopt;
   }
 
   void ReadCluster() {
@@ -351,10 +375,12 @@ class ConfigLoad {
     std::vector<std::string> ranges;
     limits.Texts("unlimited_addresses", ranges);
     for (const auto& text : ranges) {
-      if (const auto range = ReadIpRange(text)) config_.per_address.unlimited.push_back(*range);
+      if (text == "local") config_.per_address.unlimited_local = true;
+      else if (const auto range = ReadIpRange(text)) config_.per_address.unlimited.push_back(*range);
       else
-        limits.Fault("unlimited_addresses",
-                     "found \"" + text + "\", expected an address or a range, as \"192.0.2.0/24\" or \"2001:db8::/32\"");
+        limits.Fault(
+            "unlimited_addresses",
+            "found \"" + text + "\", expected an address or a range, as \"192.0.2.0/24\" or \"2001:db8::/32\", or \"local\"");
     }
   }
 

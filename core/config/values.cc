@@ -106,7 +106,7 @@ bool NeedsRestart(std::string_view key) {
   if (key == "workers" || key == "cluster.state_file" || key.starts_with("admin.")) return true;
   if (!key.starts_with("listen.")) return false;
   const auto last = key.substr(key.rfind('.') + 1);
-  return last == "address" || last == "port" || last == "name";
+  return last == "address" || last == "port" || last == "name" || last == "socket" || last == "socket_mode";
 }
 
 }  // namespace waypost

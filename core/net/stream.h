@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/base/bytes.h"
@@ -64,9 +65,12 @@ class Stream {
   // How often in a row the same bytes were sent again because the peer acknowledges nothing. 0 while it does, also while it only
   // has no room for more.
   [[nodiscard]] virtual unsigned Retransmissions() const { return 0; }
-  // The other end of it and ours, "127.0.0.1:40022"; empty if it is not known (any more). Each costs a system call.
+  // The other end of it and ours, "127.0.0.1:40022", or "[local]" of a Unix socket; empty if it is not known (any more). Each costs a system call.
   [[nodiscard]] virtual std::string PeerName() const { return {}; }
   [[nodiscard]] virtual std::string LocalName() const { return {}; }
+  // Of a peer that came by a Unix socket: the system's number of its user, as it connected. Nothing: it came by the network. Costs
+  // system calls.
+  [[nodiscard]] virtual std::optional<std::uint32_t> LocalUser() const { return std::nullopt; }
   // From now on reports go to `user`, which outlives the stream: a wrapper takes over a stream that is in use.
   virtual void ReportTo(StreamUser& user) = 0;
   // Channel binding of the type tls-server-end-point (RFC 5929): the hash of the certificate that the peer showed. Empty without

@@ -336,6 +336,7 @@ std::string NameOf(const uv_tcp_t& tcp, Ask ask) {
   sockaddr_storage address{};
   int length = sizeof address;
   if (ask(&tcp, reinterpret_cast<sockaddr*>(&address), &length) != 0) return "";
+  if (address.ss_family == AF_UNIX) return "[local]";
   char host[NI_MAXHOST];
   char service[NI_MAXSERV];
   if (getnameinfo(reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(length), host, sizeof host, service,
@@ -348,6 +349,19 @@ std::string NameOf(const uv_tcp_t& tcp, Ask ask) {
 
 std::string TcpStream::PeerName() const { return NameOf(handle_->tcp, uv_tcp_getpeername); }
 std::string TcpStream::LocalName() const { return NameOf(handle_->tcp, uv_tcp_getsockname); }
+
+std::optional<std::uint32_t> TcpStream::LocalUser() const {
+  uv_os_fd_t fd = -1;
+  int domain = 0;
+  socklen_t domain_size = sizeof domain;
+  ucred peer{};
+  socklen_t peer_size = sizeof peer;
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(&handle_->tcp), &fd) != 0 ||
+      getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_size) != 0 || domain != AF_UNIX ||
+      getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_size) != 0)
+    return std::nullopt;
+  return peer.uid;
+}
 
 unsigned TcpStream::Retransmissions() const {
   tcp_info info{};

@@ -10,6 +10,7 @@
 
 namespace waypost {
 
+// Also what was accepted from a Unix socket.
 class TcpStream final : public Stream {
  public:
   // Connects to `host` (a name is looked up) and reports OnConnected or OnClosed to `user`, which outlives the stream.
@@ -32,6 +33,7 @@ class TcpStream final : public Stream {
 
   [[nodiscard]] std::string PeerName() const override;
   [[nodiscard]] std::string LocalName() const override;
+  [[nodiscard]] std::optional<std::uint32_t> LocalUser() const override;
 
  private:
   struct Handle;

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -26,6 +28,18 @@ bool NoDescriptor(int error) { return error == EMFILE || error == ENFILE || erro
 // Of the peer, which is gone again, or of its network: accept(2). The next one may do.
 bool OfOneClient(int error) {
   return error != EAGAIN && error != EWOULDBLOCK && !NoDescriptor(error) && error != EBADF && error != EINVAL;
+}
+
+// Empty: the socket that stands at `path` is nobody's any more.
+std::string WhyNotStale(const std::string& path, const sockaddr* name, socklen_t size) {
+  struct stat file{};
+  if (lstat(path.c_str(), &file) != 0) return errno == ENOENT ? "" : std::strerror(errno);
+  if (!S_ISSOCK(file.st_mode)) return "the file that stands there is not a socket";
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return std::strerror(errno);
+  const bool stale = connect(fd, name, size) != 0 && (errno == ECONNREFUSED || errno == ENOENT);
+  close(fd);
+  return stale ? "" : "somebody listens there";
 }
 
 int SpareDescriptor() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
@@ -124,7 +138,39 @@ std::shared_ptr<ListeningSocket> ListeningSocket::Adopt(int fd, std::string wher
   return std::shared_ptr<ListeningSocket>(new ListeningSocket(fd, std::move(where)));
 }
 
-ListeningSocket::~ListeningSocket() { close(fd_); }
+Result<std::shared_ptr<ListeningSocket>> ListeningSocket::BindLocal(const std::string& path, unsigned mode) {
+  const auto failed = [&](const std::string& why) { return Error{"cannot listen on " + path + ": " + why}; };
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  if (path.size() >= sizeof address.sun_path) return failed("the path is too long");
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const auto* name = reinterpret_cast<const sockaddr*>(&address);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return failed(std::strerror(errno));
+  auto made = Adopt(fd, path);
+  bool bound = bind(fd, name, sizeof address) == 0;
+  if (!bound && errno == EADDRINUSE) {
+    if (auto why = WhyNotStale(path, name, sizeof address); !why.empty()) return failed(why);
+    (void)unlink(path.c_str());
+    bound = bind(fd, name, sizeof address) == 0;
+  }
+  if (!bound) return failed(std::strerror(errno));
+  made->OwnFile(true);
+  if (chmod(path.c_str(), mode) != 0) return failed(std::strerror(errno));
+  return made;
+}
+
+std::optional<ListeningSocket::FileId> ListeningSocket::FileAt(const std::string& path) {
+  struct stat file{};
+  if (lstat(path.c_str(), &file) != 0 || !S_ISSOCK(file.st_mode)) return std::nullopt;
+  return FileId{file.st_dev, file.st_ino};
+}
+
+void ListeningSocket::OwnFile(bool owns) { file_ = owns ? FileAt(where_) : std::nullopt; }
+
+ListeningSocket::~ListeningSocket() {
+  if (file_ && FileAt(where_) == file_) (void)unlink(where_.c_str());
+  close(fd_);
+}
 
 Result<bool> ListeningSocket::Listen() {
   if (listen(fd_, kBacklog) == 0) return true;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -69,6 +70,15 @@ std::optional<Place> PlaceOf(const std::string& address, std::uint16_t port) {
   return std::nullopt;
 }
 
+// Of a Unix socket with a name in the file system.
+std::optional<std::string> LocalPathOf(int fd) {
+  sockaddr_un bound{};
+  socklen_t size = sizeof bound;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &size) != 0 || bound.sun_family != AF_UNIX || bound.sun_path[0] == 0)
+    return std::nullopt;
+  return std::string(bound.sun_path, strnlen(bound.sun_path, sizeof bound.sun_path));
+}
+
 std::string TextOf(const std::optional<Place>& place) {
   if (!place) return "a socket that is not for TCP";
   std::array<char, INET6_ADDRSTRLEN> text{};
@@ -104,9 +114,20 @@ std::shared_ptr<ListeningSocket> ActivatedSockets::Take(const std::string& addre
   return ListeningSocket::Adopt(fd, address + ":" + std::to_string(port));
 }
 
+std::shared_ptr<ListeningSocket> ActivatedSockets::TakeLocal(const std::string& path) {
+  const auto found = std::ranges::find_if(sockets_, [&](int fd) { return LocalPathOf(fd) == path; });
+  if (found == sockets_.end()) return nullptr;
+  const int fd = *found;
+  sockets_.erase(found);
+  return ListeningSocket::Adopt(fd, path);
+}
+
 std::vector<std::string> ActivatedSockets::Left() const {
   std::vector<std::string> left;
-  for (const int fd : sockets_) left.push_back(TextOf(PlaceOf(fd)));
+  for (const int fd : sockets_) {
+    const auto path = LocalPathOf(fd);
+    left.push_back(path ? *path : TextOf(PlaceOf(fd)));
+  }
   return left;
 }
 

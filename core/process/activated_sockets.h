@@ -22,7 +22,9 @@ class ActivatedSockets {
 
   // The one for TCP that is bound to `address`:`port`; nullptr if there is none.
   [[nodiscard]] std::shared_ptr<ListeningSocket> Take(const std::string& address, std::uint16_t port);
-  // Where those that nobody took are bound: "127.0.0.1:6432", or "a socket that is not for TCP".
+  // The Unix socket that is bound to `path`; nullptr if there is none. Its file stays systemd's.
+  [[nodiscard]] std::shared_ptr<ListeningSocket> TakeLocal(const std::string& path);
+  // Where those that nobody took are bound: "127.0.0.1:6432", the path of a Unix socket, or "a socket that is not for TCP".
   [[nodiscard]] std::vector<std::string> Left() const;
 
  private:

@@ -243,6 +243,8 @@ class App {
   [[nodiscard]] AdminSources Sources();
   void OpenConsoles();
   [[nodiscard]] Result<bool> Bind();
+  [[nodiscard]] Result<std::shared_ptr<ListeningSocket>> BindLocal(const ListenConfig& listener,
+                                                                   ActivatedSockets& activated) const;
   void AwaitPrimary();
   void TakeOver(SessionRecord record, int fd);
 
@@ -283,7 +285,7 @@ class App {
   Discovery discovery_;
   std::unique_ptr<AdminServer> admin_;
   bool admin_waits_ = false;  // for the process before
-  std::vector<std::shared_ptr<ListeningSocket>> sockets_;  // while this process listens
+  std::vector<NamedSocket> sockets_;  // while this process listens
   std::unique_ptr<Predecessor> predecessor_;
   std::size_t taken_over_ = 0;  // sessions; its thread's
   std::unique_ptr<Successor> successor_;
@@ -525,6 +527,14 @@ AdminSources App::Sources() {
   return sources;
 }
 
+Result<std::shared_ptr<ListeningSocket>> App::BindLocal(const ListenConfig& listener, ActivatedSockets& activated) const {
+  const auto path = listener.socket_path();
+  auto inherited = predecessor_ ? predecessor_->SocketOf(path) : nullptr;
+  if (!inherited) inherited = activated.TakeLocal(path);
+  if (inherited) return inherited;
+  return ListeningSocket::BindLocal(path, listener.socket_mode);
+}
+
 Result<bool> App::Bind() {
   ActivatedSockets activated;
   for (const auto& listener : config_->listeners) {
@@ -532,10 +542,15 @@ Result<bool> App::Bind() {
     if (!inherited) inherited = activated.Take(listener.address, listener.port);
     auto bound = inherited ? Result(std::move(inherited)) : ListeningSocket::Bind(listener.address, listener.port);
     if (!bound) return Error{bound.error()};
-    sockets_.push_back(std::move(*bound));
+    sockets_.push_back({listener.name, std::move(*bound)});
+    if (listener.socket.empty()) continue;
+    auto local = BindLocal(listener, activated);
+    if (!local) return Error{local.error()};
+    sockets_.push_back({listener.name, std::move(*local)});
   }
   for (const auto& where : activated.Left())
-    Log(LogLevel::kWarn, "socket_not_used", {{"where", where}, {"why", "no [[listen]] has this address and port"}});
+    Log(LogLevel::kWarn, "socket_not_used",
+        {{"where", where}, {"why", "no [[listen]] has this address and port, or this socket"}});
   return true;
 }
 
@@ -613,7 +628,7 @@ Result<bool> App::Start() {
   if (predecessor_) AwaitPrimary();
   for (const auto& worker : workers_)
     if (const auto listening = worker->ListenOn(sockets_); !listening) return Error{listening.error()};
-  for (const auto& socket : sockets_)
+  for (const auto& [name, socket] : sockets_)
     if (const auto listening = socket->Listen(); !listening) return Error{listening.error()};
   {
     const std::scoped_lock lock(mutex_);
@@ -661,7 +676,9 @@ void App::Upgrade(const Command& command) {
   };
   if (getpid() == 1) return refuse("the end of process 1 is the end of its container");
   if (successor_) return refuse("one is under way");
-  auto started = Successor::Start(command, sockets_, [this](std::uint32_t pid, std::string secret) {
+  std::vector<std::shared_ptr<ListeningSocket>> sockets;
+  for (const auto& [name, socket] : sockets_) sockets.push_back(socket);
+  auto started = Successor::Start(command, sockets, [this](std::uint32_t pid, std::string secret) {
     workers_.front()->Post([this, pid, secret = std::move(secret)] { workers_.front()->RouteCancel(pid, secret); });
   });
   if (!started) return UpgradeFailed(started.error());
@@ -682,6 +699,7 @@ bool App::HandsOver() {
     return false;
   }
   Log(LogLevel::kInfo, "handing_over", {{"pid", successor_->pid()}});
+  for (const auto& [name, socket] : sockets_) socket->OwnFile(false);
   sockets_.clear();
   admin_->Stop();
   webhook_.Finish();  // the new process sees what happens from here on
@@ -766,7 +784,8 @@ ReloadReport App::LoadOnce(bool dry_run) {
   // What a running process cannot change is kept, and said.
   const auto& old = *config_;
   const auto same_place = [](const ListenConfig& a, const ListenConfig& b) {
-    return a.name == b.name && a.address == b.address && a.port == b.port;
+    return a.name == b.name && a.address == b.address && a.port == b.port && a.socket == b.socket &&
+           a.socket_mode == b.socket_mode;
   };
   const auto& file = loaded->file;
   if (!std::equal(file.listeners.begin(), file.listeners.end(), old.listeners.begin(), old.listeners.end(), same_place) ||

@@ -15,7 +15,9 @@ constexpr std::uint64_t kLoginsShare = 4;
 // What does not grow with the load.
 std::uint64_t Fixed(const Config& config, unsigned workers, std::uint64_t limit) {
   const std::uint64_t servers = config.servers.size();
-  const std::uint64_t of_worker = kEachWorker + config.listeners.size() + servers;  // a probe's connection to each server
+  const auto local =
+      static_cast<std::uint64_t>(std::ranges::count_if(config.listeners, [](const auto& l) { return !l.socket.empty(); }));
+  const std::uint64_t of_worker = kEachWorker + config.listeners.size() + local + servers;  // a probe's connection to each server
   return kProcess + AdminConnectionsFor(limit) + kAdminReserve + workers * of_worker + kEachServer * servers;
 }
 

@@ -26,9 +26,13 @@ Predecessor::~Predecessor() {
 
 bool Predecessor::TakeSockets() {
   while (auto message = link_.Receive()) {
-    if (message->kind == HandoverKind::kListener && message->fd >= 0)
-      sockets_.emplace(message->body, ListeningSocket::Adopt(message->fd, message->body));
-    else return message->kind == HandoverKind::kListenersEnd;
+    if (message->kind != HandoverKind::kListener || message->fd < 0) return message->kind == HandoverKind::kListenersEnd;
+    auto where = message->body;
+    const bool with_file = where.ends_with(kWithFile);
+    if (with_file) where.resize(where.size() - kWithFile.size());
+    auto socket = ListeningSocket::Adopt(message->fd, where);
+    if (with_file) with_file_.push_back(socket);
+    sockets_.emplace(where, std::move(socket));
   }
   return false;
 }
@@ -39,6 +43,8 @@ std::shared_ptr<ListeningSocket> Predecessor::SocketOf(const std::string& where)
 }
 
 void Predecessor::Ready(OnKeys on_keys, OnSession on_session) {
+  for (const auto& socket : with_file_) socket->OwnFile(true);
+  with_file_.clear();
   sockets_.clear();
   link_.Send(HandoverKind::kReady, std::to_string(kRecordVersion));
   listener_ =

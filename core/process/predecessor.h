@@ -9,6 +9,7 @@
 #include <string_view>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include "core/net/tcp_listener.h"
 #include "core/process/handover_link.h"
@@ -19,6 +20,9 @@ namespace waypost {
 // In the environment of the new process: which descriptor leads to the old one.
 inline constexpr const char* kHandoverVariable = "WAYPOST_HANDOVER";
 inline constexpr int kHandoverDescriptor = 3;
+
+// Behind the path of a Unix socket: its file goes with whoever listens there.
+inline const std::string kWithFile(1, '\0');
 
 class Predecessor {
  public:
@@ -36,9 +40,9 @@ class Predecessor {
 
   // Takes what the old process listens on; false: it is gone.
   [[nodiscard]] bool TakeSockets();
-  // The socket of "address:port"; null: it had none.
+  // The socket of "address:port", or of the path of a Unix socket; null: it had none.
   [[nodiscard]] std::shared_ptr<ListeningSocket> SocketOf(const std::string& where) const;
-  // This process takes clients: what comes from now on goes to `on_keys` and `on_session`.
+  // This process takes clients, and owns the files of the sockets that the old one owned: what comes from now on goes to `on_keys` and `on_session`.
   void Ready(OnKeys on_keys, OnSession on_session);
   // The admin port is free, or the old process is gone.
   [[nodiscard]] bool released() const { return released_.load(std::memory_order_acquire); }
@@ -50,6 +54,7 @@ class Predecessor {
 
   HandoverLink link_;
   std::unordered_map<std::string, std::shared_ptr<ListeningSocket>> sockets_;
+  std::vector<std::shared_ptr<ListeningSocket>> with_file_;  // of those
   std::atomic<bool> released_{false};
   std::thread listener_;
 };

@@ -61,7 +61,8 @@ Result<std::unique_ptr<Successor>> Successor::Start(const Command& command,
     return Error{"cannot start " + command.program + ": " + std::strerror(failed)};
   }
   std::unique_ptr<Successor> successor(new Successor(ends->first, pid, std::move(on_cancel)));
-  for (const auto& socket : sockets) successor->link_.Send(HandoverKind::kListener, socket->where(), socket->fd());
+  for (const auto& socket : sockets)
+    successor->link_.Send(HandoverKind::kListener, socket->where() + (socket->owns_file() ? kWithFile : ""), socket->fd());
   successor->link_.Send(HandoverKind::kListenersEnd);
   return successor;
 }

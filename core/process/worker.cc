@@ -69,10 +69,10 @@ Worker::~Worker() {
   cancels_.Clear();
 }
 
-Result<bool> Worker::ListenOn(const std::vector<std::shared_ptr<ListeningSocket>>& sockets) {
-  for (std::size_t i = 0; i < sockets.size(); ++i) {
-    const auto& name = ListenerNamed(config().listeners[i].name);
-    auto listener = TcpListener::On(loop_, sockets[i], TooManyClients(),
+Result<bool> Worker::ListenOn(const std::vector<NamedSocket>& sockets) {
+  for (const auto& [listener_name, socket] : sockets) {
+    const auto& name = ListenerNamed(listener_name);
+    auto listener = TcpListener::On(loop_, socket, TooManyClients(),
                                     [this, &name](std::unique_ptr<TcpStream> stream) { OnAccepted(std::move(stream), name); });
     if (!listener) return Error{listener.error()};
     (*listener)->Watch(shared_.crew.Works(index()));

@@ -42,9 +42,9 @@ class Worker final : public PoolHost, public ServerEvents, public CancelRouter, 
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Before Start(): takes clients from `sockets`, those of the configured listeners, in turns with the other workers. The error is
+  // Before Start(): takes clients from `sockets`, each with the name of its listener, in turns with the other workers. The error is
   // for the user.
-  [[nodiscard]] Result<bool> ListenOn(const std::vector<std::shared_ptr<ListeningSocket>>& sockets);
+  [[nodiscard]] Result<bool> ListenOn(const std::vector<NamedSocket>& sockets);
   void Start();
   // Any thread. `task` runs in the worker's thread, in order.
   void Post(std::function<void()> task) override;

@@ -4,6 +4,7 @@
 
 #include "core/base/release.h"
 #include "core/config/credentials.h"
+#include "core/net/system_user.h"
 #include "core/net/tls_stream.h"
 #include "parser/wire/encode.h"
 #include "routing/health.h"
@@ -540,6 +541,10 @@ void Session::Close(const std::string& message, ClientOutcome outcome) {
   if (common_.follows()) common_.followed->SessionEnded(past_.number, env_.Now());
   stream_->Finish();
   common_.host.Bury(*this, slot_);
+}
+
+void Session::FindSystemUser(std::uint32_t number, std::function<void(const std::string& name)> done) {
+  waypost::FindSystemUser(env_.loop(), number, std::move(done));
 }
 
 void Session::OnClosed(const std::string& error) noexcept {

@@ -143,6 +143,8 @@ class Session final : public StreamUser,
   [[nodiscard]] const std::string& secret() const override { return secret_; }
   void CountedAs(CountedClient who) override { counted_as_ = std::move(who); }
   [[nodiscard]] std::string PeerName() const override { return stream_->PeerName(); }
+  [[nodiscard]] std::optional<std::uint32_t> LocalUser() const override { return stream_->LocalUser(); }
+  void FindSystemUser(std::uint32_t number, std::function<void(const std::string& name)> done) override;
   void Say(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) const override;
   void OnLoggedIn(ClientIdentity identity, const std::string& greeting) override;
   [[nodiscard]] bool WantsConsole(const std::string& user, const std::string& database) const override;

@@ -160,16 +160,21 @@ class Systemd:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_clients_wait_at_the_managers_socket_while_nobody_runs(cluster, tmp_path, host):
     with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listening, \
-            socket.socket(socket.AF_UNIX) as other, contextlib.closing(waypost_process.Waypost(cluster)) as made:  # fmt: skip
-        other.bind(str(tmp_path / "other"))
+            socket.socket(socket.AF_UNIX) as local, socket.socket(socket.AF_UNIX) as other, \
+            contextlib.closing(waypost_process.Waypost(cluster)) as made:  # fmt: skip
         port = listening.getsockname()[1]
-        made.sections["listen"] = {"address": host, "port": port}
-        systemd = Systemd(made, listening, other)
+        local.bind(str(tmp_path / f".s.PGSQL.{port}"))
+        local.listen()
+        other.bind(str(tmp_path / "other"))
+        made.sections["listen"] = {"address": host, "port": port, "socket": str(tmp_path)}
+        systemd = Systemd(made, listening, local, other)
         systemd.start()
-        made.logged('socket_not_used where="a socket that is not for TCP"')
-        with wire.connect(port, host=host) as conn:
-            assert conn.value("SELECT 1") == "1"
+        made.logged("socket_not_used", str(tmp_path / "other"))
+        for way in host, str(tmp_path):
+            with wire.connect(port, host=way) as conn:
+                assert conn.value("SELECT 1") == "1"
         assert made.stop() == 0
+        assert (tmp_path / f".s.PGSQL.{port}").exists()  # systemd's
         with wire.Wire(host, port) as early:  # nobody runs
             early.send(wire.startup_packet({"user": "openfire", "database": "openfire"}))
             systemd.start()

@@ -13,7 +13,15 @@ Answer Ask(const std::string& file, const char* address, const char* user, const
   const auto hba = Hba::Read(file);
   INFO(file);
   REQUIRE(hba);
-  return hba->Find({database, user, ReadIp(address), encrypted});
+  return hba->Find({database, user, ReadIp(address), encrypted}).answer;
+}
+
+// By a Unix socket.
+Hba::Verdict AskLocal(const std::string& file, const char* user, const char* database) {
+  const auto hba = Hba::Read(file);
+  INFO(file);
+  REQUIRE(hba);
+  return hba->Find({database, user, std::nullopt, false, true});
 }
 
 Answer Ask(const std::string& file) { return Ask(file, "10.1.2.3", "u", "d"); }
@@ -71,13 +79,38 @@ TEST_CASE("words are quoted, listed and continued as in PostgreSQL", "[routing][
 TEST_CASE("who comes from an unknown address matches only entries for all", "[routing][hba]") {
   const auto hba = Hba::Read("host all all 0.0.0.0/0 scram-sha-256\nhost all all all reject");
   REQUIRE(hba);
-  CHECK(hba->Find({"d", "u", std::nullopt, false}) == Answer::kReject);
+  CHECK(hba->Find({"d", "u", std::nullopt, false}).answer == Answer::kReject);
+}
+
+TEST_CASE("lines of type local are for Unix sockets alone, and these for them", "[routing][hba]") {
+  const std::string file =
+      "host all all all scram-sha-256\n"
+      "local d u peer map=staff\n"
+      "local d v ident\n"
+      "local d w trust\n"
+      "local all x md5\n"
+      "local all bad reject\n";
+  CHECK(AskLocal(file, "u", "d") == Hba::Verdict{Answer::kPeer, "staff"});
+  CHECK(AskLocal(file, "v", "d") == Hba::Verdict{Answer::kPeer, ""});
+  CHECK(AskLocal(file, "w", "d").answer == Answer::kTrust);
+  CHECK(AskLocal(file, "x", "e").answer == Answer::kScram);
+  CHECK(AskLocal(file, "bad", "d").answer == Answer::kReject);
+  CHECK(AskLocal(file, "u", "e").answer == Answer::kNoEntry);
+  CHECK(Ask(file, "10.1.2.3", "bad", "d") == Answer::kScram);
 }
 
 TEST_CASE("every fault of a file of entries is named, with its line", "[routing][hba]") {
   CHECK(FaultOf("# x\nhots all all all reject\nhost all all all trust") ==
         "2: found the type \"hots\", expected local, host, hostssl or hostnossl\n"
-        "3: found the method trust, expected scram-sha-256 or reject: Waypost logs in to the servers by what a client proves");
+        "3: found the method trust, expected scram-sha-256 or reject: only local lines may have it");
+  CHECK(FaultOf("host all all all ldap") ==
+        "1: found the method ldap, expected scram-sha-256 or reject: Waypost logs in to the servers by what a client proves");
+  CHECK(FaultOf("host all all all peer").ends_with("expected scram-sha-256 or reject: only local lines may have it"));
+  CHECK(FaultOf("local all all").starts_with("1: found the end of the line, expected a method"));
+  CHECK(FaultOf("local all all 10.0.0.0/8 trust")
+            .starts_with("1: found the method \"10.0.0.0/8\", expected scram-sha-256, peer, trust or reject"));
+  CHECK(FaultOf("local all all peer map=").starts_with("1: found the option \"map=\", expected map= and the name of a map"));
+  CHECK(FaultOf("local all all trust map=m").starts_with("1: found the option \"map=m\", expected the end of the line"));
   CHECK(FaultOf("\\\n\\\nhost all").starts_with("1: found the end of the line, expected a user"));
   CHECK(FaultOf("host").starts_with("1: found the end of the line, expected a database"));
   CHECK(FaultOf("host all all").starts_with("1: found the end of the line, expected an address"));

@@ -51,7 +51,16 @@ TEST_CASE("a peer is known by its address, or by the network that it has to itse
   CHECK(source("[2001:db8:0:1::1]:1") == "2001:db8:0:1::/64");
   CHECK(source("[::ffff:192.0.2.1]:5432") == "192.0.2.1");
   CHECK_FALSE(AddressOfPeer(""));
+  CHECK_FALSE(AddressOfPeer(kLocalPeer));
   CHECK_FALSE(AddressOfPeer("/run/waypost.sock"));
+}
+
+TEST_CASE("a peer is shown as PostgreSQL shows it", "[routing][ip]") {
+  CHECK(ShownHostOf("192.0.2.1:5432") == "192.0.2.1");
+  CHECK(ShownHostOf("::ffff:192.0.2.1:5432") == "192.0.2.1");
+  CHECK(ShownHostOf("[2001:db8::1]:5432") == "2001:db8::1");
+  CHECK(ShownHostOf("2001:db8::1:5432") == "2001:db8::1");
+  CHECK(ShownHostOf(kLocalPeer) == "[local]");
 }
 
 }  // namespace waypost

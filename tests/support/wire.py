@@ -165,12 +165,27 @@ def _salted_password(password, salt, iterations):
     return hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
 
 
+def open_socket(host, port, timeout=15.0, source=None):
+    """By TCP or, if `host` is a directory, by the Unix socket in it, as libpq does."""
+    if not host.startswith("/"):
+        sock = socket.create_connection((host, port), timeout=timeout, source_address=source and (source, 0))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(f"{host}/.s.PGSQL.{port}")
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 class Wire:
     """One socket. Every read has a deadline; nothing blocks for ever."""
 
     def __init__(self, host, port, timeout=15.0, source=None):
-        self.sock = socket.create_connection((host, port), timeout=timeout, source_address=source and (source, 0))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = open_socket(host, port, timeout, source)
         self.buffer = b""
         self.parameters = {}
         self.pid, self.key = 0, b""
@@ -305,7 +320,7 @@ class Wire:
 
     def cancel(self):
         """Sends a CancelRequest for this connection on another socket and waits until that is closed."""
-        with socket.create_connection(self.address, timeout=15) as sock:
+        with open_socket(*self.address) as sock:
             sock.sendall(cancel_packet(self.pid, self.key))
             while sock.recv(1024):
                 pass

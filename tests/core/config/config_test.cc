@@ -153,10 +153,10 @@ TEST_CASE("a fault says where, what was found and what was expected", "[core][co
        "w.toml:2:limits.logins_per_address: found \"5/s\", expected a whole number from 0 to 1000000"},
       {"[limits]\nunlimited_addresses = ['10.0.0.0/8', '10.0.0.0/33']",
        "w.toml:2:limits.unlimited_addresses: found \"10.0.0.0/33\", expected an address or a range, as \"192.0.2.0/24\" or "
-       "\"2001:db8::/32\""},
+       "\"2001:db8::/32\", or \"local\""},
       {"[limits]\nunlimited_addresses = ['localhost']",
        "w.toml:2:limits.unlimited_addresses: found \"localhost\", expected an address or a range, as \"192.0.2.0/24\" or "
-       "\"2001:db8::/32\""},
+       "\"2001:db8::/32\", or \"local\""},
       {"[limits]\nfailed_login_delay = '2h'",
        "w.toml:2:limits.failed_login_delay: found \"2h\", expected a duration from 0 to 1m, as \"5ms\", \"30s\", "
        "\"10m\", \"1h\", \"2d\" or a number of milliseconds"},
@@ -278,6 +278,26 @@ TEST_CASE("the state file is beside the configuration, unless its path is absolu
   };
   CHECK(at("waypost.state") == "/etc/waypost/waypost.state");
   CHECK(at("/var/lib/waypost/state") == "/var/lib/waypost/state");
+}
+
+TEST_CASE("a listener's Unix socket is named as PostgreSQL names it", "[core][config]") {
+  const auto error_of = [](const std::string& lines) { return ErrorOfTop("[listen]\n" + lines); };
+  CHECK(
+      error_of("socket='/run/waypost'\nsocket_mode='0999'").find("listen.socket_mode: found \"0999\", expected an octal mode") !=
+      std::string::npos);
+  CHECK(error_of("socket_mode='0770'").find("listen.socket_mode: found without socket, expected") != std::string::npos);
+  CHECK(error_of("socket='/" + std::string(100, 'x') + "'").find("listen.socket: found a directory whose socket") !=
+        std::string::npos);
+  CHECK(ErrorOfTop("[[listen]]\nport=1\nsocket='/s'\n[[listen]]\naddress='::1'\nport=1\nsocket='/s'")
+            .find("listen.socket: found /s/.s.PGSQL.1 a second time, expected another directory or port") != std::string::npos);
+  const auto config = ParseConfig(std::string("[listen]\nsocket='run'\nsocket_mode='0770'\n[limits]\n"
+                                              "unlimited_addresses=['local']\n") +
+                                      std::string(kWhole).substr(std::string(kWhole).find("[admin]")),
+                                  "/srv/w.toml");
+  REQUIRE(config);
+  CHECK(config->listeners.at(0).socket_path() == "/srv/run/.s.PGSQL.6432");
+  CHECK(config->listeners.at(0).socket_mode == 0770);
+  CHECK(config->per_address.unlimited_local);
 }
 
 TEST_CASE("a listener's TLS is whole, or a fault", "[core][config]") {

@@ -97,7 +97,8 @@ TEST_CASE("what the example shows in comments is right as well", "[core][config]
     const auto end = text.find('\n', at);
     std::string line = text.substr(at, end - at);
     const bool key = line.starts_with("# ") && line.find(" = ") != std::string::npos && line.find(' ', 2) == line.find(" = ");
-    const bool no_such_file = line.starts_with("# hba_file") || line.starts_with("# webhook_token_file");
+    const bool no_such_file =
+        line.starts_with("# hba_file") || line.starts_with("# ident_file") || line.starts_with("# webhook_token_file");
     if ((key || line.starts_with("# [[")) && !line.starts_with("# scram") && !no_such_file) line = line.substr(2);
     shown += line + "\n";
     at = end + 1;
