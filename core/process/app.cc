@@ -42,6 +42,7 @@
 #include "core/process/activated_sockets.h"
 #include "core/process/cli.h"
 #include "core/process/descriptors.h"
+#include "core/process/file_watch.h"
 #include "core/process/predecessor.h"
 #include "core/process/progress.h"
 #include "core/process/service_notify.h"
@@ -56,6 +57,7 @@ namespace {
 
 constexpr milliseconds kSignalPoll{100};
 constexpr milliseconds kCatalogPatience{2'000};
+constexpr milliseconds kTlsFilesLook{2'000};  // certificates are renewed in days; a change counts at the second look
 constexpr milliseconds kReportPatience{1'000};
 constexpr milliseconds kEndPatience{5'000};  // from the end of draining to the end of the process
 // Clients come to a process that takes the place of another when it knows the primary, or after so long.
@@ -130,6 +132,22 @@ std::string IntentsPath(const ClusterConfig& config) {
   return config.state_file.empty() ? std::string() : config.state_file + ".intents";
 }
 
+std::vector<std::string> TlsFilesOf(const Config& config) {
+  std::vector<std::string> files;
+  const auto add = [&](std::initializer_list<std::string> paths) {
+    for (const auto& path : paths)
+      if (!path.empty()) files.push_back(path);
+  };
+  for (const auto& listener : config.listeners) add({listener.tls_cert, listener.tls_key, listener.tls_client_ca});
+  for (const auto& server : config.servers) add({server.tls_ca, server.tls_cert, server.tls_key});
+  return files;
+}
+
+void SayNotLoaded(const std::vector<std::string>& faults) {
+  for (const auto& fault : faults)
+    Log(LogLevel::kError, "tls_reload_failed", {{"error", fault}, {"kept", "the certificate and key in force before"}});
+}
+
 // Everything that runs beside the main thread, in the order in which it must end.
 class App {
  public:
@@ -178,6 +196,8 @@ class App {
   ReloadReport LoadOnce(bool dry_run);  // under reload_mutex_
   // As often as it suits; main thread.
   void Look();
+  // Certificates, keys and CAs are read again if their files have changed; main thread.
+  void LookAtTlsFiles(TimePoint now);
   void Drain(bool at_once);
   [[nodiscard]] Progress::Seen Seen();
   [[nodiscard]] std::size_t clients() const { return shared_.crew.Clients(); }
@@ -286,6 +306,8 @@ class App {
   std::unique_ptr<AdminServer> admin_;
   bool admin_waits_ = false;  // for the process before
   std::vector<NamedSocket> sockets_;  // while this process listens
+  FileWatch tls_files_;
+  TimePoint next_tls_look_{};
   std::unique_ptr<Predecessor> predecessor_;
   std::size_t taken_over_ = 0;  // sessions; its thread's
   std::unique_ptr<Successor> successor_;
@@ -363,7 +385,22 @@ void App::EndAllPauses() {
   WakeHeld();
 }
 
+void App::LookAtTlsFiles(TimePoint now) {
+  if (now < next_tls_look_) return;
+  next_tls_look_ = now + kTlsFilesLook;
+  const std::scoped_lock one(reload_mutex_);
+  const auto config = CurrentConfig();
+  if (!tls_files_.HaveChanged(TlsFilesOf(*config))) return;
+  const auto loaded = shared_.tls.Load(*config);
+  const auto faults = loaded ? *loaded : std::vector<std::string>{loaded.error()};
+  SayNotLoaded(faults);
+  if (!faults.empty()) return;
+  Log(LogLevel::kInfo, "tls_reloaded", {{"why", "files of certificates have changed"}});
+  events_.Add("reload", "info", "files of certificates have changed, and are in force");
+}
+
 void App::Look() {
+  LookAtTlsFiles(Clock::now());
   kept_reads_.Look(Clock::now());
   followed_.Tidy(Clock::now());
   const auto now = std::chrono::system_clock::now();
@@ -729,8 +766,7 @@ Result<bool> App::Admit(const Config& config, bool dry_run) {
                  " servers by name, and keeps a place for each as long as it runs; `waypost upgrade` begins with none"};
   const auto tls = dry_run ? TlsInForce().Load(config) : shared_.tls.Load(config);
   if (!tls) return Error{tls.error()};
-  for (const auto& kept : *tls)
-    Log(LogLevel::kError, "tls_reload_failed", {{"error", kept}, {"kept", "the certificate and key in force before"}});
+  SayNotLoaded(*tls);
   return true;
 }
 

@@ -482,6 +482,28 @@ def test_certificates_are_renewed_without_dropping_anyone(make_waypost, authorit
         assert serial(proxy.port, context) == second and conn.value("SELECT 'still'") == "still"
 
 
+def test_certificates_are_renewed_as_their_files_change(make_waypost, authority, tmp_path):
+    cert, key = tmp_path / "in-use.crt", tmp_path / "in-use.key"
+
+    def put(pair):
+        for source, target in zip(pair, (cert, key)):
+            shutil.copy(source, tmp_path / "next")
+            (tmp_path / "next").rename(target)
+
+    put(authority.issue("third"))
+    proxy = make_waypost(sections={"listen": listen((cert, key), "require")})
+    context = authority.client_context()
+    first = serial(proxy.port, context)
+    with tls_wire(proxy.port, context) as conn:
+        conn.login("openfire", "openfire", "openfire")
+        put(authority.issue("fourth"))
+        waypost_process.eventually(lambda: serial(proxy.port, context) != first, 30, "the new certificate")
+        second = serial(proxy.port, context)
+        key.write_text("not a key")
+        waypost_process.eventually(lambda: "tls_reload_failed" in proxy.log(), 30, "the fault in the log")
+        assert serial(proxy.port, context) == second and conn.value("SELECT 'still'") == "still"
+
+
 def check(path):
     return subprocess.run([waypost_process.BINARY, "check", "-c", path], capture_output=True, text=True, timeout=30, check=False)
 
