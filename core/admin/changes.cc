@@ -66,6 +66,9 @@ AdminResponse AdminApi::Me(const AdminRequest& request) {
 }
 
 AdminResponse AdminApi::LogIn(const AdminRequest& request) {
+  // Else a page of somebody else's could try wrong tokens from the browser of an administrator, and lock him out.
+  if (!request.credentials.own_header)
+    return Problem(403, "Forbidden", "A log-in needs the header X-Waypost, which no foreign page can send.");
   const auto body = ReadBody(request.body, {"token"});
   if (!body) return Bad(body.error());
   if (!body->contains("token") || !(*body)["token"].is_string()) return Bad("expected {\"token\": \"...\"}");

@@ -366,8 +366,9 @@ ssize_t AdminServer::Http::FillStream(Stream& stream, char* to, std::size_t most
 }
 
 MHD_Result AdminServer::Http::StartStream(MHD_Connection* connection, const Exchange& exchange) {
-  auto request = exchange.request;
-  if (const auto denied = api_.Admit(request)) return Send(connection, request, *denied);
+  const auto& request = exchange.request;
+  // Who may not have the list, or asks for it wrongly, gets no stream.
+  if (const auto listed = api_.Handle(request); listed.status != 200) return Send(connection, request, listed);
   Stream* stream = nullptr;
   {
     const std::scoped_lock lock(streams_mutex_);

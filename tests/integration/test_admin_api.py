@@ -79,8 +79,12 @@ def test_who_may(proxy, tokens):
 
 
 def test_a_browser_logs_in_and_out(proxy, tokens):
-    assert ask(proxy, "POST", "/api/v1/login", {"token": "no"})[0] == 401
-    status, _, headers = ask(proxy, "POST", "/api/v1/login", {"token": tokens["operator"]})
+    own = {"X-Waypost": "1"}
+    # What a foreign page can send from an administrator's browser locks nobody out.
+    foreign = {"Origin": "http://evil.example", "Content-Type": "text/plain"}
+    assert {ask(proxy, "POST", "/api/v1/login", {"token": "no"}, headers=foreign)[0] for _ in range(8)} == {403}
+    assert ask(proxy, "POST", "/api/v1/login", {"token": "no"}, headers=own)[0] == 401
+    status, _, headers = ask(proxy, "POST", "/api/v1/login", {"token": tokens["operator"]}, headers=own)
     cookie = headers["Set-Cookie"]
     assert status == 204 and "HttpOnly" in cookie and "SameSite=Strict" in cookie
     mine = {"Cookie": cookie.split(";")[0]}
@@ -332,6 +336,9 @@ def test_events_are_listed_and_streamed(proxy, tokens):
             assert part, data
             data += part
         assert b'"text":"server pg1: active weight 1 -> active weight 2 (a-operator)"' in data
+    for wrong in ("since=x", "limit=0", "other=1"):
+        status, problem, _ = ask(proxy, "GET", f"/api/v1/events?{wrong}", headers={"Accept": "text/event-stream"})
+        assert status == 400 and "expected" in problem["detail"], problem
     events = ask(proxy, "GET", "/api/v1/events?limit=2")[1]
     assert [e["kind"] for e in events["events"]] == ["change", "change"] and events["last"] == events["events"][-1]["id"]
     assert ask(proxy, "GET", f"/api/v1/events?since={events['last'] - 1}")[1]["events"] == events["events"][1:]

@@ -193,10 +193,17 @@ TEST_CASE("every endpoint is for the role that it should be for", "[core][admin]
       AdminRequest request{endpoint.method, path, ""};
       request.peer = asker.peer;
       request.credentials = asker.credentials;
+      request.credentials.own_header = true;
       const auto status = api.Handle(request).status;
       CHECK((status == 401 || status == 403) == (asker.role < needed));
     }
   }
+  // What a browser sends for a page of somebody else's.
+  AdminRequest foreign{"POST", "/api/v1/login", R"({"token": "wrong"})"};
+  foreign.peer = kLoopback;
+  for (int i = 0; i < 10; ++i) CHECK(api.Handle(foreign).status == 403);
+  foreign.credentials.own_header = true;
+  CHECK(api.Handle(foreign).status == 401);
 }
 
 TEST_CASE("the OpenAPI document has each endpoint with its role, and no other", "[core][admin][openapi]") {
