@@ -173,9 +173,6 @@ class AdminApi {
   // Who should call Handle() for such a request.
   [[nodiscard]] static AdminWork WorkOf(std::string_view method, std::string_view path);
 
-  // Whether who asks may ask for that; the answer if he may not, else who he is is put into `request`.
-  [[nodiscard]] std::optional<AdminResponse> Admit(AdminRequest& request);
-
   // Each path and who may ask for it; for the tests.
   struct Permission {
     std::string method, path;
@@ -194,6 +191,9 @@ class AdminApi {
  private:
   struct Route;
   [[nodiscard]] static const std::vector<Route>& Routes();
+
+  // Whether who asks may ask for that; the answer if he may not, else who he is is put into `request`.
+  [[nodiscard]] std::optional<AdminResponse> Admit(AdminRequest& request);
 
   AdminResponse Metrics(const AdminRequest&);
   AdminResponse Health(const AdminRequest&);

@@ -112,12 +112,6 @@ class ConfigLoad {
     check("console_viewers", config_.admin.console_viewers);
   }
 
-  // Relative to the configuration; as it is if absolute.
-  void ReadPath(ConfigSection& section, std::string_view key, std::string& path) const {
-    section.Text(key, path, 4096);
-    if (!path.empty()) path = (std::filesystem::path(config_.path).parent_path() / path).string();
-  }
-
   void ReadListeners() {
     ConfigSection admin = Section("admin");
     admin.Address("address", config_.admin.address);
@@ -184,7 +178,7 @@ class ConfigLoad {
   }
 
   // The path of a file; relative to the configuration's.
-  void ReadPath(ConfigSection& section, std::string_view key, std::string& out) {
+  void ReadPath(ConfigSection& section, std::string_view key, std::string& out) const {
     section.Text(key, out, kMaxPathBytes);
     if (!out.empty()) out = (std::filesystem::path(config_.path).parent_path() / out).string();  // as it is if absolute
   }

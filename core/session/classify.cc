@@ -162,9 +162,10 @@ void Session::ClassifyStatement(const CachedStatement& found, bool runs) {
     b.opening = found.sql.get();
     b.facts.repeatable = true;
   }
-  if (runs) NoteSequences(found);
-  if (runs)
+  if (runs) {
+    NoteSequences(found);
     for (const auto& facts : found.facts()) ClassifyEffect(facts);
+  }
   // What it fixes is what the block reads from then on.
   if (b.keeps_snapshot && TakesSnapshot(found)) b.facts.needs_fence = true;
 }
