@@ -12,6 +12,7 @@ python=/usr/bin/python3
 long=()
 suffix=''  # of a log's name
 passed=0 failed=0
+unsteady=()
 jobs=$(nproc)
 # ThreadSanitizer of g++ 12 cannot live with much address space randomisation.
 fixed=()
@@ -61,16 +62,46 @@ integration_tests() {  # PRESET [pytest arguments]: a process for each core, eac
   pytest_suite integration "$@" -n "$jobs" --dist loadfile "${long[@]}"
 }
 
+run_pytest() {  # FOLDER PRESET NAME [pytest arguments]
+  (cd "$root/tests/$1" && WAYPOST_BINARY="$root/build/$2/waypost" ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 \
+    UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS="second_deadlock_stack=1 suppressions=$root/tests/support/tsan.supp" "${fixed[@]}" "$python" -B -m pytest "${@:4}" \
+    --junitxml="$logs/pytest-$3.xml") >"$logs/pytest-$3.log" 2>&1 ||
+    { grep -vE '^[.FE]+ +\[' "$logs/pytest-$3.log" | head -n 120 | cut -c1-400; grep -E '^(FAILED|ERROR)' "$logs/pytest-$3.log" | tail -n 60 | cut -c1-200; }
+}
+
 pytest_suite() {  # FOLDER PRESET [pytest arguments]
-  local folder=$1 preset=$2 name=$1-$2$suffix
+  local folder=$1 preset=$2 name=$1-$2$suffix good bad again
   shift 2
   step "$folder tests, $preset${WAYPOST_POSTGRES:+, PostgreSQL $WAYPOST_POSTGRES}"
-  (cd "$root/tests/$folder" && WAYPOST_BINARY="$root/build/$preset/waypost" ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 \
-    UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS="second_deadlock_stack=1 suppressions=$root/tests/support/tsan.supp" "${fixed[@]}" "$python" -B -m pytest "$@" \
-    --junitxml="$logs/pytest-$name.xml") >"$logs/pytest-$name.log" 2>&1 ||
-    { grep -vE '^[.FE]+ +\[' "$logs/pytest-$name.log" | head -n 120 | cut -c1-400; grep -E '^(FAILED|ERROR)' "$logs/pytest-$name.log" | tail -n 60 | cut -c1-200; }
-  # shellcheck disable=SC2046
-  count $("$python" - "$logs/pytest-$name.xml" <<'PY'
+  run_pytest "$folder" "$preset" "$name" "$@"
+  read -r good bad < <(outcome "$logs/pytest-$name.xml")
+  if [ "$folder" = integration ] && [ "$bad" -gt 0 ] && mapfile -t again < <(to_try_alone "$logs/pytest-$name") && [ ${#again[@]} -gt 0 ]; then
+    echo "   once more, alone: ${again[*]}"
+    run_pytest "$folder" "$preset" "$name-alone" "${again[@]}"
+    if [ "$(outcome "$logs/pytest-$name-alone.xml")" = "${#again[@]} 0" ]; then
+      good=$((good + bad)) bad=0
+      unsteady+=("${again[@]/#/$name: }")
+    fi
+  fi
+  count "$good" "$bad"
+}
+
+# A test that failed beside others on two busy cores may pass alone: it is unsteady, which the end of the run says, and has to be
+# mended. More than three are no accident, and what a sanitizer or Waypost said of itself never is.
+to_try_alone() {  # LOG: the names of the tests, or nothing
+  ! grep -qE 'Sanitizer|runtime error:|WAYPOST_CHECK|session_event_unexpected' "$1.log" || return 0
+  "$python" - "$1.xml" <<'PY'
+import sys, xml.etree.ElementTree as tree
+every = list(tree.parse(sys.argv[1]).getroot().iter("testcase"))
+cases = [case for case in every if case.find("failure") is not None or case.find("error") is not None]
+if len(cases) <= 3 and all(case.find("skipped") is None for case in every):
+    for name in dict.fromkeys(f'{case.get("classname").replace(".", "/")}.py::{case.get("name")}' for case in cases):
+        print(name)
+PY
+}
+
+outcome() {  # JUNIT: "PASSED FAILED"
+  "$python" - "$1" <<'PY'
 import sys, xml.etree.ElementTree as tree
 try:
     suite = tree.parse(sys.argv[1]).getroot().find("testsuite")
@@ -79,7 +110,6 @@ try:
 except (OSError, tree.ParseError, AttributeError):
     print(0, 1)
 PY
-)
 }
 
 majors() {  # what may differ on other majors of PostgreSQL: on the oldest and the newest; with --long all of it, on all
@@ -137,6 +167,7 @@ main() {
 
   step "done; logs in $logs"
   [ $((passed + failed)) -gt 0 ] || failed=1
+  [ ${#unsteady[@]} -eq 0 ] || printf 'unsteady (failed beside others, passed alone): %s\n' "${unsteady[@]}"
   echo "$passed passed, $failed failed"
   [ "$failed" -eq 0 ]
 }

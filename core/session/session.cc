@@ -524,9 +524,10 @@ bool Session::MidMessage() const {
 
 void Session::Close(const std::string& message, ClientOutcome outcome) {
   if (closed_) return;
-  if (!message.empty() && !MidMessage()) WriteClient(AsBytes(message));
+  // Before it is told, so that who was told finds it counted.
   if (outcome != ClientOutcome::kOk && login_) env_.metrics().Count(Counter::kClientConnects, outcome);
   if (shaking_hands_) env_.metrics().Count(Counter::kTlsHandshakes, TlsOutcome::kFailed);
+  if (!message.empty() && !MidMessage()) WriteClient(AsBytes(message));
   closed_ = true;
   if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
   waiting_in_ = nullptr;

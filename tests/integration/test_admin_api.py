@@ -125,7 +125,7 @@ def test_draining_a_replica(cluster, proxy, tokens):
     assert {reason for by in why.values() for reason in by.values()} == {"drained by the operator"}
     assert all(where(cluster, proxy) != name for _ in range(4))
     eventually(lambda: server(proxy, name)["draining"]["left"] == 0, what="no connection left")
-    assert proxy.metric("waypost_server_intent", server=name, intent="drain") == 1
+    proxy.counted(1, "waypost_server_intent", server=name, intent="drain")
     assert proxy.stop() == 0
     proxy.spawn()
     eventually(proxy.ready, 30, "ready")
@@ -189,12 +189,13 @@ def test_a_pause_holds_and_lets_go(cluster, proxy, tokens, what):
     eventually(lambda: proxy.metric("waypost_held_statements") == held, what="held")
     if what == "writes":
         eventually(lambda: done == [read], what="reads go on")
-    assert proxy.metric("waypost_paused", what=what) == 1
+    proxy.counted(1, "waypost_paused", what=what)
     assert f"paused: {what}" in proxy.get("/readyz?verbose")[1]
     assert ask(proxy, "POST", "/api/v1/cluster/resume", {}, tokens["operator"])[1]["paused"] is None
     for thread in threads:
         thread.join(10)
-    assert len(done) == 3 and proxy.metric("waypost_held_statements") == 0
+    assert len(done) == 3
+    proxy.counted(0, "waypost_held_statements")
 
 
 def test_a_pause_ends_by_itself(proxy, tokens):
@@ -215,9 +216,9 @@ def test_reload_config_log_rules_digests(proxy, tokens):
     proxy.config.write_text(text.replace("[admin]", "[digests]\nmax = 77\n[admin]").replace(f"port = {proxy.port}", f"port = {proxy.port}\nmax_clients = 777"))
     changed = {c["key"]: c for c in ask(proxy, "POST", "/api/v1/reload", {"dry_run": True}, admin)[1]["changed"]}
     assert changed["digests.max"] == {"key": "digests.max", "before": 1000, "after": 77} and changed["listen.max_clients"]["after"] == 777
-    assert proxy.metric("waypost_client_connections_max") == 10000
+    proxy.counted(10000, "waypost_client_connections_max")
     assert ask(proxy, "POST", "/api/v1/reload", {}, admin)[1]["applied"] is True
-    assert proxy.metric("waypost_client_connections_max") == 777
+    proxy.counted(777, "waypost_client_connections_max")
     proxy.config.write_text("nonsense = 1\n" + text)
     status, problem, _ = ask(proxy, "POST", "/api/v1/reload", {}, admin)
     assert status == 422 and "nonsense" in problem["detail"]

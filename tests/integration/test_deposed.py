@@ -86,7 +86,7 @@ def check_all_go_on(pair, depose, frees=lambda: None):
             assert conn.value("SELECT count(*) FROM kept WHERE id = 'after'") == "5"
     assert cluster.sql("SELECT DISTINCT id FROM kept", server="pg1") == [["after"]]
     proxy.logged("server_deposed server=pg0 primary=pg1")
-    assert proxy.metric("waypost_primary_changes_total") == 1
+    proxy.counted(1, "waypost_primary_changes_total")
 
 
 def test_a_primary_that_runs_beside_its_successor(pair):
@@ -128,7 +128,7 @@ def test_a_replica_that_hangs(pair):
         with proxy.connect() as newcomer:
             assert newcomer.value("SELECT count(*) FROM probe_me") == "100"
         assert time.monotonic() - began < SOON_SECONDS
-        assert proxy.metric("waypost_read_retries_total", cause="connection_lost") > retries
+        proxy.counted(retries + 1, "waypost_read_retries_total", cause="connection_lost", at_least=True)
 
 
 def test_one_promoted_beside_a_primary_that_others_follow(pair):
@@ -160,7 +160,7 @@ def test_a_restart_remembers_who_was_deposed(pair, tmp_path):
     state = {"cluster": {"state_file": str(tmp_path / "state"), "failover_hold": "1s"},
              "routing": {"read_from": "streaming"}}  # fmt: skip
     with waypost_process.running(cluster, sections=state) as proxy:
-        assert proxy.metric("waypost_state_saved") == 1
+        proxy.counted(1, "waypost_state_saved")
         cluster.sql("SELECT pg_promote()", server="pg1")
         with proxy.connect() as conn:
 

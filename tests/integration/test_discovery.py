@@ -117,12 +117,12 @@ def test_patroni(cluster, patroni, make_waypost):
         looked_again(patroni)
         eventually(lambda: discovery(proxy)["error"], what="it is told")
     assert has(proxy, cluster, "pg0", "pg1")()
-    assert proxy.metric("waypost_discovery_ok", source="patroni") == 0
+    proxy.counted(0, "waypost_discovery_ok", source="patroni")
 
     # Whom Patroni calls the leader is told where it is another than ours, and not followed.
     patroni.lists("pg0", "pg1", "pg2", leader="pg1")
     eventually(lambda: discovery(proxy)["contradiction"], what="the contradiction is told")
-    assert proxy.metric("waypost_discovery_agrees", source="patroni") == 0
+    proxy.counted(0, "waypost_discovery_agrees", source="patroni")
     assert json.loads(proxy.get("/api/v1/status")[1])["primary"] == "pg0"
     eventually(has(proxy, cluster, "pg0", "pg1", "pg2"), what="pg2 is back")
     assert servers(proxy)[cluster.ports["pg2"]]["name"] == "member_pg2"

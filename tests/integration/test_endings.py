@@ -61,7 +61,7 @@ def test_a_login_that_no_primary_can_be_asked_about_is_told_so(cluster):
         waypost.start(wait=False)
         waypost_process.eventually(lambda: listens(waypost.port), what="listening")
         assert refused_login(waypost) == ("FATAL", "57P03")
-        assert waypost.metric("waypost_client_connections_total", outcome="timeout") == 1
+        waypost.counted(1, "waypost_client_connections_total", outcome="timeout")
     finally:
         waypost.close()
 
@@ -271,7 +271,7 @@ def test_a_read_of_which_nothing_was_heard_runs_again(meddled, conn, begin, good
         if begin:
             conn.rows("ROLLBACK")
             conn.rows("BEGIN")
-    assert waypost.metric("waypost_read_retries_total") == before + 2
+    waypost.counted(before + 2, "waypost_read_retries_total")
 
 
 def close_at_rows(meddler):

@@ -38,7 +38,7 @@ def test_they_go_on_when_the_primary_is_back(pair):
         assert not login.is_alive() and answers
         assert simple.value("SHOW application_name") == "simple"
     assert held(proxy) == 0
-    assert proxy.metric("waypost_held_statements_total", outcome="went_on") == 2
+    proxy.counted(2, "waypost_held_statements_total", outcome="went_on")
     assert cluster.sql("SELECT id FROM kept ORDER BY id") == [["extended"], ["simple"]]
 
 
@@ -60,7 +60,7 @@ def test_but_no_longer_than_failover_hold(pair):
             assert refused.value.sqlstate == "57P03"
             cluster.start_server("pg0")
             assert conn.value("SELECT 1") == "1"
-        assert proxy.metric("waypost_held_statements_total", outcome="gave_up") == 1
+        proxy.counted(1, "waypost_held_statements_total", outcome="gave_up")
     finally:
         proxy.close()
 
@@ -81,7 +81,7 @@ def test_and_no_more_than_max_held(pair):
                 waypost_process.eventually(lambda proxy=proxy: held(proxy) == 0, what="none that waits")
                 cluster.start_server("pg0")
                 assert second.value("SELECT 1") == "1"
-            assert proxy.metric("waypost_held_statements_total", outcome="refused") == 1
+            proxy.counted(1, "waypost_held_statements_total", outcome="refused")
         finally:
             proxy.close()
 
@@ -109,7 +109,7 @@ def test_a_commit_whose_wait_for_standbys_was_cancelled(pair, strict):
     try:
         for how in ways:
             check_cancelled_wait(cluster, proxy, how, strict)
-        assert proxy.metric("waypost_unreplicated_acks_total", server="pg0") == len(ways)
+        proxy.counted(len(ways), "waypost_unreplicated_acks_total", server="pg0")
         assert cluster.sql("SELECT id FROM kept ORDER BY id") == [["block"], ["extended"], ["simple"]]
     finally:
         proxy.close()

@@ -74,8 +74,8 @@ def test_denied_by_simple_query(proxy, cluster):
             assert denied(messages) and status(messages) == "I", sql
         assert conn.rows("SELECT 1") == [["1"]]
     assert cluster.sql("SELECT count(*) FROM probe_me WHERE id = 5001") == [["0"]]
-    assert proxy.metric("waypost_rule_matches_total", rule="secrets") == 10
-    assert proxy.metric("waypost_queries_total", target="refused", reason="refused") == 10
+    proxy.counted(10, "waypost_rule_matches_total", rule="secrets")
+    proxy.counted(10, "waypost_queries_total", target="refused", reason="refused")
 
 
 def test_denied_in_a_block(proxy, cluster):
@@ -184,8 +184,8 @@ def test_primary_and_hints(proxy, cluster):
         # Never a write.
         assert where("/* waypost: replica */ UPDATE probe_me SET t = t WHERE t = '@'") == "pg0"
         assert where("/* waypost: eventual */ SELECT '@' FROM probe_me FOR UPDATE") == "pg0"
-    assert proxy.metric("waypost_queries_total", target="primary", reason="rule") == 3
-    assert proxy.metric("waypost_queries_total", target="primary", reason="hint") == 3
+    proxy.counted(3, "waypost_queries_total", target="primary", reason="rule")
+    proxy.counted(3, "waypost_queries_total", target="primary", reason="hint")
     assert proxy.route("SELECT * FROM fresh")["reason"] == "rule"
     assert "rule fresh: primary" in proxy.route("SELECT * FROM fresh")["path"]
     answer = proxy.route("SELECT * FROM secret")

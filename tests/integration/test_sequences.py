@@ -139,7 +139,7 @@ def test_who_asked_long_ago_is_not_tied_for_good(make_waypost):
         for _ in range(2):
             taken = [c.value("INSERT INTO seq_t (t) VALUES ('x') RETURNING id") for c in (conn, other)]
         eventually(lambda: tied() == 0, what="sessions that are not")
-        assert proxy.metric("waypost_sessions_pinned", reason="listen") == 1
+        proxy.counted(1, "waypost_sessions_pinned", reason="listen")
         assert [c.value("SELECT lastval()") for c in (conn, other)] == taken
         other.rows("INSERT INTO seq_t (t) VALUES ('x')")
         eventually(lambda: tied() == 1, what="a session that is tied again")

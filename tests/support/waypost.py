@@ -166,6 +166,15 @@ class Waypost:
             if series.split("{")[0] == name and all(f'{k}="{v}"' in series for k, v in labels.items())
         )
 
+    def counted(self, value, name, at_least=False, **labels):
+        """Waits until metric() is `value`: what a client was told may be counted a moment later."""
+
+        def is_there():
+            now = self.metric(name, **labels)
+            return now >= value if at_least else now == value
+
+        eventually(is_there, what=f"{name} {labels} is {value}")
+
     def connect(self, user="openfire", password=None, database="openfire", **params):
         return wire.connect(self.port, user, password or user, database, **params)
 
