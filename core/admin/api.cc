@@ -206,6 +206,12 @@ AdminWork AdminApi::WorkOf(std::string_view method, std::string_view path) {
   return route != nullptr ? route->work : AdminWork::kAtOnce;
 }
 
+std::size_t AdminApi::MostBodyBytes(std::string_view method, std::string_view path) {
+  std::string argument, allow;
+  const auto* route = Find(method, path, argument, allow);
+  return route != nullptr && route->handle == &AdminApi::AskRoute ? kMaxAdminSqlBytes : kMaxAdminBodyBytes;
+}
+
 void AdminApi::Count(std::string_view method, std::string_view path, int status) {
   std::string argument;
   const auto& routes = Routes();

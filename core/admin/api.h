@@ -33,7 +33,9 @@
 
 namespace waypost {
 
-inline constexpr std::size_t kMaxAdminBodyBytes = 1U << 20U;
+inline constexpr std::size_t kMaxAdminHeadBytes = 8U << 10U;  // of a request: its first line and its headers
+inline constexpr std::size_t kMaxAdminBodyBytes = 64U << 10U;
+inline constexpr std::size_t kMaxAdminSqlBytes = 1U << 20U;  // of POST /api/v1/route: as much as a session reads of one statement
 
 // What came of looking for servers elsewhere than in the configuration.
 struct DiscoveryStatus {
@@ -172,6 +174,8 @@ class AdminApi {
 
   // Who should call Handle() for such a request.
   [[nodiscard]] static AdminWork WorkOf(std::string_view method, std::string_view path);
+  // How long the body of such a request may be.
+  [[nodiscard]] static std::size_t MostBodyBytes(std::string_view method, std::string_view path);
 
   // Each path and who may ask for it; for the tests.
   struct Permission {

@@ -27,23 +27,23 @@
 namespace waypost {
 namespace {
 
-constexpr std::size_t kHeadBytes = 32U << 10U;  // of one request, and what libmicrohttpd needs besides
-constexpr std::size_t kMaxUriBytes = 8U << 10U;
-constexpr std::size_t kThrownAwayBytes = 4 * kMaxAdminBodyBytes;  // so long a body is read to its end before it is refused
+constexpr std::size_t kConnectionBytes = 32U << 10U;  // of libmicrohttpd: the head, what it makes of it, the head of the answer
+constexpr std::size_t kMaxUriBytes = kMaxAdminHeadBytes;
+constexpr std::size_t kThrownAwayBytes = 4U << 20U;  // so long a body is read to its end before it is refused
 constexpr std::size_t kClosing = 8;  // connections that were told to end and are still open
-constexpr std::size_t kEventsAtOnce = 32;     // made into text for a stream
+constexpr std::size_t kEventsAtOnce = 32;  // made into text for a stream
 constexpr std::size_t kStreamBlockBytes = 4096;
-constexpr std::chrono::seconds kBeat{15};     // the longest silence of a stream of events
-constexpr std::size_t kLanes = 4;    // of the connections, each lane may have one part in so many
+constexpr std::chrono::seconds kBeat{15};  // the longest silence of a stream of events
+constexpr std::size_t kLanes = 4;  // of the connections, each lane may have one part in so many
 
 // Who is sent events as they happen. Under the mutex of the streams, but for the connection itself.
 struct Stream {
   MHD_Connection* connection = nullptr;
   AdminEvents* events = nullptr;
   std::uint64_t sent = 0;  // the id of the newest event that it has been given
-  std::string pending;     // text that is not taken yet
+  std::string pending;  // text that is not taken yet
   bool suspended = false;
-  bool beat = true;        // a comment is due, by which both sides see that the other is there
+  bool beat = true;  // a comment is due, by which both sides see that the other is there
 };
 
 // One request, from its first line to the end of its answer. The HTTP thread only, but for what the lane sets.
@@ -51,7 +51,9 @@ struct Exchange {
   enum class Stage { kHead, kBody, kWaiting };
   Stage stage = Stage::kHead;
   std::size_t uri_bytes = 0;
+  std::size_t most_body_bytes = 0;
   bool uri_has_nul = false;
+  bool is_json = false;  // what the body is said to be
   bool too_large = false;
   bool wants_stream = false;
   std::string last_event;
@@ -63,7 +65,8 @@ struct Exchange {
 // What the heads of a request say that concerns the layer itself.
 struct Heads {
   unsigned hosts = 0, lengths = 0;
-  std::string host, length, transfer_encoding, accept, last_event;
+  std::size_t bytes = 0;
+  std::string host, length, transfer_encoding, accept, last_event, content_type;
   AdminCredentials credentials;
   bool expects = false;
 };
@@ -72,6 +75,7 @@ MHD_Result NoteHead(void* to, MHD_ValueKind /*kind*/, const char* key, const cha
   auto& heads = *static_cast<Heads*>(to);
   const std::string text = value != nullptr ? value : "";
   const auto is = [&](const char* name) { return strcasecmp(key, name) == 0; };
+  heads.bytes += std::strlen(key) + text.size() + std::strlen(": \r\n");
   if (is("Host")) {
     ++heads.hosts;
     heads.host = text;
@@ -88,6 +92,8 @@ MHD_Result NoteHead(void* to, MHD_ValueKind /*kind*/, const char* key, const cha
     heads.accept = text;
   } else if (is("Last-Event-ID")) {
     heads.last_event = text;
+  } else if (is("Content-Type")) {
+    heads.content_type = text;
   } else if (is("Expect")) {
     heads.expects = true;
   }
@@ -165,20 +171,29 @@ void LogLibrary(void* /*cls*/, const char* format, va_list arguments) {
     Log(LogLevel::kDebug, "admin_http", {{"said", std::string_view(text.data())}});
 }
 
-AdminResponse Refusal(int status) {
-  switch (status) {
-    case 413:
-      return AdminApi::Problem(413, "Content too large",
-                               "The body has more than " + std::to_string(kMaxAdminBodyBytes) + " bytes.");
-    case 414: return AdminApi::Problem(414, "URI too long", "The URI has more than " + std::to_string(kMaxUriBytes) + " bytes.");
-    default: return AdminApi::Problem(503, "Busy", "Too many requests of this kind wait already; try again.");
-  }
+AdminResponse Busy() { return AdminApi::Problem(503, "Busy", "Too many requests of this kind wait already; try again."); }
+
+AdminResponse BodyTooLarge(std::size_t most) {
+  return AdminApi::Problem(413, "Content too large", "The body has more than " + std::to_string(most) + " bytes.");
+}
+
+// "application/json", and what may follow it.
+bool IsJson(std::string_view content_type) {
+  constexpr std::string_view kJson = "application/json";
+  if (content_type.size() < kJson.size() || strncasecmp(content_type.data(), kJson.data(), kJson.size()) != 0) return false;
+  const auto rest = content_type.substr(kJson.size());
+  const auto next = rest.find_first_not_of(" \t");
+  return next == std::string_view::npos || rest[next] == ';';
 }
 
 // What is wrong with the head, before anybody asks what it wants; nothing: all is well.
 std::optional<AdminResponse> Refuse(const Heads& heads, const Exchange& exchange, const AdminPeer& peer,
                                     const std::vector<std::string>& allowed_hosts) {
-  if (exchange.uri_bytes > kMaxUriBytes) return Refusal(414);
+  if (exchange.uri_bytes > kMaxUriBytes)
+    return AdminApi::Problem(414, "URI too long", "The URI has more than " + std::to_string(kMaxUriBytes) + " bytes.");
+  if (exchange.request.method.size() + exchange.uri_bytes + std::strlen("  HTTP/1.1\r\n\r\n") + heads.bytes > kMaxAdminHeadBytes)
+    return AdminApi::Problem(431, "Request header fields too large",
+                             "The head has more than " + std::to_string(kMaxAdminHeadBytes) + " bytes.");
   if (exchange.uri_has_nul) return AdminApi::Problem(400, "Bad request", "The URI contains %00.");
   if (heads.lengths > 1 || (heads.lengths > 0 && !heads.transfer_encoding.empty()))
     return AdminApi::Problem(400, "Bad request", "The length of the body is given twice.");
@@ -190,8 +205,8 @@ std::optional<AdminResponse> Refuse(const Heads& heads, const Exchange& exchange
         421, "Misdirected request",
         "found Host \"" + heads.host + "\", expected an IP address, localhost, or a name of [admin] allowed_hosts");
   if (const auto length = std::strtoull(heads.length.c_str(), nullptr, 10);
-      length > kThrownAwayBytes || (heads.expects && length > kMaxAdminBodyBytes))
-    return Refusal(413);
+      length > kThrownAwayBytes || (heads.expects && length > exchange.most_body_bytes))
+    return BodyTooLarge(exchange.most_body_bytes);
   return std::nullopt;
 }
 
@@ -229,9 +244,9 @@ Result<std::uint16_t> AdminServer::Http::Start(const std::string& address, std::
       MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0,
       nullptr, nullptr, request, this,  //
       MHD_OPTION_EXTERNAL_LOGGER, &LogLibrary, nullptr, MHD_OPTION_URI_LOG_CALLBACK, uri, this,  //
-      MHD_OPTION_NOTIFY_COMPLETED, done, this, MHD_OPTION_NOTIFY_CONNECTION, connection, this,   //
-      MHD_OPTION_CONNECTION_LIMIT, static_cast<unsigned>(connections_.limit() + 2 * kClosing),    //
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, kHeadBytes, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+      MHD_OPTION_NOTIFY_COMPLETED, done, this, MHD_OPTION_NOTIFY_CONNECTION, connection, this,  //
+      MHD_OPTION_CONNECTION_LIMIT, static_cast<unsigned>(connections_.limit() + 2 * kClosing),  //
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
   if (daemon_ == nullptr) return Error{"admin: the HTTP server does not start: " + std::string(std::strerror(errno))};
   const auto handle = [this](const AdminRequest& asked) { return api_.Handle(asked); };
   const auto capacity = connections_.limit() / kLanes;
@@ -276,7 +291,7 @@ MHD_Result AdminServer::Http::OnRequest(MHD_Connection* connection, const char* 
     case Exchange::Stage::kHead: return OnHead(connection, url, method, exchange);
     case Exchange::Stage::kBody:
       if (*bytes == 0) return OnWhole(connection, exchange);
-      exchange.too_large = exchange.too_large || exchange.request.body.size() + *bytes > kMaxAdminBodyBytes;
+      exchange.too_large = exchange.too_large || exchange.request.body.size() + *bytes > exchange.most_body_bytes;
       if (!exchange.too_large) exchange.request.body.append(data, *bytes);
       *bytes = 0;
       return MHD_YES;
@@ -302,6 +317,8 @@ MHD_Result AdminServer::Http::OnHead(MHD_Connection* connection, const char* url
   exchange.wants_stream = request.method == "GET" && request.path == "/api/v1/events" && api_.events() != nullptr &&
                           heads.accept.find("application/json") == std::string::npos;
   exchange.last_event = heads.last_event;
+  exchange.most_body_bytes = AdminApi::MostBodyBytes(request.method, request.path);
+  exchange.is_json = IsJson(heads.content_type);
   if (const auto refusal = Refuse(heads, exchange, request.peer, options_.allowed_hosts))
     return Send(connection, request, *refusal);
   Enter(connection, AdminPhase::kBody);
@@ -310,7 +327,11 @@ MHD_Result AdminServer::Http::OnHead(MHD_Connection* connection, const char* url
 
 MHD_Result AdminServer::Http::OnWhole(MHD_Connection* connection, Exchange& exchange) {
   auto& request = exchange.request;
-  if (exchange.too_large) return Send(connection, request, Refusal(413));
+  if (exchange.too_large) return Send(connection, request, BodyTooLarge(exchange.most_body_bytes));
+  // A foreign page can send a form or plain text from an administrator's browser, but no JSON.
+  if (!request.body.empty() && !exchange.is_json)
+    return Send(connection, request,
+                AdminApi::Problem(415, "Unsupported media type", "The body needs Content-Type: application/json."));
   if (exchange.wants_stream) return StartStream(connection, exchange);
   const auto work = AdminApi::WorkOf(request.method, request.path);
   if (work == AdminWork::kAtOnce) return Send(connection, request, api_.Handle(request));
@@ -323,7 +344,7 @@ MHD_Result AdminServer::Http::OnWhole(MHD_Connection* connection, Exchange& exch
     exchange.answered.store(true, std::memory_order_release);
     MHD_resume_connection(connection);
   };
-  if (!LaneOf(work)->Take(request, QuestionOf(request), done)) done(std::make_shared<const AdminResponse>(Refusal(503)));
+  if (!LaneOf(work)->Take(request, QuestionOf(request), done)) done(std::make_shared<const AdminResponse>(Busy()));
   return MHD_YES;
 }
 
@@ -372,7 +393,7 @@ MHD_Result AdminServer::Http::StartStream(MHD_Connection* connection, const Exch
   Stream* stream = nullptr;
   {
     const std::scoped_lock lock(streams_mutex_);
-    if (streams_end_ || streams_.size() >= connections_.limit() / kLanes) return Send(connection, request, Refusal(503));
+    if (streams_end_ || streams_.size() >= connections_.limit() / kLanes) return Send(connection, request, Busy());
     stream = &streams_.emplace_back();
     stream->connection = connection;
     stream->events = api_.events();

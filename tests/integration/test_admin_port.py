@@ -66,7 +66,7 @@ def test_readyz_answers_whatever_others_do(make_waypost):
     proxy = make_waypost()
     port = proxy.admin_port
     costly = json.dumps({"sql": "SELECT " + "a+" * 400_000 + "1"}).encode()
-    question = b"POST /api/v1/route HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(costly)
+    question = b"POST /api/v1/route HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(costly)
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(opened(port)) for _ in range(200)]
         dripping = [stack.enter_context(opened(port)) for _ in range(200)]

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -356,19 +357,54 @@ TEST_CASE("the port answers HTTP, refuses garbage, and is not shared", "[core][a
   const std::string to_binary = Talk(*port, "\x7f\x01 \x02\r\n\r\n");
   CHECK((to_binary.empty() || to_binary.starts_with("HTTP/1.1 400 ")));  // libmicrohttpd 1.0 closes, older ones answer
   CHECK(Talk(*port, "GARBAGE\r\n\r\n").empty());  // closed without an answer: there is nobody who speaks HTTP
-  const std::string large(kMaxAdminBodyBytes + 1, 'a');
-  CHECK(Talk(*port, "POST /api/v1/route" + head + "Content-Length: " + std::to_string(large.size()) + "\r\n\r\n" + large)
-            .starts_with("HTTP/1.1 413 "));
-  CHECK(Talk(*port, "GET /" + std::string(20'000, 'a') + head + "\r\n").starts_with("HTTP/1.1 414 "));
-  const std::string body = R"({"sql":"select 1"})";
-  CHECK(Contains(Talk(*port, "POST /api/v1/route" + head + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body),
-                 "\"target\":\"primary\""));
   AdminServer second(fixture.Sources());
   const auto taken = second.Start("127.0.0.1", *port);
   REQUIRE_FALSE(taken);
   CHECK(taken.error() == "admin: cannot listen on 127.0.0.1:" + std::to_string(*port) + ": Address already in use");
   server.Stop();
   CHECK(Talk(*port, "GET /healthz" + head + "\r\n").empty());
+}
+
+TEST_CASE("what is too long, or not JSON, is refused and why is said", "[core][admin]") {
+  Fixture fixture;
+  AdminServer server(fixture.Sources());
+  const auto port = server.Start("127.0.0.1", 0);
+  REQUIRE(port);
+  const auto post = [&](const std::string& path, const std::string& body, const std::string& type) {
+    return Talk(*port, "POST " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + type +
+                           "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  };
+  const auto is = [](const std::string& answer, const std::string& status, const std::string& detail) {
+    CAPTURE(answer.substr(0, 400));
+    CHECK(answer.starts_with("HTTP/1.1 " + status + " "));
+    CHECK(Contains(answer, "Content-Type: application/problem+json"));
+    CHECK(Contains(answer, detail));
+  };
+  const std::string json = "Content-Type: application/json\r\n";
+  const std::string body = R"({"sql":"select 1"})";
+  is(post("/api/v1/reload", std::string(kMaxAdminBodyBytes + 1, ' '), json), "413", "The body has more than 65536 bytes.");
+  CHECK(post("/api/v1/reload", std::string(kMaxAdminBodyBytes, ' '), json).starts_with("HTTP/1.1 400 "));
+  // A statement may be as long as one that a session reads.
+  is(post("/api/v1/route", std::string(kMaxAdminSqlBytes + 1, ' '), json), "413", "The body has more than 1048576 bytes.");
+  CHECK(
+      Contains(post("/api/v1/route", body + std::string(kMaxAdminSqlBytes - body.size(), ' '), json), "\"target\":\"primary\""));
+
+  for (const auto* type :
+       {"", "Content-Type: text/plain\r\n", "Content-Type: application/x-www-form-urlencoded\r\n",
+        "Content-Type: application/jsonp\r\n", "Content-Type: multipart/form-data; boundary=application/json\r\n"})
+    is(post("/api/v1/route", body, type), "415", "The body needs Content-Type: application/json.");
+  for (const auto* type : {"content-type: Application/JSON\r\n", "Content-Type: application/json; charset=utf-8\r\n"})
+    CHECK(Contains(post("/api/v1/route", body, type), "\"target\":\"primary\""));
+
+  const auto get = [&](const std::string& path, std::size_t more) {
+    return Talk(*port,
+                "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: " + std::string(more, 'x') + "\r\n\r\n");
+  };
+  const auto others = std::strlen("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: \r\n\r\n");
+  CHECK(get("/healthz", kMaxAdminHeadBytes - others).starts_with("HTTP/1.1 200 "));
+  is(get("/healthz", kMaxAdminHeadBytes - others + 1), "431", "The head has more than 8192 bytes.");
+  is(get("/" + std::string(20'000, 'a'), 1), "414", "The URI has more than 8192 bytes.");
+  CHECK_FALSE(Contains(get("/healthz", 100'000), " 200 "));
 }
 
 TEST_CASE("what keeps every read on the primary is told wherever one looks", "[core][admin]") {
