@@ -240,7 +240,7 @@ AdminResponse AdminApi::ReloadConfig(const AdminRequest& request) {
   const auto report = sources_.reload(dry_run);
   if (!report.error.empty()) return Problem(422, "The configuration is wrong", report.error);
   auto result = json{{"changed", ChangesJson(report.changed)}, {"restart_needed", report.restart_needed}, {"applied", !dry_run}};
-  if (!dry_run) Audit(request, "configuration", "as loaded before", std::to_string(report.changed.size()) + " keys changed");
+  if (!dry_run) Audit(request, "configuration", "as loaded before", ChangedKeys(report.changed));
   return Answer(result);
 }
 

@@ -178,10 +178,10 @@ AdminResponse BodyTooLarge(std::size_t most) {
 }
 
 // "application/json", and what may follow it.
-bool IsJson(std::string_view content_type) {
-  constexpr std::string_view kJson = "application/json";
-  if (content_type.size() < kJson.size() || strncasecmp(content_type.data(), kJson.data(), kJson.size()) != 0) return false;
-  const auto rest = content_type.substr(kJson.size());
+bool IsJson(const std::string& content_type) {
+  constexpr const char* kJson = "application/json";
+  if (strncasecmp(content_type.c_str(), kJson, std::strlen(kJson)) != 0) return false;
+  const auto rest = content_type.substr(std::strlen(kJson));
   const auto next = rest.find_first_not_of(" \t");
   return next == std::string_view::npos || rest[next] == ';';
 }

@@ -12,9 +12,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <future>
-#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -30,6 +28,7 @@
 #include "core/cluster/discovery.h"
 #include "core/cluster/prober.h"
 #include "core/cluster/verifiers.h"
+#include "core/config/exposure.h"
 #include "core/config/members.h"
 #include "core/console/console.h"
 #include "core/env/shared.h"
@@ -119,12 +118,9 @@ AdminOptions OptionsOf(const AdminConfig& config) {
   return options;
 }
 
-// What the file says now; empty if it cannot be read.
-std::vector<ConfigValue> ValuesOf(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  auto values = ConfigValues(text, path);
-  return values ? std::move(*values) : std::vector<ConfigValue>();
+void TellExposure(const std::string& path, const std::vector<ConfigValue>& values) {
+  if (const auto why = WhyExposed(path, values); !why.empty())
+    Log(LogLevel::kWarn, "config_exposed", {{"path", path}, {"why", why}});
 }
 
 // Beside the state file, with its name.
@@ -624,6 +620,7 @@ void App::OpenConsoles() {
 }
 
 Result<bool> App::Start() {
+  TellExposure(config_->path, values_);
   predecessor_ = Predecessor::FromEnvironment();
   if (const auto bound = Bind(); !bound) return bound;
   if (predecessor_) {
@@ -808,7 +805,7 @@ ReloadReport App::LoadOnce(bool dry_run) {
     if (NeedsRestart(change.key)) report.restart_needed.push_back(change.key);
   if (dry_run) return report;
   events_.Add("reload", report.error.empty() ? "info" : "error",
-              report.error.empty() ? std::to_string(report.changed.size()) + " keys of the configuration have changed"
+              report.error.empty() ? "the configuration is loaded again, " + ChangedKeys(report.changed)
                                    : "the configuration is wrong, the old one stays in force: " + report.error);
   const std::scoped_lock lock(mutex_);
   status_.reload_ok = loaded.ok();
@@ -841,7 +838,8 @@ ReloadReport App::LoadOnce(bool dry_run) {
     Log(LogLevel::kWarn, "log_not_opened", {{"file", config_->log.file}, {"error", std::strerror(errno)}});
   status_.config_loaded = std::chrono::system_clock::now();
   values_ = std::move(values);
-  Log(LogLevel::kInfo, "reloaded", {{"path", config_->path}});
+  Log(LogLevel::kInfo, "reloaded", {{"path", config_->path}, {"what", ChangedKeys(report.changed)}});
+  TellExposure(config_->path, values_);
   return report;
 }
 

@@ -216,9 +216,10 @@ def test_reload_config_log_rules_digests(proxy, tokens):
     text = proxy.config.read_text()
     proxy.config.write_text(text.replace("[admin]", "[digests]\nmax = 77\n[admin]").replace(f"port = {proxy.port}", f"port = {proxy.port}\nmax_clients = 777"))
     changed = {c["key"]: c for c in ask(proxy, "POST", "/api/v1/reload", {"dry_run": True}, admin)[1]["changed"]}
-    assert changed["digests.max"] == {"key": "digests.max", "before": 1000, "after": 77} and changed["listen.max_clients"]["after"] == 777
+    assert changed["digests.max"] == {"key": "digests.max", "before": 1000, "after": 77} and changed["listen.max_clients"] == {"key": "listen.max_clients", "before": 10000, "after": 777}
     proxy.counted(10000, "waypost_client_connections_max")
     assert ask(proxy, "POST", "/api/v1/reload", {}, admin)[1]["applied"] is True
+    proxy.logged("what=configuration", 'after="2 keys changed: digests.max, listen.max_clients"')
     proxy.counted(777, "waypost_client_connections_max")
     proxy.config.write_text("nonsense = 1\n" + text)
     status, problem, _ = ask(proxy, "POST", "/api/v1/reload", {}, admin)
