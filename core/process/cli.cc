@@ -7,18 +7,24 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "core/admin/access.h"
+#include "core/admin/json.h"
 #include "core/base/log.h"
 #include "core/catalog/loader.h"
 #include "core/cli/commands.h"
 #include "core/cluster/accept.h"
 #include "core/cluster/control_query.h"
 #include "core/cluster/prober.h"
+#include "core/config/exposure.h"
+#include "core/config/values.h"
 #include "core/env/tls_in_force.h"
 #include "core/observe/explain_route.h"
 #include "core/process/app.h"
@@ -27,13 +33,15 @@
 namespace waypost {
 namespace {
 
+using nlohmann::json;
+
 constexpr milliseconds kCatalogTimeout{10'000};
 constexpr milliseconds kPollView{10};
 
 struct Arguments {
   std::string config;
   RouteQuestion question;
-  bool offline = false;
+  bool offline = false, as_json = false;
   std::string server;
   std::string role, token_name = "unnamed", tokens_file;
 };
@@ -59,24 +67,45 @@ int Run(const Arguments& arguments) {
   return RunWaypost(std::move(*config));
 }
 
+std::vector<std::string> LinesOf(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
 bool IsLoopBack(const std::string& address) { return address.starts_with("127.") || address == "::1"; }
 
-int Check(const Arguments& arguments) {
-  const auto config = LoadOrComplain(arguments.config);
-  if (!config) return kExitConfig;
-  if (const auto tls = TlsInForce().Load(*config); !tls) {
-    Complain(tls.error());
-    return kExitConfig;
-  }
-  std::printf("%s: ok\n", arguments.config.c_str());
-  for (const auto& listener : config->listeners)
+void Say(const json& object) { std::printf("%s\n", object.dump(-1, ' ', false, json::error_handler_t::replace).c_str()); }
+
+// What is right, but may not be meant so.
+std::vector<std::string> WarningsOf(const Config& config) {
+  std::vector<std::string> warnings;
+  for (const auto& listener : config.listeners)
     if (listener.tls == ListenTls::kDisable && !IsLoopBack(listener.address))
-      std::printf("%s: listen.tls: not set for %s. Passwords and data go unencrypted over the network\n",
-                  arguments.config.c_str(), listener.name.c_str());
-  if (config->servers.size() == 2 && config->cluster.state_file.empty())
-    std::printf("%s: cluster.state_file: not set. Of two servers both must then answer when Waypost starts\n",
-                arguments.config.c_str());
-  return kExitOk;
+      warnings.push_back("listen.tls: not set for " + listener.name + ". Passwords and data go unencrypted over the network");
+  if (config.servers.size() == 2 && config.cluster.state_file.empty())
+    warnings.emplace_back("cluster.state_file: not set. Of two servers both must then answer when Waypost starts");
+  if (auto exposed = WhyExposed(config.path, ValuesOf(config.path)); !exposed.empty()) warnings.push_back(std::move(exposed));
+  return warnings;
+}
+
+int Check(const Arguments& arguments) {
+  const auto& path = arguments.config;
+  const auto config = LoadConfig(path);
+  std::string faults = config ? "" : config.error();
+  if (config)
+    if (const auto tls = TlsInForce().Load(*config); !tls) faults = tls.error();
+  const auto warnings = faults.empty() ? WarningsOf(*config) : std::vector<std::string>();
+  if (arguments.as_json) {
+    Say({{"path", path}, {"ok", faults.empty()}, {"faults", LinesOf(faults)}, {"warnings", warnings}});
+  } else if (!faults.empty()) {
+    Complain(faults);
+  } else {
+    std::printf("%s: ok\n", path.c_str());
+    for (const auto& warning : warnings) std::printf("%s: %s\n", path.c_str(), warning.c_str());
+  }
+  return faults.empty() ? kExitOk : kExitConfig;
 }
 
 // True once every server has answered or failed, and none is just about to be admitted.
@@ -98,7 +127,11 @@ View LookAtServers(const ConfigSnapshot& config) {
   return view;
 }
 
-void Print(const RouteQuestion& question, const RouteAnswer& answer) {
+void Print(const RouteQuestion& question, const RouteAnswer& answer, bool as_json) {
+  if (as_json) {
+    std::printf("%s", RouteJson(question, answer).c_str());
+    return;
+  }
   std::printf("database: %s\n", question.database.c_str());
   std::printf("target:   %s%s\n", answer.target.c_str(), answer.server.empty() ? "" : (" (" + answer.server + ")").c_str());
   std::printf("class:    %s\nreason:   %s\n", answer.cls.c_str(), answer.reason.c_str());
@@ -126,7 +159,7 @@ int AskRoute(Arguments arguments) {
     Complain("waypost: no --database given; answering for \"" + question.database + "\", the monitor's");
   }
   if (arguments.offline) {
-    Print(question, ExplainRoute(question, *config, nullptr, nullptr, Clock::now()));
+    Print(question, ExplainRoute(question, *config, nullptr, nullptr, Clock::now()), arguments.as_json);
     return kExitOk;
   }
   const View view = LookAtServers(config);
@@ -146,7 +179,7 @@ int AskRoute(Arguments arguments) {
   }
   // As of when the servers were looked at: reading the catalogue may take longer than a sample is
   // good for.
-  Print(question, ExplainRoute(question, *config, view.get(), catalog->catalog.get(), primary.sampled));
+  Print(question, ExplainRoute(question, *config, view.get(), catalog->catalog.get(), primary.sampled), arguments.as_json);
   return kExitOk;
 }
 
@@ -160,7 +193,8 @@ int Accept(const Arguments& arguments) {
     Complain("waypost: " + accepted.error());
     return kExitUnavailable;
   }
-  std::printf("%s\n", accepted->c_str());
+  if (arguments.as_json) Say({{"server", arguments.server}, {"accepted", true}, {"detail", *accepted}});
+  else std::printf("%s\n", accepted->c_str());
   return kExitOk;
 }
 
@@ -190,11 +224,17 @@ int CreateToken(const Arguments& arguments) {
       return kExitUnavailable;
     }
     Complain("Added to " + path + ", at once in force. The token, which is shown only now:");
-  } else {
+  } else if (!arguments.as_json) {
     Complain("The line for [admin] tokens_file, whose mode must be 0600:\n" + token.line +
              "\nThe token, which is shown only now:");
   }
-  std::printf("%s\n", token.secret.c_str());
+  if (arguments.as_json)
+    Say({{"name", name},
+         {"role", arguments.role},
+         {"token", token.secret},
+         {"line", token.line},
+         {"file", path.empty() ? json(nullptr) : json(path)}});
+  else std::printf("%s\n", token.secret.c_str());
   return kExitOk;
 }
 
@@ -239,6 +279,8 @@ int Parse(int argc, const char* const* argv) {
       ->check(CLI::IsMember({"viewer", "operator", "admin"}));
   create->add_option("--name", arguments.token_name, "Who has it, for the log");
   create->add_option("--file", arguments.tokens_file, "The tokens file, instead of the configuration's")->type_name("FILE");
+  for (auto* command : {check, route, accept, create})
+    command->add_flag("--json", arguments.as_json, "Print it as a JSON object");
   AdminCommands admin_commands(app, arguments.config);
   try {
     app.parse(argc, argv);

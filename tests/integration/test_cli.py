@@ -1,5 +1,6 @@
 """The command line, signals and reload."""
 
+import json
 import os
 import re
 import signal
@@ -87,6 +88,40 @@ def test_check_says_where_and_what(cluster, tmp_path, wrong, line, key):
         done = run(*command, "--config", path)
         assert done.returncode == 78, done.stderr
         assert re.search(rf"^{re.escape(str(path))}:{line}:.*{key}", done.stderr + done.stdout, re.M), done.stderr
+
+
+def test_check_tells_of_secrets_that_others_can_read(proxy):
+    for mode, told in ((0o644, True), (0o600, False)):
+        proxy.config.chmod(mode)
+        done = run("check", "--config", proxy.config)
+        assert done.returncode == 0 and ("found mode 0644, and monitor.password stands in the file" in done.stdout) == told, done
+    proxy.logged("config_exposed")  # it was 0644 when it was started
+
+
+def test_each_command_answers_as_json(proxy, tmp_path):
+    proxy.config.chmod(0o600)
+    told = {"path": str(proxy.config), "ok": True, "faults": [], "warnings": []}
+    assert json.loads(run("check", "--json", "--config", proxy.config).stdout) == told
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[nonsense]\n[pool]\nmode = 5\n")
+    done = run("check", "--json", "--config", wrong)
+    answer = json.loads(done.stdout)
+    assert done.returncode == 78 and done.stderr == "" and not answer["ok"]
+    assert {f"{wrong}:1:nonsense:", f"{wrong}:3:pool.mode:"} <= {line.split(" ")[0] for line in answer["faults"]}, answer
+
+    for where in (["--offline"], ["--config", proxy.config]):
+        done = run("route", "--json", "--database", "openfire", *where, "SELECT 1; DELETE FROM probe_me")
+        answer = json.loads(done.stdout)
+        assert done.returncode == 0 and answer["target"] == "primary" and answer["reason"] == "multi_statement", done
+        assert [s["class"] for s in answer["statements"]] == ["read", "write"]
+
+    for file in ([], ["--file", tmp_path / "tokens"]):
+        done = run("token", "create", "--json", "--role", "viewer", "--name", "ann", *file)
+        answer = json.loads(done.stdout)
+        assert done.returncode == 0 and answer["name"] == "ann" and answer["role"] == "viewer"
+        assert answer["token"].startswith("waypost_") and answer["line"].startswith("ann viewer ") and answer["token"] not in answer["line"]
+        assert answer["file"] == (str(file[1]) if file else None)
+    assert answer["line"] in (tmp_path / "tokens").read_text()
 
 
 def test_check_never_shows_a_secret(cluster, tmp_path):
