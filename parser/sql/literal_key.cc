@@ -32,6 +32,15 @@ constexpr std::array<Kind, 256> kKinds = MakeKinds();
 
 Kind KindOf(char c) { return kKinds[static_cast<unsigned char>(c)]; }
 
+constexpr std::array<bool, 256> MakeInWord() {
+  std::array<bool, 256> in_word{};
+  for (std::size_t c = 0; c < 256; ++c) {
+    in_word[c] = kKinds[c] == Kind::kWord || kKinds[c] == Kind::kDigit || kKinds[c] == Kind::kDollar;
+  }
+  return in_word;
+}
+constexpr std::array<bool, 256> kInWord = MakeInWord();
+
 bool StartsWithWord(std::string_view sql, std::string_view word) {
   if (sql.size() <= word.size()) return false;
   for (std::size_t i = 0; i < word.size(); ++i) {
@@ -106,18 +115,18 @@ class Scanner {
   }
 
   void Digits() {
-    while (at_ < sql_.size() && KindOf(sql_[at_]) == Kind::kDigit) ++at_;
+    std::size_t end = at_;
+    while (end < sql_.size() && sql_[end] >= '0' && sql_[end] <= '9') ++end;
+    at_ = end;
   }
 
   // Names and keywords. E'', B'', X'', N'' and U&'' are words that a quote follows: another kind of
   // string.
   bool Word() {
     const std::size_t start = at_;
-    while (at_ < sql_.size()) {
-      const Kind kind = KindOf(sql_[at_]);
-      if (kind != Kind::kWord && kind != Kind::kDigit && kind != Kind::kDollar) break;
-      ++at_;
-    }
+    std::size_t end = at_ + 1;  // not at_ itself: most of a text is words, and a member is stored for each character
+    while (end < sql_.size() && kInWord[static_cast<unsigned char>(sql_[end])]) ++end;
+    at_ = end;
     if (at_ >= sql_.size()) return true;
     if (KindOf(sql_[at_]) == Kind::kQuote) return false;
     return !(sql_[at_] == '&' && (sql_[start] | 0x20) == 'u' && at_ == start + 1);
