@@ -32,16 +32,16 @@
 #include "core/config/members.h"
 #include "core/console/console.h"
 #include "core/env/shared.h"
-#include "core/net/tcp_listener.h"
 #include "core/observe/census.h"
 #include "core/observe/explain_route.h"
 #include "core/observe/followed_sessions.h"
 #include "core/observe/kept_reads_watch.h"
 #include "core/observe/span_exporter.h"
-#include "core/process/activated_sockets.h"
+#include "core/process/certificates.h"
 #include "core/process/cli.h"
 #include "core/process/descriptors.h"
-#include "core/process/file_watch.h"
+#include "core/process/listed_servers.h"
+#include "core/process/listening_sockets.h"
 #include "core/process/predecessor.h"
 #include "core/process/progress.h"
 #include "core/process/service_notify.h"
@@ -56,7 +56,6 @@ namespace {
 
 constexpr milliseconds kSignalPoll{100};
 constexpr milliseconds kCatalogPatience{2'000};
-constexpr milliseconds kTlsFilesLook{2'000};  // certificates are renewed in days; a change counts at the second look
 constexpr milliseconds kReportPatience{1'000};
 constexpr milliseconds kEndPatience{5'000};  // from the end of draining to the end of the process
 // Clients come to a process that takes the place of another when it knows the primary, or after so long.
@@ -128,28 +127,20 @@ std::string IntentsPath(const ClusterConfig& config) {
   return config.state_file.empty() ? std::string() : config.state_file + ".intents";
 }
 
-std::vector<std::string> TlsFilesOf(const Config& config) {
-  std::vector<std::string> files;
-  const auto add = [&](std::initializer_list<std::string> paths) {
-    for (const auto& path : paths)
-      if (!path.empty()) files.push_back(path);
-  };
-  for (const auto& listener : config.listeners) add({listener.tls_cert, listener.tls_key, listener.tls_client_ca});
-  for (const auto& server : config.servers) add({server.tls_ca, server.tls_cert, server.tls_key});
-  return files;
-}
-
-void SayNotLoaded(const std::vector<std::string>& faults) {
-  for (const auto& fault : faults)
-    Log(LogLevel::kError, "tls_reload_failed", {{"error", fault}, {"kept", "the certificate and key in force before"}});
-}
-
 // Everything that runs beside the main thread, in the order in which it must end.
 class App {
  public:
   explicit App(Config config)
-      : file_(config),
-        members_(MembersOf(config)),
+      : listed_(config, {.view = [this] { return CurrentView(); },
+                         .in_use = [this](ServerId id) { return InUse(id); },
+                         .admit = [this](const Config& listed) { return Admit(listed, false); },
+                         .take =
+                             [this](Config listed) {
+                               const std::scoped_lock lock(mutex_);
+                               TakeIn(std::move(listed));
+                             },
+                         .tell = [this](const std::string& kind, const std::string& level, const std::string& text,
+                                        const std::string& server) { events_.Add(kind, level, text, server); }}),
         config_(std::make_shared<const Config>(Fitted(std::move(config)))),
         prober_(
             config_, prober_metrics_, [this](View view) { OnView(std::move(view)); },
@@ -166,9 +157,13 @@ class App {
                      .config = [this] { return CurrentConfig(); },
                      .catalog_failures = [this] { return keeper_.Failures(); },
                      .tell = [this](const std::string& why) { TellKeptReads(why); }}),
-        discovery_(config_, [this] { return CurrentView(); }, [this](const Result<FoundList>& list) { OnList(list); }) {
+        discovery_(
+            config_, [this] { return CurrentView(); },
+            [this](const Result<FoundList>& list) {
+              const std::scoped_lock one(reload_mutex_);
+              listed_.OnList(list, Clock::now());
+            }) {
     values_ = ValuesOf(config_->path);
-    status_.discovery.source = DiscoveryName(config_->cluster.discovery.source);
     shared_.credentials.Load(*config_);
     shared_.spans = &spans_;
     shared_.probe_now = [this] { prober_.ProbeNow(); };
@@ -192,8 +187,8 @@ class App {
   ReloadReport LoadOnce(bool dry_run);  // under reload_mutex_
   // As often as it suits; main thread.
   void Look();
-  // Certificates, keys and CAs are read again if their files have changed; main thread.
-  void LookAtTlsFiles(TimePoint now);
+  // Main thread.
+  void LookAtCertificates(TimePoint now);
   void Drain(bool at_once);
   [[nodiscard]] Progress::Seen Seen();
   [[nodiscard]] std::size_t clients() const { return shared_.crew.Clients(); }
@@ -224,12 +219,7 @@ class App {
   [[nodiscard]] Result<bool> Admit(const Config& config, bool dry_run);
   // It comes in force; under mutex_.
   void TakeIn(Config config);
-  // The discovery's thread.
-  void OnList(const Result<FoundList>& list);
-  // Those come in force; "" or why they cannot. Under reload_mutex_.
-  [[nodiscard]] std::string TakeMembers(const std::vector<Member>& members, const std::string& from);
-  [[nodiscard]] std::vector<KnownMember> KnownMembers();
-  void TellDiscovery(const Result<FoundList>& list, std::string error, std::string contradiction);
+  [[nodiscard]] bool InUse(ServerId id) const;
   // With what the operator wants of the servers.
   [[nodiscard]] View CurrentView() {
     const std::scoped_lock lock(view_mutex_);
@@ -258,17 +248,10 @@ class App {
   [[nodiscard]] FenceReport CollectFence() const;
   [[nodiscard]] AdminSources Sources();
   void OpenConsoles();
-  [[nodiscard]] Result<bool> Bind();
-  [[nodiscard]] Result<std::shared_ptr<ListeningSocket>> BindLocal(const ListenConfig& listener,
-                                                                   ActivatedSockets& activated) const;
   void AwaitPrimary();
   void TakeOver(SessionRecord record, int fd);
 
-  // These under reload_mutex_.
-  Config file_;                   // what it said when it was loaded last
-  std::vector<Member> members_;   // the servers in force
-  Membership membership_;
-  std::string discovery_error_;   // of the last look
+  ListedServers listed_;  // under reload_mutex_
 
   std::mutex mutex_;  // for what the prober, the keeper and the admin threads see of the rest
   ConfigSnapshot config_;
@@ -301,9 +284,8 @@ class App {
   Discovery discovery_;
   std::unique_ptr<AdminServer> admin_;
   bool admin_waits_ = false;  // for the process before
-  std::vector<NamedSocket> sockets_;  // while this process listens
-  FileWatch tls_files_;
-  TimePoint next_tls_look_{};
+  ListeningSockets sockets_;
+  Certificates certificates_{shared_.tls};  // under reload_mutex_, but for IsDue()
   std::unique_ptr<Predecessor> predecessor_;
   std::size_t taken_over_ = 0;  // sessions; its thread's
   std::unique_ptr<Successor> successor_;
@@ -381,22 +363,14 @@ void App::EndAllPauses() {
   WakeHeld();
 }
 
-void App::LookAtTlsFiles(TimePoint now) {
-  if (now < next_tls_look_) return;
-  next_tls_look_ = now + kTlsFilesLook;
+void App::LookAtCertificates(TimePoint now) {
+  if (!certificates_.IsDue(now)) return;
   const std::scoped_lock one(reload_mutex_);
-  const auto config = CurrentConfig();
-  if (!tls_files_.HaveChanged(TlsFilesOf(*config))) return;
-  const auto loaded = shared_.tls.Load(*config);
-  const auto faults = loaded ? *loaded : std::vector<std::string>{loaded.error()};
-  SayNotLoaded(faults);
-  if (!faults.empty()) return;
-  Log(LogLevel::kInfo, "tls_reloaded", {{"why", "files of certificates have changed"}});
-  events_.Add("reload", "info", "files of certificates have changed, and are in force");
+  if (certificates_.Look(*CurrentConfig())) events_.Add("reload", "info", "files of certificates have changed, and are in force");
 }
 
 void App::Look() {
-  LookAtTlsFiles(Clock::now());
+  LookAtCertificates(Clock::now());
   kept_reads_.Look(Clock::now());
   followed_.Tidy(Clock::now());
   const auto now = std::chrono::system_clock::now();
@@ -499,6 +473,7 @@ AdminSources App::Sources() {
   sources.run = [this] {
     const std::scoped_lock lock(mutex_);
     auto status = status_;
+    status.discovery = listed_.status();
     status.read_from = config_->routing.read_from;
     status.held_statements = shared_.held_statements.count();
     for (const auto& worker : workers_)
@@ -560,33 +535,6 @@ AdminSources App::Sources() {
   return sources;
 }
 
-Result<std::shared_ptr<ListeningSocket>> App::BindLocal(const ListenConfig& listener, ActivatedSockets& activated) const {
-  const auto path = listener.socket_path();
-  auto inherited = predecessor_ ? predecessor_->SocketOf(path) : nullptr;
-  if (!inherited) inherited = activated.TakeLocal(path);
-  if (inherited) return inherited;
-  return ListeningSocket::BindLocal(path, listener.socket_mode);
-}
-
-Result<bool> App::Bind() {
-  ActivatedSockets activated;
-  for (const auto& listener : config_->listeners) {
-    auto inherited = predecessor_ ? predecessor_->SocketOf(listener.address + ":" + std::to_string(listener.port)) : nullptr;
-    if (!inherited) inherited = activated.Take(listener.address, listener.port);
-    auto bound = inherited ? Result(std::move(inherited)) : ListeningSocket::Bind(listener.address, listener.port);
-    if (!bound) return Error{bound.error()};
-    sockets_.push_back({listener.name, std::move(*bound)});
-    if (listener.socket.empty()) continue;
-    auto local = BindLocal(listener, activated);
-    if (!local) return Error{local.error()};
-    sockets_.push_back({listener.name, std::move(*local)});
-  }
-  for (const auto& where : activated.Left())
-    Log(LogLevel::kWarn, "socket_not_used",
-        {{"where", where}, {"why", "no [[listen]] has this address and port, or this socket"}});
-  return true;
-}
-
 // What the consoles of all workers may see and do. A signal does it in the main thread, as an administrator's own would.
 void App::OpenConsoles() {
   console_.census = census_.get();
@@ -622,12 +570,13 @@ void App::OpenConsoles() {
 Result<bool> App::Start() {
   TellExposure(config_->path, values_);
   predecessor_ = Predecessor::FromEnvironment();
-  if (const auto bound = Bind(); !bound) return bound;
+  const auto inherit = [this](const std::string& where) { return predecessor_ ? predecessor_->SocketOf(where) : nullptr; };
+  if (const auto bound = sockets_.Bind(config_->listeners, inherit); !bound) return bound;
   if (predecessor_) {
     shared_.cancel_elsewhere = [this](std::uint32_t pid, const std::string& secret) { predecessor_->Cancel(pid, secret); };
     admin_waits_ = true;
   }
-  if (const auto tls = shared_.tls.Load(*config_); !tls) return Error{tls.error()};
+  if (const auto tls = certificates_.Load(*config_); !tls) return tls;
   if (!config_->cluster.state_file.empty()) {
     auto file = StateFile::Open(config_->cluster.state_file);
     if (!file) return Error{file.error()};
@@ -661,9 +610,8 @@ Result<bool> App::Start() {
     if (const auto port = admin_->Start(config_->admin.address, config_->admin.port); !port) return Error{port.error()};
   if (predecessor_) AwaitPrimary();
   for (const auto& worker : workers_)
-    if (const auto listening = worker->ListenOn(sockets_); !listening) return Error{listening.error()};
-  for (const auto& [name, socket] : sockets_)
-    if (const auto listening = socket->Listen(); !listening) return Error{listening.error()};
+    if (const auto listening = worker->ListenOn(sockets_.all()); !listening) return Error{listening.error()};
+  if (const auto listening = sockets_.Listen(); !listening) return listening;
   {
     const std::scoped_lock lock(mutex_);
     status_.accepting = true;
@@ -710,9 +658,7 @@ void App::Upgrade(const Command& command) {
   };
   if (getpid() == 1) return refuse("the end of process 1 is the end of its container");
   if (successor_) return refuse("one is under way");
-  std::vector<std::shared_ptr<ListeningSocket>> sockets;
-  for (const auto& [name, socket] : sockets_) sockets.push_back(socket);
-  auto started = Successor::Start(command, sockets, [this](std::uint32_t pid, std::string secret) {
+  auto started = Successor::Start(command, sockets_.WithoutNames(), [this](std::uint32_t pid, std::string secret) {
     workers_.front()->Post([this, pid, secret = std::move(secret)] { workers_.front()->RouteCancel(pid, secret); });
   });
   if (!started) return UpgradeFailed(started.error());
@@ -733,8 +679,7 @@ bool App::HandsOver() {
     return false;
   }
   Log(LogLevel::kInfo, "handing_over", {{"pid", successor_->pid()}});
-  for (const auto& [name, socket] : sockets_) socket->OwnFile(false);
-  sockets_.clear();
+  sockets_.LeaveToSuccessor();
   admin_->Stop();
   webhook_.Finish();  // the new process sees what happens from here on
   successor_->ReleaseAdmin();
@@ -750,9 +695,8 @@ bool App::HandsOver() {
 Result<App::Loaded> App::LoadAgain(bool dry_run) {
   auto file = LoadConfig(CurrentConfig()->path);
   if (!file) return Error{file.error()};
-  const auto lists = [](const Config& config) { return config.cluster.discovery.source != DiscoverySource::kProbe; };
-  auto members = lists(file_) && lists(*file) ? MembersAfter(members_, file_, *file) : MembersOf(*file);
-  auto config = lists(*file) ? WithMembers(*file, members) : *file;
+  auto members = listed_.MembersUnder(*file);
+  auto config = file->cluster.discovery.source == DiscoverySource::kProbe ? *file : WithMembers(*file, members);
   if (const auto admitted = Admit(config, dry_run); !admitted) return Error{admitted.error()};
   return Loaded{std::move(*file), std::move(members), std::move(config)};
 }
@@ -761,10 +705,7 @@ Result<bool> App::Admit(const Config& config, bool dry_run) {
   if (const auto server = prober_.WithoutPlace(config); !server.empty())
     return Error{"server \"" + server + "\": this process has known " + std::to_string(kMaxServers) +
                  " servers by name, and keeps a place for each as long as it runs; `waypost upgrade` begins with none"};
-  const auto tls = dry_run ? TlsInForce().Load(config) : shared_.tls.Load(config);
-  if (!tls) return Error{tls.error()};
-  SayNotLoaded(*tls);
-  return true;
+  return dry_run ? Certificates::Try(config) : certificates_.Load(config);
 }
 
 void App::TakeIn(Config config) {
@@ -825,14 +766,7 @@ ReloadReport App::LoadOnce(bool dry_run) {
       file.admin.port != old.admin.port || file.admin.socket != old.admin.socket || file.admin.address != old.admin.address ||
       file.workers != old.workers || file.cluster.state_file != old.cluster.state_file)
     Log(LogLevel::kWarn, "reload_partial", {{"kept", "listen, admin, workers and state_file need a restart"}});
-  file_ = std::move(loaded->file);
-  members_ = std::move(loaded->members);
-  if (const auto source = DiscoveryName(file_.cluster.discovery.source); source != status_.discovery.source) {
-    status_.discovery = {};
-    status_.discovery.source = source;
-    membership_.Missed();
-    discovery_error_.clear();
-  }
+  listed_.TakeFile(std::move(loaded->file), std::move(loaded->members));
   TakeIn(std::move(loaded->config));
   if (!ConfigureLog(config_->log))  // it stays as it is
     Log(LogLevel::kWarn, "log_not_opened", {{"file", config_->log.file}, {"error", std::strerror(errno)}});
@@ -843,92 +777,18 @@ ReloadReport App::LoadOnce(bool dry_run) {
   return report;
 }
 
-// --- servers that somebody else lists
-
-std::vector<KnownMember> App::KnownMembers() {
-  const auto view = CurrentView();
-  std::vector<KnownMember> known;
-  for (const Member& member : members_) {
-    known.push_back({member});
-    for (ServerId id = 0; view && id < view->servers.size(); ++id) {
-      const ServerView& server = view->servers[id];
-      if (server.name != member.name || server.removed) continue;
-      known.back().up = server.up;
-      known.back().primary = view->primary == id;
-      for (const auto& worker : workers_)
-        known.back().in_use |=
-            worker->metrics().Read(Gauge::kServerConnections, id, static_cast<LabelIndex>(ServerConnState::kActive)) > 0;
-    }
-  }
-  return known;
-}
-
-void App::OnList(const Result<FoundList>& list) {
-  const std::scoped_lock one(reload_mutex_);
-  if (file_.cluster.discovery.source == DiscoverySource::kProbe) return;  // since a moment ago
-  if (!list) {
-    membership_.Missed();
-    return TellDiscovery(list, list.error(), "");
-  }
-  auto decision = membership_.Follow(list->servers, KnownMembers(), file_.drain_timeout, Clock::now());
-  if (decision.changed) decision.refused = TakeMembers(decision.members, list->from);
-  TellDiscovery(list, std::move(decision.refused), std::move(decision.contradiction));
-}
-
-std::string App::TakeMembers(const std::vector<Member>& members, const std::string& from) {
-  auto config = WithMembers(file_, members);
-  if (const auto admitted = Admit(config, false); !admitted) return admitted.error();
-  const auto tell = [&](const std::string& server, const std::string& what) {
-    Log(LogLevel::kInfo, "server_listed",
-        {{"server", server}, {"what", what}, {"source", DiscoveryName(file_.cluster.discovery.source)}, {"from", from}});
-    events_.Add("server_listed", "info", server + " is " + what + ": the list of " + from, server);
-  };
-  const auto in = [](const std::vector<Member>& all, const Member& one) {
-    return std::ranges::find(all, one.name, &Member::name);
-  };
-  for (const Member& before : members_)
-    if (in(members, before) == members.end()) tell(before.name, "removed");
-  for (const Member& now : members) {
-    const auto before = in(members_, now);
-    if (before == members_.end()) tell(now.name, "added");
-    else if (now.draining && !before->draining) tell(now.name, "drained");
-    else if (!now.draining && before->draining) tell(now.name, "kept");
-  }
-  members_ = members;
-  const std::scoped_lock lock(mutex_);
-  TakeIn(std::move(config));
-  return "";
-}
-
-// A fault is told when a second look finds one: at first the servers may not have been asked yet.
-void App::TellDiscovery(const Result<FoundList>& list, std::string error, std::string contradiction) {
-  const auto source = DiscoveryName(file_.cluster.discovery.source);
-  const std::scoped_lock lock(mutex_);
-  auto& status = status_.discovery;
-  const auto told = discovery_error_.empty() ? "" : error;
-  if (!told.empty() && told != status.error) {
-    Log(LogLevel::kWarn, "discovery_failed", {{"source", source}, {"error", error}});
-    events_.Add("discovery_failed", "warning", "the servers stay as they are: " + error);
-  }
-  if (!contradiction.empty() && contradiction != status.contradiction) {
-    Log(LogLevel::kWarn, "discovery_contradicts", {{"source", source}, {"why", contradiction}});
-    events_.Add("discovery_contradicts", "warning", contradiction);
-  }
-  if (error.empty() && !status.error.empty()) Log(LogLevel::kInfo, "discovery_works", {{"source", source}});
-  status.error = told;
-  discovery_error_ = std::move(error);
-  if (!list) return;
-  status.contradiction = std::move(contradiction);
-  status.from = list->from;
-  status.listed = list->servers.size();
-  status.at = std::chrono::system_clock::now();
+// Something of a client is under way there.
+bool App::InUse(ServerId id) const {
+  return std::ranges::any_of(workers_, [id](const auto& worker) {
+    return worker->metrics().Read(Gauge::kServerConnections, id, static_cast<LabelIndex>(ServerConnState::kActive)) > 0;
+  });
 }
 
 void App::Drain(bool at_once) {
   const std::scoped_lock lock(mutex_);
   status_.draining = true;
   status_.accepting = false;
-  sockets_.clear();
+  sockets_.Close();
   for (const auto& worker : workers_) worker->Drain(at_once);
 }
 
