@@ -1,6 +1,5 @@
 #include "core/admin/webhook.h"
 
-#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -75,49 +74,46 @@ Webhook::~Webhook() { Stop(); }
 
 void Webhook::Configure(const AdminConfig& config) {
   {
-    const std::scoped_lock lock(mutex_);
+    const auto lock = thread_.guard();
     if (url_ == config.webhook && token_ == config.webhook_token) return;
     url_ = config.webhook;
     token_ = config.webhook_token;
     ++configured_;
-    if (!url_.empty() && !thread_.joinable() && !ends_) thread_ = std::thread([this] { Run(); });
   }
-  came_.notify_one();
+  if (!config.webhook.empty()) thread_.Start([this](ServiceThread::Lock& lock) { Run(lock); });
+  thread_.Wake();
 }
 
 void Webhook::Offer(const AdminEvent& event) {
   if (!IsImportant(event)) return;
   {
-    const std::scoped_lock lock(mutex_);
-    if (url_.empty() || ends_) return;
+    const auto lock = thread_.guard();
+    if (url_.empty() || thread_.stopping()) return;
     waiting_.push_back(event);
     if (waiting_.size() > options_.waiting) {
       Lose(waiting_.front(), "too many events wait");
       waiting_.pop_front();
     }
   }
-  came_.notify_one();
+  thread_.Wake();
 }
 
 void Webhook::Finish() {
   {
-    const std::scoped_lock lock(mutex_);
-    if (!ends_) ends_at_ = Clock::now() + options_.last_words;
-    ends_ = true;
+    const auto lock = thread_.guard();
+    if (ends_at_ == TimePoint::max()) ends_at_ = Clock::now() + options_.last_words;
   }
-  came_.notify_one();
+  thread_.AskToEnd();
 }
 
 void Webhook::Stop() {
   Finish();
-  if (thread_.joinable()) thread_.join();
+  thread_.Stop();
 }
 
-void Webhook::Run() {
-  pthread_setname_np(pthread_self(), "waypost-webhook");
-  std::unique_lock lock(mutex_);
+void Webhook::Run(ServiceThread::Lock& lock) {
   for (;;) {
-    came_.wait(lock, [this] { return ends_ || !waiting_.empty(); });
+    thread_.Sleep(lock, [this] { return !waiting_.empty(); });
     if (waiting_.empty()) return;
     const auto event = std::move(waiting_.front());
     waiting_.pop_front();
@@ -126,17 +122,17 @@ void Webhook::Run() {
 }
 
 // Held when it begins and when it ends, but not while it waits.
-void Webhook::Deliver(std::unique_lock<std::mutex>& lock, const AdminEvent& event) {
+void Webhook::Deliver(ServiceThread::Lock& lock, const AdminEvent& event) {
   const auto document = WebhookDocument(event);
   auto pause = options_.pause;
   for (unsigned attempt = 1;; ++attempt, pause *= 2) {
     auto limit = options_.limit;
-    if (ends_) limit = std::min(limit, std::chrono::duration_cast<milliseconds>(ends_at_ - Clock::now()));
+    if (thread_.stopping()) limit = std::min(limit, std::chrono::duration_cast<milliseconds>(ends_at_ - Clock::now()));
     if (limit.count() <= 0) return Lose(event, "Waypost ends");
     if (url_.empty()) return Lose(event, "the webhook was switched off");
     const auto url = url_, token = token_;
     const auto configured = configured_;
-    const bool last = ends_ || attempt >= options_.attempts;
+    const bool last = thread_.stopping() || attempt >= options_.attempts;
     lock.unlock();
     const auto outcome = Post(url, token, document, limit);
     lock.lock();
@@ -145,7 +141,7 @@ void Webhook::Deliver(std::unique_lock<std::mutex>& lock, const AdminEvent& even
       return;
     }
     if (last || (outcome.hopeless && configured == configured_)) return Lose(event, outcome.error);
-    came_.wait_for(lock, pause, [&] { return ends_ || configured != configured_; });
+    thread_.SleepFor(lock, pause, [&] { return configured != configured_; });
   }
 }
 

@@ -3,15 +3,13 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
-#include <mutex>
 #include <string>
 #include <string_view>
-#include <thread>
 
 #include "core/admin/events.h"
+#include "core/base/service_thread.h"
 #include "core/base/time.h"
 #include "core/config/config.h"
 
@@ -56,20 +54,19 @@ class Webhook {
   [[nodiscard]] Counts counts() const { return {sent_, lost_}; }
 
  private:
-  void Run();
-  void Deliver(std::unique_lock<std::mutex>& lock, const AdminEvent& event);
+  void Run(ServiceThread::Lock& lock);
+  void Deliver(ServiceThread::Lock& lock, const AdminEvent& event);
   void Lose(const AdminEvent& event, std::string_view error);
 
   const WebhookOptions options_;
-  std::mutex mutex_;
-  std::condition_variable came_;
+  // Under its guard.
   std::string url_, token_;
   std::uint64_t configured_ = 0;  // counts up
   std::deque<AdminEvent> waiting_;
-  bool ends_ = false;
-  TimePoint ends_at_{};
-  std::thread thread_;
+  TimePoint ends_at_ = TimePoint::max();
+
   std::atomic<std::uint64_t> sent_{0}, lost_{0};
+  ServiceThread thread_{"waypost-webhook"};
 };
 
 }  // namespace waypost

@@ -1,14 +1,12 @@
 #include "core/catalog/keeper.h"
 
 #include <algorithm>
-#include <condition_variable>
 #include <map>
-#include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/base/service_thread.h"
 #include "core/catalog/loader.h"
 #include "core/cluster/control_query.h"
 
@@ -35,33 +33,23 @@ class CatalogKeeper::Loop {
         publish_(std::move(publish)),
         gone_(std::move(gone)),
         config_(std::move(config)) {}
-  ~Loop() { Stop(); }
+  ~Loop() = default;
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
   void Start() {
-    if (thread_.joinable()) return;
-    stopping_ = false;
-    thread_ = std::thread([this] { Run(); });
+    thread_.Start([this](ServiceThread::Lock& lock) { Run(lock); });
   }
 
-  void Stop() {
-    if (!thread_.joinable()) return;
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_all();
-    thread_.join();
-  }
+  void Stop() { thread_.Stop(); }
 
   void Reload(ConfigSnapshot config) {
-    const std::lock_guard lock(mutex_);
+    const auto lock = thread_.guard();
     config_ = std::move(config);
   }
 
   CatalogFailures Failures() const {
-    const std::lock_guard lock(mutex_);
+    const auto lock = thread_.guard();
     CatalogFailures failures;
     for (const auto& [database, entry] : databases_)
       if (entry.failures > 0 && !entry.gone) failures.emplace_back(database, entry.error);
@@ -69,13 +57,13 @@ class CatalogKeeper::Loop {
   }
 
   std::optional<CatalogLoad> Loading() const {
-    const std::lock_guard lock(mutex_);
+    const auto lock = thread_.guard();
     return loading_;
   }
 
   void Request(std::string_view database) {
     {
-      const std::lock_guard lock(mutex_);
+      const auto lock = thread_.guard();
       auto at = databases_.find(database);
       if (at == databases_.end()) {
         MakeRoom();
@@ -84,11 +72,11 @@ class CatalogKeeper::Loop {
       at->second.asked = Clock::now();
       at->second.due = std::min(at->second.due, std::max(at->second.asked, at->second.tried + kMinGap));
     }
-    wake_.notify_all();
+    thread_.Wake();
   }
 
   void Forget(std::string_view database) {
-    const std::lock_guard lock(mutex_);
+    const auto lock = thread_.guard();
     if (const auto at = databases_.find(database); at != databases_.end()) databases_.erase(at);
   }
 
@@ -113,21 +101,20 @@ class CatalogKeeper::Loop {
                                       [](const auto& a, const auto& b) { return a.second.asked < b.second.asked; }));
   }
 
-  void Run() {
-    std::unique_lock lock(mutex_);
-    while (!stopping_) {
+  void Run(ServiceThread::Lock& lock) {
+    while (!thread_.stopping()) {
       const auto next = std::min_element(databases_.begin(), databases_.end(),
                                          [](const auto& a, const auto& b) { return a.second.due < b.second.due; });
       const TimePoint now = Clock::now();
       if (next == databases_.end() || next->second.due > now) {
         // By value: what is waited for may be forgotten meanwhile.
         const TimePoint until = next == databases_.end() ? now + kRefresh : std::min(next->second.due, now + kRefresh);
-        wake_.wait_until(lock, until);
+        thread_.Doze(lock, until - now);
         continue;
       }
       const View view = view_();
       if (!view || !view->primary) {
-        wake_.wait_for(lock, kNoPrimaryRetry);
+        thread_.Doze(lock, kNoPrimaryRetry);
         continue;
       }
       // Set before loading: a request during the load makes another.
@@ -216,13 +203,11 @@ class CatalogKeeper::Loop {
   const std::function<std::uint64_t()> clock_;
   const Publish publish_;
   const Gone gone_;
-  mutable std::mutex mutex_;  // guards all below but the thread
-  std::condition_variable wake_;
+  // Under its guard.
   ConfigSnapshot config_;
   Databases databases_;
   std::optional<CatalogLoad> loading_;
-  bool stopping_ = false;
-  std::thread thread_;
+  ServiceThread thread_{"waypost-catalog"};
 };
 
 CatalogKeeper::CatalogKeeper(ConfigSnapshot config, std::function<View()> view, std::function<std::uint64_t()> clock,

@@ -1,14 +1,9 @@
 #include "core/cluster/discovery.h"
 
-#include <pthread.h>
-
 #include <algorithm>
-#include <atomic>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
 #include <utility>
 
+#include "core/base/service_thread.h"
 #include "core/cluster/patroni.h"
 #include "core/cluster/repmgr.h"
 
@@ -37,50 +32,41 @@ class Discovery::Loop {
  public:
   Loop(ConfigSnapshot config, std::function<View()> view, OnList on_list)
       : view_(std::move(view)), on_list_(std::move(on_list)), config_(std::move(config)) {}
-  ~Loop() { Stop(); }
+  ~Loop() = default;
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
   void Start() {
-    thread_ = std::thread([this] { Run(); });
+    thread_.Start([this](ServiceThread::Lock& lock) { Run(lock); });
   }
 
-  void Stop() {
-    if (!thread_.joinable()) return;
-    {
-      const std::scoped_lock lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_all();
-    thread_.join();
-  }
+  void Stop() { thread_.Stop(); }
 
   void Reload(ConfigSnapshot config) {
     {
-      const std::scoped_lock lock(mutex_);
+      const auto lock = thread_.guard();
       if (!SameSource(config->cluster.discovery, config_->cluster.discovery)) at_once_ = true;
       config_ = std::move(config);
     }
-    wake_.notify_all();
+    thread_.Wake();
   }
 
  private:
-  void Run() {
-    pthread_setname_np(pthread_self(), "waypost-found");
-    for (std::unique_lock lock(mutex_); !stopping_;) {
+  void Run(ServiceThread::Lock& lock) {
+    while (!thread_.stopping()) {
       at_once_ = false;
       const auto config = config_;
-      const auto due = [this] { return stopping_ || at_once_; };
+      const auto due = [this] { return at_once_; };
       if (config->cluster.discovery.source == DiscoverySource::kProbe) {
-        wake_.wait(lock, due);
+        thread_.Sleep(lock, due);
         continue;
       }
       lock.unlock();
       const auto list = Look(*config);
-      if (!stopping_) on_list_(list);
+      if (!thread_.stopping()) on_list_(list);
       const auto interval = config->cluster.discovery.interval;
       lock.lock();
-      wake_.wait_for(lock, list ? interval : std::min(interval, kRetry), due);
+      thread_.SleepFor(lock, list ? interval : std::min(interval, kRetry), due);
     }
   }
 
@@ -100,7 +86,7 @@ class Discovery::Loop {
   Result<FoundList> LookAtPatroni(const DiscoveryConfig& discovery) {
     const auto& urls = discovery.patroni_urls;
     std::string errors;
-    for (std::size_t i = 0; i < urls.size() && !stopping_; ++i) {
+    for (std::size_t i = 0; i < urls.size() && !thread_.stopping(); ++i) {
       const auto& url = urls[(answered_ + i) % urls.size()];
       auto list = AskPatroni(url, discovery.patroni_ca);
       if (list) {
@@ -114,13 +100,10 @@ class Discovery::Loop {
 
   const std::function<View()> view_;
   const OnList on_list_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::atomic<bool> stopping_{false};  // set under mutex_
-  bool at_once_ = false;               // under mutex_
-  ConfigSnapshot config_;              // under mutex_
-  std::size_t answered_ = 0;           // index in patroni_urls; the thread's only
-  std::thread thread_;
+  bool at_once_ = false;      // under its guard
+  ConfigSnapshot config_;     // under its guard
+  std::size_t answered_ = 0;  // index in patroni_urls; the thread's only
+  ServiceThread thread_{"waypost-found"};
 };
 
 Discovery::Discovery(ConfigSnapshot config, std::function<View()> view, OnList on_list)

@@ -11,19 +11,12 @@ constexpr seconds kRetryAfter{1};
 
 }  // namespace
 
-StateKeeper::StateKeeper(StateFile file) : file_(std::move(file)), thread_([this] { Run(); }) {}
-
-StateKeeper::~StateKeeper() {
-  {
-    const std::scoped_lock lock(mutex_);
-    stopping_ = true;
-  }
-  changed_.notify_all();
-  thread_.join();
+StateKeeper::StateKeeper(StateFile file) : file_(std::move(file)) {
+  thread_.Start([this](ServiceThread::Lock& lock) { Run(lock); });
 }
 
 std::optional<SavedState> StateKeeper::Reread() {
-  const std::scoped_lock lock(mutex_);
+  const auto lock = thread_.guard();
   if (writing_ || wanted_) return std::nullopt;
   if (const auto read = file_.Read(); !read) {
     Log(LogLevel::kError, "state_not_read", {{"error", read.error()}});
@@ -33,21 +26,20 @@ std::optional<SavedState> StateKeeper::Reread() {
 }
 
 void StateKeeper::Save(const SavedState& state, milliseconds patience) {
-  std::unique_lock lock(mutex_);
+  auto lock = thread_.guard();
   wanted_ = state;
-  changed_.notify_all();
-  changed_.wait_for(lock, patience, [&] { return !wanted_ && !writing_; });
+  thread_.Wake();
+  written_.wait_for(lock, patience, [&] { return !wanted_ && !writing_; });
 }
 
 bool StateKeeper::up_to_date() const {
-  const std::scoped_lock lock(mutex_);
+  const auto lock = thread_.guard();
   return !wanted_ && !writing_;
 }
 
-void StateKeeper::Run() {
-  std::unique_lock lock(mutex_);
+void StateKeeper::Run(ServiceThread::Lock& lock) {
   for (;;) {
-    changed_.wait(lock, [&] { return stopping_ || wanted_; });
+    thread_.Sleep(lock, [this] { return wanted_.has_value(); });
     if (!wanted_) return;
     const auto state = *std::exchange(wanted_, std::nullopt);
     writing_ = true;
@@ -60,10 +52,10 @@ void StateKeeper::Run() {
     lock.lock();
     writing_ = false;
     if (!done && !wanted_) wanted_ = state;
-    changed_.notify_all();
+    written_.notify_all();
     if (done) continue;
-    changed_.wait_for(lock, kRetryAfter, [&] { return stopping_; });
-    if (stopping_) return;
+    thread_.SleepFor(lock, kRetryAfter, [] { return false; });
+    if (thread_.stopping()) return;
   }
 }
 

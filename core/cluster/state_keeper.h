@@ -3,11 +3,10 @@
 #pragma once
 
 #include <condition_variable>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 
+#include "core/base/service_thread.h"
 #include "core/base/time.h"
 #include "core/cluster/state_file.h"
 
@@ -16,7 +15,7 @@ namespace waypost {
 class StateKeeper {
  public:
   explicit StateKeeper(StateFile file);
-  ~StateKeeper();  // waits for a write that is under way
+  ~StateKeeper() = default;  // waits for a write that is under way
   StateKeeper(const StateKeeper&) = delete;
   StateKeeper& operator=(const StateKeeper&) = delete;
 
@@ -28,16 +27,16 @@ class StateKeeper {
   [[nodiscard]] bool up_to_date() const;
 
  private:
-  void Run();
+  void Run(ServiceThread::Lock& lock);
 
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  StateFile file_;                    // under mutex_, but for the writing itself
-  std::optional<SavedState> wanted_;  // under mutex_: not on disk yet
-  bool writing_ = false;              // under mutex_
-  bool stopping_ = false;             // under mutex_
-  std::string error_;                 // of the last attempt; the thread's only
-  std::thread thread_;
+  // Under its guard.
+  std::condition_variable written_;   // or it could not be
+  StateFile file_;                    // but for the writing itself
+  std::optional<SavedState> wanted_;  // not on disk yet
+  bool writing_ = false;
+
+  std::string error_;  // of the last attempt; the thread's only
+  ServiceThread thread_{"waypost-state"};
 };
 
 }  // namespace waypost

@@ -3,19 +3,17 @@
 #include <libpq-fe.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <deque>
 #include <iterator>
 #include <map>
-#include <mutex>
 #include <optional>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "core/base/log.h"
 #include "core/base/result.h"
+#include "core/base/service_thread.h"
 #include "core/cluster/control_link.h"
 #include "core/cluster/control_query.h"
 #include "parser/wire/scram.h"
@@ -67,26 +65,18 @@ class Verifiers::Loop {
  public:
   Loop(ConfigSnapshot config, std::function<View()> view, OnFound found)
       : view_(std::move(view)), found_(std::move(found)), config_(std::move(config)) {}
-  ~Loop() { Stop(); }
+  ~Loop() = default;
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
   void Start() {
-    thread_ = std::thread([this] { Run(); });
+    thread_.Start([this](ServiceThread::Lock& lock) { Run(lock); });
   }
 
-  void Stop() {
-    if (!thread_.joinable()) return;
-    {
-      const std::scoped_lock lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_all();
-    thread_.join();
-  }
+  void Stop() { thread_.Stop(); }
 
   void Reload(ConfigSnapshot config) {
-    const std::scoped_lock lock(mutex_);
+    const auto lock = thread_.guard();
     config_ = std::move(config);
     asked_.clear();
     reconnect_ = true;
@@ -94,7 +84,7 @@ class Verifiers::Loop {
 
   bool Ask(const std::string& name, Done done) {
     const auto user = name.substr(0, kMaxNameBytes);
-    std::unique_lock lock(mutex_);
+    auto lock = thread_.guard();
     const auto known = asked_.find(user);
     if (known != asked_.end() && Clock::now() - known->second < kFresh) return true;
     if (callers_ >= kMaxWaiting) {
@@ -107,18 +97,15 @@ class Verifiers::Loop {
     if (others.empty()) queue_.push_back(user);
     others.push_back(std::move(done));
     lock.unlock();
-    wake_.notify_all();
+    thread_.Wake();
     return false;
   }
 
  private:
-  void Run() {
-    std::unique_lock lock(mutex_);
-    while (!stopping_) {
-      if (queue_.empty()) {
-        wake_.wait(lock);
-        continue;
-      }
+  void Run(ServiceThread::Lock& lock) {
+    for (;;) {
+      thread_.Sleep(lock, [this] { return !queue_.empty(); });
+      if (thread_.stopping()) return;
       const auto user = std::move(queue_.front());
       queue_.pop_front();
       if (std::exchange(reconnect_, false)) link_.Close();
@@ -203,18 +190,17 @@ class Verifiers::Loop {
 
   const std::function<View()> view_;
   const OnFound found_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stopping_ = false;
+  // Under its guard.
   bool reconnect_ = false;
   ConfigSnapshot config_;
   std::unordered_map<std::string, TimePoint> asked_;
   std::map<std::string, std::vector<Done>> waiting_;
   std::deque<std::string> queue_;  // the names in waiting_, the first come first
   std::size_t callers_ = 0;        // of all of them
-  ControlLink link_{kTimeout};     // the thread's
+  // The thread's.
+  ControlLink link_{kTimeout};
   std::string connected_to_;
-  std::thread thread_;
+  ServiceThread thread_{"waypost-auth"};
 };
 
 Verifiers::Verifiers(ConfigSnapshot config, std::function<View()> view, OnFound found)

@@ -1,7 +1,5 @@
 #include "core/observe/span_exporter.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -45,44 +43,38 @@ std::size_t SpansOf(const std::vector<TracedStatement>& statements) {
 
 SpanExporter::~SpanExporter() {
   {
-    const std::scoped_lock lock(mutex_);
+    const auto lock = thread_.guard();
     pending_.clear();
   }
   Stop();
 }
 
 void SpanExporter::Configure(const TracingConfig& config) {
-  const std::scoped_lock lock(mutex_);
-  config_ = config;
-  if (!config_.endpoint.empty() && !thread_.joinable() && !ends_) thread_ = std::thread([this] { Run(); });
+  {
+    const auto lock = thread_.guard();
+    config_ = config;
+  }
+  if (!config.endpoint.empty()) thread_.Start([this](ServiceThread::Lock& lock) { Run(lock); });
 }
 
 void SpanExporter::Offer(TracedStatement statement) {
-  const std::scoped_lock lock(mutex_);
+  const auto lock = thread_.guard();
   if (pending_.size() >= kMaxPending || config_.endpoint.empty()) {
     lost_ += waypost::SpansOf(statement);
     return;
   }
   pending_.push_back(std::move(statement));
-  if (pending_.size() == kMany) came_.notify_one();
+  if (pending_.size() == kMany) thread_.Wake();
 }
 
-void SpanExporter::Stop() {
-  {
-    const std::scoped_lock lock(mutex_);
-    ends_ = true;
-  }
-  came_.notify_one();
-  if (thread_.joinable()) thread_.join();
-}
+void SpanExporter::Stop() { thread_.Stop(); }
 
-void SpanExporter::Run() {
-  pthread_setname_np(pthread_self(), "waypost-trace");
-  for (std::unique_lock lock(mutex_);;) {
-    came_.wait_for(lock, kGather, [this] { return ends_ || pending_.size() >= kMany; });
+void SpanExporter::Run(ServiceThread::Lock& lock) {
+  for (;;) {
+    thread_.SleepFor(lock, kGather, [this] { return pending_.size() >= kMany; });
     const auto statements = std::exchange(pending_, {});
     const auto config = config_;
-    const bool last = ends_;
+    const bool last = thread_.stopping();
     lock.unlock();
     if (!statements.empty()) Send(statements, config);
     if (last) return;

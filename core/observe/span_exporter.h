@@ -3,13 +3,11 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "core/base/service_thread.h"
 #include "core/config/config.h"
 #include "core/observe/trace.h"
 
@@ -40,16 +38,13 @@ class SpanExporter {
   [[nodiscard]] Counts counts() const { return {sent_, lost_}; }
 
  private:
-  void Run();
+  void Run(ServiceThread::Lock& lock);
   void Send(const std::vector<TracedStatement>& statements, const TracingConfig& config);
 
-  std::mutex mutex_;
-  std::condition_variable came_;
-  TracingConfig config_;
-  std::vector<TracedStatement> pending_;
-  bool ends_ = false;
-  std::thread thread_;
+  TracingConfig config_;                  // under its guard
+  std::vector<TracedStatement> pending_;  // under its guard
   std::atomic<std::uint64_t> sent_{0}, lost_{0};
+  ServiceThread thread_{"waypost-trace"};
 };
 
 }  // namespace waypost

@@ -1,7 +1,5 @@
 #include "core/session/sql_reader.h"
 
-#include <pthread.h>
-
 #include <memory>
 #include <utility>
 
@@ -29,30 +27,19 @@ ReadText LookInto(SqlQuestion question) {
 
 }  // namespace
 
-SqlReader::~SqlReader() {
-  {
-    const std::scoped_lock lock(mutex_);
-    ends_ = true;
-  }
-  wake_.notify_one();
-  if (thread_.joinable()) thread_.join();
-}
-
 void SqlReader::Read(SqlQuestion question) {
   {
-    const std::scoped_lock lock(mutex_);
+    const auto lock = thread_.guard();
     task_ = std::move(question);
   }
-  if (!thread_.joinable()) thread_ = std::thread([this] { Run(); });
-  wake_.notify_one();
+  thread_.Start([this](ServiceThread::Lock& lock) { Run(lock); });
+  thread_.Wake();
 }
 
-void SqlReader::Run() {
-  pthread_setname_np(pthread_self(), "waypost-sql");
-  std::unique_lock lock(mutex_);
+void SqlReader::Run(ServiceThread::Lock& lock) {
   for (;;) {
-    wake_.wait(lock, [this] { return ends_ || task_; });
-    if (ends_) return;
+    thread_.Sleep(lock, [this] { return task_.has_value(); });
+    if (thread_.stopping()) return;
     auto task = *std::exchange(task_, std::nullopt);
     lock.unlock();
     done_(LookInto(std::move(task)));

@@ -3,15 +3,13 @@
 // session, so that nothing piles up here.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 
+#include "core/base/service_thread.h"
 #include "core/config/config.h"
 #include "parser/catalog/catalog.h"
 #include "parser/catalog/search_path.h"
@@ -37,7 +35,7 @@ class SqlReader {
  public:
   // `done` is called on the reader's thread.
   explicit SqlReader(std::function<void(ReadText)> done) : done_(std::move(done)) {}
-  ~SqlReader();
+  ~SqlReader() = default;
   SqlReader(const SqlReader&) = delete;
   SqlReader& operator=(const SqlReader&) = delete;
 
@@ -45,14 +43,11 @@ class SqlReader {
   void Read(SqlQuestion question);
 
  private:
-  void Run();
+  void Run(ServiceThread::Lock& lock);
 
   std::function<void(ReadText)> done_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::optional<SqlQuestion> task_;
-  bool ends_ = false;
-  std::thread thread_;  // from the first text on
+  std::optional<SqlQuestion> task_;  // under its guard
+  ServiceThread thread_{"waypost-sql"};  // from the first text on
 };
 
 }  // namespace waypost
