@@ -28,6 +28,13 @@ SettingSet WithoutName(const SettingSet& set, std::string_view name) {
   return left;
 }
 
+// What RESET ALL and DISCARD ALL leave of settings with a dot that were set since the start: their names.
+void AppendPlaceholders(const SettingSet& set, const SettingSet& startup, SettingSet& out) {
+  for (const auto& setting : set)
+    if (LeavesPlaceholder(setting.name) && FindSetting(startup, setting.name) == nullptr)
+      out.push_back(Placeholder(setting.name));
+}
+
 // Without a role, if none was asked for at start-up: then no role is what there is.
 SettingSet WithoutRole(const SettingSet& set, const SettingSet& startup) {
   auto left = WithoutName(set, kRole);
@@ -49,9 +56,14 @@ Settings AfterEffect(SettingTable& table, const Settings& set, const SettingEffe
         if (IsWho(setting.name)) all.push_back(setting);
       for (const auto& setting : *startup)
         if (!IsWho(setting.name)) all.push_back(setting);
+      AppendPlaceholders(*set, *startup, all);
       return table.Intern(std::move(all));
     }
-    case Kind::kDiscardAll: return startup;
+    case Kind::kDiscardAll: {
+      SettingSet names;
+      AppendPlaceholders(*set, *startup, names);
+      return names.empty() ? startup : table.Filled(table.Intern(std::move(names)), startup);
+    }
     case Kind::kSetLocal:
     case Kind::kResetLocal:
     case Kind::kUnknownLocal:
@@ -83,7 +95,9 @@ Settings AfterEffects(SettingTable& table, const Settings& set, std::span<const 
       changes.push_back({name, effect.sql});
     } else if (effect.kind == Kind::kReset) {
       const auto* initial = FindSetting(*startup, name);
-      changes.push_back({name, initial != nullptr ? std::optional(initial->sql) : std::nullopt});
+      if (initial != nullptr) changes.push_back({name, initial->sql});
+      else if (LeavesPlaceholder(name)) changes.push_back({name, Placeholder(name).sql});
+      else changes.push_back({name, std::nullopt});
     }
   }
   return table.With(set, changes);
@@ -95,6 +109,7 @@ void SessionSettings::Start(Settings startup) {
   startup_ = std::move(startup);
   now_ = begun_ = {startup_, table_.None()};
   saved_.clear();
+  named_.clear();
   Changed();
 }
 
@@ -109,11 +124,29 @@ std::string SessionSettings::LocalReset(std::string_view name) const {
 
 void SessionSettings::ResetLocal(std::string_view name) { SetLocal(name, LocalReset(name)); }
 
+// What the session knows already, it knows behind the transaction too.
+void SessionSettings::Named(std::string_view name) {
+  if (!LeavesPlaceholder(name) || named_.size() >= kMaxPlaceholders || FindSetting(*begun_.session, name) != nullptr) return;
+  if (std::find(named_.begin(), named_.end(), name) == named_.end()) named_.emplace_back(name);
+}
+
+// The transaction has ended, whichever way: what was named in it and is not set now is known.
+void SessionSettings::KeepNames() {
+  for (auto* session : {&now_.session, &begun_.session}) {
+    SettingSet names;
+    for (const auto& name : named_)
+      if (FindSetting(**session, name) == nullptr) names.push_back(Placeholder(name));
+    if (!names.empty()) *session = table_.Filled(*session, table_.Intern(std::move(names)));
+  }
+  named_.clear();
+}
+
 void SessionSettings::ApplyAll(std::span<const SettingEffect> effects) {
   if (effects.size() == 1) return Apply(effects.front());
   std::vector<SettingChange> changes;
   for (const auto& effect : effects) {
     const auto name = CanonicalSetting(effect.name);
+    Named(name);
     if (effect.kind == Kind::kSetLocal) changes.push_back({name, AsSession(effect.sql)});
     else if (effect.kind == Kind::kResetLocal) changes.push_back({name, LocalReset(name)});
     else if (effect.kind == Kind::kUnknownLocal) changes.push_back({name, std::string()});
@@ -126,6 +159,7 @@ void SessionSettings::ApplyAll(std::span<const SettingEffect> effects) {
 
 void SessionSettings::Apply(const SettingEffect& effect) {
   const auto name = CanonicalSetting(effect.name);
+  Named(name);
   switch (effect.kind) {
     case Kind::kSet:
     case Kind::kReset:
@@ -166,18 +200,20 @@ void SessionSettings::Adopt(Settings session) {
 
 void SessionSettings::Commit() {
   saved_.clear();
-  if (!now_.local->empty()) EndLocal();
+  EndLocal();
   begun_ = now_;
 }
 
 void SessionSettings::RollBack() {
   saved_.clear();
+  KeepNames();
   now_ = begun_;
   Changed();
 }
 
 void SessionSettings::EndLocal() {
-  if (now_.local->empty()) return;
+  if (!EndChanges()) return;
+  KeepNames();
   now_.local = table_.None();
   Changed();
 }

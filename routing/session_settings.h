@@ -2,6 +2,8 @@
 // holds for the session, what holds only for the transaction (SET LOCAL), and both as they were at each savepoint.
 // Pure; one per session.
 //
+// A name with a dot that was touched stays known, be it in a transaction that was rolled back: see Placeholder().
+//
 // Source: src/backend/utils/misc/README and AtEOXact_GUC() in guc.c of PostgreSQL. A SET overrides an earlier SET LOCAL of
 // the same transaction; RELEASE keeps what holds; ROLLBACK TO and ROLLBACK bring back what held before.
 #pragma once
@@ -47,6 +49,8 @@ class SessionSettings {
   [[nodiscard]] const Settings& parsing() const { return parsing_; }
   // Something is set only for this transaction.
   [[nodiscard]] bool has_local() const { return !now_.local->empty(); }
+  // Its end changes something: what is set only for it, or a name that is new.
+  [[nodiscard]] bool EndChanges() const { return has_local() || !named_.empty(); }
 
   // A statement with this effect succeeded.
   void Apply(const SettingEffect& effect);
@@ -59,7 +63,7 @@ class SessionSettings {
   void Commit();
   // All of the transaction is undone.
   void RollBack();
-  // The transaction has ended: what held only for it is gone.
+  // The transaction has ended: what held only for it is gone, but for the names.
   void EndLocal();
   void Save(std::string savepoint);
   // False: there is no savepoint of that name.
@@ -82,12 +86,15 @@ class SessionSettings {
   void Changed();
   void SetLocal(std::string_view name, std::string sql);
   void ResetLocal(std::string_view name);
+  void Named(std::string_view name);
+  void KeepNames();
   [[nodiscard]] std::size_t Find(std::string_view savepoint) const;
 
   SettingTable& table_;
   Settings startup_;
   Level now_, begun_;
   std::vector<std::pair<std::string, Level>> saved_;
+  std::vector<std::string> named_;  // in this transaction, of those that leave a placeholder; each once, and a bound of them
   Settings effective_, parsing_;
 };
 

@@ -48,12 +48,29 @@ std::size_t HashOf(const SettingSet& set) {
   return all;
 }
 
+// Of what is known by its name alone, no more than a bound: a set is sorted, so that equal sets stay equal.
+void BoundPlaceholders(SettingSet& set) {
+  std::size_t kept = 0;
+  std::erase_if(set, [&](const Setting& setting) { return IsPlaceholder(setting) && ++kept > kMaxPlaceholders; });
+}
+
 void Add(std::string& sql, const std::string& statement) {
   if (!sql.empty()) sql += ';';
   sql += statement;
 }
 
+constexpr std::string_view kResetQuoted = "RESET \"";
+
 }  // namespace
+
+bool LeavesPlaceholder(std::string_view name) {
+  constexpr std::size_t kLongest = 63 + 1 + 63;  // two identifiers
+  return name.size() <= kLongest && name.find('.') != std::string_view::npos;
+}
+
+Setting Placeholder(std::string_view name) { return {std::string(name), ResetSql(std::string(name))}; }
+
+bool IsPlaceholder(const Setting& setting) { return setting.sql.starts_with(kResetQuoted); }
 
 std::size_t BytesOf(const SettingSet& set) {
   std::size_t bytes = 0;
@@ -70,6 +87,7 @@ Settings SettingTable::Intern(SettingSet set) {
     if (!unique.empty() && unique.back().name == setting.name) unique.back() = std::move(setting);
     else unique.push_back(std::move(setting));
   }
+  BoundPlaceholders(unique);
   if (unique.empty()) return none_;
   const auto hash = HashOf(unique);
   if (auto found = sets_.Find(hash, [&](const SettingSet& other) { return other == unique; })) return found;
@@ -100,6 +118,7 @@ Settings SettingTable::Reset(const Settings& base, std::string_view name, const 
   auto set = *base;
   std::erase_if(set, [&](const Setting& setting) { return setting.name == name; });
   if (const auto* initial = FindSetting(*startup, name)) set.push_back(*initial);
+  else if (LeavesPlaceholder(name)) set.push_back(Placeholder(name));
   return Intern(std::move(set));
 }
 
@@ -117,7 +136,9 @@ Settings SettingTable::WithParsing(const Settings& base, const Settings& parsing
 }
 
 Settings SettingTable::ForParsing(const Settings& base) {
-  const auto left_out = [](const Setting& setting) { return setting.sql.empty() || !MattersToParsing(setting.name); };
+  const auto left_out = [](const Setting& setting) {
+    return setting.sql.empty() || IsPlaceholder(setting) || !MattersToParsing(setting.name);
+  };
   if (std::none_of(base->begin(), base->end(), left_out)) return base;
   auto set = *base;
   std::erase_if(set, left_out);
@@ -134,7 +155,7 @@ std::string Difference(const SettingSet& from, const SettingSet& to) {
     if (old != nullptr && (next == nullptr || !(*next == *old))) Add(sql, ResetSql(name));
   }
   for (const auto& old : from)
-    if (Order(old) == 0 && FindSetting(to, old.name) == nullptr) Add(sql, ResetSql(old.name));
+    if (Order(old) == 0 && !IsPlaceholder(old) && FindSetting(to, old.name) == nullptr) Add(sql, ResetSql(old.name));
   // A change of the session's user takes the role along.
   const auto same = [&](const Setting& setting) {
     const auto* old = FindSetting(from, setting.name);
@@ -142,10 +163,20 @@ std::string Difference(const SettingSet& from, const SettingSet& to) {
   };
   const auto* user = FindSetting(to, "session_authorization");
   const bool user_stays = user == nullptr ? FindSetting(from, "session_authorization") == nullptr : same(*user);
+  const auto left_out = [&](const Setting& setting) {
+    return IsPlaceholder(setting) && FindSetting(from, setting.name) == nullptr;
+  };
   for (const int order : {0, 1, 2}) {
     for (const auto& setting : to)
-      if (Order(setting) == order && (!same(setting) || (order == 2 && !user_stays))) Add(sql, setting.sql);
+      if (Order(setting) == order && (!same(setting) || (order == 2 && !user_stays)) && !left_out(setting)) Add(sql, setting.sql);
   }
+  return sql;
+}
+
+std::string MissingPlaceholders(const SettingSet& from, const SettingSet& to) {
+  std::string sql;
+  for (const auto& setting : to)
+    if (IsPlaceholder(setting) && FindSetting(from, setting.name) == nullptr) Add(sql, setting.sql);
   return sql;
 }
 

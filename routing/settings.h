@@ -29,6 +29,15 @@ struct SettingChange {
 using SettingSet = std::vector<Setting>;  // sorted by name
 using Settings = std::shared_ptr<const SettingSet>;
 
+// A setting with a dot that PostgreSQL knows by its name alone: it was set once, be it for a transaction that is over, or reset.
+// From then on its value is '', where before there was none (NULL, or 42704). Its `sql` makes it so where nobody has set it.
+// At most kMaxPlaceholders of one set are kept.
+inline constexpr std::size_t kMaxPlaceholders = 64;
+// True if PostgreSQL would keep such a name; not if it is longer than SET can write one.
+[[nodiscard]] bool LeavesPlaceholder(std::string_view name);
+[[nodiscard]] Setting Placeholder(std::string_view name);
+[[nodiscard]] bool IsPlaceholder(const Setting& setting);
+
 // The memory that it takes, texts included.
 [[nodiscard]] std::size_t BytesOf(const SettingSet& set);
 
@@ -43,7 +52,7 @@ class SettingTable {
   [[nodiscard]] Settings With(const Settings& base, Setting setting);
   // `base` behind all of `changes`, of which the last of a name counts. Takes as long as both are long.
   [[nodiscard]] Settings With(const Settings& base, const std::vector<SettingChange>& changes);
-  // `base` with `name` as it is in `startup` (not at all, if it is not there).
+  // `base` with `name` as it is in `startup` (if it is not there: not at all, or a placeholder).
   [[nodiscard]] Settings Reset(const Settings& base, std::string_view name, const Settings& startup);
   // `base`, with those of `startup` that it does not have.
   [[nodiscard]] Settings Filled(const Settings& base, const Settings& startup);
@@ -58,8 +67,12 @@ class SettingTable {
 };
 
 // The SQL that turns `from` into `to`: RESETs, then settings; session_authorization and role last. Empty if there is
-// nothing to do.
+// nothing to do. Placeholders that `from` lacks are left to MissingPlaceholders().
 [[nodiscard]] std::string Difference(const SettingSet& from, const SettingSet& to);
+
+// The SQL that makes what `to` knows by its name alone known on a connection with `from`. Where an extension has taken such names
+// for itself since, it fails, and there is nothing to mend.
+[[nodiscard]] std::string MissingPlaceholders(const SettingSet& from, const SettingSet& to);
 
 // What sets `name` to `value` on any connection, whatever both hold; for start-up parameters. A SET, or, where none can say it,
 // SELECT pg_catalog.set_config(...).

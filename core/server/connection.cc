@@ -248,10 +248,14 @@ bool ServerConnection::Send(Bytes bytes) {
   return stream_->Write(bytes);
 }
 
-std::uint64_t ServerConnection::AskAside(std::string& out, std::string_view sql) {
+std::uint64_t ServerConnection::AskAside(std::string& out, std::string_view sql) { return Aside(out, sql, Reply::kSwallow); }
+
+void ServerConnection::TryAside(std::string& out, std::string_view sql) { (void)Aside(out, sql, Reply::kTry); }
+
+std::uint64_t ServerConnection::Aside(std::string& out, std::string_view sql, Reply how) {
   AppendQuery(out, sql);
   unnamed.reset();
-  return ledger_.Sent('Q', Reply::kSwallow);
+  return ledger_.Sent('Q', how);
 }
 
 void ServerConnection::CloseAside(std::string& out, std::string_view name) {

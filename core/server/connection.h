@@ -90,6 +90,8 @@ class ServerConnection final : public PooledConnection, public StreamUser {
   // A Query of ours, appended to `out`; its answer is swallowed. Returns its number in the ledger. Like every Query it
   // destroys the unnamed statement.
   std::uint64_t AskAside(std::string& out, std::string_view sql);
+  // The same, of one that may fail: that is swallowed too.
+  void TryAside(std::string& out, std::string_view sql);
   // A Close of ours of the prepared statement `name`; swallowed too.
   void CloseAside(std::string& out, std::string_view name);
   // The Parse `sequence`, which makes `statement`, is on its way.
@@ -152,6 +154,7 @@ class ServerConnection final : public PooledConnection, public StreamUser {
   bool OnMessage(FrameHeader header, Bytes body, Output& output, bool& forward);
   [[nodiscard]] bool EndsConnection(FrameHeader header, Bytes body, Output& output);
   void Broken(const std::string& why);
+  std::uint64_t Aside(std::string& out, std::string_view sql, Reply how);
 
   Env& env_;
   ServerEvents& events_;

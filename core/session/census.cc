@@ -82,7 +82,7 @@ SessionDetail Session::DescribeInFull() const {
     return other != nullptr && *other == setting;
   };
   for (const auto& setting : now)
-    if (!is_in(start, setting)) detail.settings.push_back(setting.name);
+    if (!is_in(start, setting) && !IsPlaceholder(setting)) detail.settings.push_back(setting.name);
   for (const auto& setting : start)
     if (FindSetting(now, setting.name) == nullptr) detail.settings.push_back(setting.name);
   std::sort(detail.settings.begin(), detail.settings.end());

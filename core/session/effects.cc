@@ -161,8 +161,10 @@ void Session::CatalogChanged(CatalogChange change) {
 }
 
 void Session::TransactionEnded() {
-  if (settings_.has_local()) {
+  if (settings_.EndChanges()) {
+    const bool same = connection_->settings == settings_.session();
     settings_.EndLocal();
+    if (same) connection_->settings = settings_.session();
     SettingsChanged();
   }
   // Only now it is sure that it was committed.
@@ -188,7 +190,12 @@ void Session::ApplyTransaction(const Facts& facts, std::string_view tag) {
       env_.metrics().Count(Counter::kTransactions, block_.reads_only() ? TransactionMode::kReadOnly : TransactionMode::kReadWrite,
                            tag == "ROLLBACK" ? TransactionOutcome::kRollback : TransactionOutcome::kCommit);
       [[fallthrough]];
-    case StatementKind::kTwoPhase: settings_.Commit(); return SettingsChanged();
+    case StatementKind::kTwoPhase: {
+      const bool same = connection_->settings == settings_.session();
+      settings_.Commit();
+      if (same) connection_->settings = settings_.session();
+      return SettingsChanged();
+    }
     default: return;
   }
 }

@@ -23,9 +23,13 @@ void Session::AppendSettings(std::string& out) {
   auto& connection = *connection_;
   // In a failed transaction nothing can be set; what was set before it still holds.
   if (connection.settings == settings_.session() || connection.status() == 'E') return;
-  const auto sql = Difference(*connection.settings, *settings_.session());
-  connection.settings = settings_.session();
+  const auto& session = settings_.session();
+  const auto sql = Difference(*connection.settings, *session);
+  // In a block the end of which they should outlive, a failure would be the block's.
+  const auto names = connection.status() == 'I' ? MissingPlaceholders(*connection.settings, *session) : std::string();
+  connection.settings = session;
   if (!sql.empty()) connection.AskAside(out, sql);
+  if (!names.empty()) connection.TryAside(out, names);
 }
 
 // Statements that this connection lacks and that were parsed under other settings than what holds now: under another

@@ -4,6 +4,7 @@ security shows must be what PostgreSQL itself says."""
 
 import os
 import random
+import re
 import time
 
 import pytest
@@ -234,6 +235,96 @@ def test_settings_are_what_postgresql_says(cluster, proxy, request):
         found = difference(cluster, proxy, seed)
         assert found is None, f"seed {seed}: " + "\n".join(map(str, found[0])) + f"\n{found[1]}"
     assert tried >= 5
+
+
+class Names:
+    """Random statements about settings that PostgreSQL knows by their name alone, of which no other session has heard."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.names = [f"only{seed}.{name}" for name in "xyz"]
+
+    def one(self):
+        r = self.random
+        name, value = r.choice(self.names), r.choice(["'1'", "'2'", "''"])
+        sets = [
+            f"SET {name} = {value}",
+            f"SET LOCAL {name} = {value}",
+            f"SELECT set_config('{name}', {value}, {r.choice(['true', 'false'])})",
+        ]
+        resets = [f"RESET {name}", f"SET {name} TO DEFAULT", f"SET LOCAL {name} TO DEFAULT", "RESET ALL"]
+        return r.choice(sets * 3 + resets + ["SAVEPOINT s", "ROLLBACK TO s", "RELEASE s", "SELECT 1/0"])
+
+    def step(self):
+        r = self.random
+        if r.random() < 0.1:
+            return ["DISCARD ALL"]
+        texts = [self.one() for _ in range(r.choice([1, 2, 3]))]
+        if r.random() < 0.6:
+            texts = [r.choice(["BEGIN", "BEGIN READ ONLY"]), *texts, r.choice(["COMMIT", "ROLLBACK"])]
+        return texts
+
+    def outcomes(self):
+        """What tells NULL, '' and 42704 apart."""
+        return [f"SELECT current_setting('{name}', true)" for name in self.names] + [f"SHOW {name}" for name in self.names]
+
+
+def answers(conn, texts, kind):
+    """Sent as one Query, as a series with one Sync or with a Sync for each, or so with parameters."""
+    if kind == "query":
+        conn.send(wire.query("; ".join(texts)))
+        return wire.rows(seen := conn.until()), wire.sqlstates(seen), wire.types(seen), seen[-1].body
+    for text in texts:
+        values = re.findall(r"set_config\('.*', '(.*)', true\)", text) if kind == "bound" else []
+        text = text.replace(f"'{values[0]}', true", "$1, true") if values else text
+        conn.send(wire.parse("", text), wire.bind("", "", values), wire.execute())
+        if kind != "series":
+            conn.send(wire.sync())
+    conn.send(wire.sync())
+    seen = conn.until(count=1 + (len(texts) if kind != "series" else 0))
+    return wire.rows(seen), wire.sqlstates(seen), wire.types(seen), seen[-1].body
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_names_alone_are_known_as_postgresql_knows_them(cluster, two_connections, seed):
+    """After each step the session goes on on a connection where somebody else was: with two connections it is the other one."""
+    script = Names(seed)
+    with cluster.connect() as direct, two_connections.connect() as through:
+        with two_connections.connect() as one, two_connections.connect() as other:
+            one.rows("BEGIN; SELECT txid_current()")
+            for _ in range(6):
+                step, kind = script.step(), script.random.choice(["query", "query", "series", "syncs", "bound"])
+                want, got = (answers(conn, step, kind) for conn in (direct, through))
+                assert got == want, (step, kind)
+                if want[-1] != b"I":
+                    want, got = (answers(conn, ["ROLLBACK"], "query") for conn in (direct, through))
+                    assert got == want, (step, kind)
+                other.rows("BEGIN; SELECT txid_current()")
+                one.rows("ROLLBACK")
+                one, other = other, one
+                for text in script.outcomes():
+                    want, got = (answers(conn, [text], "query") for conn in (direct, through))
+                    assert got == want, (step, kind, text)
+
+
+def test_a_name_that_an_extension_has_taken_on_the_next_connection(two_connections):
+    """PostgreSQL refuses it there, since version 15; that is the end of the name, and not of the session."""
+    with two_connections.connect() as conn, two_connections.connect() as one, two_connections.connect() as other:
+        conn.rows("BEGIN; SET LOCAL plpgsql.nothing = 'x'; SET LOCAL known.too = 'x'")
+        one.rows("DO 'BEGIN END'")
+        one.rows("BEGIN; SELECT txid_current()")
+        conn.rows("COMMIT")
+        other.rows("BEGIN; SELECT txid_current()")
+        one.rows("ROLLBACK")
+        assert conn.value("SELECT current_setting('known.too', true)") == ""
+        assert conn.value("SELECT 1") == "1"
+
+
+@pytest.fixture(scope="module")
+def two_connections(cluster):
+    sections = {"server": {"max_connections": 2}, "top": {"workers": 1}}
+    with waypost_process.running(cluster, sections=sections) as made:
+        yield made
 
 
 def test_a_statement_outlives_the_role_that_prepared_it(cluster, make_waypost):

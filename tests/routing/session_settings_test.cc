@@ -191,6 +191,61 @@ TEST_CASE("old names of a setting are the setting", "[routing][session_settings]
   CHECK(f.Session().empty());
 }
 
+TEST_CASE("a name with a dot stays known, however its transaction ended", "[routing][session_settings]") {
+  const auto named = R"(a.b=RESET "a"."b")";
+  for (const auto kind : {Kind::kSet, Kind::kSetLocal, Kind::kResetLocal, Kind::kUnknownLocal, Kind::kReset}) {
+    for (const bool series : {false, true}) {
+      Fixture f;
+      const auto act = [&] {
+        if (series) f.settings.ApplyAll(std::vector{Effect(Kind::kSet, "c", "1"), Effect(kind, "a.b", "1")});
+        else f.Do(kind, "a.b", "1");
+      };
+      act();
+      f.settings.EndLocal();
+      f.settings.RollBack();
+      CHECK(f.Session() == named);
+      act();
+      f.settings.Commit();
+      CHECK(f.Session() == (kind == Kind::kSet ? "a.b=1" : named) + std::string(series ? " c=1" : ""));
+      CHECK_FALSE(f.settings.EndChanges());
+    }
+  }
+  Fixture f;
+  f.settings.Save("s");
+  f.Do(Kind::kSetLocal, "a.b", "1");
+  f.settings.RollBackTo("s");
+  f.settings.Commit();
+  CHECK(f.Session() == named);
+  f.Do(Kind::kSet, "a.c", "1");
+  f.Do(Kind::kSet, "d", "1");
+  f.Do(Kind::kResetAll);
+  CHECK(f.Session() == named + std::string(R"( a.c=RESET "a"."c")"));
+  f.Do(Kind::kSet, "a.c", "1");
+  f.Do(Kind::kDiscardAll);
+  CHECK(f.Session() == named + std::string(R"( a.c=RESET "a"."c")"));
+  CHECK(Shown(f.settings.parsing()).empty());
+}
+
+TEST_CASE("what a session without a name with a dot ends, changes nothing", "[routing][session_settings]") {
+  Fixture f({Start("a.b", "0")});
+  f.Do(Kind::kSet, "path", "1");
+  f.Do(Kind::kSet, "a.b", "1");
+  f.Do(Kind::kReset, "a.b");
+  CHECK_FALSE(f.settings.EndChanges());
+  f.settings.RollBack();
+  f.Do(Kind::kDiscardAll);
+  CHECK(f.settings.session() == f.settings.startup());
+}
+
+TEST_CASE("more names than are kept are no error", "[routing][session_settings]") {
+  Fixture f;
+  std::vector<SettingEffect> many;
+  for (std::size_t i = 0; i < 2 * kMaxPlaceholders; ++i) many.push_back(Effect(Kind::kSetLocal, "a.n" + std::to_string(i), "1"));
+  f.settings.ApplyAll(many);
+  f.settings.RollBack();
+  CHECK(f.settings.session()->size() == kMaxPlaceholders);
+}
+
 TEST_CASE("a value that only the server knows is told apart from none", "[routing][session_settings]") {
   Fixture f;
   f.Do(Kind::kUnknownLocal, "search_path");

@@ -109,6 +109,40 @@ TEST_CASE("a reset name is quoted part by part", "[routing][settings]") {
   CHECK(change({{"a\"b", "x"}}, {}) == "RESET \"a\"\"b\"");
 }
 
+TEST_CASE("a setting with a dot that is reset leaves its name", "[routing][settings]") {
+  SettingTable table;
+  const auto left = table.Reset(table.Intern({Set("a.b", "1"), Set("c", "1")}), "a.b", table.None());
+  CHECK(left == table.Intern({Placeholder("a.b"), Set("c", "1")}));
+  CHECK(IsPlaceholder(left->front()));
+  CHECK_FALSE(IsPlaceholder(left->back()));
+  CHECK(table.Reset(left, "c", table.None()) == table.Intern({Placeholder("a.b")}));
+  CHECK(table.Reset(left, "a.b", table.Intern({Set("a.b", "0")})) == table.Intern({Set("a.b", "0"), Set("c", "1")}));
+  CHECK(table.ForParsing(left) == table.Intern({Set("c", "1")}));
+}
+
+TEST_CASE("a name alone is made known apart, where it is not yet", "[routing][settings]") {
+  Change change;
+  CHECK(change({Set("a.b", "1")}, {Placeholder("a.b")}) == R"(RESET "a"."b")");
+  CHECK(change({}, {Placeholder("a.b")}).empty());
+  CHECK(change({Placeholder("a.b")}, {}).empty());
+  CHECK(change({Placeholder("a.b")}, {Set("a.b", "1")}) == "SET a.b TO 1");
+  SettingTable table;
+  const auto names = table.Intern({Placeholder("a.b"), Placeholder("a.c"), Set("d", "1")});
+  CHECK(MissingPlaceholders({}, *names) == R"(RESET "a"."b";RESET "a"."c")");
+  CHECK(MissingPlaceholders({Set("a.b", "1"), Placeholder("a.c")}, *names).empty());
+}
+
+TEST_CASE("names alone are bounded, in length and in number", "[routing][settings]") {
+  CHECK(LeavesPlaceholder("a." + std::string(125, 'x')));
+  CHECK_FALSE(LeavesPlaceholder("a." + std::string(126, 'x')));
+  CHECK_FALSE(LeavesPlaceholder("work_mem"));
+  SettingTable table;
+  auto set = table.Intern({Set("a.1000", "1")});
+  for (std::size_t i = 1000; i < 1000 + 2 * kMaxPlaceholders; ++i)
+    set = table.Reset(table.With(set, Set("a." + std::to_string(i), "1")), "a." + std::to_string(i), table.None());
+  CHECK(set->size() == kMaxPlaceholders);
+}
+
 TEST_CASE("a start-up setting is set by name and value, whatever they hold", "[routing][settings]") {
   CHECK(StartupSetting("DateStyle", "ISO, DMY") == Setting{"datestyle", "SET datestyle TO 'ISO, DMY'"});
   CHECK(StartupSetting("a", R"(x'); DROP TABLE t; --\)").sql == R"(SET a TO E'x''); DROP TABLE t; --\\')");
