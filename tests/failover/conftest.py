@@ -3,17 +3,4 @@ import sys
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1] / "support")]
 
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "long: takes minutes; runs with --long only")
-
-
-def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="ten rounds instead of one, and every fault")
-
-
-def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--long"):
-        gone = [item for item in items if item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=gone)
-        items[:] = [item for item in items if item not in gone]
+pytest_plugins = ["long_tests"]

@@ -13,12 +13,12 @@ sys.path.insert(0, str(SUPPORT))
 import cluster as clusters  # noqa: E402
 import waypost as waypost_process  # noqa: E402
 
+pytest_plugins = ["long_tests"]
 TARGET = os.environ.get("WAYPOST_TARGET", "waypost")
 
 
 def pytest_configure(config):
     for line in (
-        "long: takes minutes or gigabytes; runs with --long only",
         "rss: measures memory, meaningless under a sanitizer",
         "seconds: holds processor time to a figure, which a sanitizer multiplies",
         "exhausts: takes every descriptor of Waypost; UBSan's check of types opens a pipe, and without one reports what is not so",
@@ -33,25 +33,16 @@ def pytest_configure(config):
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard > 0 else soft, hard))
 
 
-def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="also run what takes minutes or gigabytes")
-
-
 def pytest_collection_modifyitems(config, items):
     """Deselects (never skips) what this run is not meant to hold."""
     drop = set()
-    if not config.getoption("--long"):
-        drop.add("long")
     if TARGET == "primary":
         drop.add("proxy")
     if any(word in str(waypost_process.BINARY) for word in ("sanitize", "tsan")):
         drop.update(("rss", "seconds", "exhausts", "browser"))
     if not (clusters.programs() / "pg_config").exists():
         drop.add("headers")
-    gone = [item for item in items if drop.intersection(mark.name for mark in item.iter_markers())]
-    if gone:
-        config.hook.pytest_deselected(items=gone)
-        items[:] = [item for item in items if item not in gone]
+    config.pluginmanager.getplugin("long_tests").deselect(config, items, drop)
 
 
 @pytest.fixture(scope="session")
