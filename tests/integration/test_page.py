@@ -11,6 +11,7 @@ import pytest
 import waypost as waypost_process
 import wire
 from browser import Browser
+from selenium.webdriver.common.keys import Keys
 
 pytestmark = [pytest.mark.proxy, pytest.mark.browser]
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
@@ -134,6 +135,9 @@ def test_nobody_is_shut_out(page, waypost):
         time.sleep(0.1)
         assert page.run("return document.documentElement.scrollWidth") <= width
         assert page.axe() == [], (width, dark)
+    for width in (360, 800, 1280, 3840):
+        page.look(width)
+        assert page.run("return document.documentElement.scrollWidth") <= width
     for dialog in ("#ask", "#login"):
         page.run("const d = document.querySelector(arguments[0]); for (const e of d.querySelectorAll('h2:empty, button:empty')) e.textContent = 'x'; d.showModal()", dialog)
         assert page.axe(dialog) == [], dialog
@@ -206,11 +210,67 @@ def test_text_from_outside_stays_text(browser, cluster, make_waypost):
         cluster.sql(f'DROP DATABASE "{name}" WITH (FORCE)', database="postgres")
 
 
-def test_acts_for_those_who_may_and_asks_first(browser, make_waypost, tmp_path):
-    tokens = tmp_path / "tokens"
+def operator_token(tokens):
     made = subprocess.run([waypost_process.BINARY, "token", "create", "--role", "operator", "--name", "ann", "--file", tokens],
                           capture_output=True, text=True, timeout=30, check=True)  # fmt: skip
-    token = next(word for word in made.stdout.split() if word.startswith("waypost_"))
+    return next(word for word in made.stdout.split() if word.startswith("waypost_"))
+
+
+def test_all_is_reached_and_done_by_keyboard(browser, make_waypost, tmp_path):
+    tokens = tmp_path / "tokens"
+    token = operator_token(tokens)
+    waypost = make_waypost(sections={"admin": {"tokens_file": str(tokens)}})
+    with waypost.connect() as conn:
+        conn.rows("UPDATE probe_me SET t = t WHERE id = 1")
+        browser.look(1440)
+        browser.open(f"http://127.0.0.1:{waypost.admin_port}/")
+        browser.press(Keys.TAB)
+        assert browser.run("return document.activeElement.className") == "skip"  # the first of all
+        eventually(lambda: browser.text("#login-open"), what="who I am")
+        browser.tab_to("#login-open")
+        browser.press(Keys.ENTER)
+        eventually(lambda: browser.text("#login"), what="the dialog")
+        browser.tab_to("#token")
+        browser.press(token, Keys.ENTER)
+        eventually(lambda: "ann: operator" in browser.text("#who"), what="the role")
+        eventually(lambda: browser.text("#digests-table tbody button"), what="statements")
+        eventually(lambda: browser.text("#sessions-table .act"), what="sessions")
+        eventually(lambda: browser.text("#servers > li:nth-child(2) .act"), what="buttons")
+
+        # Whatever can be used is reached; what comes and goes meanwhile does not count.
+        browser.run("window.toReach = new Set([...document.querySelectorAll('a[href], button, input, select, textarea')]"
+                    ".filter(e => e.getClientRects().length && !e.disabled))")  # fmt: skip
+        left = "return [...toReach].filter(e => e.isConnected && e.getClientRects().length).map(e => e.outerHTML.slice(0, 120))"
+        count = browser.run("return toReach.size")
+        assert count > 20
+        for _ in range(3 * count):
+            browser.press(Keys.TAB)
+            browser.run("toReach.delete(document.activeElement)")
+            if not browser.run(left):
+                break
+        assert browser.run(left) == []
+
+        drain = "#servers > li:nth-child(2) .act:nth-of-type(1)"
+        browser.tab_to(drain)
+        browser.press(Keys.ENTER)
+        eventually(lambda: "Drain pg1?" in browser.text("#ask"), what="the question")
+        browser.press(Keys.ESCAPE)  # nothing happens
+        eventually(lambda: not browser.text("#ask"), what="the end of the question")
+        browser.tab_to(drain)
+        browser.press(Keys.ENTER)
+        eventually(lambda: "Drain pg1?" in browser.text("#ask"), what="the question")
+        browser.tab_to("#ask-go")
+        browser.press(Keys.ENTER)
+        eventually(lambda: "draining" in browser.texts("#servers > li")[1], what="drained")
+        browser.tab_to("#digests-table tbody button")
+        browser.press(Keys.ENTER)
+        eventually(lambda: "It goes to" in browser.text("#route-answer"), what="an answer")
+    browser.open("about:blank")
+
+
+def test_acts_for_those_who_may_and_asks_first(browser, make_waypost, tmp_path):
+    tokens = tmp_path / "tokens"
+    token = operator_token(tokens)
     waypost = make_waypost(sections={"admin": {"tokens_file": str(tokens)}})
     client = waypost.connect(application_name="to be ended")
     client.rows("SELECT count(*) FROM probe_me")

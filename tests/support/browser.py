@@ -8,6 +8,8 @@ import zipfile
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
 
 import cluster as clusters
 
@@ -67,6 +69,18 @@ class Browser:
         field = self.driver.find_element("css selector", selector)
         field.clear()
         field.send_keys(text)
+
+    def press(self, *keys):
+        """On the keyboard, wherever the focus is."""
+        ActionChains(self.driver, duration=0).send_keys(*keys).perform()
+
+    def tab_to(self, selector, most=400):
+        """Presses Tab until the focus is there."""
+        for _ in range(most):
+            self.press(Keys.TAB)
+            if self.run("return document.activeElement.matches(arguments[0])", selector):
+                return
+        raise AssertionError(f"{selector} is not reached by Tab")
 
     def said(self):
         """What the console has said since the last call, but for what is only for debugging."""
