@@ -26,6 +26,7 @@ def pytest_configure(config):
         "headers: builds C functions against the server, for which only Debian's own has what it needs",
         "majors: may come out otherwise on another major version of PostgreSQL; runs on the oldest and the newest too",
         "browser: drives a browser, which takes long and tells a sanitizer nothing that the tests of the API do not",
+        "pypi: asks PyPI for a program, and tells a sanitizer nothing that other tests of the API do not",
         "proxy: needs Waypost, says nothing about the primary itself",
     ):
         config.addinivalue_line("markers", line)
@@ -39,7 +40,7 @@ def pytest_collection_modifyitems(config, items):
     if TARGET == "primary":
         drop.add("proxy")
     if any(word in str(waypost_process.BINARY) for word in ("sanitize", "tsan")):
-        drop.update(("rss", "seconds", "exhausts", "browser"))
+        drop.update(("rss", "seconds", "exhausts", "browser", "pypi"))
     if not (clusters.programs() / "pg_config").exists():
         drop.add("headers")
     config.pluginmanager.getplugin("long_tests").deselect(config, items, drop)

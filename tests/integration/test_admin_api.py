@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 
@@ -306,22 +305,6 @@ def test_a_session_is_followed(proxy, tokens):
     assert len(ask(proxy, "GET", path)[1]["statements"]) == 1
     assert ask(proxy, "POST", path, {}, operator)[0] == 404
     assert ask(proxy, "POST", "/api/v1/sessions/x/trace", {}, operator)[0] == 404
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1200)
-def test_the_openapi_document_is_what_it_does(proxy, tokens, tmp_path):
-    """schemathesis, from PyPI, finds nothing. It needs the network."""
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=120)
-    subprocess.run([tmp_path / "venv/bin/pip", "install", "-q", "schemathesis==4.32.5"], check=True, timeout=300)
-    base = f"http://127.0.0.1:{proxy.admin_port}"
-    done = subprocess.run(
-        # A wrong token locks the address out, which is tested elsewhere.
-        [tmp_path / "venv/bin/schemathesis", "run", f"{base}/openapi.json", "--max-examples", "30", "--exclude-path", "/api/v1/login",
-         "--exclude-checks", "ignored_auth", "-H", f"Authorization: Bearer {tokens['admin']}", "-H", "Accept: application/json"],
-        capture_output=True, text=True, timeout=900, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-5000:]
 
 
 def test_events_are_listed_and_streamed(proxy, tokens):
