@@ -37,7 +37,7 @@ demo=("postgresql-$server" "postgresql-client-$server" ca-certificates curl proc
 majors=(maven default-jre-headless python3)
 test=(maven nftables default-jdk-headless prometheus systemd zsh fish python3-psycopg python3-seccomp python3-pytest python3-pytest-timeout python3-pytest-xdist sqlsmith
   chromium chromium-driver python3-selenium fonts-dejavu-core clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev)
-drivers=(python3-asyncpg python3-sqlalchemy python3-django python3-psycopg2)
+drivers=(python3-asyncpg python3-sqlalchemy python3-django python3-psycopg2 prometheus-pgbouncer-exporter)
 failover=("postgresql-$server-repmgr" repmgr patroni etcd-server python3-etcd)
 command -v npm >/dev/null || drivers+=(npm)
 command -v go >/dev/null || drivers+=(golang-go)
@@ -72,6 +72,7 @@ export DEBIAN_FRONTEND=noninteractive
 units=()  # that the new packages would start
 for package in "${missing[@]}"; do
   [ "$package" != prometheus ] || units+=(prometheus prometheus-node-exporter)
+  [ "$package" != prometheus-pgbouncer-exporter ] || units+=(prometheus-pgbouncer-exporter)
   [ "$package" != etcd-server ] || units+=(etcd)
 done
 

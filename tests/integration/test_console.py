@@ -1,13 +1,15 @@
 """PgBouncer's console: what monitors ask, in the simple and the extended protocol, and who may do what."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import subprocess
+import urllib.request
 
 import psycopg
 import pytest
-from waypost import BINARY, Waypost, eventually
+from waypost import BINARY, Waypost, eventually, free_port
 
 pytestmark = pytest.mark.proxy
 
@@ -52,6 +54,40 @@ def test_psql_asks_in_the_simple_protocol(proxy):
             capture_output=True, text=True, timeout=60, env=environment, check=False)  # fmt: skip
         assert done.returncode == 0, (sql, done.stderr)
     assert "SHOW POOLS" in done.stderr
+
+
+@pytest.mark.long
+def test_debians_exporter_reads_it(proxy, tmp_path):
+    """prometheus-pgbouncer-exporter, which deploy/install.sh drivers installs, serves what SHOW says."""
+    port, program = free_port(), "prometheus-pgbouncer-exporter"
+    told = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=30, check=False)
+    if "--pgBouncer.connectionString" in told.stdout + told.stderr:  # Debian 13's, which is another program
+        command = [program, f"--web.listen-address=127.0.0.1:{port}",
+                   f"--pgBouncer.connectionString=postgres://watcher:watcher@127.0.0.1:{proxy.port}/pgbouncer?sslmode=disable"]  # fmt: skip
+        expected = ("pgbouncer_up 1", "pgbouncer_databases 2", 'pgbouncer_stats_sql_transactions_pooled_total{database="openfire"}')
+        served_client = 'pgbouncer_pools_client_active_connections{database="openfire",user="openfire"} 1'
+    else:
+        command = [program, "--host", "127.0.0.1", "--port", str(port), "--pgbouncer-host", "127.0.0.1", "--pgbouncer-port", str(proxy.port),
+                   "--pgbouncer-user", "watcher"]  # fmt: skip
+        expected = ("pgbouncer_databases 2.0", 'pgbouncer_requests_total{database="openfire"}')
+        served_client = 'pgbouncer_active_clients{database="openfire",user="openfire"} 1.0'
+
+    def serves(*texts):
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
+            found = reply.read().decode()
+            (tmp_path / "metrics").write_text(found)
+            return all(text in found for text in texts)
+        return False
+
+    with open(tmp_path / "log", "w") as log, subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PGPASSWORD": "watcher"}) as exporter:
+        try:
+            eventually(lambda: serves(*expected), 30, f"metrics of the exporter, as in {tmp_path}")
+            with proxy.connect() as conn:
+                conn.rows("BEGIN")
+                conn.rows("DELETE FROM probe_me WHERE false")
+                eventually(lambda: serves(served_client), what=f"a client that is served, as in {tmp_path}")
+        finally:
+            exporter.terminate()
 
 
 def test_psql_gives_commands(proxy):
