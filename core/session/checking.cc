@@ -114,9 +114,7 @@ void Session::GiveUpCheck() {
     return SendUnproved();
   }
   if (In<Acquiring>()) {
-    if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
-    waiting_in_ = nullptr;
-    homeless_ = false;
+    wait_.Leave();
     Take(NoLease{});
     return ProcessInput();
   }

@@ -76,8 +76,7 @@ void Session::OnReadIndex(Lsn index) noexcept {
   if (In<Acquiring>()) {  // to be sent at once, but there is no connection yet
     const auto server = std::get<Acquiring>(state_).decision.server;
     if (common_.fence.fence().SeenOf(server).replay >= index) return;  // OnServerConnection finds it proved
-    if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
-    waiting_in_ = nullptr;
+    wait_.Leave();
     Take(Behind{});
     return AwaitReplica();
   }
@@ -180,8 +179,7 @@ void Session::OnFenceVoid() noexcept {
   if (check_ != nullptr && check_->position_only() && In<Fencing>()) return GiveUpCheck();
   if (In<FencingHere>()) return common_.fence.Join(*this);  // there is nowhere else to go: it waits for the next epoch
   if (In<Acquiring>()) {
-    if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
-    waiting_in_ = nullptr;
+    wait_.Leave();
     Take(Behind{});
   }
   if (In<Fencing>()) return FallBack();

@@ -106,7 +106,7 @@ bool Session::CheckDeadline(TimePoint now) {
   const bool checks = check_ != nullptr && check_->deadline != TimePoint::max();
   if (closed_ || (deadline_ == TimePoint::max() && !checks)) return watched_ = false;
   if (now < deadline_) return true;
-  if (waiting_in_ != nullptr || homeless_) {
+  if (wait_.waits()) {
     StopWaiting("canceling statement due to statement timeout");
     return watched_ = deadline_ != TimePoint::max();
   }

@@ -162,7 +162,7 @@ void Session::CountDecision(const Decision& decision) {
 void Session::Acquire() {
   const auto& decision = std::get<Acquiring>(state_).decision;
   const auto& view = env_.view();
-  homeless_ = false;
+  wait_.Leave();
   if (give_up_at == TimePoint::max() && pool_policy_.query_wait_timeout.count() > 0)
     give_up_at = env_.Now() + pool_policy_.query_wait_timeout;
   if (decision.target == Target::kRefuse) {
@@ -187,16 +187,16 @@ void Session::Acquire() {
   const auto server = primary ? *view.primary : decision.server;
   if (pools_.size() <= server) pools_.resize(server + std::size_t{1});
   if (pools_[server] == nullptr) pools_[server] = &common_.pools.Get({server, database_, user_, only_at_start_});
-  waiting_in_ = pools_[server];
+  wait_.InPool(*pools_[server]);
   wanted_settings = settings_.session().get();
-  if (auto* connection = waiting_in_->Acquire(*this)) return OnServerConnection(*connection);
+  if (auto* connection = pools_[server]->Acquire(*this)) return OnServerConnection(*connection);
   batch_->waited = true;
   TimeWait(Batch::Wait::kPool);
 }
 
 void Session::OnServerConnection(PooledConnection& pooled) noexcept {
   auto& connection = static_cast<ServerConnection&>(pooled);  // a Worker opens no others
-  waiting_in_ = nullptr;
+  wait_.Answered();
   ++traffic_->assignments;
   if (waiting_since != TimePoint{}) traffic_->wait_time += env_.Now() - waiting_since;
   waiting_since = {};
@@ -238,7 +238,7 @@ void Session::OnRelayed() noexcept {
 }
 
 void Session::OnNoServerConnection(std::string_view sqlstate, const std::string& error) noexcept {
-  waiting_in_ = nullptr;
+  wait_.Answered();
   if (!Comparing()) env_.metrics().Count(Counter::kErrors, ErrorOrigin::kProxy, SqlStateClassIndex(sqlstate));
   // FATAL is what the server said to us; the client's connection goes on.
   failure_ = ErrorWithSeverity(FieldsOf(error), "ERROR");
@@ -247,7 +247,7 @@ void Session::OnNoServerConnection(std::string_view sqlstate, const std::string&
 }
 
 void Session::OnServerUnreachable() noexcept {
-  waiting_in_ = nullptr;
+  wait_.Answered();
   const auto decision = std::get<Acquiring>(state_).decision;
   if (decision.target == Target::kReplica) {
     LeaveFence();
@@ -277,8 +277,7 @@ bool Session::HeldByPause() const {
 
 // The batch is held until there is a primary again: it is tried with the next view.
 void Session::AwaitPrimary() {
-  homeless_ = true;
-  homeless_since_ = env_.Now();
+  wait_.ForPrimary(env_.Now());
   TimeWait(Batch::Wait::kPool);
   give_up_at = TimePoint::max();  // the wait for a connection begins anew
   const auto& limits = env_.config().cluster;
@@ -289,7 +288,6 @@ void Session::AwaitPrimary() {
 }
 
 void Session::RefuseHeld(HoldOutcome outcome, std::string_view message) {
-  homeless_ = false;
   env_.metrics().Count(Counter::kHeldTotal, outcome);
   OnNoServerConnection("57P03", ErrorMessage({.sqlstate = "57P03", .message = message, .detail = WhyNoPrimary(env_.view())}));
 }
@@ -308,13 +306,11 @@ void Session::OnViewChanged() {
   const auto decision = std::get<Acquiring>(state_).decision;
   if (decision.target != Target::kPrimary) return;
   const auto& primary = env_.view().primary;
-  if (waiting_in_ != nullptr) {
-    if (primary && waiting_in_->key().server == *primary) return;
-    waiting_in_->Forget(*this);
-    waiting_in_ = nullptr;
+  if (const auto* pool = wait_.pool(); pool != nullptr) {
+    if (primary && pool->key().server == *primary) return;
     AwaitPrimary();
   }
-  if (homeless_ && primary && !env_.OutOfTouch()) Acquire();
+  if (wait_.for_primary() && primary && !env_.OutOfTouch()) Acquire();
 }
 
 void Session::LetGo(bool clean) {
@@ -414,8 +410,7 @@ ClientState Session::client_state() const {
 
 // The batch that waits for a server is answered with 57014.
 void Session::StopWaiting(std::string_view why) {
-  if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
-  homeless_ = false;
+  wait_.Leave();
   OnNoServerConnection("57014", ErrorMessage({.sqlstate = "57014", .message = why}));
 }
 
@@ -432,7 +427,7 @@ bool Session::CancelBatch() {
     common_.fence.Leave(*this);
     OnSettled();
   }
-  if (waiting_in_ != nullptr || homeless_) return StopWaiting(kWhy), true;
+  if (wait_.waits()) return StopWaiting(kWhy), true;
   if (Proving()) return GiveUpFence("57014", kWhy), true;
   if (connection_ == nullptr || connection_->ledger().Idle() || In<Auditing>()) return false;
   if (batch_) batch_->cancelled = true;
@@ -468,9 +463,10 @@ bool Session::LeavesTheSilent(TimePoint now) {
     const auto& server = env_.view().servers[id];
     return !server.up && env_.view().primary != id && now - server.sampled >= kSilence;
   };
-  if (waiting_in_ != nullptr && In<Acquiring>() && std::get<Acquiring>(state_).decision.target == Target::kReplica) {
-    if (!silent(waiting_in_->key().server)) return false;
-    waiting_in_->Forget(*this);
+  if (const auto* pool = wait_.pool();
+      pool != nullptr && In<Acquiring>() && std::get<Acquiring>(state_).decision.target == Target::kReplica) {
+    if (!silent(pool->key().server)) return false;
+    wait_.Leave();
     OnServerUnreachable();
     return true;
   }
@@ -489,10 +485,9 @@ void Session::Sweep(TimePoint now) {
   if (console_) console_->Sweep(now);
   if (login_) {
     login_->Sweep(now);
-  } else if (homeless_ && hold_.TooLong(now) && !HeldByPause()) {
+  } else if (wait_.for_primary() && hold_.TooLong(now) && !HeldByPause()) {
     RefuseHeld(HoldOutcome::kGaveUp, "no primary server is available");
-  } else if (homeless_ && now - homeless_since_ > milliseconds{500}) {
-    homeless_since_ = now;
+  } else if (wait_.TakeTry(now)) {
     if (HeldByPause()) hold_.Renew(env_.config().cluster, now);  // failover_hold counts from its end
     else OnViewChanged();
   } else if (In<Discarding>()) {
@@ -529,8 +524,7 @@ void Session::Close(const std::string& message, ClientOutcome outcome) {
   if (shaking_hands_) env_.metrics().Count(Counter::kTlsHandshakes, TlsOutcome::kFailed);
   if (!message.empty() && !MidMessage()) WriteClient(AsBytes(message));
   closed_ = true;
-  if (waiting_in_ != nullptr) waiting_in_->Forget(*this);
-  waiting_in_ = nullptr;
+  wait_.Leave();
   LeaveFence();
   // A transaction that is idle could be rolled back and the connection kept; a closed one is surely clean.
   Take(ClientGone{});

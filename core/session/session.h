@@ -54,6 +54,7 @@
 #include "core/session/held_reply.h"
 #include "core/session/record.h"
 #include "core/session/self_check.h"
+#include "core/session/server_wait.h"
 #include "core/session/sql_reader.h"
 #include "metrics/labels.h"
 #include "parser/sql/facts.h"
@@ -540,10 +541,8 @@ class Session final : public StreamUser,
   State state_ = Idle{};
   ServerConnection* connection_ = nullptr;
   bool leased_as_replica_ = false;  // see OnReplica()
-  Pool* waiting_in_ = nullptr;
-  bool homeless_ = false;          // acquiring, but there is no server to ask: waits for a new view
-  TimePoint homeless_since_{};     // or since it was tried last
-  Hold hold_;                      // since the batch at hand has been homeless first
+  ServerWait wait_{*this};
+  Hold hold_;                      // since the batch at hand has waited for a primary first
   std::vector<Pool*> pools_;       // by ServerId, found once
 
   Backlog input_;                  // what came and cannot be looked at yet
