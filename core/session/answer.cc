@@ -43,7 +43,8 @@ void Session::EndBatch() {
   past_.rested = env_.Now();
   hold_.End();
   large_next_ = false;
-  give_up_at = deadline_ = TimePoint::max();
+  give_up_at = TimePoint::max();
+  deadline_.Clear();
   if (check_ != nullptr) EndCheck(SelfCheckOutcome::kFailed);
   names_.EndBatch();
   YieldDatabases();

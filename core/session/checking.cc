@@ -32,8 +32,7 @@ void Session::Sample(Decision& decision) {
 
 void Session::WaitForCheck(Duration longest) {
   check_->deadline = env_.ExactNow() + longest;
-  if (!watched_) common_.host.Watch(slot_);
-  watched_ = true;
+  if (deadline_.Watch()) common_.host.Watch(slot_);
 }
 
 // The read index of a batch that is checked. True: it waited for nothing else, and was sent.

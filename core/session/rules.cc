@@ -91,9 +91,8 @@ void Session::WatchTimeout() {
 }
 
 void Session::WatchUntil(TimePoint deadline) {
-  deadline_ = std::min(deadline_, deadline);
-  if (!watched_) common_.host.Watch(slot_);
-  watched_ = true;
+  deadline_.Limit(deadline);
+  if (deadline_.Watch()) common_.host.Watch(slot_);
 }
 
 // What was sent only now may not have begun on its server when the request comes there, and then that does nothing.
@@ -104,20 +103,20 @@ void Session::CancelUntilEnded() {
 bool Session::CheckDeadline(TimePoint now) {
   if (check_ != nullptr && now >= check_->deadline) GiveUpCheck();
   const bool checks = check_ != nullptr && check_->deadline != TimePoint::max();
-  if (closed_ || (deadline_ == TimePoint::max() && !checks)) return watched_ = false;
-  if (now < deadline_) return true;
+  if (closed_ || (!deadline_.set() && !checks)) return deadline_.Looked(false);
+  if (!deadline_.Passed(now)) return true;
   if (wait_.waits()) {
     StopWaiting("canceling statement due to statement timeout");
-    return watched_ = deadline_ != TimePoint::max();
+    return deadline_.Looked(deadline_.set());
   }
   if (SettlesHere()) return true;  // for a moment
   if (Proving()) {
     GiveUpFence("57014", "canceling statement due to statement timeout");
-    return watched_ = deadline_ != TimePoint::max();
+    return deadline_.Looked(deadline_.set());
   }
   if (batch_ && connection_ != nullptr && !connection_->ledger().Idle()) {
     batch_->timed_out = !batch_->cancelled;
-    deadline_ = now + kCancelAgain;
+    deadline_.Postpone(now + kCancelAgain);
     common_.cancels.Send(*connection_);
   }
   return true;

@@ -61,6 +61,7 @@
 #include "parser/wire/backend.h"
 #include "parser/wire/encoding.h"
 #include "routing/block.h"
+#include "routing/deadline.h"
 #include "routing/decide.h"
 #include "routing/name_context.h"
 #include "routing/server_ending.h"
@@ -533,8 +534,7 @@ class Session final : public StreamUser,
   std::string_view listener_;
   bool shaking_hands_ = false;  // TLS began and is not open yet
   RuleMask session_rules_ = 0;    // whose conditions on the session hold
-  TimePoint deadline_ = TimePoint::max();  // of the batch under way
-  bool watched_ = false;          // the worker looks at the deadline
+  Deadline deadline_;              // of the batch under way; the worker looks
   RoutingPolicy routing_;
   PoolPolicy pool_policy_;
 
