@@ -42,7 +42,7 @@ void Session::EndBatch() {
   waiting_since = {};
   past_.rested = env_.Now();
   hold_.End();
-  large_next_ = false;
+  inbox_.EndLarge();
   give_up_at = TimePoint::max();
   deadline_.Clear();
   if (check_ != nullptr) EndCheck(SelfCheckOutcome::kFailed);
@@ -58,12 +58,12 @@ void Session::AnswerBatch(const std::string& error, char status) {
   if (common_.times_statements()) NoteSqlState(ReadError(FieldsOf(error)).sqlstate);
   // One that failed before its server was lost has had its error.
   std::string out = batch_->error_told ? std::string() : error;
-  const bool large_query = large_next_ && (large_type_ == 'Q' || large_type_ == 'F');
+  const bool large_query = inbox_.LargeQuery();
   const bool cut_series = batch_->goes_on && !batch_->simple;  // its Sync is ours
   const bool ready = !cut_series && ready_due_.value_or(batch_->facts.end_known || large_query);
   if (ready) AppendReadyForQuery(out, status);
-  else skip_to_sync_ = true;
-  drop_next_ = large_query;
+  else inbox_.SkipToSync(true);
+  inbox_.DropNext(large_query);
   if (batch_->goes_on) DropRest(batch_->simple);
   held_.Drop();
   WriteClient(AsBytes(out));
@@ -230,8 +230,8 @@ void Session::Lost(bool ready_due, bool partial) {
   // A read that was refuted is still to run on a replica.
   if (check_ != nullptr && !check_->answered() && !In<Discarding>()) EndCheck(SelfCheckOutcome::kElsewhere);
   const bool nothing_sent = In<FencingHere>() && batch_ && !batch_->begun;
-  if (!nothing_sent) large_next_ = false;
-  if (stream_left_ > 0) skip_left_ = std::exchange(stream_left_, 0);
+  if (!nothing_sent) inbox_.EndLarge();
+  (void)inbox_.LoseServer();
   stream_->Resume(Stream::kPeerSlow);
   if (batch_) {
     if (!nothing_sent) ready_due_ = ready_due;

@@ -135,8 +135,8 @@ bool Session::OnlyReadies() const {
 // The first part of a batch is answered, with an error: the rest of it is dropped.
 void Session::DropRest(bool query) {
   query_done_ = 0;
-  if (query) drop_next_ = true;
-  else skip_to_sync_ = true;
+  if (query) inbox_.DropNext(true);
+  else inbox_.SkipToSync(true);
 }
 
 }  // namespace waypost

@@ -116,7 +116,7 @@ bool Session::Accepts(char type) const {
   if (!In<Relaying>() || held_.ended() || batch_->shape_wait == ShapeWait::kAsked) return false;
   // The running batch goes on: a COPY, a series without its Sync, a message too large to gather.
   const auto& ledger = connection_->ledger();
-  return large_next_ || ledger.ReadyForQueryDue() == 0 || ledger.CopyIn() || IsCopyData(type);
+  return inbox_.large() || ledger.ReadyForQueryDue() == 0 || ledger.CopyIn() || IsCopyData(type);
 }
 
 void Session::GoOn() {
@@ -134,19 +134,11 @@ void Session::Process(Bytes& in) {
       break;
     }
     const auto before = in.size();
-    if (skip_left_ > 0) {
-      const auto dropped = std::min<std::size_t>(skip_left_, in.size());
-      skip_left_ -= static_cast<std::uint32_t>(dropped);
-      in = in.subspan(dropped);
-    } else if (stream_left_ > 0) {
-      if (!In<Relaying>()) {  // the server went away meanwhile
-        skip_left_ = std::exchange(stream_left_, 0);
-        continue;
-      }
-      const auto piece = in.first(std::min<std::size_t>(stream_left_, in.size()));
-      stream_left_ -= static_cast<std::uint32_t>(piece.size());
-      SendToServer(piece);
-      in = in.subspan(piece.size());
+    if (!In<Relaying>()) (void)inbox_.LoseServer();  // it may have gone away meanwhile
+    if (inbox_.rest() == Inbox::Rest::kDropped) {
+      (void)inbox_.TakeRest(in);
+    } else if (inbox_.rest() == Inbox::Rest::kStreamed) {
+      SendToServer(inbox_.TakeRest(in));
     } else if ((client_full_ && !In<Relaying>()) || !TakeMessage(in)) {
       break;
     } else {
@@ -184,19 +176,18 @@ bool Session::TakeMessage(Bytes& in) {
     return false;
   }
   if (!Accepts(header.type)) return false;
-  if (drop_next_) {
-    drop_next_ = false;
+  if (inbox_.TakeDropNext()) {
     in = rest;
-    skip_left_ = header.body_bytes;
+    inbox_.Drop(header.body_bytes);
     return true;
   }
-  if (skip_to_sync_) {
+  if (inbox_.skips_to_sync()) {
     in = rest;
     if (header.type != 'S') {
-      skip_left_ = header.body_bytes;
+      inbox_.Drop(header.body_bytes);
       return true;
     }
-    skip_to_sync_ = false;
+    inbox_.SkipToSync(false);
     std::string out;
     AppendReadyForQuery(out, connection_ != nullptr ? connection_->status() : In<FailedBlock>() ? 'E' : 'I');
     WriteClient(AsBytes(out));
@@ -215,10 +206,10 @@ bool Session::TakeMessage(Bytes& in) {
       return true;
     }
     in = rest;
-    skip_left_ = header.body_bytes;  // PostgreSQL ignores copy data outside a COPY
+    inbox_.Drop(header.body_bytes);  // PostgreSQL ignores copy data outside a COPY
     return true;
   }
-  if (header.body_bytes > kGatherBytes || large_next_) return TakeLarge(header, in);
+  if (header.body_bytes > kGatherBytes || inbox_.large()) return TakeLarge(header, in);
   if (rest.size() < header.body_bytes) return false;
   const auto message = in.first(kHeaderBytes + header.body_bytes);
   const bool has_text = header.type == 'Q' || header.type == 'P';
@@ -328,14 +319,14 @@ bool Session::MayAwaitCopyData() const { return batch_ && !batch_->dispatched &&
 void Session::StreamCopyData(Bytes& in) {
   // All that is here in one write: a row is often a message of its own.
   auto rest = in;
-  while (stream_left_ == 0) {
+  while (inbox_.rest() == Inbox::Rest::kNone) {
     auto next = rest;
     FrameHeader header;
     if (NextHeader(next, header) != FrameStatus::kHeader || !IsCopyData(header.type)) break;
     if (CheckFrontendHeader(header) != FrontendFault::kNone) break;  // told when it is at the head
     connection_->ledger().Sent(header.type, Reply::kForward);
     const auto here = std::min<std::size_t>(header.body_bytes, next.size());
-    stream_left_ = header.body_bytes - static_cast<std::uint32_t>(here);
+    inbox_.Stream(header.body_bytes - static_cast<std::uint32_t>(here));
     rest = next.subspan(here);
   }
   const auto run = in.first(in.size() - rest.size());
@@ -349,19 +340,18 @@ bool Session::TakeLarge(FrameHeader header, Bytes& in) {
   if (rest.size() < names) return false;
   if (In<FailedBlock>()) {
     in = rest;
-    skip_left_ = header.body_bytes;
-    skip_to_sync_ = header.type != 'Q' && header.type != 'F';
+    inbox_.Drop(header.body_bytes);
+    inbox_.SkipToSync(header.type != 'Q' && header.type != 'F');
     failure_.clear();
     AppendError(failure_, {.sqlstate = "25P02",
                            .message = "current transaction is aborted, commands ignored until end of transaction block"});
-    if (!skip_to_sync_) AppendReadyForQuery(failure_, 'E');
+    if (!inbox_.skips_to_sync()) AppendReadyForQuery(failure_, 'E');
     WriteClient(AsBytes(failure_));
     return true;
   }
   if (!In<Relaying>()) {
     // It needs a server connection first, and what of its batch came before it goes ahead of it.
-    large_next_ = true;
-    large_type_ = header.type;
+    inbox_.AwaitServer(header.type);
     auto& facts = batch().facts;
     facts.end_known = false;
     facts.retained = false;
@@ -376,9 +366,8 @@ bool Session::TakeLarge(FrameHeader header, Bytes& in) {
     Dispatch();
     return !closed_ && In<Relaying>();
   }
-  if (!large_next_ && ProvesParts()) {  // and what was gathered before it goes ahead
-    large_next_ = true;
-    large_type_ = header.type;
+  if (!inbox_.large() && ProvesParts()) {  // and what was gathered before it goes ahead
+    inbox_.AwaitServer(header.type);
     batch_->facts.needs_fence = true;
     SendPart();
     return !closed_ && In<Relaying>();
@@ -387,10 +376,10 @@ bool Session::TakeLarge(FrameHeader header, Bytes& in) {
   if (batch_->shape_wait == ShapeWait::kAsked) return false;
   const auto fate = header.type == 'B' ? FateOfLarge(rest.first(names)) : Fate::kSend;
   if (fate == Fate::kWait) return false;
-  large_next_ = false;
+  inbox_.EndLarge();
   if (fate == Fate::kRefuse) {
     in = rest;
-    skip_left_ = header.body_bytes;
+    inbox_.Drop(header.body_bytes);
     return true;
   }
   in = rest.subspan(names);

@@ -16,8 +16,7 @@ SqlRef Copied(const SqlText& sql) { return std::make_shared<const SqlText>(SqlTe
 // TLS. Values of sequences are on a connection of this worker: better lost than the client.
 bool Session::MayLeave(bool for_good) const {
   const bool between = In<Idle>() && !login_ && !console_ && !closed_ && !draining_ && !batch_ && input_.empty() &&
-                       skip_left_ == 0 && !large_next_ && !drop_next_ && !skip_to_sync_ && !rests_ && !waits_for_reader_ &&
-                       !client_full_;
+                       inbox_.fresh() && !rests_ && !waits_for_reader_ && !client_full_;
   if (for_good && !stream_->IsBare()) return false;
   if (!between || connection_ != nullptr || !untold_.empty() || (sequence_token != 0 && !for_good)) return false;
   const auto names = names_.InOrder();

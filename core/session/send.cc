@@ -340,7 +340,7 @@ void Session::StreamLarge(FrameHeader header, Bytes body) {
   auto& out = env_.scratch_in();
   out.clear();
   auto length = header.body_bytes + 4;
-  stream_left_ = header.body_bytes - static_cast<std::uint32_t>(body.size());
+  inbox_.Stream(header.body_bytes - static_cast<std::uint32_t>(body.size()));
   std::string names;
   if (header.type == 'P') {
     Fields fields(body);

@@ -321,10 +321,7 @@ void Session::LetGo(bool clean) {
   connection->PauseReading(false);
   connection->PauseReading(false, Stream::kBusy);
   common_.AddOutstanding(connection->id(), -1);
-  if (stream_left_ > 0) {  // half a message is on its way to it
-    skip_left_ = std::exchange(stream_left_, 0);
-    clean = false;
-  }
+  if (inbox_.LoseServer()) clean = false;  // half a message is on its way to it
   held_.Drop();
   ties_.EndLease();
   block_.LeftServer();

@@ -63,6 +63,7 @@
 #include "routing/block.h"
 #include "routing/deadline.h"
 #include "routing/decide.h"
+#include "routing/inbox.h"
 #include "routing/name_context.h"
 #include "routing/server_ending.h"
 #include "routing/session_machine.h"
@@ -553,13 +554,8 @@ class Session final : public StreamUser,
   bool cancel_when_read_ = false;  // a cancel request came meanwhile
   std::size_t looked_into_ = 0;    // bytes of texts that this turn's messages name
   std::unique_ptr<Batch> batch_;
-  std::uint32_t stream_left_ = 0;  // of a message that is passed on in pieces
-  std::uint32_t skip_left_ = 0;    // of a message that is dropped
-  bool large_next_ = false;        // the message at the head of the input is too large to gather
-  char large_type_ = 0;            // its type
-  bool drop_next_ = false;         // it was answered already: drop it
+  Inbox inbox_;                    // where it is in that
   std::size_t query_done_ = 0;     // bytes of the text of the Query at the head of the input: its first part, that ran
-  bool skip_to_sync_ = false;      // after an error of ours: everything up to Sync is dropped
   bool processing_ = false;
   bool draining_ = false;
   bool closed_ = false;
