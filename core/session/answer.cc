@@ -140,7 +140,8 @@ void Session::OnServerLost(const std::string& error, bool mid_message) noexcept 
   SettleSettings();
   const bool partial = mid_message && !held_.holding() && !In<Discarding>();
   if (EndsClientToo()) {
-    failure_ = last_words_.error.empty() ? ErrorWithSeverity(FieldsOf(WhyLost(error)), "FATAL") : last_words_.error;
+    failure_ =
+        lease_.last_words().error.empty() ? ErrorWithSeverity(FieldsOf(WhyLost(error)), "FATAL") : lease_.last_words().error;
     if (batch_ && batch_->dispatched && !batch_->failed) CountError(true);
     NoteSqlState(ReadError(FieldsOf(failure_)).sqlstate);
     TellBatch();  // the session ends with it
@@ -160,8 +161,8 @@ bool Session::EndsClientToo() const {
   if (connection_->ledger().ReadyUnsure()) return true;
   if (In<Discarding>() || Comparing()) return false;  // the client gets another answer
   const auto* relaying = std::get_if<Relaying>(&state_);
-  if (last_words_.ending == ServerEnding::kUnknown) return relaying == nullptr || !relaying->MayRerun();
-  return last_words_.ending == ServerEnding::kConduct;
+  if (lease_.last_words().ending == ServerEnding::kUnknown) return relaying == nullptr || !relaying->MayRerun();
+  return lease_.last_words().ending == ServerEnding::kConduct;
 }
 
 // True if the batch may be sent again, wherever it ran, once: the client has heard nothing, and it changed nothing. A read
@@ -172,7 +173,7 @@ bool Session::RunsAgain() const {
   const auto& facts = batch_->facts;
   if (!facts.end_known || !facts.retained) return false;
   // Where the connection had been idle for too long, nothing was looked at.
-  return last_words_.ending == ServerEnding::kIdle || (facts.cls == Class::kRead && facts.repeatable);
+  return lease_.last_words().ending == ServerEnding::kIdle || (facts.cls == Class::kRead && facts.repeatable);
 }
 
 // True if its client hears nothing of it when the connection is lost now: the batch runs again, or its answer is thrown away.
@@ -191,9 +192,10 @@ std::string Session::WhyLost(const std::string& error) const {
   const bool may_have_run =
       relaying != nullptr && relaying->decision.target != Target::kReplica && batch_ && batch_->facts.cls != Class::kRead;
   const bool ends_client = In<Auditing>() || pinned_by() != PinReason::kNone || (fencing != nullptr && !fencing->block);
-  if (ends_client && !last_words_.error.empty()) return last_words_.error;
+  if (ends_client && !lease_.last_words().error.empty()) return lease_.last_words().error;
   const std::string_view sqlstate = in_block && !(batch_ && batch_->ends_block) ? "40001" : may_have_run ? "08007" : "08006";
-  const auto said = last_words_.error.empty() ? std::string_view(error) : ReadError(FieldsOf(last_words_.error)).message;
+  const auto said =
+      lease_.last_words().error.empty() ? std::string_view(error) : ReadError(FieldsOf(lease_.last_words().error)).message;
   return ErrorMessage({.severity = ends_client ? "FATAL" : "ERROR",
                        .sqlstate = sqlstate,
                        .message = "the connection to server \"" + connection_->server().name + "\" was lost",
@@ -210,7 +212,7 @@ bool Session::EndWaits() const {
 
 void Session::LoseConnection() {
   common_.AddOutstanding(std::exchange(connection_, nullptr)->id(), -1);
-  last_words_ = {};
+  lease_.End();
   ties_.EndLease();
   block_.LeftServer();
   // It may have been committed all the same.
@@ -223,7 +225,7 @@ void Session::Lost(bool ready_due, bool partial) {
   const bool unheard = RunsAgain();
   const bool unseen = held_.holding() || unheard;
   const bool moves = (In<InBlock>() || In<FencingHere>()) && !partial && BlockMayMove();
-  if (unheard) batch_->holds_off = last_words_.ending != ServerEnding::kIdle && !OnReplica();
+  if (unheard) batch_->holds_off = lease_.last_words().ending != ServerEnding::kIdle && !OnReplica();
   LoseConnection();
   LeaveFence();
   held_.Drop();

@@ -26,7 +26,7 @@ PinReason Session::pinned_by() const {
 
 // As it was leased, unless it was promoted since. A primary does not become a replica by not being heard for a moment.
 bool Session::OnReplica() const {
-  return connection_ != nullptr && leased_as_replica_ && env_.view().primary != connection_->id();
+  return connection_ != nullptr && lease_.as_replica() && env_.view().primary != connection_->id();
 }
 
 bool Session::MayEndPin(const std::vector<Facts>& list) {
@@ -69,7 +69,7 @@ BatchDone Session::PinsAfter(char status) {
 void Session::SendAudit() {
   const auto scope = ties_.BeginAudit();
   std::string out;
-  if (own_names_) CloseStatements(out);  // what bears a name of the client's is none of its PREPAREs
+  if (lease_.own_names()) CloseStatements(out);  // what bears a name of the client's is none of its PREPAREs
   connection_->AskAside(out, AuditSql(scope, env_.statements().prefix()));
   env_.metrics().Count(Counter::kSessionAudits);
   SendToServer(AsBytes(out));

@@ -209,7 +209,7 @@ void Session::ApplyDeallocate(const Facts& facts) {
   const auto statement = names_.FindAt(facts.object, 0);
   if (!statement) return;
   const auto there = connection_->statements.find(statement->id);
-  if (!own_names_ && there != connection_->statements.end() && there->second.parsed < Answered())
+  if (!lease_.own_names() && there != connection_->statements.end() && there->second.parsed < Answered())
     connection_->statements.erase(there);
   names_.Set(facts.object, nullptr);
   ForgetOwnName(facts.object);

@@ -129,7 +129,7 @@ std::vector<TextEdit> Session::ServerNamesIn(std::string& out, const BatchMessag
     const auto statement = names_.FindAt(ClippedName(name), message.place);
     if (!statement || statement->by_sql()) continue;
     EnsureStatement(out, statement, ClippedName(name));
-    if (own_names_) continue;
+    if (lease_.own_names()) continue;
     edits.push_back(
         {static_cast<std::size_t>(token.text.data() - text.data()), token.text.size(), QuotedName(statement->server_name)});
   }

@@ -22,8 +22,8 @@ bool Session::ExecutesListing(const std::vector<Facts>& list) {
 void Session::TakeOwnNames(std::string& out) {
   auto& connection = *connection_;
   if (connection.status() == 'E') return;  // it answers nothing
-  if (!own_names_) CloseStatements(out);
-  own_names_ = true;
+  if (!lease_.own_names()) CloseStatements(out);
+  lease_.UseOwnNames(true);
   for (const auto& [name, statement] : names_.InOrder()) {
     const auto own = connection.own_names.find(std::string(name));
     if (!statement->by_sql() && (own == connection.own_names.end() || own->second == 0)) TryStatement(out, statement, name);
@@ -50,18 +50,18 @@ void Session::TryStatement(std::string& out, const StatementRef& statement, std:
 
 // What the connection at hand calls what the client calls `name`.
 std::string_view Session::NameThere(const Statement& statement, std::string_view name) const {
-  return own_names_ ? name : std::string_view(statement.server_name);
+  return lease_.own_names() ? name : std::string_view(statement.server_name);
 }
 
 // The Parse `sequence`, which makes `statement`, is on its way there.
 void Session::AddStatement(const StatementRef& statement, std::string_view name, std::uint64_t sequence) {
   connection_->AddStatement(statement->id, statement, sequence);
-  if (own_names_) connection_->own_names.insert_or_assign(std::string(KeptName(name)), sequence);
+  if (lease_.own_names()) connection_->own_names.insert_or_assign(std::string(KeptName(name)), sequence);
 }
 
 // What is answered now has ended what bore that name, unless it was parsed anew behind that.
 void Session::ForgetOwnName(std::string_view name) {
-  if (!own_names_) return;
+  if (!lease_.own_names()) return;
   const auto own = connection_->own_names.find(std::string(KeptName(name)));
   if (own != connection_->own_names.end() && own->second < Answered()) connection_->own_names.erase(own);
 }

@@ -97,8 +97,7 @@ Relayed Session::OnNotice(Bytes body) {
     if (batch_) batch_->unreplicated = true;
   }
   if (!IsLastNotice(notice.sqlstate, notice.routine)) return Relayed::kForward;
-  last_words_.ending = ServerEnding::kServer;
-  last_words_.error = ErrorWithSeverity(body, "FATAL");
+  lease_.NoteLastWords(ServerEnding::kServer, ErrorWithSeverity(body, "FATAL"));
   return Relayed::kSkip;
 }
 
@@ -143,9 +142,9 @@ Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacem
   const auto error = ReadError(body);
   if (error.severity == "FATAL" || error.severity == "PANIC") {
     // The server connection ends, the client's only where it must: see OnServerLost.
-    last_words_.ending = EndingBy(error.severity, error.sqlstate);
-    last_words_.error.clear();
-    MessageBuilder(last_words_.error, 'E').Raw(AsBytes(WithClientNames(AsText(body), answer)));
+    std::string last_words;
+    MessageBuilder(last_words, 'E').Raw(AsBytes(WithClientNames(AsText(body), answer)));
+    lease_.NoteLastWords(EndingBy(error.severity, error.sqlstate), std::move(last_words));
     env_.metrics().Count(Counter::kErrors, ErrorOrigin::kServer, SqlStateClassIndex(error.sqlstate));
     return Relayed::kSkip;
   }

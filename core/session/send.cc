@@ -75,17 +75,17 @@ void Session::TrimStatements(std::string& out) {
   auto& connection = *connection_;
   const bool enough = connection.statements.size() >= kMaxStatementsPerConnection ||
                       connection.statement_bytes >= kMaxStatementBytesPerConnection ||
-                      (!own_names_ && !connection.own_names.empty());
+                      (!lease_.own_names() && !connection.own_names.empty());
   if (enough && connection.ledger().Idle() && connection.status() != 'E') CloseStatements(out);
 }
 
 void Session::CloseStatements(std::string& out) {
   auto& connection = *connection_;
-  if (connection.own_names.empty() && !own_names_)
+  if (connection.own_names.empty() && !lease_.own_names())
     for (const auto& [id, there] : connection.statements) connection.CloseAside(out, there.as->server_name);
   for (const auto& [name, there] : connection.own_names) connection.CloseAside(out, name);
   connection.own_names.clear();
-  own_names_ = false;
+  lease_.UseOwnNames(false);
   connection.statements.clear();
   connection.statement_bytes = 0;
 }
@@ -167,7 +167,7 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
     return;
   }
   const auto known = Before(statement->id);
-  if (known && !own_names_ &&
+  if (known && !lease_.own_names() &&
       connection.status() == 'E') {  // a failed block refuses it, unless the batch has ended or mended that by then
     const auto sequence = connection.ledger().Sent('P', Reply::kForward);
     connection.unnamed.reset();
@@ -176,7 +176,7 @@ void Session::AppendParse(std::string& out, BatchMessage& message, Bytes body) {
     return;
   }
   // What is there may have been parsed before DDL that changed what it returns, or that it can be parsed at all.
-  if (own_names_ ? connection.own_names.contains(std::string(KeptName(name))) : known.has_value())
+  if (lease_.own_names() ? connection.own_names.contains(std::string(KeptName(name))) : known.has_value())
     connection.CloseAside(out, NameThere(*statement, name));
   const auto sequence = connection.ledger().Sent('P', Reply::kForward);
   if (sequence != 0) AddStatement(statement, name, sequence);
@@ -201,7 +201,7 @@ void Session::EnsureStatement(std::string& out, const StatementRef& statement, s
   auto& connection = *connection_;
   if (HasStatement(statement, name) || connection.ledger().Skipping()) return;
   auto known = Before(statement->id);
-  if (known || own_names_) connection.CloseAside(out, NameThere(*statement, name));
+  if (known || lease_.own_names()) connection.CloseAside(out, NameThere(*statement, name));
   const auto sequence = connection.ledger().Sent('P', Reply::kSwallow);
   if (sequence == 0) return;  // the server skips what comes
   ++traffic_->server_parses;
@@ -284,7 +284,7 @@ void Session::AppendTarget(std::string& out, BatchMessage& message, Bytes body) 
   auto& ledger = connection_->ledger();
   const auto target = ReadTarget(body);
   const bool statement = target && target->kind == 'S';
-  const bool by_own_name = own_names_ || (message.statement && message.statement->by_sql());
+  const bool by_own_name = lease_.own_names() || (message.statement && message.statement->by_sql());
   if (statement && !target->name.empty() && message.type == 'C' && by_own_name) {
     const auto sequence = ledger.Sent('C', Reply::kForward);
     out.append(batch_->bytes, message.offset, message.size);

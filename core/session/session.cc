@@ -216,8 +216,7 @@ void Session::OnServerConnection(PooledConnection& pooled) noexcept {
   }
   connection_ = &connection;
   batch_->ran_on = connection.id();
-  own_names_ = false;
-  leased_as_replica_ = std::get<Acquiring>(state_).decision.target == Target::kReplica;
+  lease_.Begin(std::get<Acquiring>(state_).decision.target == Target::kReplica);
   connection.Lease(*this);
   if (client_full_) connection.PauseReading(true);
   common_.AddOutstanding(connection.id(), 1);
@@ -323,6 +322,7 @@ void Session::LetGo(bool clean) {
   common_.AddOutstanding(connection->id(), -1);
   if (inbox_.LoseServer()) clean = false;  // half a message is on its way to it
   held_.Drop();
+  lease_.End();
   ties_.EndLease();
   block_.LeftServer();
   portals_.Clear();
@@ -467,7 +467,7 @@ bool Session::LeavesTheSilent(TimePoint now) {
     OnServerUnreachable();
     return true;
   }
-  if (connection_ == nullptr || !leased_as_replica_ || !silent(connection_->id()) || !MayRunElsewhere()) return false;
+  if (connection_ == nullptr || !lease_.as_replica() || !silent(connection_->id()) || !MayRunElsewhere()) return false;
   connection_->GiveUp("the replica does not answer");
   return true;
 }

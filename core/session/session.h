@@ -64,8 +64,8 @@
 #include "routing/deadline.h"
 #include "routing/decide.h"
 #include "routing/inbox.h"
+#include "routing/lease.h"
 #include "routing/name_context.h"
-#include "routing/server_ending.h"
 #include "routing/session_machine.h"
 #include "routing/session_settings.h"
 #include "routing/statement_names.h"
@@ -541,7 +541,7 @@ class Session final : public StreamUser,
 
   State state_ = Idle{};
   ServerConnection* connection_ = nullptr;
-  bool leased_as_replica_ = false;  // see OnReplica()
+  Lease lease_;                    // of that
   ServerWait wait_{*this};
   Hold hold_;                      // since the batch at hand has waited for a primary first
   std::vector<Pool*> pools_;       // by ServerId, found once
@@ -571,14 +571,12 @@ class Session final : public StreamUser,
   HeldReply held_;                 // what the client does not get yet of the answer
   std::string failure_;            // ErrorResponse for AnswerBatch
   std::string untold_;             // why the block failed, while the client was not told yet
-  LastWords last_words_;           // of the connection at hand, when it ends
 
   SessionSettings settings_;
   std::vector<SettingEffect> unapplied_;  // of statements that have succeeded, while replies are read
   Parameters only_at_start_;       // what it asked for that no statement can set: see PoolKey
   StatementNames names_;
   std::size_t named_bytes_ = 0;    // of what it named, at least
-  bool own_names_ = false;         // on the connection at hand they bear the client's names
   Portals portals_;                // of the transaction: named ones alone
   Lexing lexing_;
   NameContext name_context_;

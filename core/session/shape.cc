@@ -80,7 +80,7 @@ StatementRef Session::Retold(const StatementRef& statement) const {
 // nothing.
 bool Session::HasStatement(const StatementRef& statement, std::string_view name) const {
   if (statement->by_sql()) return true;  // on the connection that the session is tied to
-  if (own_names_) {
+  if (lease_.own_names()) {
     const auto own = connection_->own_names.find(std::string(KeptName(name)));
     if (own == connection_->own_names.end() || own->second == 0) return false;
   }
