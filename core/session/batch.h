@@ -188,6 +188,7 @@ struct BatchFlags {
   bool error_told = false;  // and the client has it
   bool unreplicated = false;  // its commit is not on any standby, as far as the server knows
   bool heard = false;       // the client has got something of its answer
+  bool fenced = false;      // it had to be proved fresh
   bool lost = false;        // with its server, once
   bool holds_off = false;   // before it is sent again: its server's other connections may be lost as well
   bool ran_any = false;     // something of it was answered as only what ran is

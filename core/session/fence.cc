@@ -14,7 +14,7 @@ constexpr milliseconds kLongRun{200};
 
 void Session::JoinFence() {
   if (fence_since == TimePoint{}) fence_since = env_.ExactNow();
-  if (index_known_) return AwaitReplica();
+  if (proof_.index_known()) return AwaitReplica();
   common_.fence.Join(*this);
 }
 
@@ -23,7 +23,7 @@ void Session::LeaveFence() {
   common_.fence.Leave(*this);
   ticket = 0;
   settle_round = 0;
-  index_known_ = false;
+  proof_.Clear();
   fence_since = waiting_from = {};
   fence_deadline = TimePoint::max();
 }
@@ -48,7 +48,7 @@ void Session::AwaitReplica() {
   }
   if (server) {
     CountFence(waiting_from == TimePoint{} ? FenceOutcome::kReady : FenceOutcome::kWaited);
-    proof_incarnation_ = fence.SeenOf(*server).incarnation;
+    proof_.ProvedIn(fence.SeenOf(*server).incarnation);
     const bool here = In<FencingHere>();
     if (!here) {
       auto decision = std::get<Fencing>(state_).decision;
@@ -70,7 +70,7 @@ void Session::AwaitReplica() {
 }
 
 void Session::OnReadIndex(Lsn index) noexcept {
-  index_known_ = true;
+  proof_.NoteIndex();
   if (check_ != nullptr && CheckFrom(index)) return;
   if (In<Fencing>() || In<FencingHere>()) return AwaitReplica();
   if (In<Acquiring>()) {  // to be sent at once, but there is no connection yet
@@ -81,7 +81,7 @@ void Session::OnReadIndex(Lsn index) noexcept {
     return AwaitReplica();
   }
   if (!held_.unproved()) return;
-  const auto proof = common_.fence.fence().Check(ticket, connection_->id(), seen_at_send_);
+  const auto proof = common_.fence.fence().Check(ticket, connection_->id(), proof_.seen_at_send());
   if (proof == Proof::kProven) Confirm();
   else Refute();
 }
@@ -170,7 +170,7 @@ bool Session::ProvesParts() const {
 
 void Session::SendPart() {
   if (!std::exchange(batch_->facts.needs_fence, false)) return Send();
-  fenced_ = true;
+  batch_->fenced = true;
   LeaveFence();
   Take(Continued{});
 }
@@ -198,15 +198,15 @@ bool Session::MaySendOn(const ServerConnection& connection) {
   if (ticket == 0 || decision.target != Target::kReplica) return true;
   const auto seen = common_.fence.fence().SeenOf(connection.id());
   if (decision.fence != FencePlan::kOptimistic) {
-    if (seen.incarnation == proof_incarnation_) return true;
+    if (proof_.HoldsFor(seen)) return true;
     fence_since = env_.ExactNow();  // it was proved and counted; what follows is another wait
     return false;
   }
-  if (seen.incarnation == 0 || (index_known_ && seen.replay < read_index)) return false;
-  if (index_known_) {
+  if (seen.incarnation == 0 || (proof_.index_known() && seen.replay < read_index)) return false;
+  if (proof_.index_known()) {
     CountFence(FenceOutcome::kConfirmed);
   } else {
-    seen_at_send_ = seen;
+    proof_.SentUnproved(seen);
     held_.AwaitProof();
   }
   return true;

@@ -479,7 +479,7 @@ void Session::Dispatch() {
   auto decision = DecideBatch();
   if (decision.target == Target::kReplica && (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     block_.ReadsOnly();
-  fenced_ = decision.fence != FencePlan::kNone;
+  running.fenced = decision.fence != FencePlan::kNone;
   if (!running.facts.end_known) running.facts.needs_fence = false;  // what comes behind says it anew
   if (running.facts.cls != Class::kRead) env_.NoteWrite();
   // Where a read goes that is to be proved first is known when it is proved.

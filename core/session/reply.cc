@@ -135,7 +135,7 @@ bool Session::MayHeal(std::string_view sqlstate) const {
   // 57014 is the client's own cancel or statement_timeout; class 22 is the data's fault, wherever it is read.
   if (sqlstate == "57014" || sqlstate.starts_with("22")) return false;
   // What a replica that is proved fresh does not find is not there; one that is not may not have heard of it.
-  return !(fenced_ && sqlstate.starts_with("42"));
+  return !(batch_ && batch_->fenced && sqlstate.starts_with("42"));
 }
 
 Relayed Session::OnError(const Answer& answer, Bytes body, std::string& replacement) {

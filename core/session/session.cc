@@ -211,7 +211,7 @@ void Session::OnServerConnection(PooledConnection& pooled) noexcept {
   if (!MaySendOn(connection)) {
     connection.pool().Release(connection);
     Take(Behind{});
-    if (index_known_) AwaitReplica();
+    if (proof_.index_known()) AwaitReplica();
     return;
   }
   connection_ = &connection;
@@ -347,7 +347,7 @@ void Session::OnBatchDone(char status) noexcept {
 
 void Session::FinishBatch(char status) {
   auto& b = *batch_;
-  if (fenced_) block_.Proved();
+  if (b.fenced) block_.Proved();
   if (b.ends_block) block_.Chained();
   UndoSkipped(b.effects.size());
   ReleaseHeld();

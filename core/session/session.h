@@ -66,6 +66,7 @@
 #include "routing/inbox.h"
 #include "routing/lease.h"
 #include "routing/name_context.h"
+#include "routing/read_proof.h"
 #include "routing/session_machine.h"
 #include "routing/session_settings.h"
 #include "routing/statement_names.h"
@@ -562,10 +563,7 @@ class Session final : public StreamUser,
   bool client_full_ = false;       // the client does not take its answers: nothing new is begun for it
   std::optional<bool> ready_due_;  // of a batch that was sent: ReadyForQuery is owed; empty: it was not sent
 
-  bool index_known_ = false;       // the probe that was joined is answered
-  bool fenced_ = false;            // the batch had to be proved fresh
-  Fence::Seen seen_at_send_;
-  std::uint32_t proof_incarnation_ = 0;
+  ReadProof proof_;                // while it is at the fence
 
   std::unique_ptr<SelfCheck> check_;  // of the batch under way; null: it is not checked
   HeldReply held_;                 // what the client does not get yet of the answer
