@@ -61,9 +61,9 @@ BatchDone Session::PinsAfter(char status) {
       {.status = status,
        .replica = OnReplica(),
        .relaying = std::get_if<Relaying>(&state_),
-       .mode = pool_policy_.mode,
+       .mode = policy_.pool.mode,
        .values_asked_for = ties_.MayAskForValues(b.advances) && ReadsSequences(),
-       .values_may_pin = pool_policy_.pins == Pins::kAllow});
+       .values_may_pin = policy_.pool.pins == Pins::kAllow});
 }
 
 void Session::SendAudit() {

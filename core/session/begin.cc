@@ -79,7 +79,7 @@ Session::Lone Session::LoneStatement() const {
 
 bool Session::KeepBatch() {
   const bool begun = In<Begun>();
-  if (!begun && (!In<Idle>() || !batch_->begins || !routing_.lazy_begin || pool_policy_.mode != PoolMode::kTransaction))
+  if (!begun && (!In<Idle>() || !batch_->begins || !policy_.routing.lazy_begin || policy_.pool.mode != PoolMode::kTransaction))
     return false;
   const auto lone = LoneStatement();
   if (lone.facts == nullptr) return false;
@@ -105,7 +105,7 @@ SessionFacts::Opens Session::Opens() const {
   using Opens = SessionFacts::Opens;
   if (!In<Begun>()) return Opens::kNothing;
   // What ties the session belongs on the primary, and so does a block that is not sure to stay as it was begun.
-  return block_.SuitsReplica(transaction_defaults_) && pool_policy_.mode == PoolMode::kTransaction &&
+  return block_.SuitsReplica(transaction_defaults_) && policy_.pool.mode == PoolMode::kTransaction &&
                  batch_->pin == PinReason::kNone && !batch_->sets_transaction && !batch_->prepares
              ? Opens::kReadOnly
              : Opens::kReadWrite;

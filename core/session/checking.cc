@@ -21,7 +21,7 @@ void Session::Sample(Decision& decision) {
   const bool fits = decision.target == Target::kReplica && decision.reason == Reason::kReadSafe && decision.may_rerun &&
                     In<Idle>() && b.facts.needs_fence && b.facts.end_known && b.pin == PinReason::kNone && !b.unseen &&
                     !b.audit && b.refusal.empty();
-  if (!fits || !common_.fence.fence().open() || !common_.self_checks.TakesThis(routing_.self_check)) return;
+  if (!fits || !common_.fence.fence().open() || !common_.self_checks.TakesThis(policy_.routing.self_check)) return;
   const bool position_only = decision.fence == FencePlan::kNone;
   check_ = std::make_unique<SelfCheck>(decision.server, position_only);
   if (!position_only) return;

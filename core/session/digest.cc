@@ -91,7 +91,7 @@ void Session::CountShadow(const Batch& running, const Decision& decision) {
   if (!runs || !running.any_statement) return;
   auto session = FactsOfSession();
   if (decision.target == Target::kHeld && block_.could_read()) session.holds_why = Reason::kReadOnlyTransaction;
-  const auto would = DecideAsIfReplicas(running.facts, session, routing_);
+  const auto would = DecideAsIfReplicas(running.facts, session, policy_.routing);
   auto& b = *batch_;
   b.would_move = would.target == Target::kReplica;
   if (b.would_move && would.reason == Reason::kReadOnlyTransaction) block_.CouldRead();

@@ -63,7 +63,7 @@ void Session::AwaitReplica() {
   if (!In<FencingHere>() && !WorthWaiting(env_.view(), Policy(), fence, env_.Now())) return FallBack();
   if (fence_deadline == TimePoint::max()) {
     const bool stays = In<FencingHere>() && !BlockMayMove();
-    const auto longest = stays ? pool_policy_.query_wait_timeout : Policy().fence_wait;
+    const auto longest = stays ? policy_.pool.query_wait_timeout : Policy().fence_wait;
     if (!stays || longest.count() > 0) fence_deadline = env_.ExactNow() + longest;
   }
   common_.fence.WaitForReplay(*this, fence_deadline);

@@ -426,7 +426,7 @@ void Session::Add(FrameHeader header, Bytes message) {
 }
 
 // Of the batch at hand: a rule or a hint may have its own.
-const RoutingPolicy& Session::Policy() const { return batch_ && batch_->handling ? batch_->handling->policy : routing_; }
+const RoutingPolicy& Session::Policy() const { return batch_ && batch_->handling ? batch_->handling->policy : policy_.routing; }
 
 // Where the batch at hand would go now. Changes nothing but the batch.
 Decision Session::DecideBatch() {
@@ -437,12 +437,12 @@ Decision Session::DecideBatch() {
   }
   const auto session = FactsOfSession();
   if (running.handling) running.facts.to_primary = running.handling->to_primary;
-  if (pool_policy_.mode == PoolMode::kSession && connection_ == nullptr) {  // it stays where its first batch runs
+  if (policy_.pool.mode == PoolMode::kSession && connection_ == nullptr) {  // it stays where its first batch runs
     running.facts.to_primary = running.facts.why = Reason::kSessionMode;
     running.facts.begins_read_only = false;
   }
   const auto decision = Decide(running.facts, session, env_.view(), Policy(), common_.LoadFor(database_, user_), env_.Now());
-  if (pool_policy_.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
+  if (policy_.pool.mode == PoolMode::kStatement && running.begins) return {Target::kRefuse, Reason::kTransaction};
   // Nothing stands before it that a server would answer, and no block fails by it.
   if (In<Idle>() && !running.messages.empty() && running.messages.front().refused) return {Target::kRefuse, Reason::kRefused};
   return decision;
@@ -451,7 +451,7 @@ Decision Session::DecideBatch() {
 SessionFacts Session::FactsOfSession() const {
   SessionFacts session;
   session.holds_connection = connection_ != nullptr;
-  session.holds_why = In<Pinned>() ? (pool_policy_.mode == PoolMode::kSession ? Reason::kSessionMode : Reason::kSessionPinned)
+  session.holds_why = In<Pinned>() ? (policy_.pool.mode == PoolMode::kSession ? Reason::kSessionMode : Reason::kSessionPinned)
                       : block_.reads_only() ? Reason::kReadOnlyTransaction
                                             : Reason::kInTransaction;
   session.held_by_replica = OnReplica();
@@ -485,10 +485,10 @@ void Session::Dispatch() {
   // Where a read goes that is to be proved first is known when it is proved.
   if (decision.fence != FencePlan::kProbeFirst || decision.target == Target::kHeld) CountDecision(decision);
   WatchTimeout();
-  if (routing_.read_from == ReadFrom::kNone) CountShadow(running, decision);
+  if (policy_.routing.read_from == ReadFrom::kNone) CountShadow(running, decision);
   if (connection_ == nullptr || connection_->status() == 'I') settings_.Commit();
   ties_.BatchBegins(connection_ == nullptr, In<Pinned>(), running.pin);
-  if (routing_.self_check > 0) Sample(decision);
+  if (policy_.routing.self_check > 0) Sample(decision);
   Take(BatchReady{decision});
 }
 

@@ -52,9 +52,9 @@ void Session::NotePin(BatchMessage& message, PinReason pin, bool unlisted) {
 
 // Empty if it may be.
 std::string Session::WhyNoPin(PinReason pin) const {
-  if (pin == PinReason::kUnknownState || pool_policy_.mode == PoolMode::kSession) return {};
+  if (pin == PinReason::kUnknownState || policy_.pool.mode == PoolMode::kSession) return {};
   const std::string what(WhatPins(pin));
-  if (pool_policy_.pins == Pins::kRefuse)
+  if (policy_.pool.pins == Pins::kRefuse)
     return ErrorMessage({.sqlstate = "0A000",
                          .message = what + " is not allowed here: it would tie the session to one server connection",
                          .detail = "Waypost is configured with pins = \"refuse\" for this user or database.",

@@ -37,7 +37,7 @@ bool Session::Treat(BatchMessage& message, const CachedStatement& found, bool ru
   const auto& marks = MarksOf(found);
   bool any = b.any_statement;
   for (const auto mask : marks.rules) {
-    const auto first = RuleSet::First(mask & session_rules_);
+    const auto first = RuleSet::First(mask & policy_.rules);
     const auto* rule = first ? &config.rules.rules()[*first] : nullptr;
     const bool denied = rule != nullptr && rule->route == RuleRoute::kDeny;
     if (rule != nullptr && (runs || denied)) CountRule(*first);
@@ -49,9 +49,9 @@ bool Session::Treat(BatchMessage& message, const CachedStatement& found, bool ru
     const bool ordinary = rule == nullptr && marks.hint == Hint::kNone;
     const bool first_here = !std::exchange(any, true);
     if (ordinary && !b.handling) continue;
-    auto handling = HandlingOf(routing_, marks.hint, rule);
+    auto handling = HandlingOf(policy_.routing, marks.hint, rule);
     if (!runs) handling.timeout = milliseconds{0};
-    if (!b.handling && !first_here) b.handling = HandlingOf(routing_, Hint::kNone, nullptr);
+    if (!b.handling && !first_here) b.handling = HandlingOf(policy_.routing, Hint::kNone, nullptr);
     b.handling = b.handling ? Both(*b.handling, handling) : handling;
   }
   return true;
@@ -68,7 +68,7 @@ std::vector<const Rule*> Session::RulesOf(const CachedStatement& found) {
   const auto& config = env_.config();
   if (config.rules.empty()) return std::vector<const Rule*>(found.facts().size());
   for (const auto mask : MarksOf(found).rules) {
-    const auto first = RuleSet::First(mask & session_rules_);
+    const auto first = RuleSet::First(mask & policy_.rules);
     rules.push_back(first ? &config.rules.rules()[*first] : nullptr);
   }
   return rules;

@@ -51,7 +51,7 @@ bool Session::ReadsSequences() {
     sequence_readers_ = version;
     if (sequence_asked_ == nullptr) sequence_asked_ = readers.Find(database_, user_);
   }
-  return sequence_asked_ != nullptr && sequence_asked_->Within(pool_policy_.sequence_memory, env_.Now());
+  return sequence_asked_ != nullptr && sequence_asked_->Within(policy_.pool.sequence_memory, env_.Now());
 }
 
 // Ahead of a batch: what others took on this connection is forgotten, if it may be asked for.

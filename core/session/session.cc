@@ -78,9 +78,9 @@ void Session::OnLoggedIn(ClientIdentity identity, const std::string& greeting) {
 }
 
 void Session::OnConfigChanged() {
-  routing_ = env_.config().RoutingFor(Who());
-  session_rules_ = env_.config().rules.SessionMask(Who());
-  pool_policy_ = env_.config().PoolFor(user_, database_);
+  policy_.routing = env_.config().RoutingFor(Who());
+  policy_.rules = env_.config().rules.SessionMask(Who());
+  policy_.pool = env_.config().PoolFor(user_, database_);
 }
 
 void Session::WriteClient(Bytes bytes) {
@@ -163,8 +163,8 @@ void Session::Acquire() {
   const auto& decision = std::get<Acquiring>(state_).decision;
   const auto& view = env_.view();
   wait_.Leave();
-  if (give_up_at == TimePoint::max() && pool_policy_.query_wait_timeout.count() > 0)
-    give_up_at = env_.Now() + pool_policy_.query_wait_timeout;
+  if (give_up_at == TimePoint::max() && policy_.pool.query_wait_timeout.count() > 0)
+    give_up_at = env_.Now() + policy_.pool.query_wait_timeout;
   if (decision.target == Target::kRefuse) {
     failure_ =
         decision.reason == Reason::kRefused ? batch_->refusal
@@ -385,7 +385,7 @@ void Session::FinishBatch(char status) {
   Take(done);
   if (rerun) CancelAgain();
   else CountPin();
-  if (pool_policy_.mode == PoolMode::kStatement && status != 'I' && !closed_) {
+  if (policy_.pool.mode == PoolMode::kStatement && status != 'I' && !closed_) {
     Close(ErrorMessage({.severity = "FATAL",
                         .sqlstate = "0A000",
                         .message = "transaction blocks are not allowed with pool mode \"statement\""}),

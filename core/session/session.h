@@ -535,10 +535,13 @@ class Session final : public StreamUser,
   Parameters told_;                // and what the client was told since
   std::string_view listener_;
   bool shaking_hands_ = false;  // TLS began and is not open yet
-  RuleMask session_rules_ = 0;    // whose conditions on the session hold
   Deadline deadline_;              // of the batch under way; the worker looks
-  RoutingPolicy routing_;
-  PoolPolicy pool_policy_;
+  // What the configuration says of it; a rule or a hint may have its own, see Policy().
+  struct {
+    RoutingPolicy routing;
+    PoolPolicy pool;
+    RuleMask rules = 0;  // whose conditions on the session hold
+  } policy_;
 
   State state_ = Idle{};
   ServerConnection* connection_ = nullptr;
