@@ -28,7 +28,6 @@ class Block {
   void BeginsAnew();
   void ForgetBegin();
 
-  [[nodiscard]] const TransactionModes& modes() const { return modes_; }
   // A batch sets modes in a way that was not looked at.
   void MayChangeModes();
   [[nodiscard]] bool IsReadOnly(const TransactionDefaults& defaults) const {

@@ -29,7 +29,8 @@ TEST_CASE("what begins a block is kept with all that names its modes", "[routing
   block.Begin("BEGIN READ WRITE", ReadOnly(false));
   CHECK(block.begin() == "BEGIN READ WRITE");
   CHECK_FALSE(block.IsReadOnly({.read_only = true}));
-  CHECK_FALSE(block.modes().serializable);
+  block.Begin("BEGIN READ ONLY", ReadOnly(true));
+  CHECK(block.SuitsReplica({}));  // nothing is left of the level that another one had
 }
 
 TEST_CASE("a block that has begun begins anew as it did, or as a reader", "[routing][block]") {
