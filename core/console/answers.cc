@@ -7,22 +7,15 @@
 #include <set>
 #include <utility>
 
-#include "metrics/labels.h"
-#include "parser/sql/verdict.h"
+#include "core/console/rows.h"
 
 namespace waypost {
 namespace {
 
-using Facts = std::shared_ptr<const ConsoleFacts>;
-using std::chrono::microseconds;
 using std::chrono::seconds;
 
-constexpr std::size_t kMaxDigestsShown = 100;
 constexpr std::string_view kVersion = "PgBouncer 1.25.1 (Waypost " WAYPOST_VERSION ")";
 
-std::string Text(auto number) { return std::to_string(number); }
-std::string YesNo(bool yes) { return yes ? "yes" : "no"; }
-auto Microseconds(Duration time) { return std::chrono::duration_cast<microseconds>(time).count(); }
 auto Seconds(Duration time) { return std::chrono::duration_cast<seconds>(time).count(); }
 
 std::string_view PoolModeName(PoolMode mode) {
@@ -42,7 +35,7 @@ std::string TimeText(std::chrono::system_clock::time_point time) {
   std::array<char, 32> text{};
   return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &parts)};
 }
-std::string TimeText(const Facts& facts, Duration age) {
+std::string TimeText(const ConsoleFactsRef& facts, Duration age) {
   return TimeText(facts->now - std::chrono::duration_cast<std::chrono::system_clock::duration>(age));
 }
 
@@ -83,7 +76,7 @@ struct Connections {
   }
 };
 
-Table ShowPools(const Facts& facts) {
+Table ShowPools(const ConsoleFactsRef& facts) {
   std::vector<Row> rows;
   for (const auto& [key, pool] : Pools(*facts)) {
     const auto wait = Microseconds(pool.crowd.longest_wait);
@@ -96,7 +89,7 @@ Table ShowPools(const Facts& facts) {
   return TableOf(std::move(rows));
 }
 
-Table ShowDatabases(const Facts& facts) {
+Table ShowDatabases(const ConsoleFactsRef& facts) {
   std::map<std::string, Connections> databases;
   for (const auto& database : facts->config->databases) databases[database.name];
   for (const auto& [name, gate] : facts->gates) databases[name];
@@ -117,7 +110,7 @@ Table ShowDatabases(const Facts& facts) {
   return TableOf(std::move(rows));
 }
 
-Table ShowUsers(const Facts& facts) {
+Table ShowUsers(const ConsoleFactsRef& facts) {
   std::map<std::string, Connections> users;
   for (const auto& user : facts->config->users) users[user.name];
   for (const auto& [key, pool] : Pools(*facts)) users[key.second].Add(pool);
@@ -130,7 +123,7 @@ Table ShowUsers(const Facts& facts) {
   return TableOf(std::move(rows));
 }
 
-Table ShowLists(const Facts& facts) {
+Table ShowLists(const ConsoleFactsRef& facts) {
   std::size_t clients = 0, logins = 0, idle = 0, used = 0;
   for (const auto& crowd : facts->clients.crowds) {
     clients += crowd.total() - crowd.logging_in;
@@ -162,7 +155,7 @@ Table ShowLists(const Facts& facts) {
 
 // --- sessions and server connections
 
-Row ClientRow(const Facts& facts, const SessionRow& session) {
+Row ClientRow(const ConsoleFactsRef& facts, const SessionRow& session) {
   const auto [address, port] = AddressAndPort(session.client);
   const auto [local, local_port] = AddressAndPort(session.local);
   const bool waits = session.state == SessionState::kWaiting;
@@ -191,7 +184,7 @@ Row ClientRow(const Facts& facts, const SessionRow& session) {
           Text(session.id.number)};
 }
 
-Row ServerRow(const Facts& facts, const ConnectionRow& connection) {
+Row ServerRow(const ConsoleFactsRef& facts, const ConnectionRow& connection) {
   const auto [address, port] = AddressAndPort(connection.remote);
   const auto [local, local_port] = AddressAndPort(connection.local);
   const auto state = [&]() -> std::string {
@@ -227,14 +220,14 @@ Row ServerRow(const Facts& facts, const ConnectionRow& connection) {
           "0"};
 }
 
-Table ShowClients(const Facts& facts) {
+Table ShowClients(const ConsoleFactsRef& facts) {
   return {facts->sessions.sessions.size(), [facts](std::size_t i) { return ClientRow(facts, facts->sessions.sessions[i]); }};
 }
-Table ShowServers(const Facts& facts) {
+Table ShowServers(const ConsoleFactsRef& facts) {
   return {facts->connections.connections.size(),
           [facts](std::size_t i) { return ServerRow(facts, facts->connections.connections[i]); }};
 }
-Table ShowSockets(const Facts& facts) {
+Table ShowSockets(const ConsoleFactsRef& facts) {
   const auto clients = facts->sessions.sessions.size();
   return {clients + facts->connections.connections.size(), [facts, clients](std::size_t i) {
             auto row = i < clients ? ClientRow(facts, facts->sessions.sessions[i])
@@ -244,86 +237,11 @@ Table ShowSockets(const Facts& facts) {
           }};
 }
 
-// --- traffic
-
-// In the order of PgBouncer's columns.
-std::vector<std::string> Totals(const TrafficCounts& counts) {
-  return {Text(counts.assignments),
-          Text(counts.transactions),
-          Text(counts.batches),
-          Text(counts.received),
-          Text(counts.sent),
-          Text(Microseconds(counts.transaction_time)),
-          Text(Microseconds(counts.batch_time)),
-          Text(Microseconds(counts.wait_time)),
-          Text(counts.parses),
-          Text(counts.server_parses),
-          Text(counts.binds)};
-}
-
-// Per second of the last whole period; times per transaction and statement.
-std::vector<std::string> Averages(const DatabaseTraffic& traffic) {
-  const auto& last = traffic.last;
-  const auto period = std::max<std::int64_t>(1, Microseconds(traffic.period));
-  constexpr std::uint64_t kMillion = 1'000'000;
-  const auto a_second = [&](std::uint64_t count) { return Text(count * kMillion / static_cast<std::uint64_t>(period)); };
-  const auto each = [](Duration time, std::uint64_t count) {
-    return Text(count == 0 ? 0 : static_cast<std::uint64_t>(Microseconds(time)) / count);
-  };
-  return {a_second(last.assignments),
-          a_second(last.transactions),
-          a_second(last.batches),
-          a_second(last.received),
-          a_second(last.sent),
-          each(last.transaction_time, last.transactions),
-          each(last.batch_time, last.batches),
-          a_second(static_cast<std::uint64_t>(Microseconds(last.wait_time))),
-          a_second(last.parses),
-          a_second(last.server_parses),
-          a_second(last.binds)};
-}
-
-template <class... Parts>
-Table TrafficRows(const Facts& facts, Parts... parts) {
-  std::vector<Row> rows;
-  for (const auto& [name, traffic] : facts->traffic.databases) {
-    Row row{name};
-    const auto add = [&row](std::vector<std::string> cells) {
-      for (auto& cell : cells) row.emplace_back(std::move(cell));
-    };
-    (add(parts(traffic)), ...);
-    rows.push_back(std::move(row));
-  }
-  return TableOf(std::move(rows));
-}
-
-std::vector<std::string> TotalsOf(const DatabaseTraffic& traffic) { return Totals(traffic.total); }
-
-// What exporters look for that know PgBouncer from before 1.8, as Debian's does.
-std::vector<std::string> Requests(const DatabaseTraffic& traffic) { return {Text(traffic.total.batches)}; }
-
-Table ShowStats(const Facts& facts) { return TrafficRows(facts, TotalsOf, Averages, Requests); }
-Table ShowStatsTotals(const Facts& facts) { return TrafficRows(facts, TotalsOf); }
-Table ShowStatsAverages(const Facts& facts) { return TrafficRows(facts, Averages); }
-
-Table ShowTotals(const Facts& facts) {
-  constexpr auto kNames =
-      std::to_array<std::string_view>({"total_server_assignment_count", "total_xact_count", "total_query_count", "total_received",
-                                       "total_sent", "total_xact_time", "total_query_time", "total_wait_time",
-                                       "total_client_parse_count", "total_server_parse_count", "total_bind_count"});
-  TrafficCounts sum;
-  for (const auto& [name, traffic] : facts->traffic.databases) sum.Add(traffic.total);
-  std::vector<Row> rows;
-  const auto totals = Totals(sum);
-  for (std::size_t i = 0; i < kNames.size(); ++i) rows.push_back({std::string(kNames[i]), totals[i]});
-  return TableOf(std::move(rows));
-}
-
 // --- Waypost itself
 
-Table ShowVersion(const Facts&) { return TableOf({{std::string(kVersion)}}); }
-Table ShowNothing(const Facts&) { return {}; }
-Table ShowState(const Facts& facts) {
+Table ShowVersion(const ConsoleFactsRef&) { return TableOf({{std::string(kVersion)}}); }
+Table ShowNothing(const ConsoleFactsRef&) { return {}; }
+Table ShowState(const ConsoleFactsRef& facts) {
   return TableOf({{"active", YesNo(!facts->paused)}, {"paused", YesNo(facts->paused)}, {"suspended", "no"}});
 }
 
@@ -333,7 +251,7 @@ std::string Joined(const std::vector<std::string>& names) {
   return text;
 }
 
-Table ShowConfig(const Facts& facts) {
+Table ShowConfig(const ConsoleFactsRef& facts) {
   const auto& config = *facts->config;
   const Config standard;
   std::vector<Row> rows;
@@ -361,77 +279,6 @@ Table ShowConfig(const Facts& facts) {
   add("idle_transaction_timeout", Text(Seconds(config.limits.idle_in_transaction_timeout)),
       Text(Seconds(standard.limits.idle_in_transaction_timeout)));
   add("stats_period", Text(Seconds(kTrafficPeriod)), Text(Seconds(kTrafficPeriod)), false);
-  return TableOf(std::move(rows));
-}
-
-// --- Waypost's own
-
-template <class Value>
-std::uint64_t SumOver(const ConsoleFacts& facts, Value value) {
-  std::uint64_t sum = 0;
-  for (const auto* thread : facts.threads) sum += static_cast<std::uint64_t>(value(*thread));
-  return sum;
-}
-
-Table ShowRoutes(const Facts& facts) {
-  std::vector<Row> rows;
-  for (int t = 0; t < static_cast<int>(Target::kCount); ++t)
-    for (int r = 0; r < static_cast<int>(Reason::kCount); ++r) {
-      const auto target = static_cast<Target>(t);
-      const auto reason = static_cast<Reason>(r);
-      const auto count = SumOver(*facts, [&](const WorkerMetrics& one) { return one.Read(Counter::kQueries, target, reason); });
-      if (count > 0) rows.push_back({std::string(TargetName(target)), std::string(ReasonName(reason)), Text(count)});
-    }
-  return TableOf(std::move(rows));
-}
-
-Table ShowPins(const Facts& facts) {
-  std::vector<Row> rows;
-  for (int p = 1; p < static_cast<int>(PinReason::kCount); ++p) {
-    const auto pin = static_cast<PinReason>(p);
-    const auto now = SumOver(*facts, [&](const WorkerMetrics& one) { return one.Read(Gauge::kSessionsPinned, pin); });
-    const auto pins = SumOver(*facts, [&](const WorkerMetrics& one) { return one.Read(Counter::kSessionPins, pin); });
-    const auto unpins = SumOver(*facts, [&](const WorkerMetrics& one) { return one.Read(Counter::kSessionUnpins, pin); });
-    rows.push_back({std::string(PinReasonName(pin)), Text(now), Text(pins), Text(unpins)});
-  }
-  return TableOf(std::move(rows));
-}
-
-Table ShowDigests(const Facts& facts) {
-  auto digests = facts->digests.digests;
-  const auto shown = std::min(kMaxDigestsShown, digests.size());
-  std::partial_sort(digests.begin(), digests.begin() + static_cast<std::ptrdiff_t>(shown), digests.end(),
-                    [](const Digest& a, const Digest& b) { return a.total > b.total; });
-  std::vector<Row> rows;
-  for (std::size_t i = 0; i < shown; ++i) {
-    const auto& digest = digests[i];
-    rows.push_back({digest.database, digest.user, Text(digest.calls), Text(Microseconds(digest.total)),
-                    Text(Microseconds(digest.max)), Text(digest.rows), Text(digest.errors), Text(digest.on_primary),
-                    Text(digest.on_replica), std::string(ReasonName(digest.verdict)), std::string(ReasonName(digest.last_reason)),
-                    *digest.text});
-  }
-  return TableOf(std::move(rows));
-}
-
-Table ShowFence(const Facts& facts) {
-  std::vector<Row> rows;
-  if (!facts->view) return {};
-  const auto& view = *facts->view;
-  for (ServerId id = 0; id < view.servers.size(); ++id) {
-    const auto& server = view.servers[id];
-    if (server.removed) continue;
-    const bool primary = view.primary == id;
-    const auto known = id < facts->fence.servers.size();
-    const auto why = primary ? "" : !server.eligible ? server.ineligible_why : facts->fence.WhyUnproved(id);
-    rows.push_back({server.name,
-                    primary                         ? "primary"
-                    : server.role == Role::kReplica ? "replica"
-                                                    : "unknown",
-                    primary ? FormatLsn(facts->fence.position)
-                    : known ? FormatLsn(facts->fence.servers[id].replay)
-                            : Cell(),
-                    Text(server.lag_bytes), known ? Text(facts->fence.servers[id].proving) : "0", why});
-  }
   return TableOf(std::move(rows));
 }
 
