@@ -3,14 +3,15 @@
 # remembered by its hash.
 #
 #   tidy.sh [BUILD [FILE...]]    BUILD: a folder with compile_commands.json, default build/dev. FILE: default all of routing/ and
-#                                parser/wire/, some 35 s on two cores when none of them is remembered
+#                                parser/wire/, some 35 s on two cores when none of them is remembered, and the few of
+#                                core/base/ and core/env/
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 export BUILD=${1:-build/dev} TIDY=clang-tidy-19
 shift || true
 command -v $TIDY >/dev/null || { echo "tidy.sh: $TIDY is not installed; deploy/install.sh test installs it" >&2; exit 1; }
 [ -f "$BUILD/compile_commands.json" ] || { echo "tidy.sh: $BUILD/compile_commands.json not found; build first" >&2; exit 1; }
-[ $# -gt 0 ] || set -- routing/*.cc parser/wire/*.cc
+[ $# -gt 0 ] || set -- routing/*.cc parser/wire/*.cc core/base/*.cc core/env/*.cc
 export PASSED=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/waypost-tidy
 mkdir -p "$PASSED"
 one() {

@@ -8,8 +8,9 @@ namespace {
 
 std::optional<std::uint32_t> ParseHex(std::string_view text) {
   std::uint32_t value = 0;
-  const auto* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value, 16);
+  const auto* begin = text.data();
+  const auto* end = begin + text.size();
+  const auto [stop, error] = std::from_chars(begin, end, value, 16);
   if (error != std::errc() || stop != end) return std::nullopt;
   return value;
 }
