@@ -35,7 +35,7 @@ build=(g++ make cmake ninja-build ccache pkg-config catch2 libbenchmark-dev libc
   nlohmann-json3-dev "postgresql-server-dev-$grammar")
 demo=("postgresql-$server" "postgresql-client-$server" ca-certificates curl procps python3)
 majors=(maven default-jre-headless python3)
-test=(maven nftables default-jdk-headless prometheus systemd zsh fish python3-psycopg python3-seccomp python3-pytest python3-pytest-timeout python3-pytest-xdist sqlsmith
+test=(maven nftables default-jdk-headless prometheus systemd zsh fish python3-venv python3-psycopg python3-seccomp python3-pytest python3-pytest-timeout python3-pytest-xdist sqlsmith
   chromium chromium-driver python3-selenium fonts-dejavu-core clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev)
 drivers=(python3-asyncpg python3-sqlalchemy python3-django python3-psycopg2 prometheus-pgbouncer-exporter)
 failover=("postgresql-$server-repmgr" repmgr patroni etcd-server python3-etcd)
