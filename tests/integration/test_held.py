@@ -1,5 +1,7 @@
 """While there is no primary, statements and log-ins wait; but not for ever, and not without limit."""
 
+import json
+import subprocess
 import threading
 import time
 
@@ -40,6 +42,33 @@ def test_they_go_on_when_the_primary_is_back(pair):
     assert held(proxy) == 0
     proxy.counted(2, "waypost_held_statements_total", outcome="went_on")
     assert cluster.sql("SELECT id FROM kept ORDER BY id") == [["extended"], ["simple"]]
+
+
+def test_a_pause_around_a_promotion_lets_go_what_it_held(pair):
+    """On the new primary, and no sooner: it waits for the operator's word alone."""
+    cluster, _ = pair
+    proxy = waypost_process.Waypost(cluster, sections={"admin": {"socket": "admin.sock"}, "routing": {"read_from": "streaming"}}).start()
+
+    def order(*words):
+        done = subprocess.run([waypost_process.BINARY, *words, "--config", proxy.config], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done
+
+    try:
+        with proxy.connect() as conn:
+            order("pause", "--writes", "--limit", "10m")
+            conn.send(wire.query("INSERT INTO kept VALUES ('paused')"))
+            waypost_process.eventually(lambda: held(proxy) == 1, what="held")
+            cluster.stop_server("pg0")
+            cluster.sql("SELECT pg_promote(true, 60)", "pg1", "postgres")
+            waypost_process.eventually(lambda: json.loads(proxy.get("/api/v1/status")[1])["primary"] == "pg1", 30, "pg1 is the primary")
+            assert held(proxy) == 1 and cluster.sql("SELECT count(*) FROM kept", "pg1") == [["0"]]
+            order("resume")
+            assert wire.sqlstates(conn.until()) == []
+        proxy.counted(0, "waypost_held_statements")
+        proxy.counted(1, "waypost_held_statements_total", outcome="went_on")
+        assert cluster.sql("SELECT id, port FROM kept", "pg1") == [["paused", str(cluster.ports["pg1"])]]
+    finally:
+        proxy.close()
 
 
 def test_but_no_longer_than_failover_hold(pair):
