@@ -42,6 +42,7 @@
 #include "core/process/descriptors.h"
 #include "core/process/listed_servers.h"
 #include "core/process/listening_sockets.h"
+#include "core/process/pauses.h"
 #include "core/process/predecessor.h"
 #include "core/process/progress.h"
 #include "core/process/service_notify.h"
@@ -230,11 +231,6 @@ class App {
   [[nodiscard]] AdminChange SetIntent(const std::string& server, const IntentWish& wish);
   void EndDrained(const std::string& server);
   void TellKeptReads(const std::string& why);
-  void BeginPause(const std::string& what, std::chrono::seconds limit);
-  // `why`: for the event; nothing happens if there is no pause.
-  void EndPause(const std::string& why);
-  // Of everything, and of single databases.
-  void EndAllPauses();
   void WakeHeld() {
     for (const auto& worker : workers_) worker->WakeHeld();
   }
@@ -259,7 +255,6 @@ class App {
   View seen_;              // as the prober saw it last
   std::mutex view_mutex_;  // nothing else is locked under it
   View view_;              // as the operator wants it
-  std::optional<ClusterPause> paused_;
   std::mutex reload_mutex_;  // one at a time
   std::mutex reload_waiters_mutex_;  // nothing else is locked under it
   std::vector<std::function<void(const std::string& error)>> reload_waiters_;  // who wants to know how the next one ends
@@ -271,6 +266,11 @@ class App {
   std::map<std::string, std::shared_ptr<const Catalog>> catalogs_;
   std::condition_variable catalog_came_;
   Shared shared_;
+  Pauses pauses_{{.pause = shared_.pause,
+                  .gates = shared_.database_gates,
+                  .wake = [this] { WakeHeld(); },
+                  .tell = [this](const std::string& kind, const std::string& level,
+                                 const std::string& text) { events_.Add(kind, level, text); }}};
   WorkerMetrics prober_metrics_;
   SpanExporter spans_;
   FollowedSessions followed_;
@@ -332,37 +332,6 @@ void App::TellKeptReads(const std::string& why) {
   else events_.Add("reads_on_primary", "warning", "reads run on the primary: " + why);
 }
 
-void App::BeginPause(const std::string& what, std::chrono::seconds limit) {
-  const auto now = std::chrono::system_clock::now();
-  {
-    const std::scoped_lock lock(mutex_);
-    paused_ = ClusterPause{what, now, now + limit};
-    shared_.pause.Begin(what == "all" ? PauseScope::kAll : PauseScope::kWrites, Clock::now() + limit);
-  }
-  Log(LogLevel::kWarn, "paused", {{"what", what}, {"limit_s", limit.count()}});
-  events_.Add("pause", "warning", what + " are held for at most " + std::to_string(limit.count()) + " s");
-}
-
-void App::EndPause(const std::string& why) {
-  {
-    const std::scoped_lock lock(mutex_);
-    if (!paused_) return;
-    paused_.reset();
-    shared_.pause.End();
-    WakeHeld();
-  }
-  Log(LogLevel::kInfo, "resumed", {{"why", why}});
-  events_.Add("resume", "info", "held statements go on: " + why);
-}
-
-void App::EndAllPauses() {
-  EndPause("the operator said so");
-  for (const auto& [database, gate] : shared_.database_gates.all())
-    if (shared_.database_gates.LetGo(database))
-      events_.Add("resume", "info", "held statements of database " + database + " go on");
-  WakeHeld();
-}
-
 void App::LookAtCertificates(TimePoint now) {
   if (!certificates_.IsDue(now)) return;
   const std::scoped_lock one(reload_mutex_);
@@ -375,16 +344,7 @@ void App::Look() {
   followed_.Tidy(Clock::now());
   const auto now = std::chrono::system_clock::now();
   for (const auto& server : wishes_.TakeDue(now)) EndDrained(server);
-  bool over = false;
-  {
-    const std::scoped_lock lock(mutex_);
-    over = paused_ && shared_.pause.At(Clock::now()) == PauseScope::kNone;
-  }
-  if (over) EndPause("its limit has passed");
-  const auto due = shared_.database_gates.LetGoOfDue(Clock::now());
-  for (const auto& database : due)
-    events_.Add("resume", "info", "held statements of database " + database + " go on: its limit has passed");
-  if (!due.empty()) WakeHeld();
+  pauses_.Look(Clock::now());
 }
 
 Progress::Seen App::Seen() {
@@ -499,23 +459,10 @@ AdminSources App::Sources() {
   sources.events = &events_;
   sources.set_intent = [this](const std::string& server, const IntentWish& wish) { return SetIntent(server, wish); };
   sources.deadlines = [this] { return wishes_.deadlines(); };
-  sources.pause = [this](const std::string& what, std::chrono::seconds limit) { BeginPause(what, limit); };
-  sources.resume = [this] { EndAllPauses(); };
-  sources.gates = [this] {
-    std::vector<GatedDatabase> gated;
-    for (const auto& [name, gate] : shared_.database_gates.all()) {
-      gated.push_back({name, std::nullopt, gate.disabled});
-      if (gate.held_until)
-        gated.back().held_until =
-            std::chrono::system_clock::now() +
-            std::chrono::duration_cast<std::chrono::system_clock::duration>(*gate.held_until - Clock::now());
-    }
-    return gated;
-  };
-  sources.paused = [this] {
-    const std::scoped_lock lock(mutex_);
-    return paused_;
-  };
+  sources.pause = [this](const std::string& what, std::chrono::seconds limit) { pauses_.Begin(what, limit, Clock::now()); };
+  sources.resume = [this] { pauses_.EndAll(); };
+  sources.gates = [this] { return pauses_.Gated(Clock::now()); };
+  sources.paused = [this] { return pauses_.current(); };
   sources.reload = [this](bool dry_run) { return Reload(dry_run); };
   sources.config_values = [this] {
     const std::scoped_lock lock(mutex_);
@@ -546,8 +493,8 @@ void App::OpenConsoles() {
     }
     (void)kill(getpid(), SIGHUP);
   };
-  console_.pause = [this](std::chrono::seconds limit) { BeginPause("all", limit); };
-  console_.resume = [this] { EndPause("the operator said so"); };
+  console_.pause = [this](std::chrono::seconds limit) { pauses_.Begin("all", limit, Clock::now()); };
+  console_.resume = [this] { pauses_.End("the operator said so"); };
   console_.wake = [this] { WakeHeld(); };
   console_.audit = [this](const ConsoleUser& who, const std::string& what, const std::string& before, const std::string& after) {
     Log(LogLevel::kInfo, "admin_change",
