@@ -1,6 +1,7 @@
 // Reads on replicas and their proof: joining the fence, waiting for a replica, and what becomes of an answer that came
 // before its proof. What is to be proved: routing/fence.h.
 #include "core/base/release.h"
+#include "core/session/paused.h"
 #include "core/session/session.h"
 #include "parser/wire/encode.h"
 
@@ -53,7 +54,7 @@ void Session::AwaitReplica() {
     if (!here) {
       auto decision = std::get<Fencing>(state_).decision;
       decision.server = *server;
-      CountDecision(decision);
+      CountDecision(AllHeld(env_, database_) ? PrimaryInstead(decision) : decision);
     }
     Take(Proven{*server});
     // What belongs to the running batch may wait in the input.

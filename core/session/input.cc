@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/session/paused.h"
 #include "core/session/session.h"
 #include "parser/sql/explain_text.h"
 #include "parser/wire/encode.h"
@@ -477,6 +478,7 @@ void Session::Dispatch() {
   if (running.ends_block && (ChainsBehindFailure() || PreparesElsewhere())) return;
   NoteBegin();
   auto decision = DecideBatch();
+  if (decision.target == Target::kReplica && AllHeld(env_, database_)) decision = PrimaryInstead(decision);
   if (decision.target == Target::kReplica && (running.facts.begins_read_only || Opens() == SessionFacts::Opens::kReadOnly))
     block_.ReadsOnly();
   running.fenced = decision.fence != FencePlan::kNone;

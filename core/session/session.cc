@@ -6,6 +6,7 @@
 #include "core/config/credentials.h"
 #include "core/net/system_user.h"
 #include "core/net/tls_stream.h"
+#include "core/session/paused.h"
 #include "parser/wire/encode.h"
 #include "routing/health.h"
 
@@ -175,7 +176,6 @@ void Session::Acquire() {
     return Take(NoLease{});
   }
   if (HeldByPause()) {
-    // Where it could be read from may be another server when the pause ends.
     if (decision.target == Target::kReplica) return OnServerUnreachable();
     return AwaitPrimary();
   }
@@ -251,7 +251,7 @@ void Session::OnServerUnreachable() noexcept {
   if (decision.target == Target::kReplica) {
     LeaveFence();
     if (check_ != nullptr) EndCheck(SelfCheckOutcome::kElsewhere);
-    return Take(Rerouted{{Target::kPrimary, Reason::kNoEligibleReplica, 0, false}});
+    return Take(Rerouted{PrimaryInstead(decision)});
   }
   if (Comparing()) {
     Take(NoLease{});
@@ -260,18 +260,13 @@ void Session::OnServerUnreachable() noexcept {
   AwaitPrimary();
 }
 
-// The operator has paused what the batch at hand would do.
+// The operator has paused what the batch at hand would do. Behind a read that opens a block it may write.
 bool Session::HeldByPause() const {
-  if (env_.shared().database_gates.Held(database_, env_.Now())) return true;
-  switch (env_.shared().pause.At(env_.Now())) {
-    case PauseScope::kNone: return false;
-    case PauseScope::kAll: return true;
-    case PauseScope::kWrites: {
-      const bool single_read = batch_->facts.cls == Class::kRead && Opens() == SessionFacts::Opens::kNothing && !batch_->begins;
-      return std::get<Acquiring>(state_).decision.target == Target::kPrimary && !single_read;
-    }
-  }
-  return false;
+  if (AllHeld(env_, database_)) return true;
+  if (env_.shared().pause.At(env_.Now()) != PauseScope::kWrites) return false;
+  const auto& [decision, opens] = std::get<Acquiring>(state_);
+  const bool single_read = batch_->facts.cls == Class::kRead && !opens && !batch_->begins;
+  return decision.target == Target::kPrimary && !single_read;
 }
 
 // The batch is held until there is a primary again: it is tried with the next view.

@@ -182,6 +182,7 @@ def test_a_pause_holds_and_lets_go(cluster, proxy, tokens, what):
         assert status == 200 and answer["paused"]["what"] == what
         conn.rows(write)  # what has begun goes on
         conn.rows("COMMIT")
+    counted = {target: proxy.metric("waypost_queries_total", target=target) for target in ("primary", "replica")}
     threads = [threading.Thread(target=run, args=(sql,)) for sql in (write, f"BEGIN; {write}; COMMIT", read)]
     for thread in threads:
         thread.start()
@@ -196,6 +197,26 @@ def test_a_pause_holds_and_lets_go(cluster, proxy, tokens, what):
         thread.join(10)
     assert len(done) == 3
     proxy.counted(0, "waypost_held_statements")
+    if what == "all":  # the read ran on the primary, too, and is counted there
+        proxy.counted(counted["primary"] + 3, "waypost_queries_total", target="primary")
+        proxy.counted(counted["replica"], "waypost_queries_total", target="replica")
+
+
+def test_a_pause_of_writes_holds_a_block_that_begins_with_a_read(proxy, tokens):
+    """Behind the read the block may write."""
+    assert ask(proxy, "POST", "/api/v1/cluster/pause", {"what": "writes", "limit_s": 60}, tokens["operator"])[0] == 200
+    try:
+        with proxy.connect() as conn:
+            conn.rows("BEGIN")
+            reading = threading.Thread(target=conn.rows, args=("SELECT count(*) FROM probe_me",))
+            reading.start()
+            eventually(lambda: proxy.metric("waypost_held_statements") == 1, what="held")
+            assert ask(proxy, "POST", "/api/v1/cluster/resume", {}, tokens["operator"])[0] == 200
+            reading.join(30)
+            assert not reading.is_alive()
+            conn.rows("COMMIT")
+    finally:
+        ask(proxy, "POST", "/api/v1/cluster/resume", {}, tokens["operator"])
 
 
 def test_a_pause_ends_by_itself(proxy, tokens):
