@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -34,6 +35,44 @@ json ChangesJson(const std::vector<ConfigChange>& changes) {
   for (const auto& change : changes)
     all.push_back({{"key", change.key}, {"before", json::parse(change.before)}, {"after", json::parse(change.after)}});
   return all;
+}
+
+// Behind a pause of writes nothing begins on the primary but single reads; what is younger, on no connection that was held before, is one.
+constexpr std::chrono::seconds kClocksDiffer{1};
+
+// The session had begun what the pause holds, and is not at its end. What only ties it runs nothing.
+bool IsPast(const SessionRow& session, bool all, Duration pause_age) {
+  if (session.state == SessionState::kIdle || session.state == SessionState::kLogin) return false;
+  constexpr std::array<Reason, 4> kHoldsOn = {Reason::kInTransaction, Reason::kReadOnlyTransaction, Reason::kSessionPinned,
+                                              Reason::kSessionMode};
+  const bool holds_on =
+      session.state != SessionState::kActive || std::find(kHoldsOn.begin(), kHoldsOn.end(), session.reason) != kHoldsOn.end();
+  return all || holds_on || session.state_age + kClocksDiffer >= pause_age;
+}
+
+// How many had: they hold a connection, or wait for one in a pool. Null: a worker did not answer. The pools are asked first, so that
+// whoever gets a connection meanwhile is not missed.
+json Running(const Census& census, const ClusterView& view, const ClusterPause& pause) {
+  const auto pause_age = std::chrono::duration_cast<Duration>(std::chrono::system_clock::now() - pause.since);
+  const bool all = pause.what == "all";
+  const auto pools = census.Pools();
+  if (pools.workers_missing != 0) return nullptr;
+  std::size_t running = 0;
+  for (const auto& pool : pools.pools)
+    if (all || pool.role == Role::kPrimary) running += pool.waiting;
+  for (std::size_t id = 0; id < view.servers.size(); ++id) {
+    if (!all && view.primary != id) continue;
+    const auto report = census.Sessions({.server = view.servers[id].name, .limit = SIZE_MAX});
+    if (report.workers_missing != 0) return nullptr;
+    running += static_cast<std::size_t>(std::count_if(report.sessions.begin(), report.sessions.end(),
+                                                      [&](const auto& session) { return IsPast(session, all, pause_age); }));
+  }
+  return running;
+}
+
+json Tied(const Census& census) {
+  const auto report = census.Sessions({.pinned = true, .limit = 0});
+  return report.workers_missing == 0 ? json(report.total) : json(nullptr);
 }
 
 }  // namespace
@@ -169,10 +208,13 @@ AdminResponse AdminApi::Cluster(const AdminRequest&) {
                                    {"held_until", database.held_until ? json(Rfc3339(*database.held_until)) : json(nullptr)},
                                    {"disabled", database.disabled}});
   if (paused)
-    result["paused"] = {{"what", paused->what},
-                        {"since", Rfc3339(paused->since)},
-                        {"until", Rfc3339(paused->until)},
-                        {"held", sources_.run().held_statements}};
+    result["paused"] = {
+        {"what", paused->what},
+        {"since", Rfc3339(paused->since)},
+        {"until", Rfc3339(paused->until)},
+        {"held", sources_.run().held_statements},
+        {"running", sources_.census != nullptr && view ? Running(*sources_.census, *view, *paused) : json(nullptr)},
+        {"tied", sources_.census != nullptr ? Tied(*sources_.census) : json(nullptr)}};
   if (view) {
     result["primary_changes"] = view->successions;
     if (view->primary) {

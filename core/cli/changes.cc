@@ -63,7 +63,33 @@ int AdminCommands::Options::Pause() const {
   const auto limit_s = WholeSeconds("--limit", pause_limit);
   if (!limit_s) return kExitUsage;
   const json body = {{"what", writes_only ? "writes" : "all"}, {"limit_s", limit_s->count()}};
-  return Change({.method = "POST", .path = "/api/v1/cluster/pause", .body = body.dump()}, RenderPause);
+  const auto done = Change({.method = "POST", .path = "/api/v1/cluster/pause", .body = body.dump()}, RenderPause);
+  return done == kExitOk && wait ? WaitUntilStill() : done;
+}
+
+// Tells each time that fewer are left. The pause has a limit, and so has this.
+int AdminCommands::Options::WaitUntilStill() const {
+  auto heard = Clock::now();
+  std::optional<std::uint64_t> last;
+  while (true) {
+    const auto answer = Try({.path = "/api/v1/cluster"});
+    if (answer && answer->status != 200) return Refused(*answer);
+    if (!answer && Clock::now() - heard > kPatience) return Complain(kExitUnavailable, "no answer: " + answer.error());
+    if (answer) {
+      heard = Clock::now();
+      const auto left = LeftOf(answer->body);
+      if (!left.paused) return Complain(kExitRefused, "the pause has ended while something still ran");
+      if (left.running == 0) {
+        if (left.tied > 0)
+          (void)Complain(kExitOk, "tied to a server connection, and not held: " + std::to_string(left.tied) +
+                                      " (waypost sessions --pinned)");
+        return Complain(kExitOk, "nothing runs any more");
+      }
+      if (left.running && left.running != last) (void)Complain(kExitOk, "still running: " + std::to_string(*left.running));
+      if (left.running) last = left.running;
+    }
+    std::this_thread::sleep_for(kPollInterval);
+  }
 }
 
 int AdminCommands::Options::Resume() const { return Change({.method = "POST", .path = "/api/v1/cluster/resume"}, RenderPause); }

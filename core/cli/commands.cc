@@ -68,6 +68,7 @@ AdminCommands::AdminCommands(CLI::App& app, std::string& config) : options_(std:
   auto& pause = add("pause", "Hold what clients send, for a switch-over", &Options::Pause);
   pause.add_flag("--writes", options.writes_only, "Hold only what would begin on the primary, except single reads");
   pause.add_option("--limit", options.pause_limit, "When it goes on by itself")->capture_default_str()->type_name("60s");
+  pause.add_flag("--wait", options.wait, "Wait until nothing of what is held runs any more, and say what still does");
   add("resume", "Let it go on", &Options::Resume);
   for (const auto& [name, about, run] : {std::tuple{"kill", "End a session: it gets 57P01", &Options::Kill},
                                          std::tuple{"cancel", "Cancel what a session runs", &Options::Cancel}})

@@ -76,6 +76,7 @@ struct AdminCommands::Options {
   [[nodiscard]] int SetIntent(const char* intent) const;
   [[nodiscard]] int WaitUntilEmpty(std::optional<std::chrono::seconds> server_deadline) const;
   [[nodiscard]] int Pause() const;
+  [[nodiscard]] int WaitUntilStill() const;
   [[nodiscard]] int Resume() const;
   [[nodiscard]] int Kill() const;
   [[nodiscard]] int Cancel() const;

@@ -267,7 +267,21 @@ std::string RenderPause(const std::string& cluster_text) {
   const auto& paused = At(cluster, "paused");
   const auto held = Or(TextAt(cluster, "held_statements"), "0");
   if (!paused.is_object()) return "not paused\n";
-  return Harmless("paused: " + TextAt(paused, "what") + ", until " + TextAt(paused, "until") + "; held now: " + held) + "\n";
+  const auto running = TextAt(paused, "running");
+  return Harmless("paused: " + TextAt(paused, "what") + ", until " + TextAt(paused, "until") + "; held now: " + held +
+                  (running.empty() ? "" : ", still running: " + running)) +
+         "\n";
+}
+
+PauseLeft LeftOf(const std::string& cluster_text) {
+  const auto cluster = ReadObject(cluster_text);
+  const auto& paused = At(cluster, "paused");
+  PauseLeft left;
+  left.paused = paused.is_object();
+  if (const auto running = NumberAt(paused, "running"); running && *running >= 0)
+    left.running = static_cast<std::uint64_t>(*running);
+  if (const auto tied = NumberAt(paused, "tied"); tied && *tied >= 0) left.tied = static_cast<std::uint64_t>(*tied);
+  return left;
 }
 
 std::string RenderReload(const std::string& report_text) {

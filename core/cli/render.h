@@ -53,6 +53,13 @@ struct Trace {
 [[nodiscard]] std::optional<std::uint64_t> ConnectionsLeft(const std::string& servers, const std::string& server);
 // Of GET /api/v1/cluster, and of what changes it.
 [[nodiscard]] std::string RenderPause(const std::string& cluster);
+// Of the same: what a pause waits for.
+struct PauseLeft {
+  bool paused = false;
+  std::optional<std::uint64_t> running;  // sessions that had begun what is held; nothing: it is not known now
+  std::uint64_t tied = 0;                // that are not held
+};
+[[nodiscard]] PauseLeft LeftOf(const std::string& cluster);
 // Of POST /api/v1/reload.
 [[nodiscard]] std::string RenderReload(const std::string& report);
 

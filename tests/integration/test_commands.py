@@ -188,6 +188,29 @@ def test_pause_and_resume(proxy, flags):
     assert run("pause", "--limit", "2h", "--config", proxy.config).returncode == 1
 
 
+@pytest.mark.parametrize("flags", [[], ["--writes"]])
+def test_a_pause_waits_until_nothing_runs(proxy, flags):
+    command = [BINARY, "pause", "--wait", *flags, "--config", proxy.config]
+    try:
+        with proxy.connect() as block, proxy.connect() as tied, proxy.connect() as idle:
+            tied.rows("LISTEN news")
+            idle.rows("SELECT count(*) FROM probe_me")
+            block.rows("BEGIN")
+            block.rows("DELETE FROM probe_me WHERE false")
+            done = subprocess.run([*command, "--limit", "1s"], capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 1 and "the pause has ended while something still ran" in done.stderr, done
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as pausing:
+                assert pausing.stdout.readline().startswith("paused: " + ("writes" if flags else "all"))
+                assert any(line == "waypost: still running: 1\n" for line in pausing.stderr)
+                assert json.loads(tell(proxy, "pause", "--json", *flags))["paused"]["running"] == 1
+                block.rows("COMMIT")
+                assert pausing.wait(30) == 0
+                said = pausing.stderr.read()
+                assert "not held: 1 (waypost sessions --pinned)\n" in said and said.endswith("nothing runs any more\n"), said
+    finally:
+        tell(proxy, "resume")
+
+
 def session(proxy, application):
     return rows(tell(proxy, "sessions", "--application", application))[0][0]
 

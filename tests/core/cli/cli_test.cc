@@ -130,6 +130,14 @@ TEST_CASE("what a change has led to") {
   CHECK(RenderPause(R"({"paused": null})") == "not paused\n");
   CHECK(RenderPause(R"({"paused": {"what": "all", "until": "2026-01-02T03:04:05.000Z"}, "held_statements": 3})") ==
         "paused: all, until 2026-01-02T03:04:05.000Z; held now: 3\n");
+  const std::string running = R"({"paused": {"what": "writes", "until": "x", "running": 2, "tied": 1}})";
+  CHECK(RenderPause(running) == "paused: writes, until x; held now: 0, still running: 2\n");
+  CHECK(LeftOf(running).paused);
+  CHECK(LeftOf(running).running == 2);
+  CHECK(LeftOf(running).tied == 1);
+  CHECK_FALSE(LeftOf(R"({"paused": {"running": null, "tied": null}})").running);
+  CHECK_FALSE(LeftOf(R"({"paused": null})").paused);
+  CHECK_FALSE(LeftOf("nonsense").paused);
   CHECK(RenderReload(R"({"changed": [], "restart_needed": [], "applied": true})") == "nothing has changed\n");
   const std::string changed =
       R"({"changed": [{"key": "pool.max_size", "before": 5, "after": 10}, {"key": "workers", "before": null, "after": "x"}],
