@@ -202,7 +202,8 @@ def test_a_pause_waits_until_nothing_runs(proxy, flags):
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as pausing:
                 assert pausing.stdout.readline().startswith("paused: " + ("writes" if flags else "all"))
                 assert any(line == "waypost: still running: 1\n" for line in pausing.stderr)
-                assert json.loads(tell(proxy, "pause", "--json", *flags))["paused"]["running"] == 1
+                # Null, if a worker was too busy to answer.
+                eventually(lambda: json.loads(tell(proxy, "pause", "--json", *flags))["paused"]["running"] == 1, what="one that runs")
                 block.rows("COMMIT")
                 assert pausing.wait(30) == 0
                 said = pausing.stderr.read()
