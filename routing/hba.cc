@@ -62,21 +62,33 @@ class HbaReader {
     }
     if (failed_) return;
     if (fields.size() <= next) return Fault(line, "found the end of the line, expected a method");
-    entry.verdict.answer = Method(fields[next], entry.local, line);
-    for (++next; next < fields.size(); ++next) Option(fields[next], entry.verdict, line);
+    entry.verdict.answer = Method(fields[next], entry, line);
+    if (entry.verdict.answer == Hba::Answer::kCert) entry.verdict.certificate = Hba::Certificate::kOfUser;
+    for (++next; next < fields.size(); ++next) Option(fields[next], entry, line);
     if (!failed_) hba_.entries_.push_back(std::move(entry));
   }
 
-  void Option(const Field& field, Hba::Verdict& verdict, unsigned line) {
+  void Option(const Field& field, Hba::Entry& entry, unsigned line) {
     constexpr std::string_view kMap = "map=";
     const auto& text = field[0].text;
-    const bool maps = verdict.answer == Hba::Answer::kPeer;
+    auto& verdict = entry.verdict;
+    const bool by_cert = verdict.answer == Hba::Answer::kCert;
+    const bool maps = verdict.answer == Hba::Answer::kPeer || by_cert;
     if (maps && field.size() == 1 && text.starts_with(kMap) && text.size() > kMap.size()) {
       verdict.map = text.substr(kMap.size());
       return;
     }
-    Fault(line, "found the option \"" + text + "\", expected " +
-                    (maps ? "map= and the name of a map" : "the end of the line: this method has no options"));
+    const bool encrypted = entry.encryption == Hba::Encryption::kOnly;
+    if (encrypted && field.size() == 1) {
+      if (text == "clientname=CN" || text == "clientname=DN") return void(verdict.whole_subject = text.ends_with("DN"));
+      if (text == "clientcert=verify-full") return void(verdict.certificate = Hba::Certificate::kOfUser);
+      if (text == "clientcert=verify-ca" && !by_cert) return void(verdict.certificate = Hba::Certificate::kValid);
+    }
+    std::string expected = maps ? "map= and the name of a map" : "the end of the line: this method has no options";
+    if (by_cert) expected += ", clientname=CN or =DN, or clientcert=verify-full, which cert always means";
+    else if (encrypted) expected = "clientcert=verify-ca or =verify-full, or clientname=CN or =DN";
+    else if (text.starts_with("client")) expected += " but of hostssl lines";
+    Fault(line, "found the option \"" + text + "\", expected " + expected);
   }
 
   Field Databases(const Field& field, unsigned line) {
@@ -126,17 +138,22 @@ class HbaReader {
   }
 
   // Verifiers are those of SCRAM; for these md5 is SCRAM in PostgreSQL too, as ident is peer for who comes by a Unix socket.
-  Hba::Answer Method(const Field& field, bool local, unsigned line) {
+  Hba::Answer Method(const Field& field, const Hba::Entry& entry, unsigned line) {
+    const bool local = entry.local, encrypted = entry.encryption == Hba::Encryption::kOnly;
     const auto& method = field[0].text;
     if (field.size() > 1) Fault(line, "found several methods, expected one");
     if (method == "reject") return Hba::Answer::kReject;
     if (method == "scram-sha-256" || method == "md5") return Hba::Answer::kScram;
     if (local && (method == "peer" || method == "ident")) return Hba::Answer::kPeer;
     if (local && method == "trust") return Hba::Answer::kTrust;
-    const std::string expected = local ? "scram-sha-256, peer, trust or reject" : "scram-sha-256 or reject";
+    if (encrypted && method == "cert") return Hba::Answer::kCert;
+    const std::string expected = local       ? "scram-sha-256, peer, trust or reject"
+                                 : encrypted ? "scram-sha-256, cert or reject"
+                                             : "scram-sha-256 or reject";
     if (!Contains(kOtherMethods, method)) Fault(line, "found the method \"" + method + "\", expected " + expected);
     else if (method == "peer" || method == "trust")
       Fault(line, "found the method " + method + ", expected " + expected + ": only local lines may have it");
+    else if (method == "cert") Fault(line, "found the method cert, expected " + expected + ": only hostssl lines may have it");
     else
       Fault(line,
             "found the method " + method + ", expected " + expected + ": Waypost logs in to the servers by what a client proves");
@@ -167,6 +184,10 @@ bool Hba::Entry::Matches(const HbaQuestion& question) const {
 Hba::Verdict Hba::Find(const HbaQuestion& question) const {
   const auto found = std::ranges::find_if(entries_, [&](const Entry& entry) { return entry.Matches(question); });
   return found == entries_.end() ? Verdict{} : found->verdict;
+}
+
+bool Hba::AsksForCertificates() const {
+  return std::ranges::any_of(entries_, [](const Entry& entry) { return entry.verdict.certificate != Certificate::kNothing; });
 }
 
 std::string HbaRefusal(Hba::Answer answer, const HbaQuestion& question, std::string_view host) {

@@ -26,10 +26,14 @@ struct HbaQuestion {
 
 class Hba {
  public:
-  enum class Answer : std::uint8_t { kNoEntry, kReject, kScram, kPeer, kTrust };
+  enum class Answer : std::uint8_t { kNoEntry, kReject, kScram, kPeer, kTrust, kCert };
+  // What is asked of a client's certificate, beside all else.
+  enum class Certificate : std::uint8_t { kNothing, kValid, kOfUser };
   struct Verdict {
     Answer answer = Answer::kNoEntry;
-    std::string map;  // of kPeer: see IdentMap; empty: none
+    std::string map = {};  // of kPeer and kCert: see IdentMap; empty: none
+    Certificate certificate = Certificate::kNothing;
+    bool whole_subject = false;  // the user is who the whole subject says, as RFC 2253 writes it; else its CN
     bool operator==(const Verdict&) const = default;
   };
 
@@ -38,6 +42,8 @@ class Hba {
   [[nodiscard]] static Result<Hba> Read(std::string_view file);
 
   [[nodiscard]] Verdict Find(const HbaQuestion& question) const;
+  // Any entry asks for a client's certificate.
+  [[nodiscard]] bool AsksForCertificates() const;
 
   bool operator==(const Hba&) const = default;
 

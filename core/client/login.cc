@@ -257,8 +257,30 @@ bool ClientLogin::LetIn() {
   const auto peer = client_.PeerName();
   const HbaQuestion question{startup_.database, startup_.user, AddressOfPeer(peer), tls_, Local()};
   verdict_ = hba->Find(question);
+  if (!ShowsCertificate()) return false;
   if (verdict_.answer != Hba::Answer::kNoEntry && verdict_.answer != Hba::Answer::kReject) return true;
   Refuse("28000", HbaRefusal(verdict_.answer, question, ShownHostOf(peer)));
+  return false;
+}
+
+bool ClientLogin::ShowsCertificate() {
+  if (verdict_.certificate == Hba::Certificate::kNothing) return true;
+  const auto tls = env_.shared().tls.OfListener(client_.listener());
+  if (!tls.context || !tls.context->verifies()) {
+    Refuse("F0000", "client certificates can only be checked if a root certificate store is available",
+           "The listener has no tls_client_ca.");
+    return false;
+  }
+  certificate_ = client_.PeerCertificate();
+  if (!certificate_) Refuse("28000", "connection requires a valid client certificate");
+  return certificate_.has_value();
+}
+
+bool ClientLogin::CertificateIsOfUser() const {
+  if (verdict_.certificate != Hba::Certificate::kOfUser) return true;
+  const auto& name = verdict_.whole_subject ? certificate_->subject : certificate_->common;
+  if (!name.empty() && env_.config().auth.ident.Lets(verdict_.map, name, startup_.user)) return true;
+  client_.Say(LogLevel::kInfo, "certificate_is_another", {{"user", startup_.user}, {"certificate", name}, {"map", verdict_.map}});
   return false;
 }
 
@@ -293,6 +315,7 @@ void ClientLogin::OnVerifier(bool answered) {
 void ClientLogin::Prove() {
   switch (verdict_.answer) {
     case Hba::Answer::kPeer: return AskPeer();
+    case Hba::Answer::kCert: return AdmitByCertificate();
     case Hba::Answer::kTrust: return Admit();
     case Hba::Answer::kScram:
     case Hba::Answer::kNoEntry:
@@ -313,6 +336,11 @@ void ClientLogin::OnPeer(const std::string& system_user) {
   if (!system_user.empty() && env_.config().auth.ident.Lets(verdict_.map, system_user, startup_.user)) return Admit();
   client_.Say(LogLevel::kInfo, "peer_is_another", {{"user", startup_.user}, {"system_user", system_user}, {"map", verdict_.map}});
   Refuse("28000", "Peer authentication failed for user \"" + startup_.user + "\"");
+}
+
+void ClientLogin::AdmitByCertificate() {
+  if (CertificateIsOfUser()) return Admit();
+  Refuse("28000", "certificate authentication failed for user \"" + startup_.user + "\"");
 }
 
 void ClientLogin::Admit() {
@@ -446,7 +474,7 @@ bool ClientLogin::TakePlace() {
 void ClientLogin::OnSaslEnd(Bytes body) {
   auto done = scram_->OnClientFinal(AsText(body));
   if (!done && done.fault().fault != ScramFault::kWrongPassword) return Refuse(done.fault());
-  if (!done || !known_user_) return FailLogin();
+  if (!done || !known_user_ || !CertificateIsOfUser()) return FailLogin();
   LeaveLogins();
   if (!TakePlace()) return;
   env_.shared().credentials.Learn(startup_.user, done->keys);

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "core/base/bytes.h"
+#include "core/base/certificate_name.h"
 #include "core/base/log.h"
 #include "core/base/time.h"
 #include "core/env/catalogs.h"
@@ -59,6 +60,8 @@ class LoginClient {
   [[nodiscard]] virtual std::string PeerName() const = 0;
   // See Stream.
   [[nodiscard]] virtual std::optional<std::uint32_t> LocalUser() const = 0;
+  // See Stream.
+  [[nodiscard]] virtual std::optional<CertificateName> PeerCertificate() const = 0;
   // The name of the system's user of that number, later; empty: there is none. `done` may outlive the login.
   virtual void FindSystemUser(std::uint32_t number, std::function<void(const std::string& name)> done) = 0;
   // A line of the log, with what is known of the session.
@@ -130,6 +133,10 @@ class ClientLogin final : public StartupUser, public CatalogUser {
   [[nodiscard]] bool Local();
   // The entries of hba_file, if there is one, let it in, as `verdict_` says; else it is refused.
   [[nodiscard]] bool LetIn();
+  // It has the certificate that `verdict_` wants, whosever; else it is refused.
+  [[nodiscard]] bool ShowsCertificate();
+  // Its certificate is the user's, if `verdict_` wants that.
+  [[nodiscard]] bool CertificateIsOfUser() const;
   // What the servers have of the user is asked, if they are; then the client is.
   void AskVerifier();
   void OnVerifier(bool answered);
@@ -139,6 +146,7 @@ class ClientLogin final : public StartupUser, public CatalogUser {
   // Who it is to the system.
   void AskPeer();
   void OnPeer(const std::string& system_user);
+  void AdmitByCertificate();
   // It need prove nothing more.
   void Admit();
   // It counts, and goes on to where it wants to be.
@@ -193,7 +201,8 @@ class ClientLogin final : public StartupUser, public CatalogUser {
   std::optional<TimePoint> ask_again_at_;
   std::optional<ScramServer> scram_;
   std::optional<std::optional<std::uint32_t>> local_user_;  // see Local()
-  Hba::Verdict verdict_{.answer = Hba::Answer::kScram, .map = {}};
+  Hba::Verdict verdict_{.answer = Hba::Answer::kScram};
+  std::optional<CertificateName> certificate_;  // if `verdict_` asks for one
 };
 
 }  // namespace waypost

@@ -31,8 +31,9 @@ std::string Encryption(const ServerConfig& server) {
   std::string info = " sslmode=" + std::string(kModes[static_cast<std::size_t>(server.tls)]);
   if (server.tls == ServerTls::kDisable) return info;
   const bool verifies = server.tls == ServerTls::kVerifyCa || server.tls == ServerTls::kVerifyFull;
-  return info + " sslrootcert=" + FileOrNone(verifies ? server.tls_ca : "") + " sslcrl=" + FileOrNone("") +
-         " sslcert=" + FileOrNone(server.tls_cert) + " sslkey=" + FileOrNone(server.tls_key);
+  return info + " sslrootcert=" + FileOrNone(verifies ? server.tls_ca : "") +
+         " sslcrl=" + FileOrNone(verifies ? server.tls_crl : "") + " sslcert=" + FileOrNone(server.tls_cert) +
+         " sslkey=" + FileOrNone(server.tls_key);
 }
 
 }  // namespace

@@ -33,6 +33,8 @@ struct ListenConfig {
   ListenTls tls = ListenTls::kDisable;  // not of the Unix socket, as all of TLS
   std::string tls_cert, tls_key;  // files; found beside the configuration if relative, as all below
   std::string tls_client_ca;      // empty: clients need no certificate
+  std::string tls_crl;            // whose certificates are revoked; empty: none are
+  bool tls_client_optional = false;  // a client may come without a certificate: hba says who must have one
   bool tls13_only = false;        // else TLS 1.2 will do
   RoutingOverrides overrides;
 
@@ -139,6 +141,7 @@ struct ServerConfig {
   bool allow_md5 = true;                  // towards this server, if it asks for `md5`
   ServerTls tls = ServerTls::kDisable;
   std::string tls_ca;             // files, as those of a listener: who signs its certificate; set if that is verified
+  std::string tls_crl;            // which certificates are revoked; empty: none are
   std::string tls_cert, tls_key;  // what we show it; empty: nothing
   std::string tls_server_name;    // whom its certificate must be for; empty: `host`
   std::string found_by;           // "patroni", "repmgr": the configuration does not have it; empty: it does

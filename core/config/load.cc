@@ -44,6 +44,7 @@ constexpr std::array<Choice<ServerTls>, 5> kServerTls = {{{"disable", ServerTls:
 constexpr std::string_view kAuthQuery =
     "SELECT rolname, CASE WHEN rolvaliduntil OPERATOR(pg_catalog.<) pg_catalog.now() THEN NULL ELSE rolpassword END"
     " FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) $1 AND rolcanlogin";
+constexpr std::array<Choice<bool>, 2> kTlsClientVerify = {{{"require", false}, {"optional", true}}};
 constexpr std::array<Choice<bool>, 2> kTlsMin = {{{"1.2", false}, {"1.3", true}}};
 constexpr std::size_t kMaxPathBytes = 4096;
 constexpr std::size_t kMaxUrlBytes = 2048;
@@ -203,17 +204,23 @@ class ConfigLoad {
     ReadPath(listen, "tls_cert", listener.tls_cert);
     ReadPath(listen, "tls_key", listener.tls_key);
     ReadPath(listen, "tls_client_ca", listener.tls_client_ca);
+    ReadPath(listen, "tls_crl", listener.tls_crl);
+    listen.OneOf("tls_client_verify", listener.tls_client_optional, All(kTlsClientVerify));
     listen.OneOf("tls_min", listener.tls13_only, All(kTlsMin));
+    for (const std::string_view key : {"tls_crl", "tls_client_verify"})
+      if (listen.Has(key) && !listen.Has("tls_client_ca"))
+        listen.Fault(key, "found without tls_client_ca, expected the file of whoever signs clients' certificates beside it");
     for (const std::string_view key : {"tls_cert", "tls_key", "tls_client_ca"})
       if (listen.Has(key) && !listen.Has("tls"))
         listen.Fault(key, "found without tls, expected tls = \"allow\" or \"require\" beside it");
     if (listener.tls == ListenTls::kDisable) return;
     for (const std::string_view key : {"tls_cert", "tls_key"})
       if (!listen.Has(key)) listen.Fault(key, "found nothing, expected a file in PEM form: tls is on");
-    if (!listener.tls_client_ca.empty() && listener.tls != ListenTls::kRequire)
-      listen.Fault("tls_client_ca",
-                   "found beside tls = \"allow\", expected tls = \"require\": else a client without a "
-                   "certificate comes in unencrypted");
+    if (!listener.tls_client_ca.empty() && listener.tls != ListenTls::kRequire && !listener.tls_client_optional)
+      listen.Fault(
+          "tls_client_ca",
+          "found beside tls = \"allow\", expected tls = \"require\" (or tls_client_verify = \"optional\"): else a client "
+          "without a certificate comes in unencrypted");
   }
 
   void ReadMonitor() {
@@ -421,12 +428,13 @@ class ConfigLoad {
   void ReadServerTls(ConfigSection& section, ServerConfig& server) {
     section.OneOf("tls", server.tls, All(kServerTls));
     ReadPath(section, "tls_ca", server.tls_ca);
+    ReadPath(section, "tls_crl", server.tls_crl);
     ReadPath(section, "tls_cert", server.tls_cert);
     ReadPath(section, "tls_key", server.tls_key);
     section.Text("tls_server_name", server.tls_server_name, 255);
     if (!IsHost(server.tls_server_name))
       section.Fault("tls_server_name", "found " + section.Found("tls_server_name") + ", expected an IP address or a host name");
-    for (const std::string_view key : {"tls_ca", "tls_cert", "tls_key", "tls_server_name"})
+    for (const std::string_view key : {"tls_ca", "tls_crl", "tls_cert", "tls_key", "tls_server_name"})
       if (section.Has(key) && !section.Has("tls"))
         section.Fault(key, "found without tls, expected tls = \"verify-full\" (or less) beside it");
     if (section.Has("tls_cert") != section.Has("tls_key"))
@@ -436,6 +444,8 @@ class ConfigLoad {
       section.Fault("tls_ca", "found nothing, expected the file of whoever signs the server's certificate: it is to be verified");
     if (section.Has("tls_ca") && !verifies && server.tls != ServerTls::kDisable)
       section.Fault("tls_ca", "found where nothing is verified, expected tls = \"verify-ca\" or \"verify-full\"");
+    if (section.Has("tls_crl") && !verifies && server.tls != ServerTls::kDisable)
+      section.Fault("tls_crl", "found where nothing is verified, expected tls = \"verify-ca\" or \"verify-full\"");
   }
 
   void ReadServers() {

@@ -7,7 +7,8 @@ namespace {
 
 Result<TlsInForce::Listener> Made(const ListenConfig& listener) {
   if (listener.tls == ListenTls::kDisable) return TlsInForce::Listener{};
-  auto context = TlsContext::ForClients({listener.tls_cert, listener.tls_key, listener.tls_client_ca}, listener.tls13_only);
+  auto context = TlsContext::ForClients({listener.tls_cert, listener.tls_key, listener.tls_client_ca, listener.tls_crl},
+                                        {listener.tls13_only, listener.tls_client_optional});
   if (!context) return Error{"listener \"" + listener.name + "\": " + context.error()};
   return TlsInForce::Listener{listener.tls, std::move(*context)};
 }
@@ -15,7 +16,7 @@ Result<TlsInForce::Listener> Made(const ListenConfig& listener) {
 Result<TlsContextRef> Made(const ServerConfig& server) {
   if (server.tls == ServerTls::kDisable) return TlsContextRef{};
   const bool verifies = server.tls == ServerTls::kVerifyCa || server.tls == ServerTls::kVerifyFull;
-  auto context = TlsContext::ForServers({server.tls_cert, server.tls_key, verifies ? server.tls_ca : ""});
+  auto context = TlsContext::ForServers({server.tls_cert, server.tls_key, verifies ? server.tls_ca : "", server.tls_crl});
   if (!context) return Error{"server \"" + server.name + "\": " + context.error()};
   return context;
 }

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/base/bytes.h"
+#include "core/base/certificate_name.h"
 
 namespace waypost {
 
@@ -76,6 +77,8 @@ class Stream {
   // Channel binding of the type tls-server-end-point (RFC 5929): the hash of the certificate that the peer showed. Empty without
   // TLS, and for a certificate whose signature has no hash of its own.
   [[nodiscard]] virtual std::string PeerEndPoint() const { return {}; }
+  // Of a client: whom the certificate is for that it showed, and that was verified. Nothing: it showed none, or none is verified.
+  [[nodiscard]] virtual std::optional<CertificateName> PeerCertificate() const { return std::nullopt; }
 };
 
 }  // namespace waypost

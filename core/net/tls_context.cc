@@ -1,6 +1,8 @@
 #include "core/net/tls_context.h"
 
+#include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
@@ -97,20 +99,44 @@ std::string TlsContext::UseIdentity(const TlsFiles& files) {
   return {};
 }
 
-std::string TlsContext::UseCa(const std::string& file) {
+std::string TlsContext::UseCa(const TlsFiles& files) {
   auto* context = context_.get();
+  const auto& file = files.ca;
   ERR_clear_error();
   if (auto why = WhyUnreadable(file, "certificates in PEM form"); !why.empty()) return why;
   if (SSL_CTX_load_verify_file(context, file.c_str()) != 1)
     return CannotRead(file, "found " + TakeTlsError(), "certificates in PEM form");
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  verifies_ = true;
+  return files.crl.empty() ? std::string() : UseCrl(files.crl);
+}
+
+// Lists alone: a certificate that stands among them must not become a CA, as it would by X509_load_cert_crl_file().
+std::string TlsContext::UseCrl(const std::string& file) {
+  const std::string expected = "certificate revocation lists in PEM form";
+  if (auto why = WhyUnreadable(file, expected); !why.empty()) return why;
+  const std::unique_ptr<BIO, decltype(&BIO_free)> in(BIO_new_file(file.c_str(), "r"), &BIO_free);
+  auto* store = SSL_CTX_get_cert_store(context_.get());
+  unsigned lists = 0;
+  for (;;) {
+    const std::unique_ptr<X509_CRL, decltype(&X509_CRL_free)> list(
+        in == nullptr ? nullptr : PEM_read_bio_X509_CRL(in.get(), nullptr, nullptr, nullptr), &X509_CRL_free);
+    if (list == nullptr) break;
+    if (X509_STORE_add_crl(store, list.get()) != 1) return CannotRead(file, "found " + TakeTlsError(), expected);
+    ++lists;
+  }
+  const bool ended = lists > 0 && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  const auto error = TakeTlsError();
+  if (!ended) return CannotRead(file, "found " + error, expected);
+  // As PostgreSQL: of each authority between the certificate and the CA.
+  X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
   return {};
 }
 
-Result<TlsContextRef> TlsContext::ForClients(const TlsFiles& files, bool only_tls13) {
+Result<TlsContextRef> TlsContext::ForClients(const TlsFiles& files, ClientTls demands) {
   std::shared_ptr<TlsContext> made(new TlsContext());
   auto* context = made->context_.get();
-  if (only_tls13) SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+  if (demands.only_tls13) SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
   // As PostgreSQL: nothing of a connection outlives it, so that each client shows its certificate.
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
   SSL_CTX_set_num_tickets(context, 0);
@@ -118,7 +144,8 @@ Result<TlsContextRef> TlsContext::ForClients(const TlsFiles& files, bool only_tl
   SSL_CTX_set_alpn_select_cb(context, ChooseAlpn, nullptr);
   if (auto why = made->UseIdentity(files); !why.empty()) return Error{why};
   if (files.ca.empty()) return TlsContextRef(std::move(made));
-  if (auto why = made->UseCa(files.ca); !why.empty()) return Error{why};
+  if (auto why = made->UseCa(files); !why.empty()) return Error{why};
+  if (demands.certificate_optional) SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(files.ca.c_str()));
   return TlsContextRef(std::move(made));
 }
@@ -131,7 +158,7 @@ Result<TlsContextRef> TlsContext::ForServers(const TlsFiles& files) {
   if (!files.cert.empty())
     if (auto why = made->UseIdentity(files); !why.empty()) return Error{why};
   if (!files.ca.empty())
-    if (auto why = made->UseCa(files.ca); !why.empty()) return Error{why};
+    if (auto why = made->UseCa(files); !why.empty()) return Error{why};
   return TlsContextRef(std::move(made));
 }
 

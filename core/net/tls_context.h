@@ -20,6 +20,13 @@ namespace waypost {
 struct TlsFiles {
   std::string cert, key;  // ours, with the chain; both or none
   std::string ca;         // whoever signs the peers' certificates
+  std::string crl = {};   // certificates that they have revoked: a list of each of them, with `ca` alone
+};
+
+// What a listener demands.
+struct ClientTls {
+  bool only_tls13 = false;            // nothing older
+  bool certificate_optional = false;  // with TlsFiles::ca a client may still come without one; else it may not
 };
 
 class TlsContext;
@@ -27,9 +34,9 @@ using TlsContextRef = std::shared_ptr<const TlsContext>;
 
 class TlsContext {
  public:
-  // Towards clients. With files.ca each must show a certificate that it signed. `only_tls13`: nothing older. The error says
-  // which file is wrong, and what was expected.
-  [[nodiscard]] static Result<TlsContextRef> ForClients(const TlsFiles& files, bool only_tls13);
+  // Towards clients. With files.ca a certificate that a client shows must be signed by it. The error says which file is wrong,
+  // and what was expected.
+  [[nodiscard]] static Result<TlsContextRef> ForClients(const TlsFiles& files, ClientTls demands);
   // Towards servers. With files.ca they must show a certificate that it signed. The error as above.
   [[nodiscard]] static Result<TlsContextRef> ForServers(const TlsFiles& files);
   ~TlsContext();
@@ -41,6 +48,8 @@ class TlsContext {
   [[nodiscard]] ssl_st* NewConnection() const;
   // Channel binding to our own certificate: see Stream::PeerEndPoint().
   [[nodiscard]] const std::string& end_point() const { return end_point_; }
+  // Peers' certificates are verified: there is a CA.
+  [[nodiscard]] bool verifies() const { return verifies_; }
 
  private:
   struct FreeContext {
@@ -53,11 +62,13 @@ class TlsContext {
   TlsContext();
   // The fault, or empty.
   [[nodiscard]] std::string UseIdentity(const TlsFiles& files);
-  [[nodiscard]] std::string UseCa(const std::string& file);
+  [[nodiscard]] std::string UseCa(const TlsFiles& files);
+  [[nodiscard]] std::string UseCrl(const std::string& file);
   void KeepSessions();
 
   std::unique_ptr<ssl_ctx_st, FreeContext> context_;
   std::string end_point_;
+  bool verifies_ = false;
   mutable std::mutex mutex_;
   mutable std::unique_ptr<ssl_session_st, FreeSession> session_;
 };

@@ -12,6 +12,7 @@
 
 #include "core/base/check.h"
 #include "core/base/release.h"
+#include "core/net/tls_certificate.h"
 #include "core/net/tls_end_point.h"
 
 namespace waypost {
@@ -301,6 +302,13 @@ std::string TlsStream::PeerEndPoint() const {
   if (accepts_ || state_ != State::kOpen) return {};
   const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(ssl_.get()), &X509_free);
   return EndPointOf(certificate.get());
+}
+
+std::optional<CertificateName> TlsStream::PeerCertificate() const {
+  if (!accepts_ || state_ != State::kOpen || !peer_.context->verifies()) return std::nullopt;
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(ssl_.get()), &X509_free);
+  if (certificate == nullptr || SSL_get_verify_result(ssl_.get()) != X509_V_OK) return std::nullopt;
+  return NameOf(certificate.get());
 }
 
 }  // namespace waypost

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/net/connector.h"
@@ -58,6 +59,7 @@ class TlsStream final : public Stream, private StreamUser {
   [[nodiscard]] std::string PeerName() const override { return under_->PeerName(); }
   [[nodiscard]] std::string LocalName() const override { return under_->LocalName(); }
   [[nodiscard]] std::string PeerEndPoint() const override;
+  [[nodiscard]] std::optional<CertificateName> PeerCertificate() const override;
 
  private:
   enum class State : std::uint8_t { kConnecting, kAsked, kHandshaking, kOpen, kPlain, kClosed };

@@ -27,8 +27,9 @@ std::vector<std::string> TlsFilesOf(const Config& config) {
     for (const auto& path : paths)
       if (!path.empty()) files.push_back(path);
   };
-  for (const auto& listener : config.listeners) add({listener.tls_cert, listener.tls_key, listener.tls_client_ca});
-  for (const auto& server : config.servers) add({server.tls_ca, server.tls_cert, server.tls_key});
+  for (const auto& listener : config.listeners)
+    add({listener.tls_cert, listener.tls_key, listener.tls_client_ca, listener.tls_crl});
+  for (const auto& server : config.servers) add({server.tls_ca, server.tls_crl, server.tls_cert, server.tls_key});
   return files;
 }
 

@@ -84,6 +84,15 @@ std::vector<std::string> WarningsOf(const Config& config) {
   for (const auto& listener : config.listeners)
     if (listener.tls == ListenTls::kDisable && !IsLoopBack(listener.address))
       warnings.push_back("listen.tls: not set for " + listener.name + ". Passwords and data go unencrypted over the network");
+  const bool asks = config.auth.hba && config.auth.hba->AsksForCertificates();
+  for (const auto& listener : config.listeners) {
+    if (asks && listener.tls != ListenTls::kDisable && listener.tls_client_ca.empty())
+      warnings.push_back("listen.tls_client_ca: not set for " + listener.name +
+                         ". Who comes there by a line of hba_file that asks for a certificate is refused");
+    if (!asks && listener.tls_client_optional)
+      warnings.push_back("listen.tls_client_verify: \"optional\" for " + listener.name +
+                         ", and no line of hba_file asks for a certificate. Nobody needs one");
+  }
   if (config.servers.size() == 2 && config.cluster.state_file.empty())
     warnings.emplace_back("cluster.state_file: not set. Of two servers both must then answer when Waypost starts");
   if (auto exposed = WhyExposed(config.path, ValuesOf(config.path)); !exposed.empty()) warnings.push_back(std::move(exposed));

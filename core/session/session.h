@@ -148,6 +148,7 @@ class Session final : public StreamUser,
   void CountedAs(CountedClient who) override { counted_as_ = std::move(who); }
   [[nodiscard]] std::string PeerName() const override { return stream_->PeerName(); }
   [[nodiscard]] std::optional<std::uint32_t> LocalUser() const override { return stream_->LocalUser(); }
+  [[nodiscard]] std::optional<CertificateName> PeerCertificate() const override { return stream_->PeerCertificate(); }
   void FindSystemUser(std::uint32_t number, std::function<void(const std::string& name)> done) override;
   void Say(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) const override;
   void OnLoggedIn(ClientIdentity identity, const std::string& greeting) override;

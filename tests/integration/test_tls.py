@@ -451,6 +451,36 @@ def test_clients_show_certificates_where_they_must(make_waypost, authority, iden
     proxy.counted(2, "waypost_client_tls_handshakes_total", outcome="failed")
 
 
+def test_a_certificate_that_was_revoked_is_not_taken_any_more(make_waypost, authority, identity, tmp_path):
+    """By its list, which is read again as its file changes; who is connected stays."""
+    good, bad = (authority.client_context(identity=authority.issue(name)) for name in ("good", "bad"))
+    crl = tmp_path / "in-use.crl"
+    shutil.copy(authority.revocations("none"), crl)
+    proxy = make_waypost(sections={"listen": listen(identity, "require", tls_client_ca=str(authority.cert), tls_crl=str(crl))})
+
+    def comes_in(context):
+        try:
+            with tls_wire(proxy.port, context) as conn:
+                conn.login("openfire", "openfire", "openfire")
+                return True
+        except OSError:  # also ssl.SSLError
+            return False
+
+    with tls_wire(proxy.port, bad) as stays:
+        stays.login("openfire", "openfire", "openfire")
+        shutil.copy(authority.revocations("one", authority.folder / "bad.crt"), tmp_path / "next")
+        (tmp_path / "next").rename(crl)
+        waypost_process.eventually(lambda: not comes_in(bad), 30, "it is refused")
+        proxy.logged("tls_handshake_failed", "certificate revoked")
+        assert comes_in(good)
+        assert stays.value("SELECT 1") == "1"
+        # Another authority's list says nothing of ours: nobody is known not to be revoked.
+        shutil.copy(certificates.Authority(tmp_path, "other").revocations("other"), crl)
+        proxy.hangup()
+        waypost_process.eventually(lambda: not comes_in(good), 30, "without a list nobody")
+        proxy.logged("unable to get certificate CRL")
+
+
 def serial(port, context):
     with tls_wire(port, context) as conn:
         return conn.sock.getpeercert()["serialNumber"]
@@ -528,6 +558,8 @@ def test_check_reads_the_files(cluster, authority, identity, tmp_path):
         "open to others": ({"tls_key": loose}, "group or world access"),
         "with a passphrase": ({"tls_key": locked}, "without a passphrase"),
         "no CA": ({"tls_client_ca": key}, "expected certificates"),
+        "no list": ({"tls_crl": cert, "tls_client_ca": str(authority.cert)}, "expected certificate revocation lists"),
+        "no list there": ({"tls_crl": nowhere, "tls_client_ca": str(authority.cert)}, "No such file"),
     }
     made = waypost_process.Waypost(cluster)
     for case, (keys, expected) in wrong.items():

@@ -182,6 +182,35 @@ def test_a_server_that_is_not_what_was_configured_is_not_spoken_to(encrypting, n
     assert re.search({"name": "elsewhere.test", "authority": "certificate verify failed"}[case], reply), reply
 
 
+def test_a_server_whose_certificate_was_revoked_is_not_spoken_to(encrypting, no_primary, make_waypost, authority):
+    """By the monitor, which is libpq's, and by ourselves."""
+    nobody = str(authority.revocations("nobody"))
+    proxy = make_waypost(servers=servers(encrypting, authority, "verify-full", tls_crl=nobody), wait_for_split=True)
+    with proxy.connect() as conn:
+        assert conn.value("SELECT 1") == "1"
+    crl = authority.revocations("all", *(authority.folder / f"{name}.crt" for name in clusters.NAMES))
+    proxy = no_primary(servers(encrypting, authority, "verify-full", tls_crl=str(crl)))
+    assert refusal(proxy).sqlstate == "57P03"
+    assert "certificate verify failed" in proxy.get("/api/v1/servers")[1]
+
+
+def test_a_list_that_comes_later_ends_new_connections(encrypting, make_waypost, authority, tmp_path):
+    """Those that are there stay: the monitor's, too. Nobody has been to this database yet."""
+    crl = tmp_path / "in-use.crl"
+    shutil.copy(authority.revocations("nobody"), crl)
+    proxy = make_waypost(servers=servers(encrypting, authority, "verify-ca", tls_crl=str(crl)), wait_for_split=True)
+    shutil.copy(authority.revocations("all", *(authority.folder / f"{name}.crt" for name in clusters.NAMES)), tmp_path / "next")
+    (tmp_path / "next").rename(crl)
+    proxy.logged("tls_reloaded")
+
+    def refused():
+        with contextlib.suppress(wire.ServerError, OSError), proxy.connect(database="bench", timeout=3) as conn:
+            conn.value("SELECT 1")
+        return "certificate revoked" in proxy.log()
+
+    eventually(refused, 30, "the new connection is refused")
+
+
 class Hostile:
     """Answers each SSLRequest with `answer`, and listens to what comes then."""
 

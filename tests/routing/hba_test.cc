@@ -128,8 +128,33 @@ TEST_CASE("every fault of a file of entries is named, with its line", "[routing]
   CHECK(FaultOf("include other.conf").starts_with("1: found include"));
   CHECK(FaultOf("hostgssenc all all all reject").starts_with("1: found hostgssenc"));
   CHECK(FaultOf("host all all all nonsense").starts_with("1: found the method \"nonsense\", expected scram-sha-256 or reject"));
-  CHECK(
-      FaultOf("host all all all scram-sha-256 clientcert=verify-ca").starts_with("1: found the option \"clientcert=verify-ca\""));
+  CHECK(FaultOf("host all all all scram-sha-256 clientcert=verify-ca")
+            .ends_with("expected the end of the line: this method has no options but of hostssl lines"));
+  CHECK(FaultOf("host all all all cert").ends_with("expected scram-sha-256 or reject: only hostssl lines may have it"));
+  CHECK(FaultOf("hostnossl all all all cert").ends_with("only hostssl lines may have it"));
+  CHECK(FaultOf("hostssl all all all cert clientcert=verify-ca").starts_with("1: found the option \"clientcert=verify-ca\""));
+  CHECK(FaultOf("hostssl all all all cert clientname=cn").starts_with("1: found the option \"clientname=cn\""));
+  CHECK(FaultOf("hostssl all all all scram-sha-256 map=m").starts_with("1: found the option \"map=m\""));
+  CHECK(FaultOf("hostssl all all all scram-sha-256 clientcert=1").starts_with("1: found the option \"clientcert=1\""));
+  CHECK(FaultOf("hostssl all all all ldap").starts_with("1: found the method ldap, expected scram-sha-256, cert or reject"));
+}
+
+TEST_CASE("hostssl lines ask for certificates, of whoever or of the user", "[routing][hba]") {
+  using Certificate = Hba::Certificate;
+  const auto of = [](const std::string& line) {
+    const auto hba = Hba::Read("hostssl all all all " + line);
+    REQUIRE(hba);
+    return hba->Find({"d", "u", std::nullopt, true});
+  };
+  CHECK(of("cert") == Hba::Verdict{Answer::kCert, "", Certificate::kOfUser, false});
+  CHECK(of("cert map=m clientname=DN clientcert=verify-full") == Hba::Verdict{Answer::kCert, "m", Certificate::kOfUser, true});
+  CHECK(of("cert clientname=DN clientname=CN") == Hba::Verdict{Answer::kCert, "", Certificate::kOfUser, false});
+  CHECK(of("scram-sha-256 clientcert=verify-ca") == Hba::Verdict{Answer::kScram, "", Certificate::kValid, false});
+  CHECK(of("scram-sha-256 clientcert=verify-full clientname=DN") == Hba::Verdict{Answer::kScram, "", Certificate::kOfUser, true});
+  CHECK(of("reject clientcert=verify-ca") == Hba::Verdict{Answer::kReject, "", Certificate::kValid, false});
+  CHECK(of("scram-sha-256") == Hba::Verdict{Answer::kScram});
+  CHECK(Hba::Read("host all all all scram-sha-256\nhostssl all all all cert")->AsksForCertificates());
+  CHECK_FALSE(Hba::Read("hostssl all all all scram-sha-256")->AsksForCertificates());
 }
 
 TEST_CASE("who is not let in hears PostgreSQL's words", "[routing][hba]") {

@@ -29,10 +29,19 @@ class Authority:
         """(certificate, key) for those names, new ones in files called `name`."""
         cert, key_file = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         openssl("req", "-x509", "-CA", self.cert, "-CAkey", self.key, *key, "-nodes", "-days", days,
-                "-subj", f"/CN={subject or name}", "-addext", "subjectAltName=" + ",".join(names),
+                "-subj", subject if (subject or "").startswith("/") else f"/CN={subject or name}", "-addext", "subjectAltName=" + ",".join(names),
                 "-addext", "basicConstraints=CA:FALSE", "-keyout", key_file, "-out", cert)  # fmt: skip
         key_file.chmod(0o600)
         return cert, key_file
+
+    def revocations(self, name, *certs):
+        """The file of a list, called `name`, that revokes `certs`."""
+        crl, config, database = (self.folder / f"{name}.{end}" for end in ("crl", "conf", "db"))
+        config.write_text(f"[ca]\ndefault_ca = this\n[this]\ndatabase = {database}\ndefault_md = sha256\ndefault_crl_days = 2\n")
+        database.write_text("")
+        for what in (*(["-revoke", cert] for cert in certs), ["-gencrl", "-out", crl]):
+            openssl("ca", "-config", config, "-cert", self.cert, "-keyfile", self.key, *what)
+        return crl
 
     def client_context(self, *, alpn=(), identity=None):
         """What a client that trusts this authority uses; `identity`: its own certificate and key."""

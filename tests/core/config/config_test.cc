@@ -312,6 +312,12 @@ TEST_CASE("a listener's TLS is whole, or a fault", "[core][config]") {
   CHECK(error_of("tls_cert='c'\ntls_key='k'").find("listen.tls_cert: found without tls, expected") != std::string::npos);
   CHECK(error_of("tls='allow'\ntls_cert='c'\ntls_key='k'\ntls_client_ca='ca'").find("expected tls = \"require\"") !=
         std::string::npos);
+  CHECK(error_of("tls='allow'\ntls_cert='c'\ntls_key='k'\ntls_client_ca='ca'\ntls_client_verify='optional'\ntls_crl='crl'") ==
+        "no error");
+  CHECK(error_of("tls='require'\ntls_cert='c'\ntls_key='k'\ntls_crl='crl'").find("listen.tls_crl: found without tls_client_ca") !=
+        std::string::npos);
+  CHECK(error_of("tls='require'\ntls_cert='c'\ntls_key='k'\ntls_client_verify='optional'")
+            .find("listen.tls_client_verify: found without tls_client_ca") != std::string::npos);
   CHECK(error_of("tls='allow'\ntls_cert='c'\ntls_key='k'\ntls_min='1.1'").find("listen.tls_min: found \"1.1\"") !=
         std::string::npos);
   const auto config = ParseConfig(std::string("[listen]\ntls='allow'\ntls_cert='/etc/c'\ntls_key='k'\n") +

@@ -91,7 +91,7 @@ const tls_test::Identity& TheIdentity() {
 }
 
 TlsContextRef ServerContext() {
-  static const auto kContext = *TlsContext::ForClients({TheIdentity().cert, TheIdentity().key, {}}, false);
+  static const auto kContext = *TlsContext::ForClients({TheIdentity().cert, TheIdentity().key, {}}, {});
   return kContext;
 }
 
@@ -396,14 +396,14 @@ TEST_CASE("a key's file is not for others", "[core][net][tls]") {
   CAPTURE(mode);
   chmod(identity.key.c_str(), mode);
   CHECK(WhatIsWrongWithKeyFile(identity.key).empty() == good);
-  CHECK(TlsContext::ForClients({identity.cert, identity.key, {}}, false).ok() == good);
+  CHECK(TlsContext::ForClients({identity.cert, identity.key, {}}, {}).ok() == good);
   CHECK(WhatIsWrongWithKeyFile(identity.folder.File("")) == "is not a regular file");
   CHECK(WhatIsWrongWithKeyFile(identity.folder.File("nowhere")).find("No such file") != std::string::npos);
 }
 
 TEST_CASE("another key than the certificate's is named as such", "[core][net][tls]") {
   const tls_test::Identity one, other;
-  const auto made = TlsContext::ForClients({one.cert, other.key, {}}, false);
+  const auto made = TlsContext::ForClients({one.cert, other.key, {}}, {});
   REQUIRE(!made);
   CHECK(made.error() ==
         other.key + ": found another key than that of " + one.cert + ", expected the private key of the certificate");
