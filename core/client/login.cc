@@ -484,12 +484,27 @@ void ClientLogin::OnSaslEnd(Bytes body) {
   Enter();
 }
 
+void ClientLogin::UseServerNames() {
+  const auto* database = env_.config().FindDatabase(startup_.database);
+  if (database == nullptr) return;
+  if (!database->server_name.empty()) startup_.database = database->server_name;
+  if (database->user.empty() || database->user == startup_.user) return;
+  client_.Say(LogLevel::kInfo, "user_replaced",
+              {{"user", startup_.user}, {"by", database->user}, {"database", startup_.database}});
+  startup_.user = database->user;
+}
+
 void ClientLogin::Enter() {
   const bool console = client_.WantsConsole(startup_.user, startup_.database);
-  if (!console && env_.shared().database_gates.Disabled(startup_.database))
-    return Refuse("55000", "database \"" + startup_.database + "\" is not currently accepting connections",
-                  "It was disabled in Waypost's console.");
-  if (!console) return Check();
+  if (!console) {
+    const auto& gates = env_.shared().database_gates;
+    const auto asked = startup_.database;
+    UseServerNames();
+    if (gates.Disabled(asked) || gates.Disabled(startup_.database))
+      return Refuse("55000", "database \"" + asked + "\" is not currently accepting connections",
+                    "It was disabled in Waypost's console.");
+    return Check();
+  }
   phase_ = Phase::kDone;
   client_.OnConsole(startup_.user, startup_.database);
   HandOverRest();

@@ -149,6 +149,8 @@ class ClientLogin final : public StartupUser, public CatalogUser {
   void AdmitByCertificate();
   // It need prove nothing more.
   void Admit();
+  // From now on database and user are those that the servers know.
+  void UseServerNames();
   // It counts, and goes on to where it wants to be.
   void Enter();
   // What it is told, before it proves anything, of protocols that it asked for and does not get. May be empty.

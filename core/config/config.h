@@ -168,6 +168,9 @@ struct UserConfig {
 
 struct DatabaseConfig {
   std::string name;
+  // What the servers call it; empty: the same. Else `name` counts until the log-in is done, and from then on only this one.
+  std::string server_name;
+  std::string user;  // whoever logs in to it is this user from then on; empty: nobody changes
   unsigned max_clients = 0;  // logged in to it; 0: no limit of its own
   Overrides overrides;
 };

@@ -529,9 +529,28 @@ class ConfigLoad {
       ReadName(section, config_.databases, database.name);
       section.Number("max_clients", database.max_clients, 0, kMaxClients);
       ReadOverrides(section, database.overrides);
+      ReadOtherNames(section, database);
       section.Finish(kTopLevelKeys);
       config_.databases.push_back(std::move(database));
     }
+    for (const auto& database : config_.databases) {
+      const auto* other = database.server_name.empty() ? nullptr : config_.FindDatabase(database.server_name);
+      if (other != nullptr && !other->server_name.empty())
+        root_.Fault("database", "found \"" + database.server_name + "\" as the server_name of \"" + database.name +
+                                    "\", which is another name itself, expected what the servers call the database");
+    }
+  }
+
+  void ReadOtherNames(ConfigSection& section, DatabaseConfig& database) const {
+    section.Text("server_name", database.server_name, kMaxNameBytes);
+    section.Text("user", database.user, kMaxNameBytes);
+    if (database.server_name == database.name) database.server_name.clear();
+    if (const auto* user = config_.FindUser(database.user); !database.user.empty() && (user == nullptr || user->password.empty()))
+      section.Fault("user", "found \"" + database.user + "\", expected the name of a [[user]] with a password");
+    if (!database.server_name.empty())
+      section.FaultOthers(
+          {"name", "server_name", "user", "max_clients"},
+          "found beside server_name, expected it in the [[database]] of that name: both have the same connections");
   }
 
   void ReadApplications() {

@@ -349,6 +349,13 @@ std::vector<std::pair<const TomlTable*, unsigned>> ConfigSection::TableOrTables(
   return {};
 }
 
+void ConfigSection::FaultOthers(std::initializer_list<std::string_view> expected, std::string_view message) {
+  if (table_ == nullptr) return;
+  for (const TomlEntry& entry : table_->entries)
+    if (known_.contains(entry.key) && std::ranges::find(expected, entry.key) == expected.end())
+      Fault(entry.key, std::string(message));
+}
+
 void ConfigSection::Finish(std::span<const std::string_view> top_level_keys) {
   if (table_ == nullptr) return;
   for (const TomlEntry& entry : table_->entries) {

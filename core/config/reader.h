@@ -71,6 +71,8 @@ class ConfigSection {
   void Texts(std::string_view key, std::vector<std::string>& out, std::size_t max_bytes = 1024);
   // An IPv4 or IPv6 address.
   void Address(std::string_view key, std::string& out);
+  // A fault for each key that is there and is none of `expected`.
+  void FaultOthers(std::initializer_list<std::string_view> expected, std::string_view message);
   // One of the secrets KEY, KEY_env, KEY_file; never quotes a value. False if none was given.
   bool Secret(const std::string& key, std::string& out);
 

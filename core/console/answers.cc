@@ -97,12 +97,14 @@ Table ShowDatabases(const ConsoleFactsRef& facts) {
   const auto* primary = facts->view && facts->view->primary ? &facts->view->servers[*facts->view->primary] : nullptr;
   std::vector<Row> rows;
   for (const auto& [name, counts] : databases) {
-    const auto policy = facts->config->PoolFor("", name);
     const auto* database = facts->config->FindDatabase(name);
+    const auto& on_servers = database == nullptr || database->server_name.empty() ? name : database->server_name;
+    const auto policy = facts->config->PoolFor("", on_servers);
     const auto found = facts->gates.find(name);
     const auto gate = found == facts->gates.end() ? DatabaseGates::Gate() : found->second;
-    rows.push_back({name, primary == nullptr ? Cell() : Cell(primary->host), Text(primary == nullptr ? 0 : primary->port), name,
-                    std::nullopt, Text(policy.max_size), Text(policy.min_size), "0", Text(Seconds(policy.lifetime)),
+    rows.push_back({name, primary == nullptr ? Cell() : Cell(primary->host), Text(primary == nullptr ? 0 : primary->port),
+                    on_servers, database == nullptr || database->user.empty() ? Cell() : Cell(database->user),
+                    Text(policy.max_size), Text(policy.min_size), "0", Text(Seconds(policy.lifetime)),
                     std::string(PoolModeName(policy.mode)), std::nullopt, "0", Text(counts.servers),
                     Text(database == nullptr ? 0 : database->max_clients), Text(counts.clients), Text(gate.held_until ? 1 : 0),
                     Text(gate.disabled ? 1 : 0), "0"});

@@ -236,6 +236,7 @@ std::shared_ptr<Console::Portal> Console::Prepare(ConsoleCommand command) {
 // Why it cannot be; empty: it can.
 std::string Console::WhyNot(const ConsoleCommand& command) const {
   const auto role = ConsoleRoleOf(env_.config(), user_.name);
+  const auto* database = env_.config().FindDatabase(command.subject);
   if (role == ConsoleRole::kNone)
     return "user \"" + user_.name + "\" is no longer named in [admin] console_admins or console_viewers";
   switch (command.verb) {
@@ -245,15 +246,18 @@ std::string Console::WhyNot(const ConsoleCommand& command) const {
       return command.subject == "help" || FindListing(command.subject) != nullptr
                  ? ""
                  : "invalid command 'SHOW " + command.subject + "', use SHOW HELP;";
-    case Verb::kReload:
     case Verb::kPause:
     case Verb::kResume:
-    case Verb::kDisable:
-    case Verb::kEnable:
     case Verb::kKill:
-    case Verb::kKillClient:
     case Verb::kReconnect:
     case Verb::kWaitClose:
+      if (database != nullptr && !database->server_name.empty())
+        return "database " + command.subject + " is another name of " + database->server_name + ": name that one";
+      [[fallthrough]];
+    case Verb::kReload:
+    case Verb::kDisable:
+    case Verb::kEnable:
+    case Verb::kKillClient:
     case Verb::kShutdown:
       return role == ConsoleRole::kAdmin
                  ? ""

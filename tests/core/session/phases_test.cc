@@ -52,7 +52,7 @@ TEST_CASE("one client too many is told so, once it has proved who it is", "[core
 TEST_CASE("one client too many of a database or an address makes room when it ends", "[core][session][phases]") {
   const bool of_database = GENERATE(true, false);
   World world([&](Config& config) {
-    if (of_database) config.databases.push_back({.name = "d", .max_clients = 1, .overrides = {}});
+    if (of_database) config.databases.push_back({.name = "d", .server_name = {}, .user = {}, .max_clients = 1, .overrides = {}});
     else config.per_address.max_clients = 1;
   });
   auto& first = world.Connect();
