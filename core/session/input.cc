@@ -33,6 +33,16 @@ constexpr std::size_t kReadAheadBytes = 64 * 1024;
 bool IsCopyData(char type) { return type == 'd' || type == 'c' || type == 'f'; }
 bool IsFull(const Batch& batch) { return batch.bytes.size() > kGatherBytes || batch.messages.size() >= kGatherMessages; }
 bool EndsBatch(char type) { return type == 'Q' || type == 'S' || type == 'F'; }
+bool IsPlainSync(FrameHeader header) { return header.type == 'S' && header.body_bytes == 0; }
+
+// Takes those at the front, as many as one turn looks at; how many they were.
+std::size_t TakeSyncs(Bytes& in) {
+  std::size_t taken = 0;
+  auto rest = in;
+  FrameHeader header;
+  for (; taken < kTurnMessages && NextHeader(rest, header) == FrameStatus::kHeader && IsPlainSync(header); ++taken) in = rest;
+  return taken;
+}
 
 }  // namespace
 
@@ -191,6 +201,15 @@ bool Session::TakeMessage(Bytes& in) {
     inbox_.SkipToSync(false);
     std::string out;
     AppendReadyForQuery(out, connection_ != nullptr ? connection_->status() : In<FailedBlock>() ? 'E' : 'I');
+    WriteClient(AsBytes(out));
+    return true;
+  }
+  // A Sync with nothing before it ends no transaction, and where no server is held nobody else knows better than we: drivers send
+  // it to ask whether anybody is there. In a block that a server has, it is the server's: its clocks begin anew.
+  if (!batch_ && inbox_.fresh() && IsPlainSync(header) && (In<Idle>() || In<Begun>())) {
+    const auto syncs = TakeSyncs(in);
+    std::string out;
+    for (std::size_t i = 0; i < syncs; ++i) AppendReadyForQuery(out, In<Begun>() ? 'T' : 'I');
     WriteClient(AsBytes(out));
     return true;
   }

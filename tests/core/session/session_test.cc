@@ -81,6 +81,56 @@ TEST_CASE("a session that moved has what its client named and set", "[core][sess
   CHECK(world.b.TimesRun("SET work_mem") == 1);
 }
 
+TEST_CASE("a Sync alone is answered where no server is held, and by the server that is", "[core][session]") {
+  World world;
+  auto& client = world.Connect();
+  const auto asked = [&] {
+    std::size_t bytes = 0;
+    for (const auto* server : {&world.a, &world.b}) bytes += server->answered;
+    return bytes;
+  };
+  client.Say(SyncMessage() + SyncMessage());
+  CHECK(client.Hears() == "Z(I) Z(I)");
+  client.Say(SyncMessage() + Query("BEGIN") + SyncMessage() + SyncMessage().substr(0, 3));
+  CHECK(client.Hears() == "Z(I) C(BEGIN) Z(T) Z(T)");
+  client.Say(SyncMessage().substr(3));
+  CHECK(client.Hears() == "Z(T)");
+  CHECK(asked() == 0);
+  client.Say(Query("INSERT INTO t VALUES (1)") + SyncMessage());
+  CHECK(client.Hears() == "C(INSERT 0 1) Z(T) Z(T)");
+  client.Say(Query("boom") + SyncMessage());
+  CHECK(client.Hears() == "E(22012) Z(E) Z(E)");
+  client.Say(SyncMessage() + Query("ROLLBACK") + SyncMessage());
+  CHECK(client.Hears() == "Z(E) C(ROLLBACK) Z(I) Z(I)");
+}
+
+TEST_CASE("a Sync behind what it ends is none alone", "[core][session]") {
+  World world;
+  auto& client = world.Connect();
+  client.Say(ParseMessage("", "INSERT INTO t VALUES (1)") + BindMessage("", "") + ExecuteMessage());
+  world.Pass(milliseconds{20});  // sent without its end
+  CHECK(client.Hears() == "1 2 C(INSERT 0 1)");
+  const auto answered = world.a.answered;
+  client.Say(SyncMessage() + SyncMessage());
+  CHECK(client.Hears() == "Z(I) Z(I)");
+  CHECK(world.a.answered == answered + wire::Message('Z', "I").size());
+}
+
+TEST_CASE("ten thousand Syncs are as many answers, and let others have their turn", "[core][session]") {
+  World world;
+  auto& client = world.Connect();
+  auto& other = world.Connect();
+  std::string syncs, answers;
+  for (int i = 0; i < 10'000; ++i) {
+    syncs += SyncMessage();
+    answers += (answers.empty() ? "" : " ") + std::string("Z(I)");
+  }
+  client.Say(syncs);
+  other.Say(Query("INSERT INTO t VALUES (1)"));
+  CHECK(other.Hears() == "C(INSERT 0 1) Z(I)");
+  CHECK(client.Hears() == answers);
+}
+
 TEST_CASE("the cancel key of a session that moved is good", "[core][session]") {
   World world;
   auto& client = world.Connect();
