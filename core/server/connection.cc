@@ -126,6 +126,7 @@ void ServerConnection::LogIn(Bytes data) {
     case ServerLogin::Progress::kReady:
       if (login_->keys()) env_.shared().credentials.Learn(pool_.key().user, *login_->keys());
       ready_ = true;
+      stash_.Keep(data);  // a change of settings, say, that came in the same read
       born = env_.Now();
       events_.OnServerLoggedIn(id_);
       pool_.OnReady(*this);
