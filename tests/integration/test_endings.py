@@ -201,9 +201,15 @@ def test_whatever_a_server_does_the_client_is_answered(meddled, before, mischief
                 assert wire.types(messages).count("E") <= due, (name, messages)
                 if lies:
                     continue
-                status = messages[-1].body
-                conn.rows("ROLLBACK" if status != b"I" else "SELECT 1")
-                assert conn.value("SELECT 5") == "5", name
+                # What has no row of its own: Waypost's own question behind it may have been met, which ends the client.
+                may_end = name == "what is asked about" and kind in "DT"
+                try:
+                    conn.rows("ROLLBACK" if messages[-1].body != b"I" else "SELECT 1")
+                    assert conn.value("SELECT 5") == "5", name
+                except wire.ServerError as fault:
+                    assert may_end and fault.fields["S"] == "FATAL", (name, fault)
+                except (BrokenPipeError, ConnectionResetError):
+                    assert may_end, name
             elif messages and kind != "D":
                 assert wire.sqlstates(messages), (name, messages)
                 assert first_error(messages[-1:])[0] in ("FATAL", "PANIC"), (name, messages)
