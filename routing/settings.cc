@@ -173,11 +173,11 @@ std::string Difference(const SettingSet& from, const SettingSet& to) {
   return sql;
 }
 
-std::string MissingPlaceholders(const SettingSet& from, const SettingSet& to) {
-  std::string sql;
+std::vector<std::string> MissingPlaceholders(const SettingSet& from, const SettingSet& to) {
+  std::vector<std::string> each;
   for (const auto& setting : to)
-    if (IsPlaceholder(setting) && FindSetting(from, setting.name) == nullptr) Add(sql, setting.sql);
-  return sql;
+    if (IsPlaceholder(setting) && FindSetting(from, setting.name) == nullptr) each.push_back(setting.sql);
+  return each;
 }
 
 Setting StartupSetting(std::string_view name, std::string_view value) {

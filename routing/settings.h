@@ -70,9 +70,9 @@ class SettingTable {
 // nothing to do. Placeholders that `from` lacks are left to MissingPlaceholders().
 [[nodiscard]] std::string Difference(const SettingSet& from, const SettingSet& to);
 
-// The SQL that makes what `to` knows by its name alone known on a connection with `from`. Where an extension has taken such names
-// for itself since, it fails, and there is nothing to mend.
-[[nodiscard]] std::string MissingPlaceholders(const SettingSet& from, const SettingSet& to);
+// The SQL, one text for each name, that makes what `to` knows by its name alone known on a connection with `from`. Where an extension
+// has taken a name for itself since, that one fails, and there is nothing to mend.
+[[nodiscard]] std::vector<std::string> MissingPlaceholders(const SettingSet& from, const SettingSet& to);
 
 // What sets `name` to `value` on any connection, whatever both hold; for start-up parameters. A SET, or, where none can say it,
 // SELECT pg_catalog.set_config(...).

@@ -26,10 +26,11 @@ void Session::AppendSettings(std::string& out) {
   const auto& session = settings_.session();
   const auto sql = Difference(*connection.settings, *session);
   // In a block the end of which they should outlive, a failure would be the block's.
-  const auto names = connection.status() == 'I' ? MissingPlaceholders(*connection.settings, *session) : std::string();
+  const auto names =
+      connection.status() == 'I' ? MissingPlaceholders(*connection.settings, *session) : std::vector<std::string>();
   connection.settings = session;
   if (!sql.empty()) connection.AskAside(out, sql);
-  if (!names.empty()) connection.TryAside(out, names);
+  for (const auto& name : names) connection.TryAside(out, name);
 }
 
 // Statements that this connection lacks and that were parsed under other settings than what holds now: under another

@@ -14,6 +14,7 @@ import wire
 pytestmark = pytest.mark.proxy
 
 DATABASE = "levels"
+TWO_CONNECTIONS = {"server": {"max_connections": 2}, "top": {"workers": 1}}
 PASSWORDS = {"lv_app": "lv_app", "lv_boss": "lv_boss"}
 SCHEMA = """
 DROP DATABASE IF EXISTS levels;
@@ -307,23 +308,24 @@ def test_names_alone_are_known_as_postgresql_knows_them(cluster, two_connections
                     assert got == want, (step, kind, text)
 
 
-def test_a_name_that_an_extension_has_taken_on_the_next_connection(two_connections):
-    """PostgreSQL refuses it there, since version 15; that is the end of the name, and not of the session."""
-    with two_connections.connect() as conn, two_connections.connect() as one, two_connections.connect() as other:
-        conn.rows("BEGIN; SET LOCAL plpgsql.nothing = 'x'; SET LOCAL known.too = 'x'")
+def test_a_name_that_an_extension_has_taken_on_the_next_connection(make_waypost):
+    """PostgreSQL refuses it there, since version 15; that is the end of the name, and not of the session or of other names."""
+    proxy = make_waypost(sections=TWO_CONNECTIONS)  # of its own: nobody has loaded the extension before
+    with proxy.connect() as conn, proxy.connect() as one, proxy.connect() as other:
+        conn.rows("BEGIN; SET LOCAL plpgsql.nothing = 'x'; SET LOCAL known.too = 'x'; SET LOCAL zz.known = 'x'")
         one.rows("DO 'BEGIN END'")
         one.rows("BEGIN; SELECT txid_current()")
         conn.rows("COMMIT")
         other.rows("BEGIN; SELECT txid_current()")
         one.rows("ROLLBACK")
-        assert conn.value("SELECT current_setting('known.too', true)") == ""
+        for name in ("known.too", "zz.known"):
+            assert conn.value(f"SELECT current_setting('{name}', true)") == "", name
         assert conn.value("SELECT 1") == "1"
 
 
 @pytest.fixture(scope="module")
 def two_connections(cluster):
-    sections = {"server": {"max_connections": 2}, "top": {"workers": 1}}
-    with waypost_process.running(cluster, sections=sections) as made:
+    with waypost_process.running(cluster, sections=TWO_CONNECTIONS) as made:
         yield made
 
 

@@ -128,7 +128,7 @@ TEST_CASE("a name alone is made known apart, where it is not yet", "[routing][se
   CHECK(change({Placeholder("a.b")}, {Set("a.b", "1")}) == "SET a.b TO 1");
   SettingTable table;
   const auto names = table.Intern({Placeholder("a.b"), Placeholder("a.c"), Set("d", "1")});
-  CHECK(MissingPlaceholders({}, *names) == R"(RESET "a"."b";RESET "a"."c")");
+  CHECK(MissingPlaceholders({}, *names) == std::vector<std::string>{R"(RESET "a"."b")", R"(RESET "a"."c")"});
   CHECK(MissingPlaceholders({Set("a.b", "1"), Placeholder("a.c")}, *names).empty());
 }
 
