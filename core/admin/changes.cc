@@ -50,7 +50,7 @@ bool IsPast(const SessionRow& session, bool all, Duration pause_age) {
   return all || holds_on || session.state_age + kClocksDiffer >= pause_age;
 }
 
-// How many had: they hold a connection, or wait for one in a pool. Null: a worker did not answer. The pools are asked first, so that
+// How many had: they hold a connection, or wait for one in a pool; or the client has gone, and what it began is being cancelled. Null: a worker did not answer. The pools are asked first, so that
 // whoever gets a connection meanwhile is not missed.
 json Running(const Census& census, const ClusterView& view, const ClusterPause& pause) {
   const auto pause_age = std::chrono::duration_cast<Duration>(std::chrono::system_clock::now() - pause.since);
@@ -67,6 +67,12 @@ json Running(const Census& census, const ClusterView& view, const ClusterPause& 
     running += static_cast<std::size_t>(std::count_if(report.sessions.begin(), report.sessions.end(),
                                                       [&](const auto& session) { return IsPast(session, all, pause_age); }));
   }
+  const auto report = census.Connections();
+  if (report.workers_missing != 0) return nullptr;
+  for (const auto& connection : report.connections)
+    if (connection.state == ConnectionState::kCancelling &&
+        (all || (view.primary && connection.server == view.servers[*view.primary].name)))
+      ++running;
   return running;
 }
 

@@ -79,13 +79,14 @@ int AdminCommands::Options::WaitUntilStill() const {
       heard = Clock::now();
       const auto left = LeftOf(answer->body);
       if (!left.paused) return Complain(kExitRefused, "the pause has ended while something still ran");
-      if (left.running == 0) {
-        if (left.tied > 0)
-          (void)Complain(kExitOk, "tied to a server connection, and not held: " + std::to_string(left.tied) +
+      if (left.running == 0 && left.tied) {
+        if (*left.tied > 0)
+          (void)Complain(kExitOk, "tied to a server connection, and not held: " + std::to_string(*left.tied) +
                                       " (waypost sessions --pinned)");
         return Complain(kExitOk, "nothing runs any more");
       }
-      if (left.running && left.running != last) (void)Complain(kExitOk, "still running: " + std::to_string(*left.running));
+      if (left.running && *left.running > 0 && left.running != last)
+        (void)Complain(kExitOk, "still running: " + std::to_string(*left.running));
       if (left.running) last = left.running;
     }
     std::this_thread::sleep_for(kPollInterval);

@@ -57,7 +57,7 @@ struct Trace {
 struct PauseLeft {
   bool paused = false;
   std::optional<std::uint64_t> running;  // sessions that had begun what is held; nothing: it is not known now
-  std::uint64_t tied = 0;                // that are not held
+  std::optional<std::uint64_t> tied;     // that are not held
 };
 [[nodiscard]] PauseLeft LeftOf(const std::string& cluster);
 // Of POST /api/v1/reload.

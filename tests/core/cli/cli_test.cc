@@ -136,6 +136,7 @@ TEST_CASE("what a change has led to") {
   CHECK(LeftOf(running).running == 2);
   CHECK(LeftOf(running).tied == 1);
   CHECK_FALSE(LeftOf(R"({"paused": {"running": null, "tied": null}})").running);
+  CHECK_FALSE(LeftOf(R"({"paused": {"running": null, "tied": null}})").tied);
   CHECK_FALSE(LeftOf(R"({"paused": null})").paused);
   CHECK_FALSE(LeftOf("nonsense").paused);
   CHECK(RenderReload(R"({"changed": [], "restart_needed": [], "applied": true})") == "nothing has changed\n");
