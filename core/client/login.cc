@@ -243,6 +243,8 @@ void ClientLogin::OnStartup(StartupPacket packet) {
   if (!ReadOptions(startup_.options, settings))
     return Refuse("22023", "the start-up option \"options\" holds something other than -c name=value or --name=value");
 
+  // Of the same configuration that lets it in: a reload while it proves who it is gives it nobody's rights.
+  names_ = NamesOnServers(env_.config(), startup_.database, startup_.user);
   if (LetIn()) AskVerifier();
 }
 
@@ -485,13 +487,10 @@ void ClientLogin::OnSaslEnd(Bytes body) {
 }
 
 void ClientLogin::UseServerNames() {
-  const auto* database = env_.config().FindDatabase(startup_.database);
-  if (database == nullptr) return;
-  if (!database->server_name.empty()) startup_.database = database->server_name;
-  if (database->user.empty() || database->user == startup_.user) return;
-  client_.Say(LogLevel::kInfo, "user_replaced",
-              {{"user", startup_.user}, {"by", database->user}, {"database", startup_.database}});
-  startup_.user = database->user;
+  startup_.database = names_.database;
+  if (names_.user == startup_.user) return;
+  client_.Say(LogLevel::kInfo, "user_replaced", {{"user", startup_.user}, {"by", names_.user}, {"database", startup_.database}});
+  startup_.user = names_.user;
 }
 
 void ClientLogin::Enter() {

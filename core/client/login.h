@@ -13,6 +13,7 @@
 #include "core/base/certificate_name.h"
 #include "core/base/log.h"
 #include "core/base/time.h"
+#include "core/config/server_names.h"
 #include "core/env/catalogs.h"
 #include "core/env/client_count.h"
 #include "core/env/tls_in_force.h"
@@ -189,6 +190,7 @@ class ClientLogin final : public StartupUser, public CatalogUser {
   std::uint64_t defaults_ = 0;  // see ClientIdentity
   std::string input_;
   StartupPacket startup_;
+  ServerNames names_;  // what becomes of its database and user once it has logged in
   std::shared_ptr<const Parameters> parameter_status_;
   bool read_committed_ = false;
   std::vector<std::string> only_at_start_;  // see StartupAnswer

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/config/keys.h"
+#include "core/config/server_names.h"
 #include "parser/sql/fingerprint.h"
 #include "parser/sql/hints.h"
 
@@ -33,7 +34,7 @@ class RuleLoad {
     ReadFingerprints();
     ReadHints();
     section_.Texts("user", rule_.users, kMaxNameBytes);
-    section_.Texts("database", rule_.databases, kMaxNameBytes);
+    ReadDatabases();
     section_.Texts("application_name", rule_.applications, kMaxNameBytes);
     ReadListeners();
     ReadActions();
@@ -55,6 +56,14 @@ class RuleLoad {
     section_.Texts(key, names, kMaxPatternBytes);
     if (!std::all_of(names.begin(), names.end(), IsNamePattern))
       section_.Fault(key, "found " + section_.Found(key) + ", expected \"name\" or \"schema.name\"");
+  }
+
+  // A session has the servers' names by the time that a rule is asked.
+  void ReadDatabases() {
+    section_.Texts("database", rule_.databases, kMaxNameBytes);
+    for (const auto& name : rule_.databases)
+      if (const auto on_servers = NamesOnServers(config_, name, "").database; on_servers != name)
+        section_.Fault("database", "found \"" + name + "\", which is another name of \"" + on_servers + "\", expected that one");
   }
 
   void ReadFingerprints() {

@@ -1,4 +1,5 @@
 #include "core/process/app.h"
+#include "core/config/server_names.h"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -440,9 +441,12 @@ AdminSources App::Sources() {
       status.longest_turn = std::max<std::chrono::duration<double>>(status.longest_turn, worker->LongestTurn());
     return status;
   };
-  sources.route = [this](const RouteQuestion& question) {
-    const auto catalog = WaitForCatalog(question.database);
+  sources.route = [this](RouteQuestion question) {
     const auto config = CurrentConfig();
+    const auto names = NamesOnServers(*config, question.database, question.user);
+    question.database = names.database;
+    question.user = names.user;
+    const auto catalog = WaitForCatalog(question.database);
     const auto view = CurrentView();
     return ExplainRoute(question, *config, view.get(), catalog.get(), Clock::now());
   };
@@ -566,7 +570,7 @@ Result<bool> App::Start() {
   keeper_.Start();
   verifiers_.Start();
   for (const auto& worker : workers_) worker->Start();
-  for (const auto& database : config_->databases) keeper_.RequestCatalog(database.name);
+  for (const auto& database : config_->databases) keeper_.RequestCatalog(NamesOnServers(*config_, database.name, "").database);
   if (predecessor_)
     predecessor_->Ready([this](std::string_view keys) { shared_.credentials.Take(keys); },
                         [this](SessionRecord record, int fd) { TakeOver(std::move(record), fd); });

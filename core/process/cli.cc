@@ -1,4 +1,5 @@
 #include "core/process/cli.h"
+#include "core/config/server_names.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -167,6 +168,9 @@ int AskRoute(Arguments arguments) {
     question.database = config->monitor.database;
     Complain("waypost: no --database given; answering for \"" + question.database + "\", the monitor's");
   }
+  const auto names = NamesOnServers(*config, question.database, question.user);
+  question.database = names.database;
+  question.user = names.user;
   if (arguments.offline) {
     Print(question, ExplainRoute(question, *config, nullptr, nullptr, Clock::now()), arguments.as_json);
     return kExitOk;

@@ -50,6 +50,34 @@ def test_a_user_becomes_another(proxy):
         assert refused.value.sqlstate == "28P01"
 
 
+def test_a_reload_while_somebody_logs_in_makes_him_nobody_else(make_waypost):
+    """What a log-in becomes is what the configuration said that let it in."""
+    made = make_waypost(users=USERS)
+
+    def reload():
+        made.databases = [{"name": "bench", "user": "openfire"}]
+        made.write_config()
+        made.hangup()
+        made.logged("reloaded")
+
+    with wire.Wire("127.0.0.1", made.port) as conn:
+        final = conn._scram_final
+        conn._scram_final = lambda *arguments: reload() or final(*arguments)
+        conn.login("alice", "alice", "bench")
+        assert whoever(conn) == ["bench", "alice", "alice"]
+
+    def becomes_another():
+        with made.connect("alice", "alice", "bench") as conn:
+            return whoever(conn) == ["bench", "openfire", "openfire"]
+
+    eventually(becomes_another, what="the new configuration")
+
+
+def test_where_a_statement_goes_is_told_by_either_name(proxy):
+    by_alias, by_name = (proxy.route("SELECT * FROM probe_me", database=name) for name in ("app", "openfire"))
+    assert by_alias["reason"] == by_name["reason"] == "read_safe"
+
+
 def test_limits_and_lines_of_hba_know_the_clients_name(make_waypost, tmp_path):
     hba = tmp_path / "hba.conf"
     hba.write_text("host app all all scram-sha-256\nhost shared alice all scram-sha-256\n")

@@ -433,6 +433,8 @@ TEST_CASE("rules are read in order", "[core][config]") {
 TEST_CASE("a rule that cannot be meant is refused", "[core][config]") {
   const auto [lines, message] = GENERATE(table<std::string, std::string>({
       {"[[rule]]\ntabel = 'x'", "w.toml:2:rule.tabel: unknown key; did you mean table?"},
+      {"[[rule]]\ndatabase = 'app'\nroute = 'primary'\n[[database]]\nname = 'app'\nserver_name = 'openfire'",
+       "w.toml:2:rule.database: found \"app\", which is another name of \"openfire\", expected that one"},
       {"[[rule]]\ntable = 3", "w.toml:2:rule.table: found 3, expected a string of 1 to 127 bytes, or an array of 1 to 1000 such"},
       {"[[rule]]\ntable = []",
        "w.toml:2:rule.table: found an array, expected a string of 1 to 127 bytes, or an array of 1 to 1000 such"},
