@@ -33,7 +33,10 @@ std::vector<std::string> TlsFilesOf(const Config& config) {
   return files;
 }
 
-Result<bool> Certificates::Load(const Config& config) { return Said(in_force_.Load(config)); }
+Result<bool> Certificates::Load(const Config& config) {
+  files_.Take(TlsFilesOf(config));  // before they are read: what changes meanwhile is read again
+  return Said(in_force_.Load(config));
+}
 
 Result<bool> Certificates::Try(const Config& config) { return Said(TlsInForce().Load(config)); }
 

@@ -17,13 +17,17 @@ FileWatch::Looks FileWatch::LookAt(const std::vector<std::string>& files) {
   return looks;
 }
 
+void FileWatch::Take(const std::vector<std::string>& files) {
+  files_ = files;
+  taken_ = last_ = LookAt(files);
+}
+
 bool FileWatch::HaveChanged(const std::vector<std::string>& files) {
-  auto looks = LookAt(files);
   if (files != files_) {
-    files_ = files;
-    taken_ = last_ = std::move(looks);
+    Take(files);
     return false;
   }
+  auto looks = LookAt(files);
   const bool still = looks == last_;
   last_ = std::move(looks);
   if (!still || last_ == taken_) return false;

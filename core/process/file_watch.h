@@ -10,6 +10,8 @@ namespace waypost {
 
 class FileWatch {
  public:
+  // `files` are about to be read: what changes from now on is a change.
+  void Take(const std::vector<std::string>& files);
   // To be called again and again. True once for a change: when `files` differ from what they were, and have not changed since the call
   // before, so that those that belong together are all there. Other `files` than in the call before are taken as they are.
   [[nodiscard]] bool HaveChanged(const std::vector<std::string>& files);

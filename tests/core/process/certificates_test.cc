@@ -54,6 +54,17 @@ TEST_CASE("a certificate that is renewed comes in force once its files stand sti
   }
 }
 
+TEST_CASE("a certificate that is renewed right behind its load comes in force", "[core][certificates]") {
+  const Identity identity;
+  const auto config = With(identity);
+  TlsInForce in_force;
+  Certificates certificates(in_force);
+  REQUIRE(certificates.Load(config));
+  Replace(identity, Identity());
+  CHECK_FALSE(certificates.Look(config));
+  CHECK(certificates.Look(config));
+}
+
 TEST_CASE("what is tried does not come in force", "[core][certificates]") {
   const Identity identity;
   const auto config = With(identity);
