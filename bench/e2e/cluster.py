@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 
 USER, PASSWORD, DATABASE = "bench", "bench", "bench"
@@ -32,6 +33,15 @@ def as_account(**kwargs):
         kwargs["env"] = {**os.environ, **kwargs.get("env", {}), "HOME": entry.pw_dir, "USER": ACCOUNT}
     kwargs.setdefault("cwd", "/")
     return kwargs
+
+
+def own_directory(name):
+    """A new directory that the account owns and everybody may look into."""
+    root = pathlib.Path(tempfile.mkdtemp(prefix=f"waypost-{name}-"))
+    root.chmod(0o755)
+    if os.geteuid() == 0:
+        shutil.chown(root, ACCOUNT)
+    return root
 
 
 def bindir():

@@ -11,7 +11,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 import cluster as pg
@@ -290,10 +289,7 @@ def options():
 
 def main():
     chosen = options()
-    root = pathlib.Path(tempfile.mkdtemp(prefix="waypost-bench-"))
-    root.chmod(0o755)
-    if os.geteuid() == 0:
-        shutil.chown(root, pg.ACCOUNT)
+    root = pg.own_directory("bench")
     comparison = Comparison(chosen, root)
     try:
         comparison.go()

@@ -11,7 +11,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 
@@ -221,10 +220,7 @@ def options():
 
 def main():
     chosen = options()
-    root = pathlib.Path(tempfile.mkdtemp(prefix="waypost-fence-"))
-    root.chmod(0o755)
-    if os.geteuid() == 0:
-        shutil.chown(root, pg.ACCOUNT)
+    root = pg.own_directory("fence")
     fence = Fence(chosen, root)
     try:
         fence.go()

@@ -3,13 +3,10 @@
 
 import argparse
 import collections
-import os
-import pathlib
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
 import cluster as pg
@@ -97,10 +94,7 @@ def main():
     options = parser.parse_args()
     if not shutil.which("valgrind"):
         raise SystemExit("valgrind is not there: apt install valgrind")
-    root = pathlib.Path(tempfile.mkdtemp(prefix="waypost-instructions-"))
-    root.chmod(0o755)
-    if os.geteuid() == 0:
-        shutil.chown(root, pg.ACCOUNT)
+    root = pg.own_directory("instructions")
     servers = pg.Cluster(root)
     try:
         servers.start()

@@ -10,7 +10,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import urllib.request
 
 import cluster as pg
@@ -105,10 +104,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=4, help="of one run")
     options = parser.parse_args()
-    root = pathlib.Path(tempfile.mkdtemp(prefix="waypost-kinds-"))
-    root.chmod(0o755)
-    if os.geteuid() == 0:
-        shutil.chown(root, pg.ACCOUNT)
+    root = pg.own_directory("kinds")
     try:
         compare(options, root)
     finally:

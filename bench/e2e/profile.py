@@ -2,13 +2,11 @@
 """Where a proxy's CPU goes: perf record while pgbench -S runs through it. See bench/README.md."""
 
 import argparse
-import os
 import pathlib
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 import cluster as pg
@@ -82,10 +80,7 @@ def main():
     options = parser.parse_args()
     if not shutil.which("perf"):
         raise SystemExit("perf is not there: apt install linux-perf")
-    root = pathlib.Path(tempfile.mkdtemp(prefix="waypost-profile-"))
-    root.chmod(0o755)
-    if os.geteuid() == 0:
-        shutil.chown(root, pg.ACCOUNT)
+    root = pg.own_directory("profile")
     servers = pg.Cluster(root)
     kind = SYSTEMS[options.system]
     arguments = (options.waypost,) if issubclass(kind, proxies.Waypost) else ()
