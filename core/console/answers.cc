@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "core/config/server_names.h"
 #include "core/console/rows.h"
 
 namespace waypost {
@@ -98,7 +99,7 @@ Table ShowDatabases(const ConsoleFactsRef& facts) {
   std::vector<Row> rows;
   for (const auto& [name, counts] : databases) {
     const auto* database = facts->config->FindDatabase(name);
-    const auto& on_servers = database == nullptr || database->server_name.empty() ? name : database->server_name;
+    const auto on_servers = NamesOnServers(*facts->config, name, "").database;
     const auto policy = facts->config->PoolFor("", on_servers);
     const auto found = facts->gates.find(name);
     const auto gate = found == facts->gates.end() ? DatabaseGates::Gate() : found->second;
